@@ -1,0 +1,10 @@
+/**
+ * base: what every room stands on. No I/O, no state.
+ */
+export { invariant, unreachable, InvariantError } from './invariant.js';
+export { Refusal, StartupError } from './refusal.js';
+export { KiB, MiB, GiB, TiB, divCeil, alignUp } from './units.js';
+export { systemClock, type Clock } from './clock.js';
+export * as limits from './limits.js';
+export type { Piece, PieceSource } from './piece.js';
+export type { Segments, Slab, SlabAllocator, SlabPurpose } from './slab.js';

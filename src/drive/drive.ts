@@ -1,0 +1,118 @@
+/**
+ * One directory on one disk, as the rooms above see it. Nothing here rejects for what a disk did:
+ * the answer is a value or a fault. A drive does not know sets, records or objects.
+ */
+import type { Segments } from '../base/index.js';
+
+export type DriveFaultKind =
+  /** The directory or the file is not there. */
+  | 'missing'
+  /** ENOSPC or EDQUOT: no fence, only no room. */
+  | 'full'
+  /** EIO and everything else that a read or write can answer. */
+  | 'io'
+  /** The call did not return within its limit, or its queue is full behind such a call. */
+  | 'slow';
+
+export interface DriveFault {
+  readonly kind: DriveFaultKind;
+  /** Path of the drive's directory. */
+  readonly drive: string;
+  /** What was tried, on what: `write log/00000007.log at 4096`. */
+  readonly operation: string;
+  /** errno, or 0. */
+  readonly errno: number;
+}
+
+export type DriveResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: DriveFault };
+
+export interface LogFileInfo {
+  readonly fileNumber: number;
+  readonly bytes: number;
+}
+
+/** The log files of one drive. Writes are exact positions: the journal owns the layout. */
+export interface LogStore {
+  /** In order of their numbers; files still being made are not among them. */
+  listFiles(): Promise<DriveResult<readonly LogFileInfo[]>>;
+  /** A file of `bytes` zeroes, synced with its directory before it is listed or answered. */
+  createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>>;
+  /** Writes and fdatasyncs. One at a time per drive, in order of the calls. */
+  write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>>;
+  /** Bytes read; fewer than asked only at the end of the file. */
+  read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
+  /** On the calling thread when the page cache has it: bytes read, else −1. */
+  readNow(fileNumber: number, fileOffset: number, arenaOffset: number, bytes: number): number;
+}
+
+/** An open blob file. */
+export interface BlobHandle {
+  readonly name: string;
+  readonly fd: number;
+}
+
+export interface BlobWrite {
+  /** Null: the file is created; it must not exist. */
+  readonly handle: BlobHandle | null;
+  readonly fileOffset: number;
+  readonly segments: Segments;
+  /** After the write: fdatasync, and fsync of its directory. */
+  readonly sync: boolean;
+  readonly close: boolean;
+}
+
+/** Blob files by name: lower-case hex and dots, `blobs/aa/NAME` with aa from a hash of the name. */
+export interface BlobStore {
+  /** The handle, or null when closed. */
+  write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>>;
+  open(name: string): Promise<DriveResult<BlobHandle>>;
+  read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
+  readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number;
+  close(handle: BlobHandle): void;
+  /** Absent already is success. */
+  unlink(name: string): Promise<DriveResult<void>>;
+  /** Every name, in no order. */
+  list(): AsyncIterable<DriveResult<string>>;
+}
+
+/** What `format.json` says; two checksummed copies of it lie on every drive. */
+export interface DriveFormat {
+  /** Of this on-disk format; 1 now. */
+  readonly version: number;
+  /** UUID, the same on all drives of a deployment. */
+  readonly deploymentId: string;
+  /** 64 hex digits: the key of bitrot hashes and of set choice. The same on all drives. */
+  readonly hashKey: string;
+  /** UUID of this drive. */
+  readonly driveId: string;
+  readonly setIndex: number;
+  /** 0-based slot in the set. */
+  readonly position: number;
+  /** UUIDs of all drives, by set and position. */
+  readonly sets: readonly (readonly string[])[];
+  /** Parity shards of the set's STANDARD class when it was formatted. */
+  readonly parity: number;
+  /** Whether the directory was the root of a mount when it was formatted. */
+  readonly wasMountPoint: boolean;
+}
+
+export interface Drive {
+  /** Absolute path. */
+  readonly path: string;
+  readonly format: DriveFormat;
+  readonly log: LogStore;
+  readonly blobs: BlobStore;
+  /** Bytes of the file system: for fullness and reports. */
+  space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
+  /** Releases the lock; waits at most `graceMs` for calls under way. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** What was found in a folder that the operator named. */
+export type DriveProbe =
+  /** Locked by us and ready. */
+  | { readonly kind: 'ready'; readonly path: string; readonly drive: Drive }
+  /** An existing (or just created), truly empty folder, never formatted. */
+  | { readonly kind: 'empty'; readonly path: string }
+  /** Cannot be used now; `reason` is one line for people. */
+  | { readonly kind: 'unusable'; readonly path: string; readonly reason: string; readonly isLocked: boolean };

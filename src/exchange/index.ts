@@ -1,0 +1,15 @@
+/**
+ * exchange: one request and one answer as plain data, known to both the HTTP front and the protocols.
+ * Bodies stream; every chunk has one owner at a time, said beside it.
+ */
+export type {
+  BodySink,
+  BodySource,
+  ExchangeHandler,
+  ExchangeRequest,
+  ExchangeResponse,
+  HeaderPairs,
+  ResponseBody,
+} from './exchange.js';
+export { HeaderMap } from './header-map.js';
+export type { Piece, PieceSource } from '../base/index.js';

@@ -1,0 +1,93 @@
+/**
+ * The journal of one erasure set: one sequencer, batches written to every drive at the same file and
+ * offset, epochs, fencing, recovery, catch-up. It does not know what records mean.
+ */
+
+/** Where a batch starts. The same on every drive of the set. */
+export interface LogPosition {
+  readonly fileNumber: number;
+  readonly fileOffset: number;
+  readonly epoch: number;
+  /** Of the batch: strictly increasing, never reused. */
+  readonly sequence: number;
+  /** 64 hex digits: digest over the batch's drive-independent part, which holds its predecessor's. */
+  readonly digest: string;
+}
+
+/** The shards that a record carries in its batch: one slot of the same length on every drive. */
+export interface ShardSlots {
+  /** Data shards; parity is driveCount − k. */
+  readonly k: number;
+  /** Shard s lies on drive position (s + rotation) mod driveCount. */
+  readonly rotation: number;
+  readonly slotBytes: number;
+  /** Binds the hashes to this placement: see `Kernels.putPass`. firstBlock is 0. */
+  readonly idHigh: number;
+  readonly idLow: number;
+  /** Checksum blocks per slot; the last may be shorter. */
+  readonly checksumBlockBytes: number;
+  /** 32 bytes for each shard and block: driveCount · blockCount · 32, shard by shard. */
+  readonly hashes: Uint8Array;
+}
+
+/** What `prepare` hands over for one record. */
+export interface PreparedRecord {
+  readonly type: number;
+  readonly body: Uint8Array;
+  /** With slots: arena offset of shard s, for each s. The bytes must stay until the commit settles. */
+  readonly slots: (ShardSlots & { readonly shardOffsets: readonly number[] }) | null;
+}
+
+/** A record as it lies in the log. */
+export interface LogRecord {
+  readonly type: number;
+  readonly body: Uint8Array;
+  /** Total order of records: sequence · 65,536 + index in the batch. */
+  readonly order: number;
+  /** With the place of its slots: file offset of the slot, the same on every drive. */
+  readonly slots: (ShardSlots & { readonly fileNumber: number; readonly fileOffset: number }) | null;
+}
+
+export interface CommitContext {
+  readonly order: number;
+  /** Wall time of the batch, never below that of an earlier batch. */
+  readonly timeMs: number;
+}
+
+/**
+ * Called in commit order when the record's batch is put together; synchronous. What it throws rejects
+ * its commit and nothing else. It sees what earlier `prepare` calls decided through its own room's overlay.
+ */
+export type Prepare = (context: CommitContext) => PreparedRecord;
+
+/**
+ * Takes committed batches in order: live, in replay and in catch-up. Resolves when readers see them.
+ * `end` is the position of this batch: the index stores it with the records in one transaction.
+ */
+export type ApplyBatch = (records: readonly LogRecord[], position: LogPosition) => Promise<void>;
+
+export interface JournalHealth {
+  readonly epoch: number;
+  readonly sequence: number;
+  /** Drive positions in S. */
+  readonly inSync: readonly number[];
+  readonly canRead: boolean;
+  readonly canWrite: boolean;
+  /** Positions being caught up, with their progress from 0 to 1. */
+  readonly catchingUp: readonly { readonly position: number; readonly progress: number }[];
+}
+
+export interface Journal {
+  /**
+   * Resolves with the record once it is durable on all of S and applied.
+   * Rejects with Refusal SlowDownWrite when the write quorum is lost, XMinioStorageFull when no room is left.
+   * After SlowDownWrite of a batch under way its outcome is decided at the next start.
+   */
+  commit(prepare: Prepare): Promise<LogRecord>;
+  /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
+  reportFault(position: number, operation: string): Promise<void>;
+  /** Positions in S now; an upload counts a drive only if it stayed in from first byte to commit. */
+  health(): JournalHealth;
+  /** Waits for what is under way; nothing is committed afterwards. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,5 @@
+/**
+ * native: the typed face of the addon, and nothing else.
+ */
+export { kernels, Digest, streamStateBytes, type ChunkSigning, type DigestName, type Kernels } from './kernels.js';
+export { io, IoFlag, IoKind, type IoNative, type IoQueue, type IoRequest, type IoResult } from './io.js';

@@ -1,0 +1,4 @@
+/**
+ * object: the object-layer interface and its implementation over erasure-coded drives.
+ */
+export type * from './object-layer.js';

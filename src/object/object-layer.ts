@@ -1,0 +1,269 @@
+/**
+ * The object-layer interface: what S3 needs of a store, and nothing of how it is kept.
+ * Two implementations: the local engine, and the gateway over a remote endpoint.
+ * Look-ups answer at once from the index; everything that changes state resolves when it is durable.
+ * Throws `Refusal<ObjectErrorCode>`; any other rejection is a fault of ours (InternalError).
+ */
+import type { PieceSource, Refusal } from '../base/index.js';
+
+export type ObjectErrorCode =
+  | 'NoSuchBucket'
+  | 'NoSuchKey'
+  | 'NoSuchVersion'
+  | 'NoSuchUpload'
+  | 'BucketAlreadyOwnedByYou'
+  | 'BucketNotEmpty'
+  | 'InvalidPart'
+  | 'InvalidPartOrder'
+  | 'EntityTooSmall'
+  | 'EntityTooLarge'
+  | 'PreconditionFailed'
+  | 'SignatureDoesNotMatch'
+  | 'IncompleteBody'
+  | 'SlowDownRead'
+  | 'SlowDownWrite'
+  | 'XMinioStorageFull'
+  | 'RequestTimeout'
+  | 'InternalError';
+
+export type ObjectRefusal = Refusal<ObjectErrorCode>;
+
+export interface BucketInfo {
+  readonly name: string;
+  readonly createdMs: number;
+  /** As the client asked at creation; empty for the default. */
+  readonly region: string;
+}
+
+export type ChecksumAlgorithm = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256';
+
+export interface Checksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: 'FULL_OBJECT' | 'COMPOSITE';
+  /** Base64, with `-N` appended when COMPOSITE. */
+  readonly value: string;
+}
+
+/** What the client said about an object, kept and given back. */
+export interface ObjectMetadata {
+  /**
+   * Lower-case header names: content-type, content-encoding, content-language, content-disposition,
+   * cache-control, expires, x-amz-website-redirect-location and x-amz-meta-*.
+   */
+  readonly headers: Readonly<Record<string, string>>;
+  /** STANDARD or REDUCED_REDUNDANCY. */
+  readonly storageClass: string;
+}
+
+export interface PartInfo {
+  readonly partNumber: number;
+  readonly bytes: number;
+  /** Hex MD5, without quotes. */
+  readonly etag: string;
+  readonly modifiedMs: number;
+  readonly checksum: Checksum | null;
+}
+
+export interface ObjectInfo {
+  readonly bucket: string;
+  readonly key: string;
+  readonly bytes: number;
+  /** Without quotes; `md5` or `md5-N`. */
+  readonly etag: string;
+  readonly modifiedMs: number;
+  /** 'null' for an unversioned object. */
+  readonly versionId: string;
+  readonly metadata: ObjectMetadata;
+  readonly checksum: Checksum | null;
+  /** Parts of a multipart object; 0 for a plain one. */
+  readonly partCount: number;
+}
+
+/** A version held open: its bytes stay readable until `close`, whatever happens to the key meanwhile. */
+export interface ObjectSnapshot {
+  readonly info: ObjectInfo;
+  /** Part by number (1-based) with the offset of its first byte, or null. A plain object has part 1 only. */
+  part(partNumber: number): (PartInfo & { readonly startByte: number }) | null;
+  /** Parts in order from after `partNumberMarker`. */
+  parts(partNumberMarker: number, countMax: number): PartInfo[];
+  /** Bytes [start, end) of the object. The source closes the snapshot when it is closed. */
+  read(startByte: number, endByte: number): PieceSource;
+  /** Idempotent. Needed when `read` was not called. */
+  close(): void;
+}
+
+/** Decided in commit order, on the current (latest) version of the key. */
+export interface WritePrecondition {
+  /** Entity tags without quotes, or '*': the current object must match one. */
+  readonly ifMatch?: readonly string[];
+  /** '*': there must be no current object; tags: none may match. */
+  readonly ifNoneMatch?: readonly string[];
+}
+
+/** Verification of an aws-chunked stream whose chunks are signed. */
+export interface SignedStream {
+  readonly signingKey: Uint8Array;
+  readonly amzDate: string;
+  readonly scope: string;
+  readonly seedSignature: string;
+}
+
+export interface UploadOptions {
+  readonly bucket: string;
+  readonly key: string;
+  /** Exact length; fewer or more bytes are refused. */
+  readonly bytes: number;
+  /** Beside MD5: digests wanted over the decoded bytes. */
+  readonly sha256: boolean;
+  readonly checksum: ChecksumAlgorithm | null;
+  readonly signedStream: SignedStream | null;
+  readonly storageClass: string;
+}
+
+export interface UploadDigests {
+  /** 16 raw bytes. */
+  readonly md5: Uint8Array;
+  /** 32 raw bytes when asked for. */
+  readonly sha256: Uint8Array | null;
+  /** Raw bytes of the requested checksum. */
+  readonly checksum: Uint8Array | null;
+}
+
+/**
+ * One incoming body on its way to the drives. Invisible until one of the commits resolves.
+ * After any rejection, and after `abort`, it holds nothing.
+ */
+export interface Upload {
+  /**
+   * Copies bytes [start, end) of `chunk`. False: stop the source until `onDrain` has been called
+   * (what is still in flight may be written meanwhile).
+   */
+  write(chunk: Uint8Array, start: number, end: number): boolean;
+  /** With `signedStream`: the chunk that ends at the current position carries this signature (32 raw bytes). */
+  endChunk(signature: Uint8Array): void;
+  /** Set by the caller before the first write. */
+  onDrain: () => void;
+  /** Called when the upload cannot go on (drives gone, a wrong chunk signature): abort and answer. */
+  onFailure: (refusal: ObjectRefusal) => void;
+  /** All bytes were written: waits for the pass and the drives. Throws SignatureDoesNotMatch, IncompleteBody. */
+  finish(): Promise<UploadDigests>;
+  /** With `signedStream`: checks the signature of the trailer block (canonical `name:value\n` lines). After `finish`. */
+  verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean;
+  /** After `finish`. */
+  commitObject(options: { metadata: ObjectMetadata; checksum: Checksum | null; precondition: WritePrecondition | null }): Promise<ObjectInfo>;
+  commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo>;
+  /** Idempotent, at any moment. */
+  abort(): void;
+}
+
+export interface ListOptions {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Empty: none. */
+  readonly delimiter: string;
+  /** Keys and prefixes at or before it are left out. A common prefix equal to it, or containing it, is not repeated. */
+  readonly startAfter: string;
+  readonly countMax: number;
+}
+
+export interface ListEntry {
+  readonly key: string;
+  readonly bytes: number;
+  readonly etag: string;
+  readonly modifiedMs: number;
+  readonly storageClass: string;
+  readonly checksum: Pick<Checksum, 'algorithm' | 'type'> | null;
+}
+
+export interface ListPage {
+  readonly entries: readonly ListEntry[];
+  readonly commonPrefixes: readonly string[];
+  readonly isTruncated: boolean;
+  /** The last key or common prefix on the page: the `startAfter` of the next. Empty when not truncated. */
+  readonly next: string;
+}
+
+export interface MultipartUploadInfo {
+  readonly uploadId: string;
+  readonly bucket: string;
+  readonly key: string;
+  readonly initiatedMs: number;
+  readonly metadata: ObjectMetadata;
+  readonly checksumAlgorithm: ChecksumAlgorithm | null;
+  readonly checksumType: 'FULL_OBJECT' | 'COMPOSITE' | null;
+}
+
+export interface ListUploadsPage {
+  readonly uploads: readonly MultipartUploadInfo[];
+  readonly commonPrefixes: readonly string[];
+  readonly isTruncated: boolean;
+  readonly nextKeyMarker: string;
+  readonly nextUploadIdMarker: string;
+}
+
+export interface CompletedPart {
+  readonly partNumber: number;
+  /** Without quotes. */
+  readonly etag: string;
+  /** Base64 as the client listed it, or null. */
+  readonly checksum: string | null;
+}
+
+export interface ObjectLayer {
+  createBucket(name: string, options: { region: string }): Promise<BucketInfo>;
+  /** Throws NoSuchBucket. */
+  bucket(name: string): BucketInfo;
+  /** In byte order of the names. */
+  listBuckets(): BucketInfo[];
+  /** Throws BucketNotEmpty while an object or an unfinished upload is left. */
+  deleteBucket(name: string): Promise<void>;
+
+  /** Throws NoSuchBucket, SlowDownWrite, XMinioStorageFull at once. */
+  openUpload(options: UploadOptions): Upload;
+  /** Throws NoSuchBucket, NoSuchKey, NoSuchVersion. `versionId` empty: the latest. */
+  open(bucket: string, key: string, versionId: string): ObjectSnapshot;
+  /** Like `open` for HEAD: nothing is held. */
+  head(bucket: string, key: string, versionId: string): ObjectInfo;
+  /** Deleting what is absent succeeds. */
+  deleteObject(bucket: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void>;
+  /** New metadata on the same bytes, as a new modification (CopyObject onto itself with REPLACE). */
+  replaceMetadata(snapshot: ObjectSnapshot, metadata: ObjectMetadata, precondition: WritePrecondition | null): Promise<ObjectInfo>;
+  list(options: ListOptions): ListPage;
+
+  createMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    metadata: ObjectMetadata;
+    checksumAlgorithm: ChecksumAlgorithm | null;
+    checksumType: 'FULL_OBJECT' | 'COMPOSITE' | null;
+  }): Promise<MultipartUploadInfo>;
+  /** Throws NoSuchUpload, also when bucket or key do not fit the id. */
+  multipartUpload(bucket: string, key: string, uploadId: string): MultipartUploadInfo;
+  /** Parts in order from after `partNumberMarker`. */
+  listParts(bucket: string, key: string, uploadId: string, partNumberMarker: number, countMax: number): { parts: PartInfo[]; isTruncated: boolean };
+  listUploads(options: {
+    bucket: string;
+    prefix: string;
+    delimiter: string;
+    keyMarker: string;
+    uploadIdMarker: string;
+    countMax: number;
+  }): ListUploadsPage;
+  /**
+   * Makes the parts one object in one record; a repeated call answers as the first did.
+   * Throws NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed.
+   * `checksum`: over the whole object as the client claimed it, compared with the one derived from the parts
+   * (throws InvalidPart when a listed part checksum differs, PreconditionFailed never for that).
+   */
+  completeMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    uploadId: string;
+    parts: readonly CompletedPart[];
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo>;
+  abortMultipartUpload(bucket: string, key: string, uploadId: string): Promise<void>;
+
+  /** For health probes: whether reads and writes have their quorum now. */
+  health(): { readonly canRead: boolean; readonly canWrite: boolean };
+}

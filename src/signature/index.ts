@@ -1,0 +1,4 @@
+/**
+ * signature: SigV4 in headers, presigned, streaming chunks. Pure.
+ */
+export type * from './signature.js';

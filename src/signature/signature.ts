@@ -1,0 +1,72 @@
+/**
+ * What the signature room says about a request. Pure: no clock, no store, no I/O.
+ */
+import type { Refusal } from '../base/index.js';
+import type { ExchangeRequest } from '../exchange/index.js';
+
+/** S3 error codes that verification answers with. */
+export type SignatureErrorCode =
+  | 'AccessDenied'
+  | 'AuthorizationHeaderMalformed'
+  | 'AuthorizationQueryParametersError'
+  | 'CredentialMalformed'
+  | 'InvalidAccessKeyId'
+  | 'InvalidArgument'
+  | 'InvalidRequest'
+  | 'InvalidTokenId'
+  | 'MissingSecurityHeader'
+  | 'NotImplemented'
+  | 'RequestTimeTooSkewed'
+  | 'SignatureDoesNotMatch'
+  | 'XAmzContentSHA256Mismatch';
+
+export type SignatureRefusal = Refusal<SignatureErrorCode>;
+
+/** How the body is protected. */
+export type PayloadProtection =
+  | { readonly kind: 'unsigned' }
+  /** x-amz-content-sha256 with 64 hex digits: the body must hash to this. */
+  | { readonly kind: 'sha256'; readonly hex: string }
+  /** aws-chunked with a signature for every chunk, and for the trailer when `hasTrailer`. */
+  | {
+      readonly kind: 'signed-chunks';
+      readonly hasTrailer: boolean;
+      readonly signingKey: Uint8Array;
+      readonly amzDate: string;
+      readonly scope: string;
+      readonly seedSignature: string;
+    }
+  /** aws-chunked without signatures, with a trailer. */
+  | { readonly kind: 'unsigned-chunks' };
+
+/** A credential as the store behind `lookup` holds it. */
+export interface SigningCredential {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Set for temporary credentials: the request must carry this very token. */
+  readonly sessionToken: string | null;
+}
+
+export type Authentication =
+  | { readonly kind: 'anonymous'; readonly payload: PayloadProtection }
+  | {
+      readonly kind: 'header-v4' | 'presigned-v4';
+      readonly accessKey: string;
+      /** Region of the scope. */
+      readonly region: string;
+      /** Milliseconds since the epoch of x-amz-date: for s3:signatureAge. */
+      readonly signedAtMs: number;
+      readonly payload: PayloadProtection;
+    };
+
+export interface VerifyOptions {
+  readonly service: 's3' | 'sts';
+  /** Empty: any region is accepted. */
+  readonly region: string;
+  readonly nowMs: number;
+  /** Null: unknown access key, InvalidAccessKeyId. */
+  readonly lookup: (accessKey: string) => SigningCredential | null;
+}
+
+/** Verifies whichever mechanism the request uses; throws SignatureRefusal. */
+export type VerifySignature = (request: ExchangeRequest, options: VerifyOptions) => Authentication;
