@@ -1,0 +1,52 @@
+/**
+ * One operation of a protocol as data, and the proof that a call was authorized.
+ * The pipeline (`dispatcher.ts`) is the only constructor of `Authorized`, so no handler can be
+ * reached without authentication and an authorization decision.
+ */
+import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
+import type { Principal } from '../identity/index.js';
+import type { Authentication } from '../signature/index.js';
+
+/** A request whose target was parsed once: path style or virtual host, percent-decoded, checked. */
+export interface ParsedCall {
+  readonly request: ExchangeRequest;
+  /** Empty for service-level calls. */
+  readonly bucket: string;
+  /** Empty for bucket-level calls. */
+  readonly key: string;
+  /** Decoded query; the first value of a repeated name. */
+  readonly query: ReadonlyMap<string, string>;
+}
+
+/** What is asked of the policy layer: every pair must be allowed. */
+export interface Permission {
+  /** `s3:PutObject` */
+  readonly action: string;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+declare const authorized: unique symbol;
+
+export interface Authorized<Input> extends ParsedCall {
+  readonly [authorized]: true;
+  readonly input: Input;
+  readonly principal: Principal;
+  readonly authentication: Authentication;
+  /** The same decision for further targets (each key of DeleteObjects, the source of a copy). */
+  isAllowed(permission: Permission): boolean;
+}
+
+export interface OperationSpec<Input, Deps> {
+  /** The API's name: `PutObject`. For logs, metrics and audit. */
+  readonly name: string;
+  /** Validates everything that can be known without the body; throws Refusal. */
+  parse(call: ParsedCall): Input;
+  /** What must be allowed before `handle` runs. */
+  permissions(call: ParsedCall, input: Input): readonly Permission[];
+  /**
+   * Runs synchronously up to its first await, so that `request.body.consume` can be called before
+   * the first byte has to be kept by the front.
+   */
+  handle(deps: Deps, call: Authorized<Input>): Promise<ExchangeResponse> | ExchangeResponse;
+}

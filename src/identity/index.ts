@@ -1,0 +1,4 @@
+/**
+ * identity: principals and credentials. One place resolves a credential to a principal (I5).
+ */
+export type { Credential, CredentialStore, Principal } from './identity.js';
