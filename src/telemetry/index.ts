@@ -1,0 +1,13 @@
+/**
+ * telemetry: logs, request records and counters, health answers. It watches; nothing here decides.
+ */
+export { createLogger, silentLogger, logLevels, type Logger, type LogFields, type LogLevel, type LogOptions } from './logger.js';
+export {
+  RequestCounters,
+  observers,
+  requestLines,
+  type OperationCounts,
+  type RequestObserver,
+  type RequestRecord,
+} from './requests.js';
+export { healthAnswer, type HealthAnswer, type HealthState } from './health.js';

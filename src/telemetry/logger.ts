@@ -1,0 +1,110 @@
+/**
+ * Log lines: one JSON object per line, or one line for people. Secrets are removed by field name here,
+ * so that no caller has to remember it. Used on the main thread; writes are synchronous, which is
+ * affordable because request lines are off unless asked for.
+ */
+import { pino, stdSerializers, type DestinationStream, type Logger as PinoLogger } from 'pino';
+
+export const logLevels = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** What a room needs of a log. `error` belongs in the field `err`; it is written with its causes. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** True when lines of this level are written: for work that only a log line needs. */
+  isEnabled(level: Exclude<LogLevel, 'silent'>): boolean;
+  /** The same log with these fields on every line. */
+  child(fields: LogFields): Logger;
+}
+
+export interface LogOptions {
+  readonly level?: LogLevel;
+  /** `text`: one line for people. */
+  readonly format?: 'text' | 'json';
+  /** Takes one line, newline included. Standard error when omitted. */
+  readonly write?: (line: string) => void;
+}
+
+/** Names of fields that never reach a line, at the top or one level down. */
+const secretFields = [
+  'secretKey',
+  'secretAccessKey',
+  'sessionToken',
+  'password',
+  'token',
+  'signature',
+  'authorization',
+  'Authorization',
+  'cookie',
+  'x-amz-security-token',
+  'x-amz-signature',
+  'x-amz-server-side-encryption-customer-key',
+  'x-amz-copy-source-server-side-encryption-customer-key',
+];
+
+const redactedPaths = secretFields.flatMap((name) => [`["${name}"]`, `*["${name}"]`]);
+
+export function createLogger(options: LogOptions = {}): Logger {
+  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const destination: DestinationStream =
+    options.format === 'json' ? { write } : { write: (line) => write(textLine(line)) };
+  const sink = pino(
+    {
+      level: options.level ?? 'info',
+      base: null,
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: stdSerializers.errWithCause },
+      redact: { paths: redactedPaths, censor: '[redacted]' },
+    },
+    destination,
+  );
+  return wrap(sink);
+}
+
+/** For tests and for servers inside another process that want no log. */
+export const silentLogger: Logger = createLogger({ level: 'silent' });
+
+function wrap(sink: PinoLogger<never, boolean>): Logger {
+  return {
+    debug: (message, fields = {}) => sink.debug(fields, message),
+    info: (message, fields = {}) => sink.info(fields, message),
+    warn: (message, fields = {}) => sink.warn(fields, message),
+    error: (message, fields = {}) => sink.error(fields, message),
+    isEnabled: (level) => sink.isLevelEnabled(level),
+    child: (fields) => wrap(sink.child(fields)),
+  };
+}
+
+/** `2026-01-02T03:04:05.678Z WARN  message key=value`; the stack of `err` follows, indented. */
+function textLine(json: string): string {
+  const { level, time, message, err, ...rest } = JSON.parse(json) as Record<string, unknown>;
+  const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${textValue(value)}`);
+  const head = `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${oneLine(String(message))}${fields.join('')}`;
+  return `${head}${errorText(err)}\n`;
+}
+
+function textValue(value: unknown): string {
+  if (typeof value !== 'string') return JSON.stringify(value);
+  return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+function errorText(err: unknown): string {
+  if (err === undefined || err === null) return '';
+  if (typeof err !== 'object') return ` err=${textValue(err)}`;
+  const { type, message, stack } = err as { type?: string; message?: string; stack?: string };
+  const text = stack ?? `${type ?? 'Error'}: ${message ?? ''}`;
+  return `\n    ${text.replace(/\n\s*/g, '\n    ')}`;
+}
+
+/** Control characters in a message must not forge a second line. */
+function oneLine(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f]/g, (char) => JSON.stringify(char).slice(1, -1));
+}

@@ -1,0 +1,11 @@
+/**
+ * wiring: builds every part once and hands it its parts. Nobody imports it but the command and the package's door.
+ */
+export type {
+  CreateServer,
+  DriveReport,
+  RunningServer,
+  ServerOptions,
+  SetReport,
+  StartReport,
+} from './types.js';

@@ -1,0 +1,75 @@
+/**
+ * What a server is asked to be, and what a running one offers: the types of `createServer`.
+ * They are the package's public API.
+ */
+import type { LogOptions, RequestObserver } from '../telemetry/index.js';
+
+export interface ServerOptions {
+  /** Folders, one per drive, in any order once formatted: 1 to 16. Missing ones are created when none is formatted. */
+  readonly drives: readonly string[];
+  /** Textual address; all interfaces (`0.0.0.0` and `::`) when empty or omitted. */
+  readonly host?: string;
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Of the root account. A random pair when omitted: see `RunningServer.credentials`. */
+  readonly credentials?: { readonly accessKey: string; readonly secretKey: string };
+  /** PEM files; plain HTTP when omitted or null. */
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
+  /** `us-east-1` when omitted. */
+  readonly region?: string;
+  /** Base names for virtual-host style requests: `s3.example.org` serves `bucket.s3.example.org`. */
+  readonly domains?: readonly string[];
+  /** Parity shards of a set that is formatted now; by the number of drives when omitted or null. */
+  readonly parity?: number | null;
+  /** Shared memory for bodies under way; a share of RAM when omitted or null. */
+  readonly arenaBytes?: number | null;
+  /** Worker threads; one per core, at least 2, when omitted or null. */
+  readonly threads?: number | null;
+  /** Folder of the index; beside the first drive's format file when omitted or null. */
+  readonly indexDir?: string | null;
+  /** Warnings and errors on standard error when omitted. */
+  readonly log?: LogOptions;
+  /** Told about every request after its answer. */
+  readonly observer?: RequestObserver;
+}
+
+export interface DriveReport {
+  readonly path: string;
+  readonly state: 'online' | 'formatted' | 'catching-up' | 'offline';
+  /** One line on why it is not simply online. */
+  readonly note: string | null;
+}
+
+export interface SetReport {
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly drives: readonly DriveReport[];
+  /** Further drives that may fail from now on with everything still readable; and still writable. */
+  readonly mayFailForReads: number;
+  readonly mayFailForWrites: number;
+}
+
+export interface StartReport {
+  readonly version: string;
+  readonly deploymentId: string;
+  readonly sets: readonly SetReport[];
+  readonly readOnly: boolean;
+  /** One line each, for people. */
+  readonly warnings: readonly string[];
+}
+
+export interface RunningServer {
+  /** `http://127.0.0.1:9000`, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  readonly credentials: { readonly accessKey: string; readonly secretKey: string };
+  readonly report: StartReport;
+  /**
+   * Stops accepting, lets requests under way finish for at most `graceMs` (10 s when omitted), flushes.
+   * A second call while the first waits ends the wait.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Rejects with StartupError for what the operator can mend. */
+export type CreateServer = (options: ServerOptions) => Promise<RunningServer>;
