@@ -47,3 +47,25 @@ export const sendPieceBytesMax = 1 * MiB;
 export const arenaBytesDefaultMax = 512 * MiB;
 export const arenaBytesMin = 32 * MiB;
 export const arenaBytesMax = 64 * GiB;
+/** What is left of a refused body is read and dropped up to here; past it, closing the connection is cheaper. */
+export const drainBytesMax = 1 * MiB;
+/** XML documents held by all requests together, counted twice for what is parsed from them. */
+export const documentBytesMax = 64 * MiB;
+/** Query parameters of one request: the longest legitimate presigned URL has about 30. Bounds the sort. */
+export const queryPairsMax = 256;
+/** SigV4: how far the clocks of client and server may differ, either way. */
+export const clockSkewMsMax = 15 * 60 * 1000;
+/** SigV4: a presigned URL is valid for a week at most. */
+export const presignedSecondsMax = 7 * 24 * 60 * 60;
+/** Signing keys kept: one per credential, day and region; about 500 bytes each. */
+export const signingKeysMax = 4096;
+/** Region of a credential scope. The scope as a whole has to fit into 256 bytes. */
+export const regionCharsMax = 64;
+/** A canonical request longer than this is left out of SignatureDoesNotMatch: an answer must not amplify. */
+export const signatureDetailCharsMax = 8 * KiB;
+/**
+ * aws-chunked: so many chunks of any size are free, and one more per so many payload bytes. S3 refuses
+ * chunks below 8 KiB altogether; some clients send them, and a flood of one-byte chunks must not hold the main thread.
+ */
+export const smallChunksMax = 4096;
+export const chunkBytesAverageMin = 512;
