@@ -1,4 +1,7 @@
 /**
  * dispatch: the one pipeline parse → authenticate → authorize → act.
+ * Protocol rooms see signatures only through what this door passes on.
  */
-export type { Authorized, OperationSpec, ParsedCall, Permission } from './operation.js';
+export type { Authorized, OperationSpec, ParsedCall, Permission, Service } from './operation.js';
+export { Payload, type PayloadDocument, type PayloadEnd, type PayloadSink } from './payload.js';
+export type { Authentication, PayloadProtection, SignatureErrorCode } from '../signature/index.js';

@@ -3,9 +3,11 @@
  * The pipeline (`dispatcher.ts`) is the only constructor of `Authorized`, so no handler can be
  * reached without authentication and an authorization decision.
  */
+import type { Refusal } from '../base/index.js';
 import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
 import type { Principal } from '../identity/index.js';
 import type { Authentication } from '../signature/index.js';
+import type { Payload } from './payload.js';
 
 /** A request whose target was parsed once: path style or virtual host, percent-decoded, checked. */
 export interface ParsedCall {
@@ -33,6 +35,8 @@ export interface Authorized<Input> extends ParsedCall {
   readonly input: Input;
   readonly principal: Principal;
   readonly authentication: Authentication;
+  /** The request body, freed of its transfer framing. The only way for a handler to read it. */
+  readonly payload: Payload;
   /** The same decision for further targets (each key of DeleteObjects, the source of a copy). */
   isAllowed(permission: Permission): boolean;
 }
@@ -45,8 +49,17 @@ export interface OperationSpec<Input, Deps> {
   /** What must be allowed before `handle` runs. */
   permissions(call: ParsedCall, input: Input): readonly Permission[];
   /**
-   * Runs synchronously up to its first await, so that `request.body.consume` can be called before
+   * Runs synchronously up to its first await, so that `call.payload.consume` can be called before
    * the first byte has to be kept by the front.
    */
   handle(deps: Deps, call: Authorized<Input>): Promise<ExchangeResponse> | ExchangeResponse;
+}
+
+/** One protocol as the pipeline sees it. */
+export interface Service<Deps> {
+  readonly deps: Deps;
+  /** Which operation this is; throws Refusal (NotImplemented, MethodNotAllowed, a malformed target). */
+  route(call: ParsedCall): OperationSpec<unknown, Deps>;
+  /** The answer to a refusal in the protocol's own form. */
+  refuse(refusal: Refusal, call: Pick<ParsedCall, 'request' | 'bucket' | 'key'>): ExchangeResponse;
 }

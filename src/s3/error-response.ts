@@ -1,0 +1,77 @@
+/**
+ * The answer to a refusal. What the caller may know is in the refusal; anything else stays in the log.
+ */
+import type { Refusal } from '../base/index.js';
+import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
+import { errorEntry, isS3ErrorCode } from './errors.js';
+
+/** What the error document says about the request. */
+export interface ErrorContext {
+  readonly request: Pick<ExchangeRequest, 'id' | 'method' | 'rawPath'>;
+  readonly bucket: string;
+  readonly key: string;
+  readonly region: string;
+  readonly hostId: string;
+}
+
+/** What a client that was told to slow down should wait. */
+const retryAfterSeconds = '60';
+
+export function errorResponse(refusal: Refusal, context: ErrorContext): ExchangeResponse {
+  const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
+  const { status, message: tableMessage } = errorEntry(code);
+  // A code that is not ours carries a text that was not meant for the client.
+  const isOwnText = code === refusal.code && refusal.message !== refusal.code && code !== 'InternalError';
+  const message = isOwnText ? refusal.message : tableMessage;
+  const headers: [string, string][] = [];
+  if (status === 503 || status === 429) headers.push(['Retry-After', retryAfterSeconds]);
+  const { request } = context;
+  const objectBytes = refusal.detail['ActualObjectSize'];
+  if (status === 416 && objectBytes !== undefined) headers.push(['Content-Range', `bytes */${objectBytes}`]);
+  if (request.method === 'HEAD') {
+    headers.push(['X-Minio-Error-Code', code], ['X-Minio-Error-Desc', `"${headerText(message)}"`]);
+    return { status, headers, body: { kind: 'empty' } };
+  }
+  headers.push(['Content-Type', 'application/xml']);
+  return { status, headers, body: { kind: 'bytes', bytes: errorDocument(code, message, refusal.detail, context) } };
+}
+
+function errorDocument(
+  code: string,
+  message: string,
+  detail: Readonly<Record<string, string>>,
+  { request, bucket, key, region, hostId }: ErrorContext,
+): string {
+  let xml = '<?xml version="1.0" encoding="UTF-8"?>\n<Error>';
+  xml += element('Code', code) + element('Message', message);
+  if (key !== '') xml += element('Key', key);
+  if (bucket !== '') xml += element('BucketName', bucket);
+  xml += element('Resource', request.rawPath);
+  if (region !== '') xml += element('Region', region);
+  xml += element('RequestId', request.id) + element('HostId', hostId);
+  for (const [name, value] of Object.entries(detail)) {
+    // SDKs read the region that a signature should have used from the one Region element.
+    if (name !== 'Region' || region === '') xml += element(name, value);
+  }
+  return `${xml}</Error>`;
+}
+
+function element(name: string, value: string): string {
+  return `<${name}>${escapeText(value)}</${name}>`;
+}
+
+const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' };
+
+/** XML 1.0 has no form for most control characters: they become U+FFFD, so that the document parses. */
+function escapeText(text: string): string {
+  return (
+    text
+      .replace(/[&<>"']/g, (char) => escapes[char] ?? char)
+      // eslint-disable-next-line no-control-regex
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')
+  );
+}
+
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,132 @@
+/**
+ * Every error code this protocol answers with, its status and its text, in one table.
+ * A code that is missing here does not compile; a refusal whose code is not here is a bug of ours.
+ */
+import { Refusal } from '../base/index.js';
+import type { SignatureErrorCode } from '../dispatch/index.js';
+import type { ObjectErrorCode } from '../object/index.js';
+
+/** Codes that neither the object layer nor the signature check throws. */
+type ProtocolErrorCode =
+  | 'AllAccessDisabled'
+  | 'BadDigest'
+  | 'BucketAlreadyExists'
+  | 'EntityTooLarge'
+  | 'IllegalLocationConstraintException'
+  | 'InvalidBucketName'
+  | 'InvalidDigest'
+  | 'InvalidLocationConstraint'
+  | 'InvalidPartNumber'
+  | 'InvalidRange'
+  | 'InvalidRegion'
+  | 'InvalidStorageClass'
+  | 'InvalidURI'
+  | 'KeyTooLongError'
+  | 'MalformedXML'
+  | 'MaxMessageLengthExceeded'
+  | 'MetadataTooLarge'
+  | 'MethodNotAllowed'
+  | 'MissingContentLength'
+  | 'MissingContentMD5'
+  | 'ServerBusy'
+  | 'UnsupportedMetadata'
+  | 'XMinioInvalidObjectName';
+
+export type S3ErrorCode = ObjectErrorCode | SignatureErrorCode | ProtocolErrorCode;
+
+export interface ErrorEntry {
+  readonly status: number;
+  readonly message: string;
+}
+
+const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
+  AccessDenied: { status: 403, message: 'Access Denied.' },
+  AllAccessDisabled: { status: 403, message: 'All access to this bucket has been disabled.' },
+  AuthorizationHeaderMalformed: { status: 400, message: 'The authorization header that you provided is not valid.' },
+  AuthorizationQueryParametersError: { status: 400, message: 'The query parameters of the signature are not valid.' },
+  BadDigest: { status: 400, message: 'The digest that you specified did not match the content that was received.' },
+  BucketAlreadyExists: { status: 409, message: 'The requested bucket name is not available. Choose another one.' },
+  BucketAlreadyOwnedByYou: { status: 409, message: 'You own a bucket of this name already.' },
+  BucketNotEmpty: { status: 409, message: 'The bucket that you tried to delete is not empty.' },
+  CredentialMalformed: { status: 400, message: 'The credential in the signature is malformed.' },
+  EntityTooLarge: { status: 400, message: 'The upload exceeds the largest size allowed.' },
+  EntityTooSmall: { status: 400, message: 'The upload is smaller than the smallest size allowed.' },
+  IllegalLocationConstraintException: {
+    status: 400,
+    message: 'The location constraint does not fit the region that this request was sent to.',
+  },
+  IncompleteBody: { status: 400, message: 'The request body does not have the length that its headers declare.' },
+  InternalError: { status: 500, message: 'We encountered an internal error. Try again.' },
+  InvalidAccessKeyId: { status: 403, message: 'The access key that you provided does not exist in our records.' },
+  InvalidArgument: { status: 400, message: 'Invalid argument.' },
+  InvalidBucketName: { status: 400, message: 'The specified bucket is not valid.' },
+  InvalidDigest: { status: 400, message: 'The Content-MD5 that you specified is not valid.' },
+  InvalidLocationConstraint: { status: 400, message: 'The specified location constraint is not valid.' },
+  InvalidPart: {
+    status: 400,
+    message: 'One or more of the specified parts could not be found, or its entity tag did not match.',
+  },
+  InvalidPartNumber: { status: 416, message: 'The requested part number is not satisfiable.' },
+  InvalidPartOrder: { status: 400, message: 'The list of parts was not in ascending order of part number.' },
+  InvalidRange: { status: 416, message: 'The requested range is not satisfiable.' },
+  InvalidRegion: { status: 400, message: 'The region is not the one of this server.' },
+  InvalidRequest: { status: 400, message: 'Invalid request.' },
+  InvalidStorageClass: { status: 400, message: 'The storage class that you specified is not valid.' },
+  InvalidTokenId: { status: 403, message: 'The security token included in the request is not valid.' },
+  InvalidURI: { status: 400, message: 'The request URI could not be parsed.' },
+  KeyTooLongError: { status: 400, message: 'Your key is too long.' },
+  MalformedXML: {
+    status: 400,
+    message: 'The XML that you provided was not well formed or did not validate against our published schema.',
+  },
+  MaxMessageLengthExceeded: { status: 400, message: 'Your request was too big.' },
+  MetadataTooLarge: { status: 400, message: 'Your metadata headers exceed the largest size allowed.' },
+  MethodNotAllowed: { status: 405, message: 'The specified method is not allowed against this resource.' },
+  MissingContentLength: { status: 411, message: 'You must provide the Content-Length HTTP header.' },
+  MissingContentMD5: {
+    status: 400,
+    message: 'This request needs a Content-MD5 or an x-amz-checksum header or trailer.',
+  },
+  MissingSecurityHeader: { status: 400, message: 'Your request is missing a required header.' },
+  NoSuchBucket: { status: 404, message: 'The specified bucket does not exist.' },
+  NoSuchKey: { status: 404, message: 'The specified key does not exist.' },
+  NoSuchUpload: {
+    status: 404,
+    message: 'The specified multipart upload does not exist: it may have been aborted or completed.',
+  },
+  NoSuchVersion: { status: 404, message: 'The specified version does not exist.' },
+  NotImplemented: { status: 501, message: 'A header or parameter that you provided implies functionality that is not implemented.' },
+  PreconditionFailed: { status: 412, message: 'At least one of the preconditions that you specified did not hold.' },
+  RequestTimeTooSkewed: {
+    status: 403,
+    message: 'The difference between the request time and the time of the server is too large.',
+  },
+  RequestTimeout: { status: 503, message: 'A resource that this request needs was not available in time. Try again.' },
+  ServerBusy: { status: 503, message: 'The service is busy. Try again.' },
+  SignatureDoesNotMatch: {
+    status: 403,
+    message: 'The request signature that we calculated does not match the signature you provided. Check your key and signing method.',
+  },
+  SlowDownRead: { status: 503, message: 'Too few drives answer for this read now. Reduce your request rate.' },
+  SlowDownWrite: { status: 503, message: 'Too few drives answer for this write now. Reduce your request rate.' },
+  UnsupportedMetadata: { status: 400, message: 'Your metadata headers are not supported.' },
+  XAmzContentSHA256Mismatch: {
+    status: 400,
+    message: 'The provided x-amz-content-sha256 header does not match what was computed.',
+  },
+  XMinioInvalidObjectName: { status: 400, message: 'The object name contains characters that are not supported.' },
+  XMinioStorageFull: { status: 507, message: 'The storage backend has no room left for this write.' },
+};
+
+export function isS3ErrorCode(code: string): code is S3ErrorCode {
+  return Object.hasOwn(table, code);
+}
+
+export function errorEntry(code: S3ErrorCode): ErrorEntry {
+  return table[code];
+}
+
+/** A refusal with the text of the table unless a better one is given. `detail` becomes extra XML elements. */
+export function s3Error(code: S3ErrorCode, message?: string, detail?: Readonly<Record<string, string>>): Refusal<S3ErrorCode> {
+  return new Refusal<S3ErrorCode>(code, message ?? table[code].message, detail);
+}
