@@ -1,0 +1,366 @@
+/**
+ * Reads bytes [start, end) of one body: windows of up to four stripes, the next one on its way while
+ * one is being sent. Every byte is verified before it leaves; a shard that is missing or wrong is
+ * replaced by parity. Main thread; owns its windows, lends their stripes out as pieces.
+ */
+import { Refusal, invariant, limits, type Piece, type PieceSource, type Slab, type SlabAllocator } from '../base/index.js';
+import type { Compute, ReconstructInput, VerifyJob } from './compute.js';
+import { checksumBlockCount, shardBytes, stripeCount, stripeLength } from './layout.js';
+import type { ShardSource } from './shard-source.js';
+
+const windowStripesMax = 4;
+/** Verified on the calling thread: below this a hop to a worker costs more than the hashing. */
+const verifyNowBytesMax = 128 * 1024;
+
+interface Window {
+  readonly slab: Slab;
+  readonly pieces: { offset: number; bytes: number }[];
+  /** Pieces not yet released, plus one while some are not yet handed out. */
+  holds: number;
+}
+
+interface WindowPlan {
+  readonly firstStripe: number;
+  readonly stripes: number;
+  /** Body offsets wanted of this window. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export type DamageReport = (shardIndex: number) => void;
+
+export class BodyReader implements PieceSource {
+  #at: number;
+  #window: Window | null = null;
+  #pending: Promise<Window> | null = null;
+  #closed = false;
+  #sourceClosed = false;
+  readonly #bad = new Set<number>();
+
+  constructor(
+    private readonly source: ShardSource,
+    private readonly slabs: SlabAllocator,
+    private readonly compute: Compute,
+    start: number,
+    private readonly end: number,
+    private readonly onDamage: DamageReport,
+  ) {
+    invariant(start >= 0 && start <= end && end <= source.layout.objectBytes, 'the range lies in the body');
+    this.#at = start;
+  }
+
+  next(): Promise<Piece | null> | Piece | null {
+    const piece = this.#takePiece();
+    if (piece !== null) return piece;
+    if (this.#pending === null) {
+      if (this.#at >= this.end) return null;
+      const now = this.#windowNow();
+      if (now !== null) {
+        this.#window = now;
+        return this.#takePiece();
+      }
+    }
+    return this.#nextWindow();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#window !== null) this.#drop(this.#window);
+    this.#window = null;
+    if (this.#pending === null) {
+      this.#closeSource();
+      return;
+    }
+    this.#pending.then(
+      (window) => {
+        this.#drop(window);
+        this.#closeSource();
+      },
+      () => {
+        this.#closeSource();
+      },
+    );
+  }
+
+  #closeSource(): void {
+    if (this.#sourceClosed) return;
+    this.#sourceClosed = true;
+    this.source.close();
+  }
+
+  async #nextWindow(): Promise<Piece | null> {
+    const pending = this.#pending ?? this.#startWindow();
+    this.#pending = pending;
+    const window = await pending;
+    if (this.#closed) return null;
+    this.#window = window;
+    this.#pending = null;
+    // Read ahead only once the receiver has come back for more: a short read needs no second window.
+    if (this.#at < this.end) {
+      this.#pending = this.#startWindow();
+      this.#pending.catch(() => undefined);
+    }
+    return this.#takePiece();
+  }
+
+  #takePiece(): Piece | null {
+    const window = this.#window;
+    const piece = window?.pieces.shift();
+    if (window === null || piece === undefined) return null;
+    if (window.pieces.length === 0) this.#window = null;
+    else window.holds++;
+    return {
+      bytes: this.slabs.view.subarray(piece.offset, piece.offset + piece.bytes),
+      release: () => {
+        this.#drop(window);
+      },
+    };
+  }
+
+  /** Gives one hold back. Handing out the last piece passes the window's own hold on to that piece. */
+  #drop(window: Window): void {
+    window.holds--;
+    if (window.holds === 0) window.slab.release();
+  }
+
+  #plan(stripesMax: number): WindowPlan {
+    const { layout } = this.source;
+    const firstStripe = Math.floor(this.#at / layout.stripeBytes);
+    const stripeStart = firstStripe * layout.stripeBytes;
+    const isPartial = this.#at > stripeStart || this.end < stripeStart + stripeLength(layout, firstStripe);
+    let stripes = 1;
+    if (!isPartial) {
+      // Whole stripes only, so that one call per drive reads them all.
+      const wholeEnd = this.end === layout.objectBytes ? stripeCount(layout) : Math.floor(this.end / layout.stripeBytes);
+      stripes = Math.min(stripesMax, wholeEnd - firstStripe);
+    }
+    const end = Math.min(this.end, (firstStripe + stripes) * layout.stripeBytes);
+    return { firstStripe, stripes, start: this.#at, end };
+  }
+
+  /** A small body whose shards are in memory: read, verified and ready without leaving the thread. */
+  #windowNow(): Window | null {
+    const { layout } = this.source;
+    const bytes = this.end - this.#at;
+    if (stripeCount(layout) !== 1 || layout.objectBytes > verifyNowBytesMax || this.#bad.size > 0) return null;
+    const shard = shardBytes(layout.dataShards, layout.objectBytes);
+    const slab = this.slabs.tryAllocate(shard * layout.dataShards, 'read');
+    if (slab === null) return null;
+    const jobs: VerifyJob[] = [];
+    for (let s = 0; s < layout.dataShards; s++) {
+      const dataOffset = slab.offset + s * shard;
+      const hashesOffset = this.source.hashesNow(s, 0, checksumBlockCount(shard));
+      if (hashesOffset === null || !this.source.readNow(s, 0, dataOffset, shard)) {
+        slab.release();
+        return null;
+      }
+      jobs.push(this.#job(s, dataOffset, shard, hashesOffset, 0));
+    }
+    if (this.compute.verifyNow(jobs).length > 0) {
+      slab.release();
+      return null;
+    }
+    const window: Window = { slab, pieces: [{ offset: slab.offset + this.#at, bytes }], holds: 1 };
+    this.#at = this.end;
+    return window;
+  }
+
+  #startWindow(): Promise<Window> {
+    const { layout } = this.source;
+    // A window of several stripes is worth a worker's hop; under memory pressure one stripe must do.
+    let plan = this.#plan(windowStripesMax);
+    let slab = this.slabs.tryAllocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read');
+    if (slab === null && plan.stripes > 1) {
+      plan = this.#plan(1);
+      slab = this.slabs.tryAllocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read');
+    }
+    this.#at = plan.end;
+    return this.#fill(plan, slab);
+  }
+
+  async #fill(plan: WindowPlan, given: Slab | null): Promise<Window> {
+    const { layout } = this.source;
+    const slab =
+      given ??
+      (await this.slabs.allocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read'));
+    try {
+      const isWhole = plan.stripes > 1 || plan.end - plan.start === stripeLength(layout, plan.firstStripe);
+      const isRead = !isWhole && (await this.#readPartial(plan, slab));
+      if (!isRead) await this.#readWhole(plan, slab);
+    } catch (error) {
+      slab.release();
+      throw error;
+    }
+    const pieces: { offset: number; bytes: number }[] = [];
+    for (let index = 0; index < plan.stripes; index++) {
+      const stripeStart = (plan.firstStripe + index) * layout.stripeBytes;
+      const from = Math.max(plan.start, stripeStart);
+      const to = Math.min(plan.end, stripeStart + layout.stripeBytes);
+      for (let at = from; at < to; at += limits.sendPieceBytesMax) {
+        pieces.push({
+          offset: slab.offset + index * layout.stripeBytes + (at - stripeStart),
+          bytes: Math.min(limits.sendPieceBytesMax, to - at),
+        });
+      }
+    }
+    return { slab, pieces, holds: 1 };
+  }
+
+  /** Only the checksum blocks that the range touches, when all their shards are sound. */
+  async #readPartial(plan: WindowPlan, slab: Slab): Promise<boolean> {
+    const { layout } = this.source;
+    const stripeStart = plan.firstStripe * layout.stripeBytes;
+    const shard = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe));
+    const firstBlock = this.#firstBlock(plan.firstStripe);
+    const fileStart = plan.firstStripe * (layout.stripeBytes / layout.dataShards);
+    const from = plan.start - stripeStart;
+    const to = plan.end - stripeStart;
+    const jobs: VerifyJob[] = [];
+    const reads: Promise<boolean>[] = [];
+    for (let s = Math.floor(from / shard); s * shard < to; s++) {
+      if (this.#bad.has(s) || !this.source.mayHave(s)) return false;
+      const block = Math.floor(Math.max(from - s * shard, 0) / limits.checksumBlockBytes);
+      const start = block * limits.checksumBlockBytes;
+      const blockEnd = Math.min(shard, Math.ceil(Math.min(to - s * shard, shard) / limits.checksumBlockBytes) * limits.checksumBlockBytes);
+      const bytes = blockEnd - start;
+      const hashesOffset = await this.source.hashes(s, firstBlock + block, checksumBlockCount(bytes));
+      if (hashesOffset === null) return false;
+      const dataOffset = slab.offset + s * shard + start;
+      reads.push(this.source.read(s, fileStart + start, Float64Array.of(dataOffset, bytes)));
+      jobs.push(this.#job(s, dataOffset, bytes, hashesOffset, firstBlock + block));
+    }
+    const isRead = (await Promise.all(reads)).every(Boolean);
+    return isRead && (await this.#verify(jobs)).length === 0;
+  }
+
+  /** All data shards of the stripes, from whichever k shards are sound. */
+  async #readWhole(plan: WindowPlan, slab: Slab): Promise<void> {
+    const { layout } = this.source;
+    const shardCount = layout.dataShards + layout.parityShards;
+    const full = layout.stripeBytes / layout.dataShards;
+    const good = new Set<number>();
+    const tried = new Set<number>(this.#bad);
+    let parity: Slab | null = null;
+    const offsetOf = (shardIndex: number, stripeInWindow: number): number => {
+      const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + stripeInWindow));
+      if (shardIndex < layout.dataShards) return slab.offset + stripeInWindow * layout.stripeBytes + shardIndex * bytes;
+      invariant(parity !== null, 'parity has its memory');
+      return parity.offset + ((shardIndex - layout.dataShards) * plan.stripes + stripeInWindow) * full;
+    };
+    try {
+      while (good.size < layout.dataShards) {
+        const batch: number[] = [];
+        for (let s = 0; s < shardCount && good.size + batch.length < layout.dataShards; s++) {
+          if (!good.has(s) && !tried.has(s) && this.source.mayHave(s)) batch.push(s);
+        }
+        if (batch.length === 0) {
+          throw new Refusal('SlowDownRead', 'Too few sound shards of this object can be read now; try again later.');
+        }
+        if (parity === null && batch.some((s) => s >= layout.dataShards)) {
+          parity = await this.slabs.allocate(layout.parityShards * plan.stripes * full, 'commit');
+        }
+        for (const s of batch) tried.add(s);
+        const sound = await this.#readShards(plan, batch, offsetOf);
+        for (const s of batch) {
+          if (sound.has(s)) good.add(s);
+          else {
+            this.#bad.add(s);
+            this.onDamage(s);
+          }
+        }
+      }
+      await this.#rebuild(plan, good, offsetOf);
+    } finally {
+      (parity as Slab | null)?.release();
+    }
+  }
+
+  async #readShards(plan: WindowPlan, batch: readonly number[], offsetOf: (s: number, i: number) => number): Promise<Set<number>> {
+    const { layout } = this.source;
+    const firstBlock = this.#firstBlock(plan.firstStripe);
+    const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
+    const fileStart = plan.firstStripe * (layout.stripeBytes / layout.dataShards);
+    const sound = new Set<number>();
+    const jobs: VerifyJob[] = [];
+    await Promise.all(
+      batch.map(async (s) => {
+        const segments: number[] = [];
+        const shardJobs: VerifyJob[] = [];
+        for (let i = 0; i < plan.stripes; i++) {
+          const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + i));
+          segments.push(offsetOf(s, i), bytes);
+          shardJobs.push(this.#job(s, offsetOf(s, i), bytes, 0, firstBlock + i * blocksPerStripe));
+        }
+        const blocks = shardJobs.reduce((sum, job) => sum + checksumBlockCount(job.bytes), 0);
+        const [hashesOffset, isRead] = await Promise.all([
+          this.source.hashes(s, firstBlock, blocks),
+          this.source.read(s, fileStart, Float64Array.from(segments)),
+        ]);
+        if (hashesOffset === null || !isRead) return;
+        sound.add(s);
+        for (const [i, job] of shardJobs.entries()) {
+          jobs.push({ ...job, hashesOffset: hashesOffset + i * blocksPerStripe * 32 });
+        }
+      }),
+    );
+    for (const index of await this.#verify(jobs)) {
+      const job = jobs[index];
+      if (job !== undefined) sound.delete(job.shardIndex);
+    }
+    return sound;
+  }
+
+  async #rebuild(plan: WindowPlan, good: ReadonlySet<number>, offsetOf: (s: number, i: number) => number): Promise<void> {
+    const { layout } = this.source;
+    const shardCount = layout.dataShards + layout.parityShards;
+    let present = 0;
+    let wanted = 0;
+    for (const s of good) present |= 1 << s;
+    for (let s = 0; s < layout.dataShards; s++) if (!good.has(s)) wanted |= 1 << s;
+    if (wanted === 0) return;
+    const inputs: ReconstructInput[] = [];
+    for (let i = 0; i < plan.stripes; i++) {
+      const offsets: number[] = [];
+      for (let s = 0; s < shardCount; s++) offsets.push(offsetOf(s, i));
+      inputs.push({
+        dataShards: layout.dataShards,
+        parityShards: layout.parityShards,
+        shardBytes: shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + i)),
+        offsets,
+        present,
+        wanted,
+      });
+    }
+    await this.compute.reconstruct(inputs);
+  }
+
+  #verify(jobs: readonly VerifyJob[]): Promise<number[]> | number[] {
+    const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
+    return bytes <= verifyNowBytesMax ? this.compute.verifyNow(jobs) : this.compute.verify(jobs);
+  }
+
+  #firstBlock(stripeIndex: number): number {
+    const { layout } = this.source;
+    return stripeIndex * checksumBlockCount(layout.stripeBytes / layout.dataShards);
+  }
+
+  #job(shardIndex: number, dataOffset: number, bytes: number, hashesOffset: number, firstBlock: number): VerifyJob {
+    return {
+      dataOffset,
+      bytes,
+      hashesOffset,
+      idHigh: this.source.id.high,
+      idLow: this.source.id.low,
+      shardIndex,
+      firstBlock,
+    };
+  }
+}
+
+function windowBytes(plan: WindowPlan, stripeBytes: number, objectBytes: number, dataShards: number): number {
+  if (plan.stripes > 1) return plan.stripes * stripeBytes;
+  // The padding of the last data shard may reach past the object's end.
+  const bytes = Math.min(stripeBytes, objectBytes - plan.firstStripe * stripeBytes);
+  return Math.max(shardBytes(dataShards, bytes) * dataShards, 1);
+}

@@ -1,0 +1,77 @@
+/**
+ * What the erasure and object rooms ask of the machine's arithmetic. The pool implements it: methods
+ * named `…Now` run on the calling thread and are for small things, the others run on a worker.
+ * All offsets are bytes in the slab arena.
+ */
+
+export type StreamDigest = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme';
+
+export interface ChunkSigningInput {
+  readonly signingKey: Uint8Array;
+  readonly amzDate: string;
+  readonly scope: string;
+  readonly seedSignature: string;
+}
+
+export interface PassInput {
+  /** Of the running stream state, or −1. */
+  readonly stateOffset: number;
+  readonly dataOffset: number;
+  readonly dataBytes: number;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly shardBytes: number;
+  readonly parityOffset: number;
+  readonly hashesOffset: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+  /** Checksum blocks of each shard before this stripe. */
+  readonly firstBlock: number;
+  /** Stripe-relative ends of signed chunks, and their signatures of 32 bytes. */
+  readonly chunkEnds: readonly number[];
+  readonly chunkSignatures: readonly Uint8Array[];
+}
+
+export interface VerifyJob {
+  readonly dataOffset: number;
+  readonly bytes: number;
+  readonly hashesOffset: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+  readonly shardIndex: number;
+  readonly firstBlock: number;
+}
+
+export interface ReconstructInput {
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly shardBytes: number;
+  /** Of each shard of k + m. */
+  readonly offsets: readonly number[];
+  readonly present: number;
+  readonly wanted: number;
+}
+
+export interface Compute {
+  /** Bytes that a stream state needs. */
+  readonly streamStateBytes: number;
+  copyIn(arenaOffset: number, source: Uint8Array, start: number, bytes: number): void;
+  copyWithin(to: number, from: number, bytes: number): void;
+  streamInit(stateOffset: number, digests: readonly StreamDigest[], signing: ChunkSigningInput | null): void;
+  streamDigest(stateOffset: number, digest: StreamDigest): Uint8Array;
+  streamTrailerSignature(stateOffset: number, trailerBlock: Uint8Array, signature: Uint8Array): boolean;
+  /** False when a chunk signature did not match. */
+  passNow(input: PassInput): boolean;
+  pass(input: PassInput): Promise<boolean>;
+  /** Indices of the jobs whose bytes do not match their hashes. */
+  verifyNow(jobs: readonly VerifyJob[]): number[];
+  verify(jobs: readonly VerifyJob[]): Promise<number[]>;
+  hashNow(jobs: readonly VerifyJob[]): void;
+  reconstructNow(inputs: readonly ReconstructInput[]): void;
+  reconstruct(inputs: readonly ReconstructInput[]): Promise<void>;
+  /** MD5 of plain memory, on the calling thread. */
+  md5(bytes: Uint8Array): Uint8Array;
+  digest(digest: StreamDigest, bytes: Uint8Array): Uint8Array;
+  crcCombine(digest: 'crc32' | 'crc32c' | 'crc64nvme', a: Uint8Array, b: Uint8Array, bBytes: number): Uint8Array;
+}
+

@@ -1,0 +1,16 @@
+/** The drives of one erasure set, by position. A missing or fenced drive keeps its position. */
+import type { Drive, DriveFault } from '../drive/index.js';
+
+export interface DriveSet {
+  readonly setIndex: number;
+  readonly deploymentId: string;
+  readonly driveCount: number;
+  /** Null: not usable since the start. */
+  drive(position: number): Drive | null;
+  /** A write or read on the drive failed; the journal decides whether it leaves. */
+  report(position: number, fault: DriveFault): void;
+  /** How often the position has left the set: bytes written before that no longer count. */
+  departures(position: number): number;
+  /** Positions that take part in writes now. */
+  inSync(): readonly number[];
+}

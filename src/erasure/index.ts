@@ -1,0 +1,23 @@
+/**
+ * erasure: stripe arithmetic, writing and reading of shards over the drives of one set.
+ */
+export type { ChunkSigningInput, Compute, PassInput, ReconstructInput, StreamDigest, VerifyJob } from './compute.js';
+export type { DriveSet } from './drive-set.js';
+export {
+  checksumBlockCount,
+  defaultParity,
+  positionOfShard,
+  shardAtPosition,
+  shardBytes,
+  shardFileBytes,
+  stripeBytesFor,
+  stripeCount,
+  stripeLength,
+  writeQuorum,
+  type Geometry,
+  type StripeLayout,
+} from './layout.js';
+export { blobName, type Placement, type PlacementId } from './placement.js';
+export { BlobWriter } from './blob-writer.js';
+export { BlobSource, SlotSource, type ShardSource } from './shard-source.js';
+export { BodyReader, type DamageReport } from './body-reader.js';

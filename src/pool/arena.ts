@@ -1,0 +1,181 @@
+/**
+ * The slab arena: one SharedArrayBuffer of a fixed budget, handed out in power-of-two slabs by a buddy
+ * allocator. Main thread only. The budget is what bounds the server's memory under any load (I1);
+ * untouched pages cost nothing, because the operating system gives them on first write.
+ */
+import { invariant, limits, type Slab, type SlabAllocator, type SlabPurpose } from '../base/index.js';
+
+const unitBytes = 4096;
+/** Slabs above this are not needed by any path: a read window of four stripes. */
+const orderMax = 10;
+const topBytes = unitBytes << orderMax;
+const none = -1;
+
+interface Waiter {
+  readonly bytes: number;
+  readonly purpose: SlabPurpose;
+  readonly resolve: (slab: Slab) => void;
+}
+
+class ArenaSlab implements Slab {
+  #live = true;
+
+  constructor(
+    readonly offset: number,
+    readonly bytes: number,
+    private readonly owner: SlabArena,
+    private readonly order: number,
+  ) {}
+
+  release(): void {
+    invariant(this.#live, 'a slab is released once');
+    this.#live = false;
+    this.owner.free(this.offset, this.order);
+  }
+}
+
+export class SlabArena implements SlabAllocator {
+  readonly arena: SharedArrayBuffer;
+  readonly view: Buffer;
+  readonly zeroPageOffset: number;
+  readonly #unitCount: number;
+  /** Heads of the free lists by order, as unit indices. */
+  readonly #heads = new Int32Array(orderMax + 1).fill(none);
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  /** Order + 1 at the first unit of a free block, else 0. */
+  readonly #freeOrder: Uint8Array;
+  #freeBytes = 0;
+  readonly #reserveBytes: number;
+  readonly #waiters: Waiter[] = [];
+
+  constructor(budgetBytes: number) {
+    invariant(budgetBytes >= limits.arenaBytesMin && budgetBytes <= limits.arenaBytesMax, 'arena budget is in its bounds');
+    const topCount = Math.floor(budgetBytes / topBytes);
+    const bytes = topCount * topBytes;
+    this.arena = new SharedArrayBuffer(bytes);
+    this.view = Buffer.from(this.arena);
+    this.#unitCount = bytes / unitBytes;
+    this.#next = new Int32Array(this.#unitCount).fill(none);
+    this.#previous = new Int32Array(this.#unitCount).fill(none);
+    this.#freeOrder = new Uint8Array(this.#unitCount);
+    for (let top = topCount - 1; top >= 0; top--) this.#push(top << orderMax, orderMax);
+    this.#freeBytes = bytes;
+    // Reads, commits and the parity of passes under way must go on when uploads hold all they may.
+    this.#reserveBytes = Math.floor(bytes * 0.35);
+    const zero = this.#take(0);
+    invariant(zero !== none, 'a fresh arena has room');
+    this.zeroPageOffset = zero * unitBytes;
+    this.#freeBytes -= unitBytes;
+  }
+
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  get totalBytes(): number {
+    return this.arena.byteLength;
+  }
+
+  tryAllocate(bytes: number, purpose: SlabPurpose): Slab | null {
+    // Those who wait come first, or a stream of small requests would starve a large one.
+    if (this.#waiters.length > 0 && purpose !== 'commit') return null;
+    return this.#allocateNow(bytes, purpose);
+  }
+
+  allocate(bytes: number, purpose: SlabPurpose, signal?: AbortSignal): Promise<Slab> {
+    const now = this.tryAllocate(bytes, purpose);
+    if (now !== null) return Promise.resolve(now);
+    return new Promise<Slab>((resolve, reject) => {
+      const waiter: Waiter = {
+        bytes,
+        purpose,
+        resolve: (slab) => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(slab);
+        },
+      };
+      const onAbort = (): void => {
+        const index = this.#waiters.indexOf(waiter);
+        if (index >= 0) this.#waiters.splice(index, 1);
+        reject(new Error('waiting for memory was given up'));
+      };
+      this.#waiters.push(waiter);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Called by `ArenaSlab.release`. */
+  free(offset: number, order: number): void {
+    let unit = offset / unitBytes;
+    let level = order;
+    this.#freeBytes += unitBytes << order;
+    while (level < orderMax) {
+      const buddy = unit ^ (1 << level);
+      if (this.#freeOrder[buddy] !== level + 1) break;
+      this.#unlink(buddy, level);
+      unit &= ~(1 << level);
+      level++;
+    }
+    this.#push(unit, level);
+    if (this.#waiters.length > 0) this.#serveWaiters();
+  }
+
+  #allocateNow(bytes: number, purpose: SlabPurpose): Slab | null {
+    invariant(bytes > 0 && bytes <= topBytes, 'slab size is in its bounds');
+    const order = bytes <= unitBytes ? 0 : 32 - Math.clz32(Math.floor((bytes - 1) / unitBytes));
+    const slabBytes = unitBytes << order;
+    const reserve = purpose === 'upload' ? this.#reserveBytes : purpose === 'read' ? Math.floor(this.#reserveBytes / 2) : 0;
+    if (this.#freeBytes - slabBytes < reserve) return null;
+    const unit = this.#take(order);
+    if (unit === none) return null;
+    this.#freeBytes -= slabBytes;
+    return new ArenaSlab(unit * unitBytes, slabBytes, this, order);
+  }
+
+  #serveWaiters(): void {
+    for (let index = 0; index < this.#waiters.length; ) {
+      const waiter = this.#waiters[index];
+      invariant(waiter !== undefined, 'the waiter is there');
+      const slab = this.#allocateNow(waiter.bytes, waiter.purpose);
+      // A waiter that meets its reserve does not stop one of a more urgent purpose behind it.
+      if (slab === null) {
+        index++;
+        continue;
+      }
+      this.#waiters.splice(index, 1);
+      waiter.resolve(slab);
+    }
+  }
+
+  #take(order: number): number {
+    let level = order;
+    while (level <= orderMax && this.#heads[level] === none) level++;
+    if (level > orderMax) return none;
+    const unit = this.#heads[level] ?? none;
+    this.#unlink(unit, level);
+    while (level > order) {
+      level--;
+      this.#push(unit + (1 << level), level);
+    }
+    return unit;
+  }
+
+  #push(unit: number, order: number): void {
+    const head = this.#heads[order] ?? none;
+    this.#next[unit] = head;
+    this.#previous[unit] = none;
+    if (head !== none) this.#previous[head] = unit;
+    this.#heads[order] = unit;
+    this.#freeOrder[unit] = order + 1;
+  }
+
+  #unlink(unit: number, order: number): void {
+    const next = this.#next[unit] ?? none;
+    const previous = this.#previous[unit] ?? none;
+    if (previous === none) this.#heads[order] = next;
+    else this.#next[previous] = next;
+    if (next !== none) this.#previous[next] = previous;
+    this.#freeOrder[unit] = 0;
+  }
+}

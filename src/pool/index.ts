@@ -1,0 +1,5 @@
+/**
+ * pool: slabs of shared memory, and the only Piscina code.
+ */
+export { SlabArena } from './arena.js';
+export { ComputePool, type ComputePoolOptions } from './compute-pool.js';
