@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config';
+
+/** Each slice has its own time limits; forks keep native state and open files of one file from the next. */
+function project(name: string, include: string[], testTimeout: number, maxWorkers: number) {
+  return {
+    extends: true as const,
+    test: { name, include, testTimeout, hookTimeout: Math.max(testTimeout, 60_000), maxWorkers },
+  };
+}
+
+// eslint-disable-next-line no-restricted-exports -- vitest reads the default export.
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    reporters: ['default', './test/tally-reporter.ts'],
+    teardownTimeout: 20_000,
+    projects: [
+      project(
+        'unit',
+        ['test/unit/**/*.test.ts', 'test/tidy*.test.ts', 'test/golden/**/*.test.ts', 'test/native/**/*.test.ts'],
+        30_000,
+        2,
+      ),
+      project('fuzz', ['test/fuzz/**/*.test.ts'], 300_000, 2),
+      project('api', ['test/api/**/*.test.ts'], 60_000, 2),
+      project('fault', ['test/fault/**/*.test.ts'], 300_000, 1),
+      // Foreign clients copy real trees: one at a time, minutes each.
+      project('clients', ['test/clients/**/*.test.ts'], 900_000, 1),
+    ],
+  },
+});
