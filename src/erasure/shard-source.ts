@@ -2,9 +2,9 @@
  * Reads the shards of one body, wherever they lie. A source knows drives and offsets; verification,
  * choice of shards and reconstruction are the reader's.
  */
-import { limits, type Slab, type SlabAllocator } from '../base/index.js';
+import { type Slab, type SlabAllocator } from '../base/index.js';
 import type { BlobHandle, DriveFault, DriveResult } from '../drive/index.js';
-import { hashBytes, pageBytes, payloadOffset, tableBytes, tableOffset } from './blob-format.js';
+import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format.js';
 import type { Compute } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import { checksumBlockCount, positionOfShard, type StripeLayout } from './layout.js';
@@ -40,7 +40,6 @@ export class SlotSource implements ShardSource {
     private readonly set: DriveSet,
     private readonly placement: Extract<Placement, { kind: 'slots' }>,
     objectBytes: number,
-    slabs: SlabAllocator,
     compute: Compute,
     hashes: Slab,
   ) {
@@ -184,7 +183,3 @@ function settle(set: DriveSet, position: number, result: DriveResult<number>, se
   set.report(position, missing('missing', set.drive(position)?.path ?? '', 'read past the end of a shard'));
   return false;
 }
-
-/** Table bytes that `hashes` may ask for at once, so that windows are cut to fit. */
-export const hashBlocksAtOnceMax = Math.min(hashCacheBytes, pageBytes * 4) / hashBytes;
-export const checksumBlock = limits.checksumBlockBytes;

@@ -1,0 +1,5 @@
+/**
+ * catalog: the ordered index of the whole server, behind one interface, rebuildable from the logs.
+ */
+export type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
+export { openLmdbCatalog, type LmdbCatalogOptions } from './lmdb-catalog.js';
