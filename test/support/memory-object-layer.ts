@@ -1,0 +1,520 @@
+/**
+ * The object layer in memory, for the tests of the rooms above it. It keeps every promise of the
+ * interface that can be kept without drives, and counts what is held open, so that a test can see a leak.
+ */
+import { createHmac, createHash } from 'node:crypto';
+import { limits, Refusal, type Clock, type PieceSource } from '../../src/base/index.js';
+import type {
+  BucketInfo,
+  Checksum,
+  ChecksumAlgorithm,
+  CompletedPart,
+  ListOptions,
+  ListPage,
+  ListUploadsPage,
+  MultipartUploadInfo,
+  ObjectErrorCode,
+  ObjectInfo,
+  ObjectLayer,
+  ObjectMetadata,
+  ObjectRefusal,
+  ObjectSnapshot,
+  PartInfo,
+  SignedStream,
+  Upload,
+  UploadDigests,
+  UploadOptions,
+  WritePrecondition,
+} from '../../src/object/index.js';
+import { memoryDigest, type DigestAlgorithm } from './memory-digests.js';
+
+interface StoredPart {
+  readonly info: PartInfo;
+  readonly bytes: Buffer;
+}
+
+interface StoredObject {
+  info: ObjectInfo;
+  readonly parts: readonly StoredPart[];
+}
+
+interface StoredUpload {
+  readonly info: MultipartUploadInfo;
+  readonly parts: Map<number, StoredPart>;
+  completed: ObjectInfo | null;
+}
+
+interface StoredBucket {
+  readonly info: BucketInfo;
+  readonly objects: Map<string, StoredObject>;
+  readonly uploads: Map<string, StoredUpload>;
+}
+
+export interface MemoryOptions {
+  readonly clock?: Clock;
+  /** Pieces that reads come in. */
+  readonly pieceBytes?: number;
+  /** `write` answers false once this much is waiting, and drains in a later turn of the event loop. */
+  readonly highWaterBytes?: number;
+}
+
+const digestNames: Readonly<Record<ChecksumAlgorithm, DigestAlgorithm>> = {
+  CRC32: 'crc32',
+  CRC32C: 'crc32c',
+  CRC64NVME: 'crc64nvme',
+  SHA1: 'sha1',
+  SHA256: 'sha256',
+};
+
+export class MemoryObjectLayer implements ObjectLayer {
+  readonly #buckets = new Map<string, StoredBucket>();
+  readonly #clock: Clock;
+  readonly #pieceBytes: number;
+  readonly #highWaterBytes: number;
+  #nextUploadId = 1;
+  /** Snapshots and uploads that are neither closed nor finished. */
+  openSnapshots = 0;
+  openUploads = 0;
+  canRead = true;
+  canWrite = true;
+  /** Thrown by the next `openUpload`. */
+  nextOpenUploadRefusal: ObjectRefusal | null = null;
+  /** Reported through `onFailure` at the next write. */
+  nextWriteRefusal: ObjectRefusal | null = null;
+
+  constructor(options: MemoryOptions = {}) {
+    this.#clock = options.clock ?? { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
+    this.#pieceBytes = options.pieceBytes ?? 64 * 1024;
+    this.#highWaterBytes = options.highWaterBytes ?? Infinity;
+  }
+
+  async createBucket(name: string, { region }: { region: string }): Promise<BucketInfo> {
+    if (this.#buckets.has(name)) throw refusal('BucketAlreadyOwnedByYou');
+    const info: BucketInfo = { name, region, createdMs: this.#clock.nowMs() };
+    this.#buckets.set(name, { info, objects: new Map(), uploads: new Map() });
+    return info;
+  }
+
+  bucket(name: string): BucketInfo {
+    return this.#bucket(name).info;
+  }
+
+  listBuckets(): BucketInfo[] {
+    return [...this.#buckets.values()].map(({ info }) => info).sort((a, b) => compareKeys(a.name, b.name));
+  }
+
+  async deleteBucket(name: string): Promise<void> {
+    const bucket = this.#bucket(name);
+    const isPending = [...bucket.uploads.values()].some(({ completed }) => completed === null);
+    if (bucket.objects.size > 0 || isPending) throw refusal('BucketNotEmpty');
+    this.#buckets.delete(name);
+  }
+
+  openUpload(options: UploadOptions): Upload {
+    const bucket = this.#bucket(options.bucket);
+    const planned = this.nextOpenUploadRefusal;
+    this.nextOpenUploadRefusal = null;
+    if (planned !== null) throw planned;
+    if (!this.canWrite) throw refusal('SlowDownWrite');
+    this.openUploads += 1;
+    return new MemoryUpload(this, bucket, options, this.#highWaterBytes);
+  }
+
+  open(bucketName: string, key: string, versionId: string): ObjectSnapshot {
+    const { info, parts } = this.#object(bucketName, key, versionId);
+    this.openSnapshots += 1;
+    let isClosed = false;
+    const close = () => {
+      if (isClosed) return;
+      isClosed = true;
+      this.openSnapshots -= 1;
+    };
+    const whole = Buffer.concat(parts.map((part) => part.bytes));
+    const startOf = (partNumber: number) =>
+      parts.filter((part) => part.info.partNumber < partNumber).reduce((sum, part) => sum + part.info.bytes, 0);
+    return {
+      info,
+      part: (partNumber) => {
+        const part = parts.find((candidate) => candidate.info.partNumber === partNumber);
+        return part === undefined ? null : { ...part.info, startByte: startOf(partNumber) };
+      },
+      parts: (marker, countMax) =>
+        parts.map((part) => part.info).filter((part) => part.partNumber > marker).slice(0, countMax),
+      read: (startByte, endByte) => piecesOf(whole.subarray(startByte, endByte), this.#pieceBytes, close),
+      close,
+    };
+  }
+
+  head(bucket: string, key: string, versionId: string): ObjectInfo {
+    return this.#object(bucket, key, versionId).info;
+  }
+
+  async deleteObject(bucketName: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void> {
+    const bucket = this.#bucket(bucketName);
+    checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
+    if (versionId !== '' && versionId !== 'null') throw refusal('NoSuchVersion');
+    bucket.objects.delete(key);
+  }
+
+  async replaceMetadata(
+    snapshot: ObjectSnapshot,
+    metadata: ObjectMetadata,
+    precondition: WritePrecondition | null,
+  ): Promise<ObjectInfo> {
+    const { bucket, key } = snapshot.info;
+    const stored = this.#bucket(bucket).objects.get(key);
+    checkPrecondition(stored?.info ?? null, precondition);
+    if (stored === undefined) throw refusal('NoSuchKey');
+    stored.info = { ...stored.info, metadata, modifiedMs: this.#clock.nowMs() };
+    return stored.info;
+  }
+
+  list(options: ListOptions): ListPage {
+    const { objects } = this.#bucket(options.bucket);
+    const page = pageOf([...objects.keys()].sort(compareKeys), options);
+    return {
+      ...page,
+      entries: page.keys.map((key) => {
+        const { info } = objects.get(key)!;
+        const { bytes, etag, modifiedMs, checksum, metadata } = info;
+        return { key, bytes, etag, modifiedMs, checksum, storageClass: metadata.storageClass };
+      }),
+    };
+  }
+
+  async createMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    metadata: ObjectMetadata;
+    checksumAlgorithm: ChecksumAlgorithm | null;
+    checksumType: 'FULL_OBJECT' | 'COMPOSITE' | null;
+  }): Promise<MultipartUploadInfo> {
+    const bucket = this.#bucket(options.bucket);
+    const uploadId = `upload-${String(this.#nextUploadId++).padStart(8, '0')}`;
+    const info: MultipartUploadInfo = { ...options, uploadId, initiatedMs: this.#clock.nowMs() };
+    bucket.uploads.set(uploadId, { info, parts: new Map(), completed: null });
+    return info;
+  }
+
+  multipartUpload(bucket: string, key: string, uploadId: string): MultipartUploadInfo {
+    return this.#pendingUpload(bucket, key, uploadId).info;
+  }
+
+  listParts(bucket: string, key: string, uploadId: string, partNumberMarker: number, countMax: number) {
+    const { parts } = this.#pendingUpload(bucket, key, uploadId);
+    const after = sortedParts(parts).filter((part) => part.info.partNumber > partNumberMarker);
+    return { parts: after.slice(0, countMax).map((part) => part.info), isTruncated: after.length > countMax };
+  }
+
+  listUploads(options: {
+    bucket: string;
+    prefix: string;
+    delimiter: string;
+    keyMarker: string;
+    uploadIdMarker: string;
+    countMax: number;
+  }): ListUploadsPage {
+    const pending = [...this.#bucket(options.bucket).uploads.values()]
+      .filter(({ completed }) => completed === null)
+      .map(({ info }) => info)
+      .sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.uploadId, b.uploadId));
+    const { prefix, delimiter, keyMarker, uploadIdMarker, countMax } = options;
+    const uploads: MultipartUploadInfo[] = [];
+    const commonPrefixes: string[] = [];
+    let last = { key: '', uploadId: '' };
+    for (const info of pending) {
+      const common = commonPrefixOf(info.key, prefix, delimiter);
+      if (common === undefined) continue;
+      const order = compareKeys(info.key, keyMarker);
+      if (order < 0 || (order === 0 && (uploadIdMarker === '' || compareKeys(info.uploadId, uploadIdMarker) <= 0))) continue;
+      if (common !== null && (commonPrefixes.includes(common) || keyMarker.startsWith(common))) continue;
+      if (uploads.length + commonPrefixes.length >= countMax) {
+        if (countMax === 0) break;
+        const { key, uploadId } = last;
+        return { uploads, commonPrefixes, isTruncated: true, nextKeyMarker: key, nextUploadIdMarker: uploadId };
+      }
+      if (common === null) uploads.push(info);
+      else commonPrefixes.push(common);
+      last = common === null ? info : { key: common, uploadId: '' };
+    }
+    return { uploads, commonPrefixes, isTruncated: false, nextKeyMarker: '', nextUploadIdMarker: '' };
+  }
+
+  async completeMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    uploadId: string;
+    parts: readonly CompletedPart[];
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo> {
+    const bucket = this.#bucket(options.bucket);
+    const upload = bucket.uploads.get(options.uploadId);
+    if (upload === undefined || upload.info.key !== options.key) throw refusal('NoSuchUpload');
+    if (upload.completed !== null) return upload.completed;
+    const chosen = options.parts.map((listed, index) => {
+      if (index > 0 && options.parts[index - 1]!.partNumber >= listed.partNumber) throw refusal('InvalidPartOrder');
+      const part = upload.parts.get(listed.partNumber);
+      if (part === undefined || part.info.etag !== listed.etag) throw refusal('InvalidPart');
+      if (listed.checksum !== null && part.info.checksum?.value !== listed.checksum) throw refusal('InvalidPart');
+      if (index < options.parts.length - 1 && part.info.bytes < limits.partBytesMin) throw refusal('EntityTooSmall');
+      return part;
+    });
+    checkPrecondition(bucket.objects.get(options.key)?.info ?? null, options.precondition);
+    const md5s = Buffer.concat(chosen.map((part) => Buffer.from(part.info.etag, 'hex')));
+    const info: ObjectInfo = {
+      bucket: options.bucket,
+      key: options.key,
+      bytes: chosen.reduce((sum, part) => sum + part.info.bytes, 0),
+      etag: `${createHash('md5').update(md5s).digest('hex')}-${chosen.length}`,
+      modifiedMs: this.#clock.nowMs(),
+      versionId: 'null',
+      metadata: upload.info.metadata,
+      checksum: checksumOfParts(upload.info, chosen),
+      partCount: chosen.length,
+    };
+    bucket.objects.set(options.key, { info, parts: chosen });
+    upload.completed = info;
+    upload.parts.clear();
+    return info;
+  }
+
+  async abortMultipartUpload(bucket: string, key: string, uploadId: string): Promise<void> {
+    this.#pendingUpload(bucket, key, uploadId);
+    this.#bucket(bucket).uploads.delete(uploadId);
+  }
+
+  health() {
+    return { canRead: this.canRead, canWrite: this.canWrite };
+  }
+
+  /** For MemoryUpload. */
+  commit(bucket: StoredBucket, key: string, bytes: Buffer, metadata: ObjectMetadata, checksum: Checksum | null, precondition: WritePrecondition | null): ObjectInfo {
+    checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
+    const modifiedMs = this.#clock.nowMs();
+    const etag = createHash('md5').update(bytes).digest('hex');
+    const part: StoredPart = { bytes, info: { partNumber: 1, bytes: bytes.length, etag, modifiedMs, checksum } };
+    const info: ObjectInfo = {
+      bucket: bucket.info.name,
+      key,
+      bytes: bytes.length,
+      etag,
+      modifiedMs,
+      versionId: 'null',
+      metadata,
+      checksum,
+      partCount: 0,
+    };
+    bucket.objects.set(key, { info, parts: [part] });
+    return info;
+  }
+
+  /** For MemoryUpload. */
+  commitPart(bucket: StoredBucket, key: string, uploadId: string, partNumber: number, bytes: Buffer, checksum: Checksum | null): PartInfo {
+    const upload = this.#pendingUpload(bucket.info.name, key, uploadId);
+    const etag = createHash('md5').update(bytes).digest('hex');
+    const info: PartInfo = { partNumber, bytes: bytes.length, etag, modifiedMs: this.#clock.nowMs(), checksum };
+    upload.parts.set(partNumber, { info, bytes });
+    return info;
+  }
+
+  #bucket(name: string): StoredBucket {
+    const bucket = this.#buckets.get(name);
+    if (bucket === undefined) throw refusal('NoSuchBucket');
+    return bucket;
+  }
+
+  #object(bucketName: string, key: string, versionId: string): StoredObject {
+    if (!this.canRead) throw refusal('SlowDownRead');
+    const stored = this.#bucket(bucketName).objects.get(key);
+    if (versionId !== '' && versionId !== 'null') throw refusal('NoSuchVersion');
+    if (stored === undefined) throw refusal(versionId === '' ? 'NoSuchKey' : 'NoSuchVersion');
+    return stored;
+  }
+
+  #pendingUpload(bucketName: string, key: string, uploadId: string): StoredUpload {
+    const upload = this.#bucket(bucketName).uploads.get(uploadId);
+    if (upload === undefined || upload.info.key !== key || upload.completed !== null) throw refusal('NoSuchUpload');
+    return upload;
+  }
+}
+
+class MemoryUpload implements Upload {
+  readonly #layer: MemoryObjectLayer;
+  readonly #bucket: StoredBucket;
+  readonly #options: UploadOptions;
+  readonly #highWaterBytes: number;
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  #waiting = 0;
+  #isHeld = true;
+  #chunkStart = 0;
+  #previousSignature: string;
+  #isSignatureWrong = false;
+  onDrain: () => void = () => {};
+  onFailure: (refusal: ObjectRefusal) => void = () => {};
+
+  constructor(layer: MemoryObjectLayer, bucket: StoredBucket, options: UploadOptions, highWaterBytes: number) {
+    this.#layer = layer;
+    this.#bucket = bucket;
+    this.#options = options;
+    this.#highWaterBytes = highWaterBytes;
+    this.#previousSignature = options.signedStream?.seedSignature ?? '';
+  }
+
+  write(chunk: Uint8Array, start: number, end: number): boolean {
+    if (!this.#isHeld) throw new Error('write after the end of the upload');
+    const planned = this.#layer.nextWriteRefusal;
+    if (planned !== null) {
+      this.#layer.nextWriteRefusal = null;
+      queueMicrotask(() => this.onFailure(planned));
+      return true;
+    }
+    // A copy: the caller's bytes are borrowed.
+    this.#chunks.push(Buffer.from(chunk.slice(start, end)));
+    this.#length += end - start;
+    this.#waiting += end - start;
+    if (this.#waiting < this.#highWaterBytes) return true;
+    setImmediate(() => {
+      this.#waiting = 0;
+      if (this.#isHeld) this.onDrain();
+    });
+    return false;
+  }
+
+  endChunk(signature: Uint8Array): void {
+    const stream = this.#options.signedStream;
+    if (stream === null) throw new Error('endChunk without signed chunks');
+    const chunk = Buffer.concat(this.#chunks).subarray(this.#chunkStart);
+    this.#chunkStart = this.#length;
+    const lines = ['AWS4-HMAC-SHA256-PAYLOAD', stream.amzDate, stream.scope, this.#previousSignature, sha256Hex(Buffer.alloc(0)), sha256Hex(chunk)];
+    this.#previousSignature = memorySign(stream, lines);
+    if (this.#previousSignature !== Buffer.from(signature).toString('hex')) this.#isSignatureWrong = true;
+  }
+
+  async finish(): Promise<UploadDigests> {
+    const bytes = Buffer.concat(this.#chunks);
+    const { checksum, sha256 } = this.#options;
+    if (this.#isSignatureWrong) return this.#refuse('SignatureDoesNotMatch');
+    if (bytes.length !== this.#options.bytes) return this.#refuse('IncompleteBody');
+    return {
+      md5: memoryDigest('md5', bytes),
+      sha256: sha256 ? memoryDigest('sha256', bytes) : null,
+      checksum: checksum === null ? null : memoryDigest(digestNames[checksum], bytes),
+    };
+  }
+
+  verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
+    const stream = this.#options.signedStream;
+    if (stream === null) throw new Error('verifyTrailer without signed chunks');
+    const lines = ['AWS4-HMAC-SHA256-TRAILER', stream.amzDate, stream.scope, this.#previousSignature, sha256Hex(trailerBlock)];
+    return memorySign(stream, lines) === Buffer.from(signature).toString('hex');
+  }
+
+  async commitObject(options: { metadata: ObjectMetadata; checksum: Checksum | null; precondition: WritePrecondition | null }): Promise<ObjectInfo> {
+    const { metadata, checksum, precondition } = options;
+    try {
+      return this.#layer.commit(this.#bucket, this.#options.key, Buffer.concat(this.#chunks), metadata, checksum, precondition);
+    } finally {
+      this.abort();
+    }
+  }
+
+  async commitPart({ uploadId, partNumber, checksum }: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
+    try {
+      return this.#layer.commitPart(this.#bucket, this.#options.key, uploadId, partNumber, Buffer.concat(this.#chunks), checksum);
+    } finally {
+      this.abort();
+    }
+  }
+
+  abort(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#layer.openUploads -= 1;
+  }
+
+  #refuse(code: ObjectErrorCode): never {
+    this.abort();
+    throw refusal(code);
+  }
+}
+
+/** Signs like SigV4 with `signingKey` as the raw key of the HMAC. */
+export function memorySign(stream: Pick<SignedStream, 'signingKey'>, lines: readonly string[]): string {
+  return createHmac('sha256', stream.signingKey).update(lines.join('\n')).digest('hex');
+}
+
+/** UTF-8 byte order. */
+export function compareKeys(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** Undefined: not under the prefix. Null: listed itself. */
+function commonPrefixOf(key: string, prefix: string, delimiter: string): string | null | undefined {
+  if (!key.startsWith(prefix)) return undefined;
+  const at = delimiter === '' ? -1 : key.indexOf(delimiter, prefix.length);
+  return at === -1 ? null : key.slice(0, at + delimiter.length);
+}
+
+function pageOf(sortedKeys: readonly string[], { prefix, delimiter, startAfter, countMax }: ListOptions) {
+  const keys: string[] = [];
+  const commonPrefixes: string[] = [];
+  let next = '';
+  if (countMax === 0) return { keys, commonPrefixes, isTruncated: false, next };
+  for (const key of sortedKeys) {
+    const common = commonPrefixOf(key, prefix, delimiter);
+    if (common === undefined || compareKeys(key, startAfter) <= 0) continue;
+    if (common !== null && (commonPrefixes.at(-1) === common || startAfter.startsWith(common))) continue;
+    if (keys.length + commonPrefixes.length === countMax) return { keys, commonPrefixes, isTruncated: true, next };
+    if (common === null) keys.push(key);
+    else commonPrefixes.push(common);
+    next = common ?? key;
+  }
+  return { keys, commonPrefixes, isTruncated: false, next: '' };
+}
+
+function checkPrecondition(current: ObjectInfo | null, precondition: WritePrecondition | null): void {
+  if (precondition === null) return;
+  const { ifMatch, ifNoneMatch } = precondition;
+  if (ifMatch !== undefined) {
+    if (current === null) throw refusal('NoSuchKey');
+    if (!ifMatch.includes('*') && !ifMatch.includes(current.etag)) throw refusal('PreconditionFailed');
+  }
+  if (ifNoneMatch !== undefined && current !== null) {
+    if (ifNoneMatch.includes('*') || ifNoneMatch.includes(current.etag)) throw refusal('PreconditionFailed');
+  }
+}
+
+function checksumOfParts(info: MultipartUploadInfo, parts: readonly StoredPart[]): Checksum | null {
+  const { checksumAlgorithm: algorithm, checksumType: type } = info;
+  if (algorithm === null || type === null) return null;
+  const digest = (bytes: Uint8Array) => Buffer.from(memoryDigest(digestNames[algorithm], bytes)).toString('base64');
+  if (type === 'FULL_OBJECT') return { algorithm, type, value: digest(Buffer.concat(parts.map((part) => part.bytes))) };
+  const values = parts.map((part) => Buffer.from(part.info.checksum?.value ?? '', 'base64'));
+  return { algorithm, type, value: `${digest(Buffer.concat(values))}-${parts.length}` };
+}
+
+function sortedParts(parts: ReadonlyMap<number, StoredPart>): StoredPart[] {
+  return [...parts.values()].sort((a, b) => a.info.partNumber - b.info.partNumber);
+}
+
+function piecesOf(bytes: Buffer, pieceBytes: number, close: () => void): PieceSource {
+  let at = 0;
+  return {
+    next: () => {
+      if (at >= bytes.length) return null;
+      const piece = bytes.subarray(at, at + pieceBytes);
+      at += piece.length;
+      return { bytes: piece, release: () => {} };
+    },
+    close,
+  };
+}
+
+function sha256Hex(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function refusal(code: ObjectErrorCode): ObjectRefusal {
+  return new Refusal<ObjectErrorCode>(code);
+}
