@@ -20,6 +20,8 @@ export const objectBytesMax = 50 * TiB;
 /** S3: keys in one page of a listing, and in one DeleteObjects. */
 export const listKeysMax = 1000;
 export const deleteKeysMax = 1000;
+/** S3: buckets in one page of ListBuckets; also of a caller that did not ask for pages. */
+export const bucketsPageMax = 10_000;
 /** DeleteObjects of 1,000 keys of 1,024 bytes, every byte written as a character reference, fits. */
 export const deleteBodyBytesMax = 12 * MiB;
 /** 10,000 parts with every checksum element. */
@@ -69,3 +71,9 @@ export const signatureDetailCharsMax = 8 * KiB;
  */
 export const smallChunksMax = 4096;
 export const chunkBytesAverageMin = 512;
+/** Command line: folders that one argument with ellipses may stand for, before the limit on drives is looked at. */
+export const argumentExpansionMax = 1024;
+/** Files that the operator names to be read whole: environment, secrets, certificates. */
+export const configFileBytesMax = 1 * MiB;
+/** How long requests under way may take to finish at shutdown, by default. */
+export const shutdownGraceMs = 10_000;
