@@ -33,6 +33,11 @@ export class DocumentBuilder<F extends Fields> {
     this.#schema = schema;
   }
 
+  /** The root element was seen. */
+  get isOpened(): boolean {
+    return this.#root !== null;
+  }
+
   attribute(): void {
     this.#attributeCount += 1;
     if (this.#attributeCount > attributesMax) throw malformedXml();
