@@ -10,10 +10,14 @@ export type SignatureErrorCode =
   | 'AuthorizationHeaderMalformed'
   | 'AuthorizationQueryParametersError'
   | 'CredentialMalformed'
+  | 'IncompleteBody'
   | 'InvalidAccessKeyId'
   | 'InvalidArgument'
+  | 'InvalidChunkSizeError'
   | 'InvalidRequest'
   | 'InvalidTokenId'
+  | 'InvalidURI'
+  | 'MalformedTrailerError'
   | 'MissingSecurityHeader'
   | 'NotImplemented'
   | 'RequestTimeTooSkewed'
@@ -66,6 +70,11 @@ export interface VerifyOptions {
   readonly nowMs: number;
   /** Null: unknown access key, InvalidAccessKeyId. */
   readonly lookup: (accessKey: string) => SigningCredential | null;
+  /**
+   * SHA-256 of the body in hex, where it was read beforehand (STS): signed in place of an absent
+   * x-amz-content-sha256. Without it, absent means the digest of an empty body.
+   */
+  readonly bodySha256Hex?: string;
 }
 
 /** Verifies whichever mechanism the request uses; throws SignatureRefusal. */

@@ -1,0 +1,46 @@
+/**
+ * From a request to the principal it speaks for. Every entry point (S3, STS, admin, console) comes through
+ * here: signatures are verified in one place and credentials resolved in one place (I5).
+ */
+import { invariant, type Clock } from '../base/index.js';
+import type { ExchangeRequest } from '../exchange/index.js';
+import type { Credential, CredentialStore, Principal } from '../identity/index.js';
+import type { Authentication, VerifyOptions, VerifySignature } from '../signature/index.js';
+
+export interface AuthenticateOptions {
+  readonly verify: VerifySignature;
+  readonly credentials: CredentialStore;
+  readonly clock: Clock;
+  /** Empty: any region is accepted. */
+  readonly region: string;
+  readonly service: VerifyOptions['service'];
+  /** See `VerifyOptions.bodySha256Hex`. */
+  readonly bodySha256Hex?: string;
+}
+
+export interface Authenticated {
+  readonly principal: Principal;
+  readonly authentication: Authentication;
+}
+
+/** Throws a refusal of the signature room. An unsigned request is the anonymous principal, not a refusal. */
+export function authenticate(request: ExchangeRequest, options: AuthenticateOptions): Authenticated {
+  const { verify, credentials, clock, region, service, bodySha256Hex } = options;
+  // The credential that verified is the one whose principal counts, whatever the store does meanwhile.
+  let credential: Credential | null = null;
+  const authentication = verify(request, {
+    service,
+    region,
+    nowMs: clock.nowMs(),
+    lookup: (accessKey) => (credential = credentials.lookup(accessKey)),
+    ...(bodySha256Hex === undefined ? {} : { bodySha256Hex }),
+  });
+  if (authentication.kind === 'anonymous') return { principal: { kind: 'anonymous' }, authentication };
+  const principal = principalOf(credential);
+  return { principal, authentication };
+}
+
+function principalOf(credential: Credential | null): Principal {
+  invariant(credential !== null, 'a verified signature has a credential');
+  return credential.principal;
+}

@@ -1,0 +1,55 @@
+/** Which way of authentication a request uses. Exactly one, or none. */
+import { Refusal } from '../base/index.js';
+import type { ExchangeRequest } from '../exchange/index.js';
+import type { QueryPair } from './uri.js';
+
+export type Mechanism =
+  | { readonly kind: 'anonymous' }
+  /** The text behind the name of the algorithm. */
+  | { readonly kind: 'header-v4'; readonly components: string }
+  | { readonly kind: 'presigned-v4' };
+
+const algorithm = 'AWS4-HMAC-SHA256';
+const ecdsaAlgorithm = 'AWS4-ECDSA-P256-SHA256';
+const unsupportedText = 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.';
+
+/** Parameters that belong to a signature, and to nothing else, by version of the protocol. */
+const presignedV4Names = new Set(['X-Amz-Algorithm', 'X-Amz-Credential', 'X-Amz-Signature']);
+const presignedV2Names = new Set(['AWSAccessKeyId', 'Signature']);
+
+export function detectMechanism(request: ExchangeRequest, pairs: readonly QueryPair[]): Mechanism {
+  let isPresignedV4 = false;
+  let isPresignedV2 = false;
+  for (const [name] of pairs) {
+    if (presignedV4Names.has(name)) isPresignedV4 = true;
+    else if (presignedV2Names.has(name)) isPresignedV2 = true;
+  }
+  const authorization = request.headers.get('authorization')?.trim() ?? '';
+  if (Number(authorization !== '') + Number(isPresignedV4) + Number(isPresignedV2) > 1) {
+    throw new Refusal(
+      'InvalidArgument',
+      'Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string ' +
+        'parameter or the Authorization header should be specified',
+      { ArgumentName: 'Authorization' },
+    );
+  }
+  if (isPresignedV2) throw new Refusal('InvalidRequest', unsupportedText);
+  if (isPresignedV4) return { kind: 'presigned-v4' };
+  if (authorization === '') return { kind: 'anonymous' };
+  return parseScheme(authorization);
+}
+
+function parseScheme(authorization: string): Mechanism {
+  const space = authorization.search(/\s/);
+  const scheme = space === -1 ? authorization : authorization.slice(0, space);
+  if (scheme === algorithm) {
+    return { kind: 'header-v4', components: space === -1 ? '' : authorization.slice(space + 1) };
+  }
+  if (scheme === ecdsaAlgorithm) {
+    throw new Refusal('NotImplemented', `Signatures of ${ecdsaAlgorithm} are not implemented.`);
+  }
+  // `AWS` is SigV2.
+  if (scheme === 'AWS' || scheme.startsWith('AWS4-')) throw new Refusal('InvalidRequest', unsupportedText);
+  // The value stays out of the answer: it may be a token meant for somebody else.
+  throw new Refusal('InvalidArgument', 'Unsupported Authorization Type', { ArgumentName: 'Authorization' });
+}

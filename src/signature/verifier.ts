@@ -1,0 +1,251 @@
+/**
+ * The one place that verifies request signatures (I5). Main thread, synchronous: parsing and two hashes
+ * cost less than a hop to another thread.
+ */
+import { limits, Refusal } from '../base/index.js';
+import type { ExchangeRequest } from '../exchange/index.js';
+import type { Kernels } from '../native/index.js';
+import { formatIsoSeconds } from './amz-date.js';
+import { canonicalPath, canonicalQuery, canonicalRequest, type CanonicalParts } from './canonical.js';
+import { scopeText } from './credential-scope.js';
+import { detectMechanism } from './mechanism.js';
+import { emptySha256Hex, parsePayloadClaim, unsignedPayload, type PayloadClaim } from './payload.js';
+import type {
+  Authentication,
+  PayloadProtection,
+  SigningCredential,
+  VerifyOptions,
+  VerifySignature,
+} from './signature.js';
+import { parsePresigned, parseSignedHeader, type SignedRequest } from './signed-request.js';
+import { SigningKeyCache } from './signing-keys.js';
+import { parseQuery, type QueryPair } from './uri.js';
+
+export type SignatureKernels = Pick<Kernels, 'createSigningKey' | 'signRequest' | 'constantTimeEqual' | 'sha256Hex'>;
+
+export function createSignatureVerifier(kernels: SignatureKernels): VerifySignature {
+  const cache = new SigningKeyCache();
+  return (request, options) => {
+    const pairs = parseQuery(request.rawQuery);
+    const mechanism = detectMechanism(request, pairs);
+    if (mechanism.kind === 'anonymous') return acceptAnonymous(request);
+    const signed =
+      mechanism.kind === 'header-v4'
+        ? parseSignedHeader(mechanism.components, request, options)
+        : parsePresigned(pairs, request, options);
+    const claim = parsePayloadClaim(payloadLine(signed, options));
+    checkTime(signed, options.nowMs);
+    checkHeadersAreSigned(signed, request);
+    const credential = findCredential(signed, options);
+    const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options });
+    return {
+      kind: signed.kind,
+      accessKey: credential.accessKey,
+      region: signed.scope.region,
+      signedAtMs: signed.date.ms,
+      payload: protect(claim, signed, signingKey),
+    };
+  };
+}
+
+function acceptAnonymous(request: ExchangeRequest): Authentication {
+  const claim = parsePayloadClaim(request.headers.get('x-amz-content-sha256') ?? unsignedPayload);
+  if (claim.kind === 'signed-chunks') {
+    throw new Refusal('AccessDenied', 'Signed chunks require a signed request.');
+  }
+  return { kind: 'anonymous', payload: claim };
+}
+
+/** The last line of the canonical request. */
+function payloadLine(signed: SignedRequest, options: VerifyOptions): string {
+  if (signed.payloadHash !== null) return signed.payloadHash;
+  return signed.kind === 'presigned-v4' ? unsignedPayload : (options.bodySha256Hex ?? emptySha256Hex);
+}
+
+function checkTime(signed: SignedRequest, nowMs: number): void {
+  const { ms, amzDate } = signed.date;
+  const aheadMs = ms - nowMs;
+  if (signed.expiresSeconds === null) {
+    if (Math.abs(aheadMs) <= limits.clockSkewMsMax) return;
+    throw new Refusal(
+      'RequestTimeTooSkewed',
+      'The difference between the request time and the current time is too large.',
+      {
+        RequestTime: amzDate,
+        ServerTime: formatIsoSeconds(nowMs),
+        MaxAllowedSkewMilliseconds: String(limits.clockSkewMsMax),
+      },
+    );
+  }
+  if (aheadMs > limits.clockSkewMsMax) throw new Refusal('AccessDenied', 'Request is not valid yet');
+  const expiresMs = ms + signed.expiresSeconds * 1000;
+  if (signed.expiresSeconds === 0 || nowMs > expiresMs) {
+    throw new Refusal('AccessDenied', 'Request has expired', {
+      'X-Amz-Expires': String(signed.expiresSeconds),
+      Expires: formatIsoSeconds(expiresMs),
+      ServerTime: formatIsoSeconds(nowMs),
+    });
+  }
+}
+
+/**
+ * The host, and every x-amz-* header that was sent, must be signed: an unsigned x-amz-copy-source or
+ * x-amz-acl that somebody added on the way would change what the request does.
+ */
+function checkHeadersAreSigned(signed: SignedRequest, request: ExchangeRequest): void {
+  const names = new Set(signed.signedHeaders);
+  const unsigned: string[] = [];
+  if (!names.has('host')) unsigned.push('host');
+  for (const name of request.headers.names()) {
+    // The value of x-amz-content-sha256 is a line of its own in what is signed.
+    if (name.startsWith('x-amz-') && name !== 'x-amz-content-sha256' && !names.has(name)) unsigned.push(name);
+  }
+  if (unsigned.length === 0) return;
+  throw new Refusal('AccessDenied', 'There were headers present in the request which were not signed', {
+    HeadersNotSigned: unsigned.join(', '),
+  });
+}
+
+function findCredential(signed: SignedRequest, options: VerifyOptions): SigningCredential {
+  const { accessKey } = signed.scope;
+  const credential = options.lookup(accessKey);
+  if (credential === null) {
+    throw new Refusal(
+      'InvalidAccessKeyId',
+      'The AWS Access Key Id you provided does not exist in our records.',
+      accessKey.length <= 128 ? { AWSAccessKeyId: accessKey } : {},
+    );
+  }
+  return credential;
+}
+
+/**
+ * Value of a signed header. A front or a proxy may have consumed a few of them: those are rebuilt from
+ * what is known. Null when it cannot be known.
+ */
+function signedHeaderValue(name: string, request: ExchangeRequest): string | null {
+  const value = request.headers.get(name);
+  if (value !== undefined) return value;
+  const { declaredBytes } = request.body;
+  switch (name) {
+    case 'content-length':
+      return declaredBytes === null ? null : String(declaredBytes);
+    case 'transfer-encoding':
+      return declaredBytes === null ? 'chunked' : null;
+    case 'expect':
+      return '100-continue';
+    default:
+      return null;
+  }
+}
+
+interface VerifyInput {
+  readonly request: ExchangeRequest;
+  readonly pairs: readonly QueryPair[];
+  readonly signed: SignedRequest;
+  readonly credential: SigningCredential;
+  readonly options: VerifyOptions;
+}
+
+/** The signing key, once it has proved right. */
+function verify(kernels: SignatureKernels, cache: SigningKeyCache, input: VerifyInput): Uint8Array {
+  const { request, signed, credential } = input;
+  const { scope } = signed;
+  const parts: CanonicalParts = {
+    method: request.method,
+    path: canonicalPath(request.rawPath),
+    query: canonicalQuery(input.pairs, signed.kind === 'presigned-v4' ? 'X-Amz-Signature' : undefined),
+    signedHeaders: signed.signedHeaders,
+    // A signed header that did not arrive makes the request another one than was signed.
+    headerValue: (name) => {
+      const value = signedHeaderValue(name, request);
+      if (value === null) throw mismatch({ AWSAccessKeyId: credential.accessKey });
+      return value;
+    },
+    payloadHash: payloadLine(signed, input.options),
+  };
+  const scopeLine = scopeText(scope);
+  const canonical = canonicalRequest(parts);
+  const cacheKey = `${credential.accessKey}/${scopeLine}`;
+  const cached = cache.find(cacheKey, credential.secretKey);
+  const signingKey = cached ?? kernels.createSigningKey(credential.secretKey, scope.date, scope.region, scope.service);
+  const expected = kernels.signRequest(signingKey, signed.date.amzDate, scopeLine, canonical);
+  if (!kernels.constantTimeEqual(expected, signed.signature)) {
+    throw mismatch(explain(kernels, input, parts, canonical, scopeLine));
+  }
+  checkSessionToken(kernels, signed, credential);
+  if (cached === null) cache.remember(cacheKey, { secretKey: credential.secretKey, signingKey });
+  return signingKey;
+}
+
+function mismatch(detail: Readonly<Record<string, string>>): Refusal<'SignatureDoesNotMatch'> {
+  return new Refusal(
+    'SignatureDoesNotMatch',
+    'The request signature we calculated does not match the signature you provided. ' +
+      'Check your key and signing method.',
+    detail,
+  );
+}
+
+/** Headers whose values are secrets; their place in the explanation stays. */
+const secretHeaderNames = new Set([
+  'authorization',
+  'cookie',
+  'proxy-authorization',
+  'x-amz-security-token',
+  'x-amz-server-side-encryption-customer-key',
+  'x-amz-copy-source-server-side-encryption-customer-key',
+]);
+const mask = '***';
+
+/** What we signed, so that the author of a client can compare line by line. The right signature is never told. */
+function explain(
+  kernels: SignatureKernels,
+  input: VerifyInput,
+  parts: CanonicalParts,
+  canonical: string,
+  scopeLine: string,
+): Readonly<Record<string, string>> {
+  const { signed, credential } = input;
+  const detail: Record<string, string> = {
+    AWSAccessKeyId: credential.accessKey,
+    StringToSign: `AWS4-HMAC-SHA256\n${signed.date.amzDate}\n${scopeLine}\n${kernels.sha256Hex(canonical)}`,
+    SignatureProvided: signed.signature.slice(0, 64),
+  };
+  if (canonical.length > limits.signatureDetailCharsMax) return detail;
+  const pairs = input.pairs.map(([name, value]): QueryPair => [name, isSecretParameter(name) ? mask : value]);
+  detail['CanonicalRequest'] = canonicalRequest({
+    ...parts,
+    query: canonicalQuery(pairs, signed.kind === 'presigned-v4' ? 'X-Amz-Signature' : undefined),
+    headerValue: (name) => (secretHeaderNames.has(name) ? mask : parts.headerValue(name)),
+  });
+  return detail;
+}
+
+/** Headers may travel as query parameters of a presigned URL. */
+function isSecretParameter(name: string): boolean {
+  return secretHeaderNames.has(name.toLowerCase());
+}
+
+function checkSessionToken(kernels: SignatureKernels, signed: SignedRequest, credential: SigningCredential): void {
+  const { sessionToken } = credential;
+  const isRight =
+    sessionToken === null
+      ? signed.sessionToken === null
+      : signed.sessionToken !== null && kernels.constantTimeEqual(sessionToken, signed.sessionToken);
+  if (!isRight) {
+    throw new Refusal('InvalidTokenId', 'The security token included in the request is invalid');
+  }
+}
+
+function protect(claim: PayloadClaim, signed: SignedRequest, signingKey: Uint8Array): PayloadProtection {
+  if (claim.kind !== 'signed-chunks') return claim;
+  return {
+    kind: 'signed-chunks',
+    hasTrailer: claim.hasTrailer,
+    signingKey,
+    amzDate: signed.date.amzDate,
+    scope: scopeText(signed.scope),
+    seedSignature: signed.signature,
+  };
+}
