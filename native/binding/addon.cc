@@ -1,0 +1,24 @@
+// The addon's one entry. Each environment that loads it gets its own instance data; nothing is
+// shared between environments but the arena that JavaScript hands to each.
+#include <napi.h>
+
+#include "kernels.h"
+
+#if defined(GRANARY_HAVE_IO)
+// native/binding/io.cc: adds the functions of src/native/io.ts to `exports`.
+void InitIo(Napi::Env env, Napi::Object exports);
+#endif
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  granary::InitKernels(env, exports);
+#if defined(GRANARY_HAVE_IO)
+  InitIo(env, exports);
+#endif
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(granary, Init)

@@ -1,0 +1,281 @@
+// Streams, the stripe pass, checksum blocks and Reed-Solomon on ranges of the arena.
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "../kernel/dispatch.h"
+#include "../kernel/pass.h"
+#include "../kernel/stream.h"
+#include "instance.h"
+
+namespace granary {
+namespace {
+
+StreamState* StateAt(const KernelInstance& instance, double offset) {
+  uint8_t* at = instance.Range(offset, kStreamStateBytes, "stateOffset");
+  if (std::fmod(offset, kStreamStateAlignment) != 0) FailRange("stateOffset must be a multiple of 64");
+  return reinterpret_cast<StreamState*>(at);
+}
+
+StreamState* LiveStateAt(const KernelInstance& instance, double offset) {
+  StreamState* state = StateAt(instance, offset);
+  if (!StreamIsValid(*state)) FailRange("no stream was started at stateOffset");
+  return state;
+}
+
+bool IsHex(const char* text, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) return false;
+  }
+  return true;
+}
+
+napi_value StreamInit(Call& call) {
+  StreamState* state = StateAt(InstanceOf(call), call.Number(0, "stateOffset"));
+  const auto digests = static_cast<uint32_t>(call.Integer(1, "digests", 0, kDigestAll));
+  if (call.IsNullish(2)) {
+    StreamBegin(state, digests, nullptr);
+    return call.Undefined();
+  }
+  StreamSigning signing;
+  const ByteSpan key = call.BytesOf(call.Property(2, "signingKey"), "signingKey");
+  if (key.bytes != sizeof(HmacPads)) FailRange("signingKey must come from createSigningKey");
+  std::memcpy(&signing.key, key.data, sizeof(HmacPads));
+  Text amzDate;
+  Text scope;
+  Text seed;
+  call.StringOf(call.Property(2, "amzDate"), "amzDate", &amzDate);
+  call.StringOf(call.Property(2, "scope"), "scope", &scope);
+  call.StringOf(call.Property(2, "seedSignature"), "seedSignature", &seed);
+  if (amzDate.bytes() != kAmzDateBytes) FailRange("amzDate must be YYYYMMDDTHHMMSSZ");
+  if (scope.bytes() > kScopeBytesMax) FailRange("scope is longer than 256 bytes");
+  if (seed.bytes() != kSignatureHexBytes || !IsHex(seed.chars(), seed.bytes())) {
+    FailRange("seedSignature must be 64 lower-case hex digits");
+  }
+  signing.amzDate = amzDate.chars();
+  signing.scope = scope.chars();
+  signing.scopeBytes = scope.bytes();
+  signing.seedSignature = seed.chars();
+  StreamBegin(state, digests, &signing);
+  return call.Undefined();
+}
+
+// The chunk list of arguments `first` and `first + 1`, checked against the bytes it divides.
+ChunkList ChunksOf(Call& call, size_t first, const StreamState* state, double dataBytes) {
+  if (call.IsNullish(first)) return {nullptr, nullptr, 0};
+  const DoubleSpan ends = call.Doubles(first, "chunkEnds");
+  if (ends.count == 0) return {nullptr, nullptr, 0};
+  const ByteSpan signatures = call.Bytes(first + 1, "chunkSignatures");
+  if (state == nullptr || !state->isSigned) FailRange("chunkEnds need a stream that was started with signing");
+  if (signatures.bytes / kSignatureBytes != ends.count || signatures.bytes % kSignatureBytes != 0) {
+    FailRange("chunkSignatures must hold 32 bytes for each of chunkEnds");
+  }
+  double before = 0;
+  for (size_t i = 0; i < ends.count; i++) {
+    if (!IsInteger(ends.data[i], before, dataBytes)) FailRange("chunkEnds must ascend within the data");
+    before = ends.data[i];
+  }
+  return {ends.data, signatures.data, ends.count};
+}
+
+napi_value StreamUpdateEntry(Call& call) {
+  const KernelInstance& instance = InstanceOf(call);
+  StreamState* state = LiveStateAt(instance, call.Number(0, "stateOffset"));
+  const double bytes = call.Number(2, "dataBytes");
+  const uint8_t* data = instance.Range(call.Number(1, "dataOffset"), bytes, "dataOffset");
+  const ChunkList chunks = ChunksOf(call, 3, state, bytes);
+  return call.NumberValue(StreamUpdate(state, data, static_cast<size_t>(bytes), chunks) ? 1 : 0);
+}
+
+bool IsOneDigest(double value) {
+  return IsInteger(value, 1, kDigestAll) &&
+         (static_cast<uint32_t>(value) & (static_cast<uint32_t>(value) - 1)) == 0;
+}
+
+napi_value StreamDigestEntry(Call& call) {
+  const StreamState* state = LiveStateAt(InstanceOf(call), call.Number(0, "stateOffset"));
+  const double digest = call.Number(1, "digest");
+  if (!IsOneDigest(digest) || !(state->digest.digests & static_cast<uint32_t>(digest))) {
+    FailRange("digest must be one that the stream was started with");
+  }
+  uint8_t out[kDigestBytesMax];
+  const size_t bytes = DigestPeek(state->digest, static_cast<uint32_t>(digest), out);
+  return call.BytesValue(out, bytes);
+}
+
+napi_value StreamTrailerSignatureEntry(Call& call) {
+  StreamState* state = LiveStateAt(InstanceOf(call), call.Number(0, "stateOffset"));
+  if (!state->isSigned) FailRange("the stream was not started with signing");
+  const ByteSpan block = call.Bytes(1, "trailerBlock");
+  const ByteSpan signature = call.Bytes(2, "signature");
+  if (signature.bytes != kSignatureBytes) FailRange("signature must be 32 bytes");
+  return call.NumberValue(StreamCheckTrailer(state, block.data, block.bytes, signature.data) ? 1 : 0);
+}
+
+struct Geometry {
+  int k;
+  int m;
+};
+
+Geometry GeometryOf(double k, double m) {
+  if (!IsInteger(k, 1, kDataShardsMax)) FailRange("k must be 1 to 16");
+  if (!IsInteger(m, 0, kParityShardsMax)) FailRange("m must be 0 to 8");
+  return {static_cast<int>(k), static_cast<int>(m)};
+}
+
+uint64_t Whole(double value, const char* name) {
+  if (!IsInteger(value, 0, kSafeIntegerMax)) FailRange(std::string(name) + " is out of range");
+  return static_cast<uint64_t>(value);
+}
+
+napi_value PutPass(Call& call) {
+  KernelInstance& instance = InstanceOf(call);
+  const DoubleSpan args = call.Doubles(0, "args");
+  if (args.count != 12) FailRange("args must hold 12 numbers");
+  const double* a = args.data;
+  StreamState* state = a[0] == -1 ? nullptr : LiveStateAt(instance, a[0]);
+  const double dataBytes = a[2];
+  const Geometry geometry = GeometryOf(a[3], a[4]);
+  const double shardBytes = a[5];
+  uint8_t* data = instance.Range(a[1], geometry.k * shardBytes, "dataOffset");
+  if (!IsInteger(shardBytes, 0, instance.arenaBytes())) FailRange("shardBytes is out of range");
+  if (!IsInteger(dataBytes, 0, geometry.k * shardBytes)) FailRange("dataBytes is out of range");
+  uint8_t* parity = instance.Range(geometry.m == 0 ? 0 : a[6], geometry.m * shardBytes, "parityOffset");
+  if (!IsInteger(a[8], 1, kSafeIntegerMax)) FailRange("checksumBlockBytes is out of range");
+  const double blockCount = std::ceil(shardBytes / a[8]);
+  StripeLayout layout;
+  layout.hashes = instance.Range(a[7], kHashBytes * (geometry.k + geometry.m) * blockCount, "hashesOffset");
+  layout.k = geometry.k;
+  layout.m = geometry.m;
+  layout.shardBytes = static_cast<size_t>(shardBytes);
+  layout.checksumBlockBytes = static_cast<size_t>(a[8]);
+  layout.idHigh = Whole(a[9], "idHigh");
+  layout.idLow = Whole(a[10], "idLow");
+  layout.firstBlock = Whole(a[11], "firstBlock");
+  for (int i = 0; i < geometry.k; i++) layout.shards[i] = data + static_cast<size_t>(i) * layout.shardBytes;
+  for (int j = 0; j < geometry.m; j++) {
+    layout.shards[geometry.k + j] = parity + static_cast<size_t>(j) * layout.shardBytes;
+  }
+  const ChunkList chunks = ChunksOf(call, 1, state, dataBytes);
+  const HashKey& key = instance.hashKey();
+  const auto used = static_cast<size_t>(dataBytes);
+  std::memset(data + used, 0, static_cast<size_t>(geometry.k) * layout.shardBytes - used);
+  if (state != nullptr && !StreamUpdate(state, data, used, chunks)) return call.NumberValue(0);
+  CodeAndHash(instance.EncodePlan(geometry.k, geometry.m), key, layout);
+  return call.NumberValue(1);
+}
+
+constexpr size_t kJobNumbers = 8;
+
+// One job of verifyBlocks or hashBlocks, checked; `hashes` receives where its hashes lie.
+HashRun RunOf(const KernelInstance& instance, const double* job, uint8_t** hashes) {
+  if (!IsInteger(job[3], 1, kSafeIntegerMax)) FailRange("checksumBlockBytes is out of range");
+  HashRun run;
+  run.data = instance.Range(job[0], job[1], "dataOffset");
+  run.bytes = static_cast<size_t>(job[1]);
+  run.checksumBlockBytes = static_cast<size_t>(job[3]);
+  *hashes = instance.Range(job[2], kHashBytes * std::ceil(job[1] / job[3]), "hashesOffset");
+  run.place = {Whole(job[4], "idHigh"), Whole(job[5], "idLow"), Whole(job[6], "shardIndex"),
+               Whole(job[7], "firstBlock")};
+  return run;
+}
+
+DoubleSpan JobsOf(Call& call) {
+  const DoubleSpan jobs = call.Doubles(0, "jobs");
+  if (jobs.count % kJobNumbers != 0) FailRange("jobs must hold 8 numbers each");
+  return jobs;
+}
+
+napi_value VerifyBlocksEntry(Call& call) {
+  const KernelInstance& instance = InstanceOf(call);
+  const DoubleSpan jobs = JobsOf(call);
+  const HashKey& key = instance.hashKey();
+  napi_value wrong;
+  Check(napi_create_array(call.env(), &wrong));
+  uint32_t wrongCount = 0;
+  for (size_t i = 0; i < jobs.count / kJobNumbers; i++) {
+    uint8_t* hashes;
+    const HashRun run = RunOf(instance, jobs.data + i * kJobNumbers, &hashes);
+    if (VerifyBlocks(key, run, hashes)) continue;
+    Check(napi_set_element(call.env(), wrong, wrongCount++, call.NumberValue(static_cast<double>(i))));
+  }
+  return wrong;
+}
+
+napi_value HashBlocksEntry(Call& call) {
+  const KernelInstance& instance = InstanceOf(call);
+  const DoubleSpan jobs = JobsOf(call);
+  const HashKey& key = instance.hashKey();
+  for (size_t i = 0; i < jobs.count / kJobNumbers; i++) {
+    uint8_t* hashes;
+    const HashRun run = RunOf(instance, jobs.data + i * kJobNumbers, &hashes);
+    HashBlocks(key, run, hashes);
+  }
+  return call.Undefined();
+}
+
+napi_value Encode(Call& call) {
+  KernelInstance& instance = InstanceOf(call);
+  const Geometry geometry = GeometryOf(call.Number(0, "k"), call.Number(1, "m"));
+  const double shardBytes = call.Number(2, "shardBytes");
+  const DoubleSpan offsets = call.Doubles(3, "offsets");
+  if (offsets.count != static_cast<size_t>(geometry.k + geometry.m)) FailRange("offsets must hold k + m numbers");
+  const uint8_t* in[kDataShardsMax];
+  uint8_t* out[kOutputsMax];
+  for (int i = 0; i < geometry.k; i++) in[i] = instance.Range(offsets.data[i], shardBytes, "offsets");
+  for (int j = 0; j < geometry.m; j++) out[j] = instance.Range(offsets.data[geometry.k + j], shardBytes, "offsets");
+  if (geometry.m != 0) {
+    Paths().rs(instance.EncodePlan(geometry.k, geometry.m), in, out, static_cast<size_t>(shardBytes));
+  }
+  return call.Undefined();
+}
+
+napi_value Reconstruct(Call& call) {
+  KernelInstance& instance = InstanceOf(call);
+  const Geometry geometry = GeometryOf(call.Number(0, "k"), call.Number(1, "m"));
+  const int shardCount = geometry.k + geometry.m;
+  const double shardBytes = call.Number(2, "shardBytes");
+  const DoubleSpan offsets = call.Doubles(3, "offsets");
+  if (offsets.count != static_cast<size_t>(shardCount)) FailRange("offsets must hold k + m numbers");
+  const double maskMax = static_cast<double>((uint32_t{1} << shardCount) - 1);
+  const auto present = static_cast<uint32_t>(call.Integer(4, "present", 0, maskMax));
+  // A wanted shard that is present is left as it is.
+  const uint32_t wanted = static_cast<uint32_t>(call.Integer(5, "wanted", 0, maskMax)) & ~present;
+  if (__builtin_popcount(present) < geometry.k) FailRange("present must have at least k bits");
+  if (wanted == 0) return call.Undefined();
+  const uint8_t* in[kDataShardsMax];
+  uint8_t* out[kOutputsMax];
+  uint32_t used = 0;
+  int inputs = 0;
+  int outputs = 0;
+  for (int shard = 0; shard < shardCount; shard++) {
+    if (present >> shard & 1 && inputs < geometry.k) {
+      in[inputs++] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+      used |= uint32_t{1} << shard;
+    }
+    if (wanted >> shard & 1) out[outputs++] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+  }
+  const RsPlan& plan = instance.RebuildPlan(geometry.k, geometry.m, used, wanted);
+  Paths().rs(plan, in, out, static_cast<size_t>(shardBytes));
+  return call.Undefined();
+}
+
+constexpr Method kMethods[] = {
+    {"streamInit", Entry<StreamInit>},
+    {"streamUpdate", Entry<StreamUpdateEntry>},
+    {"streamDigest", Entry<StreamDigestEntry>},
+    {"streamTrailerSignature", Entry<StreamTrailerSignatureEntry>},
+    {"putPass", Entry<PutPass>},
+    {"verifyBlocks", Entry<VerifyBlocksEntry>},
+    {"hashBlocks", Entry<HashBlocksEntry>},
+    {"encode", Entry<Encode>},
+    {"reconstruct", Entry<Reconstruct>},
+};
+
+}  // namespace
+
+void DefinePassMethods(napi_env env, napi_value exports, KernelInstance* instance) {
+  DefineMethods(env, exports, kMethods, sizeof(kMethods) / sizeof(kMethods[0]), instance);
+}
+
+}  // namespace granary

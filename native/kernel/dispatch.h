@@ -1,0 +1,45 @@
+// Chooses one path per kernel, once per process: the best one that the CPU and the operating system
+// support, that GRANARY_KERNEL allows, and that agrees with the scalar path on a self-test.
+#pragma once
+
+#include "crc.h"
+#include "highway-hash.h"
+#include "reed-solomon.h"
+
+namespace granary {
+
+struct RsPath {
+  const char* name;
+  RsApply apply;
+};
+struct NamedHashPath {
+  const char* name;
+  const HashPath* path;
+};
+struct CrcPath {
+  const char* name;
+  CrcUpdate update;
+};
+
+constexpr int kPathsMax = 6;
+
+struct PathTable {
+  // What to call.
+  RsApply rs;
+  HashPath hash;
+  CrcUpdate crc;
+  // What the CPU can run and passed the self-test, best first; the first is selected.
+  RsPath rsPaths[kPathsMax];
+  int rsPathCount;
+  NamedHashPath hashPaths[kPathsMax];
+  int hashPathCount;
+  CrcPath crcPaths[kPathsMax];
+  int crcPathCount;
+  // False when GRANARY_KERNEL names no known path (the table is then usable all the same).
+  bool overrideKnown;
+};
+
+// Immutable after the first call; that call is safe from any thread.
+const PathTable& Paths();
+
+}  // namespace granary

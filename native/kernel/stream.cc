@@ -1,0 +1,101 @@
+#include "stream.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace granary {
+namespace {
+
+constexpr uint64_t kMagic = 0x4772616e61727953;
+constexpr char kPayloadTitle[] = "AWS4-HMAC-SHA256-PAYLOAD\n";
+constexpr char kTrailerTitle[] = "AWS4-HMAC-SHA256-TRAILER\n";
+constexpr char kEmptySha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+constexpr size_t kSha256HexBytes = 64;
+// Digest and chunk hash take turns on pieces that stay in the first-level cache.
+constexpr size_t kTurnBytes = 16384;
+
+size_t Append(char* text, size_t at, const char* part, size_t bytes) {
+  std::memcpy(text + at, part, bytes);
+  return at + bytes;
+}
+
+// The signature over `title`, the request's scope, the previous signature and a hash; compares it
+// and makes it the previous one.
+bool CheckLink(StreamState* state, const char* title, bool namesEmptyHash, SHA256_CTX* hashed,
+               const uint8_t signature[kSignatureBytes]) {
+  uint8_t hash[SHA256_DIGEST_LENGTH];
+  SHA256_Final(hash, hashed);
+  char text[sizeof(kPayloadTitle) + kAmzDateBytes + kScopeBytesMax + kSignatureHexBytes + sizeof(kEmptySha256) +
+            kSha256HexBytes + 8];
+  size_t length = Append(text, 0, title, std::strlen(title));
+  length = Append(text, length, state->amzDate, kAmzDateBytes);
+  text[length++] = '\n';
+  length = Append(text, length, state->scope, std::min<size_t>(state->scopeBytes, kScopeBytesMax));
+  text[length++] = '\n';
+  length = Append(text, length, state->previousSignature, kSignatureHexBytes);
+  text[length++] = '\n';
+  if (namesEmptyHash) length = Append(text, length, kEmptySha256, sizeof(kEmptySha256) - 1);
+  HexOf(hash, sizeof(hash), text + length);
+  length += kSha256HexBytes;
+  uint8_t mac[kSignatureBytes];
+  HmacSha256(state->signingKey, reinterpret_cast<const uint8_t*>(text), length, mac);
+  HexOf(mac, sizeof(mac), state->previousSignature);
+  if (!ConstantTimeEqual(mac, signature, sizeof(mac))) state->isRefused = 1;
+  return state->isRefused == 0;
+}
+
+// One run of bytes without a chunk end inside.
+void Feed(StreamState* state, const uint8_t* data, size_t bytes) {
+  if (!state->isSigned) return DigestUpdate(&state->digest, data, bytes);
+  while (bytes != 0) {
+    const size_t turn = std::min(bytes, kTurnBytes);
+    SHA256_Update(&state->chunk, data, turn);
+    DigestUpdate(&state->digest, data, turn);
+    data += turn;
+    bytes -= turn;
+  }
+}
+
+}  // namespace
+
+void StreamBegin(StreamState* state, uint32_t digests, const StreamSigning* signing) {
+  std::memset(static_cast<void*>(state), 0, sizeof(*state));
+  state->magic = kMagic;
+  DigestBegin(&state->digest, digests);
+  if (signing == nullptr) return;
+  state->isSigned = 1;
+  SHA256_Init(&state->chunk);
+  state->signingKey = signing->key;
+  std::memcpy(state->amzDate, signing->amzDate, kAmzDateBytes);
+  std::memcpy(state->scope, signing->scope, signing->scopeBytes);
+  state->scopeBytes = static_cast<uint32_t>(signing->scopeBytes);
+  std::memcpy(state->previousSignature, signing->seedSignature, kSignatureHexBytes);
+}
+
+bool StreamIsValid(const StreamState& state) { return state.magic == kMagic; }
+
+bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks) {
+  if (state->isRefused) return false;
+  size_t done = 0;
+  for (size_t i = 0; i < chunks.count; i++) {
+    const size_t end = static_cast<size_t>(chunks.ends[i]);
+    Feed(state, data + done, end - done);
+    done = end;
+    const bool isRight =
+        CheckLink(state, kPayloadTitle, true, &state->chunk, chunks.signatures + i * kSignatureBytes);
+    SHA256_Init(&state->chunk);
+    if (!isRight) return false;
+  }
+  Feed(state, data + done, bytes - done);
+  return true;
+}
+
+bool StreamCheckTrailer(StreamState* state, const uint8_t* block, size_t bytes, const uint8_t signature[32]) {
+  if (state->isRefused) return false;
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, block, bytes);
+  return CheckLink(state, kTrailerTitle, false, &context, signature);
+}
+
+}  // namespace granary
