@@ -17,13 +17,35 @@ export const IoFlag = {
   create: 8,
   /** open(path) for reading and writing (otherwise read only). */
   write: 16,
+  /** ENOENT, before anything is moved, when the open file has lost its last name. */
+  named: 32,
 } as const;
 
-export const IoKind = { write: 0, read: 1, sync: 2, unlink: 3, zeroFill: 4, close: 5, open: 6, rename: 7 } as const;
+export const IoKind = {
+  write: 0,
+  read: 1,
+  sync: 2,
+  unlink: 3,
+  zeroFill: 4,
+  close: 5,
+  open: 6,
+  rename: 7,
+  /** Names in directory `path`. */
+  list: 8,
+  /** Size of `path` and whether it is a directory. */
+  stat: 9,
+  /** Bytes of the file system that holds `path`. */
+  space: 10,
+  /** Makes directory `path` (mode 0700). */
+  makeDirectory: 11,
+} as const;
 
 export interface IoRequest {
   readonly kind: number;
-  /** Opened first when given; the descriptor comes back unless `close` is set. */
+  /**
+   * Opened first when given without `fd`; the descriptor comes back unless `close` is set or a later
+   * step failed. With `fd` it only says which directory `syncDirectory` means.
+   */
   readonly path?: string;
   /** For rename: where to. */
   readonly toPath?: string;
@@ -43,11 +65,26 @@ export interface IoResult {
   readonly bytes: number;
   /** The open descriptor, or −1. */
   readonly fd: number;
+  /** list: without `.` and `..`. */
+  readonly names?: readonly string[];
+  /** stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]. */
+  readonly values?: readonly number[];
 }
 
 export interface IoQueue {
-  /** Queues a request; resolves (never rejects) with its result. Requests of a queue start in order. */
+  /**
+   * Queues a request; resolves (never rejects) with its result. Requests of a queue start in order.
+   * EAGAIN: the queue is full (a `close` always finds room). ECANCELED: the queue is closing and the
+   * request was not started. EINPROGRESS: the queue was closed and left this call running: its thread
+   * may still touch the segments, for as long as it hangs.
+   */
   submit(request: IoRequest): Promise<IoResult>;
+  /**
+   * preadv2(RWF_NOWAIT) on the calling thread into the queue's arena. Bytes read (fewer than asked
+   * only at the end of the file), or −1 when not all of them are in the page cache (or the file
+   * system cannot tell), or −errno−1 below that on an error.
+   */
+  readNow(fd: number, fileOffset: number, arenaOffset: number, bytes: number): number;
   /** Requests waiting or running. */
   readonly depth: number;
   /** Stops after what is queued; resolves when the threads have ended or `graceMs` has passed. */
@@ -57,11 +94,6 @@ export interface IoQueue {
 export interface IoNative {
   /** `threads` native threads serve the queue; at most `depthMax` requests wait (then EAGAIN). */
   createIoQueue(arena: SharedArrayBuffer, name: string, threads: number, depthMax: number): IoQueue;
-  /**
-   * preadv2(RWF_NOWAIT) on the calling thread into the arena. Bytes read, or −1 when the bytes are
-   * not in the page cache (or the file system cannot tell), or −errno−1 below that on an error.
-   */
-  readNow(fd: number, fileOffset: number, arenaOffset: number, bytes: number): number;
   /** flock(LOCK_EX | LOCK_NB) on an open descriptor: 0 or errno. Held until the descriptor closes. */
   lockFile(fd: number): number;
   /** CPU microseconds of the calling thread so far. */

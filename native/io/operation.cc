@@ -1,0 +1,273 @@
+#include "operation.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace granary::io {
+namespace {
+
+constexpr size_t kZeroPieceBytes = size_t{1} << 20;
+constexpr size_t kVectorCountMax = IOV_MAX < 1024 ? IOV_MAX : 1024;
+
+// Repeats a call that a signal interrupted; answers its errno, or 0.
+template <typename Call>
+int ErrnoOf(Call call) {
+  for (;;) {
+    if (call() >= 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int OpenFile(const char* path, int flags, int* fd) {
+  return ErrnoOf([&] { return *fd = ::open(path, flags | O_CLOEXEC, 0600); });
+}
+
+int OpenFor(const Operation& operation, int* fd) {
+  int flags = (operation.flags & Flag::kWrite) != 0 ? O_RDWR : O_RDONLY;
+  if ((operation.flags & Flag::kCreate) != 0) flags |= O_CREAT | O_EXCL;
+  return OpenFile(operation.path.c_str(), flags, fd);
+}
+
+// close() is never repeated: on Linux the descriptor is gone even after EINTR.
+int CloseFile(int fd) {
+  if (::close(fd) == 0 || errno == EINTR) return 0;
+  return errno;
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+int SyncDirectory(const std::string& directory) {
+  int fd = -1;
+  int error = OpenFile(directory.c_str(), O_RDONLY | O_DIRECTORY, &fd);
+  if (error != 0) return error;
+  error = ErrnoOf([&] { return ::fsync(fd); });
+  const int closeError = CloseFile(fd);
+  return error != 0 ? error : closeError;
+}
+
+// A file that was removed still takes writes through an old descriptor: they would be lost unnoticed.
+int CheckNamed(int fd) {
+  struct stat found;
+  const int error = ErrnoOf([&] { return ::fstat(fd, &found); });
+  if (error != 0) return error;
+  return found.st_nlink == 0 ? ENOENT : 0;
+}
+
+// Moves all segments, however short the kernel's transfers are. A read stops at the end of the file.
+int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved) {
+  const bool isRead = operation.kind == Kind::kRead;
+  std::vector<iovec> vectors;
+  vectors.reserve(operation.segments.size());
+  for (const Segment& segment : operation.segments) {
+    if (segment.bytes != 0) vectors.push_back({arena + segment.offset, static_cast<size_t>(segment.bytes)});
+  }
+  size_t first = 0;
+  while (first < vectors.size()) {
+    const int count = static_cast<int>(std::min(vectors.size() - first, kVectorCountMax));
+    const off_t at = static_cast<off_t>(operation.fileOffset + *moved);
+    const ssize_t got = isRead ? ::preadv(fd, &vectors[first], count, at) : ::pwritev(fd, &vectors[first], count, at);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    // A write that moves nothing and names no reason would otherwise be repeated for ever.
+    if (got == 0) return isRead ? 0 : EIO;
+    *moved += static_cast<uint64_t>(got);
+    size_t rest = static_cast<size_t>(got);
+    while (rest > 0 && rest >= vectors[first].iov_len) rest -= vectors[first++].iov_len;
+    if (rest > 0) {
+      vectors[first].iov_base = static_cast<uint8_t*>(vectors[first].iov_base) + rest;
+      vectors[first].iov_len -= rest;
+    }
+  }
+  return 0;
+}
+
+int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
+  const size_t pieceBytes = static_cast<size_t>(std::min<uint64_t>(operation.bytes, kZeroPieceBytes));
+  const std::vector<uint8_t> zeroes(pieceBytes, 0);
+  while (*moved < operation.bytes) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(operation.bytes - *moved, pieceBytes));
+    const ssize_t got = ::pwrite(fd, zeroes.data(), wanted, static_cast<off_t>(operation.fileOffset + *moved));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    if (got == 0) return EIO;
+    *moved += static_cast<uint64_t>(got);
+  }
+  return 0;
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+int List(const std::string& path, std::vector<std::string>* names) {
+  int fd = -1;
+  const int error = OpenFile(path.c_str(), O_RDONLY | O_DIRECTORY, &fd);
+  if (error != 0) return error;
+  const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
+  if (!directory) {
+    const int openError = errno;
+    CloseFile(fd);
+    return openError;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory.get());
+    if (entry == nullptr) return errno;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
+  }
+}
+
+int Stat(const std::string& path, double* values) {
+  struct stat found;
+  const int error = ErrnoOf([&] { return ::stat(path.c_str(), &found); });
+  if (error != 0) return error;
+  values[0] = static_cast<double>(found.st_size);
+  values[1] = S_ISDIR(found.st_mode) ? 1 : 0;
+  return 0;
+}
+
+int Space(const std::string& path, double* values) {
+  struct statvfs found;
+  const int error = ErrnoOf([&] { return ::statvfs(path.c_str(), &found); });
+  if (error != 0) return error;
+  values[0] = static_cast<double>(found.f_blocks) * static_cast<double>(found.f_frsize);
+  values[1] = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize);
+  return 0;
+}
+
+// tmpfs refuses RWF_NOWAIT, though it has no disk to wait for.
+bool IsInMemory(int fd) {
+  struct statfs found;
+  if (::fstatfs(fd, &found) != 0) return false;
+  return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
+}
+
+// Operations on names: no descriptor of their own.
+bool IsOnNames(Kind kind) {
+  switch (kind) {
+    case Kind::kUnlink:
+    case Kind::kRename:
+    case Kind::kList:
+    case Kind::kStat:
+    case Kind::kSpace:
+    case Kind::kMakeDirectory:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Outcome PerformOnNames(const Operation& operation) {
+  Outcome outcome;
+  const char* path = operation.path.c_str();
+  switch (operation.kind) {
+    case Kind::kUnlink:
+      outcome.error = ErrnoOf([&] { return ::unlink(path); });
+      break;
+    case Kind::kRename:
+      outcome.error = ErrnoOf([&] { return ::rename(path, operation.toPath.c_str()); });
+      break;
+    case Kind::kList:
+      outcome.error = List(operation.path, &outcome.names);
+      outcome.hasNames = outcome.error == 0;
+      break;
+    case Kind::kStat:
+      outcome.error = Stat(operation.path, outcome.values);
+      outcome.hasValues = outcome.error == 0;
+      break;
+    case Kind::kSpace:
+      outcome.error = Space(operation.path, outcome.values);
+      outcome.hasValues = outcome.error == 0;
+      break;
+    default:
+      outcome.error = ErrnoOf([&] { return ::mkdir(path, 0700); });
+      break;
+  }
+  if (outcome.error != 0 || (operation.flags & Flag::kSyncDirectory) == 0) return outcome;
+  const std::string directory = DirectoryOf(operation.path);
+  outcome.error = SyncDirectory(directory);
+  if (outcome.error == 0 && operation.kind == Kind::kRename) {
+    const std::string toDirectory = DirectoryOf(operation.toPath);
+    if (toDirectory != directory) outcome.error = SyncDirectory(toDirectory);
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Outcome Perform(const Operation& operation, uint8_t* arena) {
+  if (IsOnNames(operation.kind)) return PerformOnNames(operation);
+  Outcome outcome;
+  outcome.fd = operation.fd;
+  if (operation.fd < 0) {
+    outcome.error = operation.path.empty() ? EBADF : OpenFor(operation, &outcome.fd);
+    outcome.isOpened = outcome.error == 0;
+    if (!outcome.isOpened) outcome.fd = -1;
+  }
+  if (outcome.error == 0 && (operation.flags & Flag::kNamed) != 0) outcome.error = CheckNamed(outcome.fd);
+  if (outcome.error == 0) {
+    if (operation.kind == Kind::kWrite || operation.kind == Kind::kRead) {
+      outcome.error = Transfer(operation, outcome.fd, arena, &outcome.bytes);
+    } else if (operation.kind == Kind::kZeroFill) {
+      outcome.error = ZeroFill(operation, outcome.fd, &outcome.bytes);
+    }
+  }
+  const bool isSynced = operation.kind == Kind::kSync || (operation.flags & Flag::kSync) != 0;
+  if (outcome.error == 0 && isSynced) outcome.error = ErrnoOf([&] { return ::fdatasync(outcome.fd); });
+  if (outcome.error == 0 && (operation.flags & Flag::kSyncDirectory) != 0) {
+    outcome.error = operation.path.empty() ? EINVAL : SyncDirectory(DirectoryOf(operation.path));
+  }
+  const bool isClosed = operation.kind == Kind::kClose || (operation.flags & Flag::kClose) != 0 ||
+                        (outcome.isOpened && outcome.error != 0);
+  if (isClosed && outcome.fd >= 0) {
+    const int error = CloseFile(outcome.fd);
+    if (outcome.error == 0) outcome.error = error;
+    outcome.fd = -1;
+    outcome.isOpened = false;
+  }
+  return outcome;
+}
+
+int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes) {
+  size_t done = 0;
+  int flags = RWF_NOWAIT;
+  while (done < bytes) {
+    const iovec vector = {to + done, bytes - done};
+    const ssize_t got = ::preadv2(fd, &vector, 1, static_cast<off_t>(fileOffset + done), flags);
+    if (got < 0) {
+      if (errno == EOPNOTSUPP && flags != 0 && IsInMemory(fd)) {
+        flags = 0;
+        continue;
+      }
+      if (errno == EAGAIN || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR) return -1;
+      return -static_cast<int64_t>(errno) - 1;
+    }
+    if (got == 0) break;
+    // A short count is the end of the file or the end of what is cached: only the next call tells.
+    done += static_cast<size_t>(got);
+  }
+  return static_cast<int64_t>(done);
+}
+
+}  // namespace granary::io

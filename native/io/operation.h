@@ -1,0 +1,80 @@
+// One compound file operation, done start to end on the thread that calls Perform. No Node headers.
+//
+// Steps, each only when asked for and only while nothing has failed:
+//   open the path -> check its name -> move the bytes -> fdatasync -> fsync the directory -> close.
+// A descriptor that the operation opened itself and that is not handed out is closed here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace granary::io {
+
+// The numbers are IoKind in src/native/io.ts.
+enum class Kind : int {
+  kWrite = 0,
+  kRead = 1,
+  kSync = 2,
+  kUnlink = 3,
+  kZeroFill = 4,
+  kClose = 5,
+  kOpen = 6,
+  kRename = 7,
+  kList = 8,
+  kStat = 9,
+  kSpace = 10,
+  kMakeDirectory = 11,
+};
+constexpr int kKindLast = 11;
+
+// The bits are IoFlag in src/native/io.ts.
+enum Flag : uint32_t {
+  kSync = 1,
+  kSyncDirectory = 2,
+  kClose = 4,
+  kCreate = 8,
+  kWrite = 16,
+  kNamed = 32,
+};
+constexpr uint32_t kFlagsAll = 63;
+
+struct Segment {
+  uint64_t offset;
+  uint64_t bytes;
+};
+
+struct Operation {
+  Kind kind = Kind::kSync;
+  uint32_t flags = 0;
+  int fd = -1;
+  uint64_t fileOffset = 0;
+  uint64_t bytes = 0;
+  std::string path;
+  std::string toPath;
+  std::vector<Segment> segments;
+};
+
+struct Outcome {
+  int error = 0;
+  // The descriptor is new: nobody else closes it when this outcome reaches nobody.
+  bool isOpened = false;
+  int fd = -1;
+  uint64_t bytes = 0;
+  // kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to us.
+  bool hasValues = false;
+  double values[2] = {0, 0};
+  // kList: the names in the directory without "." and "..".
+  bool hasNames = false;
+  std::vector<std::string> names;
+};
+
+// Requires: every segment lies inside the arena.
+Outcome Perform(const Operation& operation, uint8_t* arena);
+
+// Reads what the page cache holds, without waiting: bytes read (fewer than asked only at the end of
+// the file), -1 when some of it is not there or the file system cannot tell, -errno - 1 on an error.
+int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes);
+
+}  // namespace granary::io

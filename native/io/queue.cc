@@ -1,0 +1,138 @@
+#include "queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+namespace granary::io {
+namespace {
+
+// Linux keeps 15 characters of a thread's name.
+constexpr size_t kThreadNameMax = 15;
+
+}  // namespace
+
+Queue::Queue(Arena arena, std::shared_ptr<Sink> sink, size_t depthMax)
+    : arena_(std::move(arena)), sink_(std::move(sink)), depthMax_(depthMax) {}
+
+std::shared_ptr<Queue> Queue::Create(Arena arena, std::shared_ptr<Sink> sink, const std::string& name, int threads,
+                                     size_t depthMax) {
+  std::shared_ptr<Queue> queue(new Queue(std::move(arena), std::move(sink), depthMax));
+  // Signals belong to the threads of the runtime: here they would only interrupt system calls.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  for (int index = 0; index < threads; ++index) {
+    auto argument = std::make_unique<std::shared_ptr<Queue>>(queue);
+    {
+      const std::lock_guard<std::mutex> lock(queue->mutex_);
+      ++queue->liveThreads_;
+    }
+    pthread_t thread;
+    if (pthread_create(&thread, nullptr, &Queue::ThreadMain, argument.get()) != 0) {
+      const std::lock_guard<std::mutex> lock(queue->mutex_);
+      --queue->liveThreads_;
+      break;
+    }
+    argument.release();
+    pthread_setname_np(thread, name.substr(0, kThreadNameMax).c_str());
+    pthread_detach(thread);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const std::lock_guard<std::mutex> lock(queue->mutex_);
+  return queue->liveThreads_ > 0 ? queue : nullptr;
+}
+
+int Queue::Push(uint64_t ticket, Operation&& operation) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (isStopping_) return ECANCELED;
+    if (waiting_.size() >= depthMax_ && operation.kind != Kind::kClose) return EAGAIN;
+    waiting_.push_back({ticket, std::move(operation)});
+  }
+  hasWork_.notify_one();
+  return 0;
+}
+
+size_t Queue::Depth() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return waiting_.size() + running_;
+}
+
+void Queue::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isStopping_ = true;
+  }
+  hasWork_.notify_all();
+}
+
+bool Queue::WaitEnded(int64_t graceMs) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return hasEnded_.wait_for(lock, std::chrono::milliseconds(graceMs), [this] { return liveThreads_ == 0; });
+}
+
+std::vector<uint64_t> Queue::Abandon() {
+  std::vector<uint64_t> tickets;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isStopping_ = true;
+    isAbandoned_ = true;
+    tickets.reserve(waiting_.size());
+    for (const Request& request : waiting_) tickets.push_back(request.ticket);
+    waiting_.clear();
+  }
+  hasWork_.notify_all();
+  return tickets;
+}
+
+void* Queue::ThreadMain(void* argument) {
+  const std::unique_ptr<std::shared_ptr<Queue>> queue(static_cast<std::shared_ptr<Queue>*>(argument));
+  (*queue)->Serve();
+  return nullptr;
+}
+
+void Queue::Serve() {
+  Request request;
+  while (Take(&request)) {
+    Outcome outcome = Perform(request.operation, arena_.data);
+    Finish(request.ticket, std::move(outcome));
+    request.operation = Operation();
+  }
+}
+
+bool Queue::Take(Request* request) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  hasWork_.wait(lock, [this] { return !waiting_.empty() || isStopping_; });
+  if (waiting_.empty()) {
+    --liveThreads_;
+    // Under the lock: a waiter may be the last to know this object.
+    hasEnded_.notify_all();
+    return false;
+  }
+  *request = std::move(waiting_.front());
+  waiting_.pop_front();
+  ++running_;
+  return true;
+}
+
+void Queue::Finish(uint64_t ticket, Outcome&& outcome) {
+  bool isAbandoned;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    --running_;
+    isAbandoned = isAbandoned_;
+  }
+  if (!isAbandoned) {
+    sink_->Done(shared_from_this(), ticket, std::move(outcome));
+  } else if (outcome.isOpened) {
+    ::close(outcome.fd);
+  }
+}
+
+}  // namespace granary::io
