@@ -77,3 +77,5 @@ export const argumentExpansionMax = 1024;
 export const configFileBytesMax = 1 * MiB;
 /** How long requests under way may take to finish at shutdown, by default. */
 export const shutdownGraceMs = 10_000;
+/** S3: stored headers that are not user metadata, names and values together. */
+export const systemMetadataBytesMax = 8 * KiB;

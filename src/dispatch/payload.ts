@@ -51,6 +51,11 @@ export class Payload {
     this.#isEnded = request.body.declaredBytes === 0;
   }
 
+  /** Bytes received so far, framing included. */
+  get receivedBytes(): number {
+    return this.#received;
+  }
+
   get isChunked(): boolean {
     return this.protection.kind === 'signed-chunks' || this.protection.kind === 'unsigned-chunks';
   }

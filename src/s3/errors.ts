@@ -60,6 +60,7 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   InvalidAccessKeyId: { status: 403, message: 'The access key that you provided does not exist in our records.' },
   InvalidArgument: { status: 400, message: 'Invalid argument.' },
   InvalidBucketName: { status: 400, message: 'The specified bucket is not valid.' },
+  InvalidChunkSizeError: { status: 400, message: 'A chunk of the body has a size that is not allowed.' },
   InvalidDigest: { status: 400, message: 'The Content-MD5 that you specified is not valid.' },
   InvalidLocationConstraint: { status: 400, message: 'The specified location constraint is not valid.' },
   InvalidPart: {
@@ -78,6 +79,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   MalformedXML: {
     status: 400,
     message: 'The XML that you provided was not well formed or did not validate against our published schema.',
+  },
+  MalformedTrailerError: {
+    status: 400,
+    message: 'The request contained trailing data that was not well formed or did not fit the headers.',
   },
   MaxMessageLengthExceeded: { status: 400, message: 'Your request was too big.' },
   MetadataTooLarge: { status: 400, message: 'Your metadata headers exceed the largest size allowed.' },
