@@ -79,3 +79,5 @@ export const configFileBytesMax = 1 * MiB;
 export const shutdownGraceMs = 10_000;
 /** S3: stored headers that are not user metadata, names and values together. */
 export const systemMetadataBytesMax = 8 * KiB;
+/** Worker threads that may be asked for: beyond the cores of large machines they only cost memory. */
+export const threadsMax = 256;
