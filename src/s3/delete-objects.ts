@@ -1,0 +1,131 @@
+/**
+ * DeleteObjects: up to 1,000 keys in one document. Each is decided for itself: one that may not be deleted, or
+ * cannot be, is an entry of the answer. All deletes are submitted together, so that they share a commit batch.
+ */
+import { limits, Refusal } from '../base/index.js';
+import type { Authorized, OperationSpec } from '../dispatch/index.js';
+import type { S3Deps } from './deps.js';
+import { errorEntry, isS3ErrorCode, s3Error } from './errors.js';
+import { readDocument } from './request-body.js';
+import { documentSchema, list, optionalText, parseXml, requiredText, XmlWriter, xmlResponse } from './xml/index.js';
+
+/** Longer ones are an entry of the answer, up to here. */
+const keyCharsMax = 4 * limits.keyBytesMax;
+const valueCharsMax = 256;
+
+const schema = documentSchema({
+  root: 'Delete',
+  fields: {
+    Quiet: optionalText(valueCharsMax),
+    Object: list(
+      {
+        Key: requiredText(keyCharsMax),
+        VersionId: optionalText(valueCharsMax),
+        ETag: optionalText(valueCharsMax),
+        LastModifiedTime: optionalText(valueCharsMax),
+        Size: optionalText(valueCharsMax),
+      },
+      limits.deleteKeysMax,
+    ),
+  },
+  // Each object, its elements of today, and as many of tomorrow.
+  elementsMax: 16 * limits.deleteKeysMax,
+});
+
+interface Target {
+  readonly key: string;
+  /** Empty: none was given. */
+  readonly versionId: string;
+  /** Empty: whatever is there. */
+  readonly etag: string;
+  /** A condition that we do not have: it must not be passed over. */
+  readonly hasUnknownCondition: boolean;
+}
+
+interface DeleteRequest {
+  readonly isQuiet: boolean;
+  readonly targets: readonly Target[];
+}
+
+export const deleteObjects: OperationSpec<null, S3Deps> = {
+  name: 'DeleteObjects',
+  parse: () => null,
+  /** Decided for each key. */
+  permissions: () => [],
+  async handle(deps, call) {
+    const body = await readDocument(deps, call, { bytesMax: limits.deleteBodyBytesMax, integrity: 'required' });
+    const { isQuiet, targets } = await parseDelete(body);
+    const refusals = targets.map((target) => refuse(call, target));
+    // Whoever may delete nothing learns nothing about the bucket.
+    if (refusals.includes(null)) deps.objects.bucket(call.bucket);
+    const outcomes = await Promise.all(
+      targets.map((target, index) => refusals[index] ?? deleteOne(deps, call.bucket, target)),
+    );
+    const xml = new XmlWriter('DeleteResult');
+    targets.forEach((target, index) => {
+      const refusal = outcomes[index] ?? null;
+      if (refusal !== null) writeError(xml, target, refusal);
+      else if (!isQuiet) writeNames(xml.open('Deleted'), target).close();
+    });
+    return xmlResponse(xml.end());
+  },
+};
+
+async function parseDelete(body: Uint8Array): Promise<DeleteRequest> {
+  const { Quiet, Object: objects } = await parseXml(body, schema);
+  if (objects.length === 0) throw s3Error('MalformedXML');
+  // The same object twice is one delete and one entry.
+  const targets = new Map<string, Target>();
+  for (const { Key: key, VersionId, ETag, LastModifiedTime, Size } of objects) {
+    if (key === '') throw s3Error('MalformedXML');
+    const versionId = VersionId ?? '';
+    const etag = withoutQuotes(ETag ?? '');
+    const hasUnknownCondition = LastModifiedTime !== null || Size !== null;
+    // No key holds a NUL.
+    targets.set([key, versionId, etag].join('\0'), { key, versionId, etag, hasUnknownCondition });
+  }
+  return { isQuiet: parseQuiet(Quiet), targets: [...targets.values()] };
+}
+
+function parseQuiet(text: string | null): boolean {
+  const value = text?.trim().toLowerCase() ?? 'false';
+  if (value !== 'true' && value !== 'false') throw s3Error('MalformedXML');
+  return value === 'true';
+}
+
+/** What is known without looking at the bucket. */
+function refuse(call: Authorized<unknown>, { key, versionId, hasUnknownCondition }: Target): Refusal | null {
+  const action = versionId === '' ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
+  if (!call.isAllowed({ action, bucket: call.bucket, key })) return s3Error('AccessDenied');
+  if (Buffer.byteLength(key) > limits.keyBytesMax) return s3Error('KeyTooLongError');
+  if (hasUnknownCondition) return s3Error('NotImplemented');
+  // Nothing here has other versions than the unversioned one.
+  return versionId === '' || versionId === 'null' ? null : s3Error('NoSuchVersion');
+}
+
+/** A refusal is an entry; a fault of ours fails the request, and may be repeated without harm. */
+async function deleteOne({ objects }: S3Deps, bucket: string, target: Target): Promise<Refusal | null> {
+  const precondition = target.etag === '' ? null : { ifMatch: [target.etag] };
+  try {
+    await objects.deleteObject(bucket, target.key, target.versionId, precondition);
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal && error.code !== 'InternalError') return error;
+    throw error;
+  }
+}
+
+function writeError(xml: XmlWriter, target: Target, refusal: Refusal): void {
+  const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
+  xml.open('Error');
+  writeNames(xml, target).text('Code', code).text('Message', errorEntry(code).message).close();
+}
+
+function writeNames(xml: XmlWriter, { key, versionId }: Target): XmlWriter {
+  xml.text('Key', key);
+  return versionId === '' ? xml : xml.text('VersionId', versionId);
+}
+
+function withoutQuotes(etag: string): string {
+  return etag.trim().replace(/^"(.*)"$/, '$1');
+}
