@@ -1,0 +1,12 @@
+/**
+ * config: flags, environment and files to one validated, frozen object that prints itself without secrets.
+ * Every mistake of the operator is a StartupError: one line of cause, one of remedy.
+ */
+export { loadConfig, type Config, type ConfigInput, type Flags, type LoadedConfig } from './config.js';
+export { Settings, readSettings, type Setting } from './environment.js';
+export { type Environment } from './environment-file.js';
+export { expandEllipses } from './ellipses.js';
+export { Secret } from './secret.js';
+export { parseSize, parseSwitch, splitWords } from './words.js';
+export { type RootCredentials } from './credentials.js';
+export { type TlsFiles } from './certificates.js';
