@@ -1,7 +1,15 @@
 /**
  * telemetry: logs, request records and counters, health answers. It watches; nothing here decides.
  */
-export { createLogger, silentLogger, logLevels, type Logger, type LogFields, type LogLevel, type LogOptions } from './logger.js';
+export {
+  createLogger,
+  silentLogger,
+  logLevels,
+  type Logger,
+  type LogFields,
+  type LogLevel,
+  type LogOptions,
+} from './logger.js';
 export {
   RequestCounters,
   observers,

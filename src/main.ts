@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+/** The command's entry: the real world for `run`, and the only place that ends the process. */
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import type { WriteStream } from 'node:tty';
+import { systemClock } from './base/index.js';
+import { run, type Output } from './cli/index.js';
+import type { CreateServer } from './wiring/index.js';
+
+/** Whoever reads our output may go away; that is no reason to stop serving. */
+function output(stream: WriteStream): Output {
+  stream.on('error', () => undefined);
+  return {
+    write: (text) => void stream.write(text),
+    isTerminal: stream.isTTY === true,
+    columns: stream.isTTY === true ? stream.columns : null,
+  };
+}
+
+/** Loaded when a server is wanted: help and version need neither the addon nor the HTTP library. */
+const createServer: CreateServer = async (options) => (await import('./wiring/index.js')).createServer(options);
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+// An error that nobody caught leaves the process in an unknown state: the log is the truth, so end here.
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`FATAL: ${error.stack ?? String(error)}\n`);
+  process.exit(1);
+});
+
+const exitCode = await run({
+  arguments: process.argv.slice(2),
+  environment: process.env,
+  workingFolder: process.cwd(),
+  homeFolder: homedir(),
+  out: output(process.stdout),
+  err: output(process.stderr),
+  clock: systemClock,
+  signals: process,
+  version,
+  createServer,
+});
+process.exit(exitCode);
