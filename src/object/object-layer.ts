@@ -7,6 +7,7 @@
 import type { PieceSource, Refusal } from '../base/index.js';
 
 export type ObjectErrorCode =
+  | 'BadDigest'
   | 'NoSuchBucket'
   | 'NoSuchKey'
   | 'NoSuchVersion'
@@ -253,7 +254,7 @@ export interface ObjectLayer {
    * Makes the parts one object in one record; a repeated call answers as the first did.
    * Throws NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed.
    * `checksum`: over the whole object as the client claimed it, compared with the one derived from the parts
-   * (throws InvalidPart when a listed part checksum differs, PreconditionFailed never for that).
+   * before anything is committed (throws BadDigest; InvalidPart when a listed part checksum differs).
    */
   completeMultipartUpload(options: {
     bucket: string;
@@ -261,6 +262,7 @@ export interface ObjectLayer {
     uploadId: string;
     parts: readonly CompletedPart[];
     precondition: WritePrecondition | null;
+    checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
   }): Promise<ObjectInfo>;
   abortMultipartUpload(bucket: string, key: string, uploadId: string): Promise<void>;
 

@@ -1,9 +1,10 @@
 /** CreateBucket. The location constraint is checked, since clients pick endpoints by it, and kept for GetBucketLocation. */
 import { limits, Refusal } from '../base/index.js';
 import type { OperationSpec, ParsedCall } from '../dispatch/index.js';
-import { checkNewBucketName } from './bucket-names.js';
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
+import { checkNewBucketName } from './keys.js';
+import { refuseUnsupportedWrite } from './metadata.js';
 import { readDocument } from './request-body.js';
 import { documentSchema, optionalText, parseXml } from './xml/index.js';
 
@@ -24,6 +25,7 @@ export const createBucket: OperationSpec<CreateBucketInput, S3Deps> = {
   name: 'CreateBucket',
   parse({ request, bucket }) {
     checkNewBucketName(bucket);
+    refuseUnsupportedWrite(request.headers);
     // A bucket that silently keeps nothing locked would be worse than none.
     if (flag(request, 'x-amz-bucket-object-lock-enabled')) {
       throw s3Error('NotImplemented', 'Object lock is not implemented.');
@@ -49,7 +51,10 @@ export const createBucket: OperationSpec<CreateBucketInput, S3Deps> = {
 function checkLocation(serverRegion: string, constraint: string): string {
   const region = canonicalRegion(constraint);
   if (region === '' || serverRegion === '' || region === canonicalRegion(serverRegion)) return region;
-  throw s3Error('InvalidRegion', `The location constraint ${constraint} is not the region of this server, ${serverRegion}.`);
+  throw s3Error(
+    'InvalidRegion',
+    `The location constraint ${constraint} is not the region of this server, ${serverRegion}.`,
+  );
 }
 
 /** Names from before there were regions. */

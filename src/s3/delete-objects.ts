@@ -5,6 +5,7 @@
 import { limits, Refusal } from '../base/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
 import type { S3Deps } from './deps.js';
+import { withoutQuotes } from './entity-tag.js';
 import { errorEntry, isS3ErrorCode, s3Error } from './errors.js';
 import { readDocument } from './request-body.js';
 import { documentSchema, list, optionalText, parseXml, requiredText, XmlWriter, xmlResponse } from './xml/index.js';
@@ -124,8 +125,4 @@ function writeError(xml: XmlWriter, target: Target, refusal: Refusal): void {
 function writeNames(xml: XmlWriter, { key, versionId }: Target): XmlWriter {
   xml.text('Key', key);
   return versionId === '' ? xml : xml.text('VersionId', versionId);
-}
-
-function withoutQuotes(etag: string): string {
-  return etag.trim().replace(/^"(.*)"$/, '$1');
 }

@@ -15,7 +15,13 @@ interface ParsedRecord {
 
 type Frame =
   | { readonly kind: 'group'; readonly fields: Fields; readonly record: ParsedRecord }
-  | { readonly kind: 'text'; readonly field: TextField; readonly name: string; readonly into: ParsedRecord; text: string }
+  | {
+      readonly kind: 'text';
+      readonly field: TextField;
+      readonly name: string;
+      readonly into: ParsedRecord;
+      text: string;
+    }
   | { readonly kind: 'skipped' };
 
 export function malformedXml(): Refusal {

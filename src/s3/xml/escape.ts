@@ -8,7 +8,8 @@
 
 // U+0000–U+001F, the two noncharacters that XML forbids, lone surrogates, and the markup characters.
 // eslint-disable-next-line no-control-regex
-const special = /[\u0000-\u001f&<>"\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const special =
+  /[\u0000-\u001f&<>"\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 const specialAll = new RegExp(special.source, 'g');
 
 export function escapeXml(text: string): string {
