@@ -34,7 +34,7 @@ constexpr SliceTables kTables[kCrcKinds] = {MakeTables(kPolynomial[0]), MakeTabl
                                             MakeTables(kPolynomial[2])};
 
 // Product of two residues modulo the polynomial, both reflected with `width` bits.
-uint64_t MultiplyModulo(CrcKind kind, uint64_t a, uint64_t b) {
+constexpr uint64_t MultiplyModulo(CrcKind kind, uint64_t a, uint64_t b) {
   const int index = static_cast<int>(kind);
   const uint64_t one = uint64_t{1} << (kWidth[index] - 1);
   uint64_t sum = 0;
@@ -45,7 +45,7 @@ uint64_t MultiplyModulo(CrcKind kind, uint64_t a, uint64_t b) {
   return sum;
 }
 
-uint64_t PowerOfX(CrcKind kind, uint64_t n) {
+constexpr uint64_t PowerOfX(CrcKind kind, uint64_t n) {
   const int index = static_cast<int>(kind);
   uint64_t result = uint64_t{1} << (kWidth[index] - 1);
   uint64_t square = result >> 1;
@@ -56,7 +56,22 @@ uint64_t PowerOfX(CrcKind kind, uint64_t n) {
   return result;
 }
 
+// Reflected 64-bit operands: bit i of a word is x^(63 - i), and a carry-less product of two comes out
+// one power of x too high, which the exponents make up for.
+constexpr CrcFold FoldBy(CrcKind kind, uint64_t distanceBytes) {
+  const uint64_t bits = distanceBytes * 8;
+  const int shift = 64 - kWidth[static_cast<int>(kind)];
+  return {PowerOfX(kind, bits + 63) << shift, PowerOfX(kind, bits - 1) << shift};
+}
+
+constexpr CrcFolds FoldsOf(CrcKind kind) { return {FoldBy(kind, 16), FoldBy(kind, 64), FoldBy(kind, 256)}; }
+
+constexpr CrcFolds kFolds[kCrcKinds] = {FoldsOf(CrcKind::kCrc32), FoldsOf(CrcKind::kCrc32c),
+                                        FoldsOf(CrcKind::kCrc64nvme)};
+
 }  // namespace
+
+const CrcFolds kCrcFolds[kCrcKinds] = {kFolds[0], kFolds[1], kFolds[2]};
 
 size_t CrcBytes(CrcKind kind) { return static_cast<size_t>(kWidth[static_cast<int>(kind)] / 8); }
 
@@ -71,10 +86,6 @@ uint64_t CrcUpdateTable(CrcKind kind, uint64_t raw, const uint8_t* data, size_t 
   }
   for (; bytes != 0; bytes--, data++) raw = (raw >> 8) ^ tables.at[0][(raw ^ *data) & 255];
   return raw;
-}
-
-uint64_t CrcPowerOfX(CrcKind kind, uint64_t n) {
-  return PowerOfX(kind, n) << (64 - kWidth[static_cast<int>(kind)]);
 }
 
 uint64_t CrcCombine(CrcKind kind, uint64_t a, uint64_t b, uint64_t bBytes) {

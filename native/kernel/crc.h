@@ -22,8 +22,17 @@ uint64_t CrcUpdatePclmul(CrcKind kind, uint64_t raw, const uint8_t* data, size_t
 uint64_t CrcUpdateVpclmul(CrcKind kind, uint64_t raw, const uint8_t* data, size_t bytes);
 #endif
 
-// x^n modulo the polynomial of `kind`, with x^i in bit 63 - i: the multipliers of the folding paths.
-uint64_t CrcPowerOfX(CrcKind kind, uint64_t n);
+// What 16 bytes are multiplied with to stand `distance` bytes further on: the first 8 and the last 8.
+struct CrcFold {
+  uint64_t low;
+  uint64_t high;
+};
+struct CrcFolds {
+  CrcFold by16;
+  CrcFold by64;
+  CrcFold by256;
+};
+extern const CrcFolds kCrcFolds[kCrcKinds];
 
 // The finished value of a followed by b, from both finished values.
 uint64_t CrcCombine(CrcKind kind, uint64_t a, uint64_t b, uint64_t bBytes);

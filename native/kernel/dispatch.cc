@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
+#include <memory>
 
 namespace granary {
 namespace {
@@ -11,31 +13,32 @@ struct Rank {
   const char* name;
   int rank;
 };
-constexpr Rank kRanks[] = {{"scalar", 0}, {"ssse3", 1},  {"avx2", 2},        {"avx2-gfni", 3},
-                           {"avx512", 4}, {"gfni", 5},   {"avx512-gfni", 5}};
-constexpr int kRankBest = 5;
+enum RankOf { kScalar, kSsse3, kAvx2, kAvx2Gfni, kAvx512, kAvx512Gfni, kRankCount };
+constexpr int kRankBest = kRankCount - 1;
+constexpr Rank kRanks[] = {{"scalar", kScalar},       {"ssse3", kSsse3},
+                           {"avx2", kAvx2},           {"avx2-gfni", kAvx2Gfni},
+                           {"avx512", kAvx512},       {"avx512-gfni", kAvx512Gfni},
+                           {"gfni", kAvx512Gfni}};
 
 struct CpuRank {
-  bool has[kRankBest + 1];
+  bool has[kRankCount];
+  bool hasVpclmul;
 };
 
 // __builtin_cpu_supports also asks the operating system (XGETBV) for the wide registers.
 CpuRank DetectCpu() {
   CpuRank cpu{};
-  cpu.has[0] = true;
+  cpu.has[kScalar] = true;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool ssse3 = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
-                     __builtin_cpu_supports("pclmul");
-  const bool avx2 = ssse3 && __builtin_cpu_supports("avx2");
-  const bool gfni = __builtin_cpu_supports("gfni");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  cpu.has[1] = ssse3;
-  cpu.has[2] = avx2;
-  cpu.has[3] = avx2 && gfni;
-  cpu.has[4] = avx512;
-  cpu.has[5] = avx512 && gfni;
+  cpu.has[kSsse3] =
+      __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("pclmul");
+  cpu.has[kAvx2] = cpu.has[kSsse3] && __builtin_cpu_supports("avx2");
+  cpu.has[kAvx2Gfni] = cpu.has[kAvx2] && __builtin_cpu_supports("gfni");
+  cpu.has[kAvx512] = cpu.has[kAvx2] && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  cpu.has[kAvx512Gfni] = cpu.has[kAvx512] && __builtin_cpu_supports("gfni");
+  cpu.hasVpclmul = cpu.has[kAvx512] && __builtin_cpu_supports("vpclmulqdq");
 #endif
   return cpu;
 }
@@ -54,18 +57,139 @@ Cap ReadCap() {
   return {kRankBest, false};
 }
 
+// Small, but longer than the widest strip of every path, and with odd ends.
+constexpr size_t kTestBytes = 1357;
+
+// A fixed sequence of bytes without a pattern of its own (a 64-bit linear congruential generator).
+void FillTest(uint8_t* bytes, size_t count, uint64_t seed) {
+  for (size_t i = 0; i < count; i++) {
+    seed = seed * 6364136223846793005 + 1442695040888963407;
+    bytes[i] = static_cast<uint8_t>(seed >> 56);
+  }
+}
+
+bool AgreesRs(RsApply apply) {
+  static const int kGeometries[][2] = {{1, 1}, {2, 2}, {4, 2}, {5, 3}, {12, 4}, {16, 8}};
+  constexpr size_t kRow = kTestBytes + 3;
+  auto rows = std::make_unique<uint8_t[]>(kDataShardsMax * kRow);
+  auto outputs = std::make_unique<uint8_t[]>(2 * kOutputsMax * kRow);
+  auto plan = std::make_unique<RsPlan>();
+  FillTest(rows.get(), kDataShardsMax * kRow, 1);
+  for (const auto& geometry : kGeometries) {
+    MakeEncodePlan(geometry[0], geometry[1], plan.get());
+    for (const size_t bytes : {size_t{0}, size_t{1}, size_t{31}, size_t{64}, size_t{200}, kTestBytes}) {
+      const uint8_t* in[kDataShardsMax];
+      uint8_t* expected[kOutputsMax];
+      uint8_t* actual[kOutputsMax];
+      for (int i = 0; i < geometry[0]; i++) in[i] = rows.get() + static_cast<size_t>(i) * kRow + i % 3;
+      for (int j = 0; j < geometry[1]; j++) {
+        expected[j] = outputs.get() + static_cast<size_t>(2 * j) * kRow;
+        actual[j] = expected[j] + kRow;
+      }
+      std::memset(outputs.get(), 0, 2 * kOutputsMax * kRow);
+      RsApplyScalar(*plan, in, expected, bytes);
+      apply(*plan, in, actual, bytes);
+      // To the end of the row: nothing may be written past the length.
+      for (int j = 0; j < geometry[1]; j++) {
+        if (std::memcmp(expected[j], actual[j], kRow) != 0) return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool AgreesHash(const HashPath& path) {
+  auto data = std::make_unique<uint8_t[]>(kHashLanes * kTestBytes);
+  FillTest(data.get(), kHashLanes * kTestBytes, 2);
+  for (int count = 1; count <= kHashLanes; count++) {
+    for (size_t tail = 0; tail < kPacketBytes; tail++) {
+      const size_t packets = tail * 5 / 4;
+      HashState states[2][kHashLanes];
+      uint8_t hashes[2][kHashLanes][kHashBytes];
+      for (int which = 0; which < 2; which++) {
+        const HashPath& used = which == 0 ? kHashScalar : path;
+        HashState* pointers[kHashLanes];
+        const uint8_t* at[kHashLanes];
+        uint8_t* results[kHashLanes];
+        for (int i = 0; i < count; i++) {
+          HashBegin(HashKey{{static_cast<uint64_t>(i), tail, 3, 4}}, &states[which][i]);
+          pointers[i] = &states[which][i];
+          at[i] = data.get() + static_cast<size_t>(i) * kTestBytes + i % 3;
+          results[i] = hashes[which][i];
+        }
+        used.update(pointers, at, count, packets);
+        for (int i = 0; i < count; i++) at[i] += packets * kPacketBytes;
+        used.finish(pointers, at, count, tail, results);
+      }
+      if (std::memcmp(hashes[0], hashes[1], static_cast<size_t>(count) * kHashBytes) != 0) return false;
+    }
+  }
+  return true;
+}
+
+bool AgreesCrc(CrcUpdate update) {
+  auto data = std::make_unique<uint8_t[]>(kTestBytes);
+  FillTest(data.get(), kTestBytes, 3);
+  for (const CrcKind kind : {CrcKind::kCrc32, CrcKind::kCrc32c, CrcKind::kCrc64nvme}) {
+    for (size_t bytes = 0; bytes < kTestBytes; bytes += 1 + bytes / 7) {
+      const uint8_t* at = data.get() + bytes % 5;
+      const size_t length = bytes < 5 ? bytes : bytes - 5;
+      if (update(kind, CrcMask(kind), at, length) != CrcUpdateTable(kind, CrcMask(kind), at, length)) return false;
+    }
+  }
+  return true;
+}
+
+class TableBuilder {
+ public:
+  TableBuilder(const CpuRank& cpu, int cap) : cpu_(cpu), cap_(cap) {}
+
+  void AddRs(int rank, const char* name, RsApply apply) {
+    if (Allows(rank) && AgreesRs(apply)) table_.rsPaths[table_.rsPathCount++] = {name, apply};
+  }
+  void AddHash(int rank, const char* name, const HashPath& path) {
+    if (Allows(rank) && AgreesHash(path)) table_.hashPaths[table_.hashPathCount++] = {name, &path};
+  }
+  void AddCrc(int rank, const char* name, CrcUpdate update) {
+    if (Allows(rank) && AgreesCrc(update)) table_.crcPaths[table_.crcPathCount++] = {name, update};
+  }
+  PathTable Finish() {
+    table_.rs = table_.rsPaths[0].apply;
+    table_.hash = *table_.hashPaths[0].path;
+    table_.crc = table_.crcPaths[0].update;
+    return table_;
+  }
+
+ private:
+  bool Allows(int rank) const { return rank <= cap_ && cpu_.has[rank]; }
+
+  const CpuRank& cpu_;
+  const int cap_;
+  PathTable table_{};
+};
+
+// Best first.
 PathTable MakeTable() {
   const CpuRank cpu = DetectCpu();
   const Cap cap = ReadCap();
-  PathTable table{};
+  TableBuilder builder(cpu, cap.rank);
+#if defined(__x86_64__)
+  builder.AddRs(kAvx512Gfni, "avx512-gfni", RsApplyAvx512Gfni);
+  builder.AddRs(kAvx512, "avx512", RsApplyAvx512);
+  builder.AddRs(kAvx2Gfni, "avx2-gfni", RsApplyAvx2Gfni);
+  builder.AddRs(kAvx2, "avx2", RsApplyAvx2);
+  builder.AddRs(kSsse3, "ssse3", RsApplySsse3);
+  builder.AddHash(kAvx512, "avx512", kHashAvx512);
+  builder.AddHash(kAvx2, "avx2", kHashAvx2);
+  builder.AddHash(kSsse3, "sse41", kHashSse41);
+  if (cpu.hasVpclmul) builder.AddCrc(kAvx512, "vpclmul", CrcUpdateVpclmul);
+  builder.AddCrc(kSsse3, "pclmul", CrcUpdatePclmul);
+#endif
+  builder.AddRs(kScalar, "scalar", RsApplyScalar);
+  builder.AddHash(kScalar, "scalar", kHashScalar);
+  builder.AddCrc(kScalar, "table", CrcUpdateTable);
+  PathTable table = builder.Finish();
   table.overrideKnown = cap.known;
-  (void)cpu;
-  table.rsPaths[table.rsPathCount++] = {"scalar", RsApplyScalar};
-  table.hashPaths[table.hashPathCount++] = {"scalar", &kHashScalar};
-  table.crcPaths[table.crcPathCount++] = {"table", CrcUpdateTable};
-  table.rs = table.rsPaths[0].apply;
-  table.hash = *table.hashPaths[0].path;
-  table.crc = table.crcPaths[0].update;
   return table;
 }
 
