@@ -4,9 +4,13 @@
  */
 import { decodePath, encodeComponent, encodePath, type QueryPair } from './uri.js';
 
-/** Any white space at an end, a run of it, or one that is not a plain space. */
-const untidyWhiteSpace = /^\s|\s$|\s\s|[^\S ]/;
-const whiteSpaceRun = /\s+/g;
+/**
+ * ASCII white space only, as HTTP knows it: a no-break space within a value is text.
+ * Matches at an end, where two meet, or where one is not a plain space.
+ */
+const untidyWhiteSpace = /^ | $|  |[\t\n\v\f\r]/;
+const whiteSpaceRun = /[ \t\n\v\f\r]+/g;
+const outerSpace = /^ | $/g;
 
 /** S3 encodes the path once and never normalises it. */
 export function canonicalPath(rawPath: string): string {
@@ -32,7 +36,7 @@ export function canonicalQuery(pairs: readonly QueryPair[], omittedName?: string
 
 /** Trimmed, inner white space runs collapsed to one space. */
 export function canonicalHeaderValue(value: string): string {
-  return untidyWhiteSpace.test(value) ? value.trim().replace(whiteSpaceRun, ' ') : value;
+  return untidyWhiteSpace.test(value) ? value.replace(whiteSpaceRun, ' ').replace(outerSpace, '') : value;
 }
 
 export interface CanonicalParts {
