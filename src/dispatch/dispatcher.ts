@@ -4,7 +4,13 @@
  * call that received it.
  */
 import { limits, Refusal, type Clock } from '../base/index.js';
-import type { ExchangeHandler, ExchangeRequest, ExchangeResponse, HeaderPairs, PieceSource } from '../exchange/index.js';
+import type {
+  ExchangeHandler,
+  ExchangeRequest,
+  ExchangeResponse,
+  HeaderPairs,
+  PieceSource,
+} from '../exchange/index.js';
 import type { Principal } from '../identity/index.js';
 import type { Authentication } from '../signature/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
@@ -105,7 +111,7 @@ class Dispatcher<Deps> {
 
   #refuse(passage: Passage, error: unknown): ExchangeResponse {
     const { service, log } = this.#options;
-    const refusal = error instanceof Refusal ? error : new Refusal('InternalError', undefined, undefined, error);
+    const refusal: Refusal = error instanceof Refusal ? error : new Refusal('InternalError', undefined, undefined, error);
     passage.errorCode = refusal.code;
     const response = service.refuse(refusal, passage.call);
     // What went wrong on our side is said here, and nowhere but here.

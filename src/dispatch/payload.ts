@@ -144,7 +144,7 @@ export class Payload {
       let length = 0;
       const fail = (reason: unknown) => {
         this.detach();
-        reject(reason as Error);
+        reject(reason);
       };
       this.consume({
         data: (chunk, start, end) => {
@@ -215,9 +215,7 @@ export class Payload {
 }
 
 function readEnd(end: ReturnType<AwsChunkedDecoder['end']>): PayloadEnd {
-  const { trailers, trailerBlock, trailerSignature } = end;
-  return {
-    trailers,
-    signedTrailer: trailerSignature === null ? null : { block: trailerBlock, signature: trailerSignature },
-  };
+  const signedTrailer =
+    end.trailerSignature === null ? null : { block: end.trailerBlock, signature: end.trailerSignature };
+  return { trailers: end.trailers, signedTrailer };
 }

@@ -47,7 +47,10 @@ export function parseChecksumAlgorithm(name: string): ChecksumAlgorithm {
   const upper = name.toUpperCase();
   const algorithm = checksumAlgorithms.find((known) => known === upper);
   if (algorithm === undefined) {
-    throw s3Error('InvalidRequest', 'Checksum algorithm provided is unsupported. Use one of CRC32, CRC32C, CRC64NVME, SHA1, SHA256.');
+    throw s3Error(
+      'InvalidRequest',
+      'Checksum algorithm provided is unsupported. Use one of CRC32, CRC32C, CRC64NVME, SHA1, SHA256.',
+    );
   }
   return algorithm;
 }
@@ -66,19 +69,24 @@ export function parseChecksumClaim(headers: HeaderMap, trailerNames: readonly st
   let claim: ChecksumClaim | null = null;
   const add = (next: ChecksumClaim) => {
     if (claim !== null) {
-      throw s3Error('InvalidRequest', 'Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.');
+      throw s3Error(
+        'InvalidRequest',
+        'Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.',
+      );
     }
     claim = next;
   };
   for (const name of headers.names()) {
     if (!name.startsWith('x-amz-checksum-') || relatedHeaders.has(name)) continue;
     const algorithm = algorithmByHeader.get(name);
-    if (algorithm === undefined) throw s3Error('InvalidRequest', 'The algorithm type you specified in x-amz-checksum- header is invalid.');
+    if (algorithm === undefined)
+      throw s3Error('InvalidRequest', 'The algorithm type you specified in x-amz-checksum- header is invalid.');
     add({ algorithm, value: parseChecksumValue(algorithm, headers.get(name) ?? '') });
   }
   for (const name of trailerNames) {
     const algorithm = algorithmByHeader.get(name);
-    if (algorithm === undefined) throw s3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported.');
+    if (algorithm === undefined)
+      throw s3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported.');
     add({ algorithm, value: null });
   }
   return claim;
@@ -88,7 +96,8 @@ export function parseChecksumClaim(headers: HeaderMap, trailerNames: readonly st
 export function claimedValue(claim: ChecksumClaim, trailers: ReadonlyMap<string, string>): Uint8Array {
   if (claim.value !== null) return claim.value;
   const text = trailers.get(facts[claim.algorithm].header);
-  if (text === undefined) throw s3Error('IncompleteBody', 'The trailer that x-amz-trailer announced did not follow the body.');
+  if (text === undefined)
+    throw s3Error('IncompleteBody', 'The trailer that x-amz-trailer announced did not follow the body.');
   return parseChecksumValue(claim.algorithm, text);
 }
 

@@ -85,7 +85,12 @@ export function preconditionFailed(condition: string): Refusal {
 export function parseEntityTags(text: string): string[] {
   return text
     .split(',')
-    .map((tag) => tag.trim().replace(/^W\//, '').replace(/^"(.*)"$/, '$1'))
+    .map((tag) =>
+      tag
+        .trim()
+        .replace(/^W\//, '')
+        .replace(/^"(.*)"$/, '$1'),
+    )
     .filter((tag) => tag !== '');
 }
 

@@ -3,7 +3,8 @@
  */
 import type { Refusal } from '../base/index.js';
 import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
-import { errorEntry, isS3ErrorCode } from './errors.js';
+import { AnswerRefusal, errorEntry, isS3ErrorCode } from './errors.js';
+import { escapeXml } from './xml/index.js';
 
 /** What the error document says about the request. */
 export interface ErrorContext {
@@ -23,7 +24,7 @@ export function errorResponse(refusal: Refusal, context: ErrorContext): Exchange
   // A code that is not ours carries a text that was not meant for the client.
   const isOwnText = code === refusal.code && refusal.message !== refusal.code && code !== 'InternalError';
   const message = isOwnText ? refusal.message : tableMessage;
-  const headers: [string, string][] = [];
+  const headers: (readonly [string, string])[] = refusal instanceof AnswerRefusal ? [...refusal.headers] : [];
   if (status === 503 || status === 429) headers.push(['Retry-After', retryAfterSeconds]);
   const { request } = context;
   const objectBytes = refusal.detail['ActualObjectSize'];
@@ -57,19 +58,7 @@ function errorDocument(
 }
 
 function element(name: string, value: string): string {
-  return `<${name}>${escapeText(value)}</${name}>`;
-}
-
-const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' };
-
-/** XML 1.0 has no form for most control characters: they become U+FFFD, so that the document parses. */
-function escapeText(text: string): string {
-  return (
-    text
-      .replace(/[&<>"']/g, (char) => escapes[char] ?? char)
-      // eslint-disable-next-line no-control-regex
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd')
-  );
+  return `<${name}>${escapeXml(value)}</${name}>`;
 }
 
 function headerText(text: string): string {

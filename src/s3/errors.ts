@@ -4,6 +4,7 @@
  */
 import { Refusal } from '../base/index.js';
 import type { SignatureErrorCode } from '../dispatch/index.js';
+import type { HeaderPairs } from '../exchange/index.js';
 import type { ObjectErrorCode } from '../object/index.js';
 
 /** Codes that neither the object layer nor the signature check throws. */
@@ -100,7 +101,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     message: 'The specified multipart upload does not exist: it may have been aborted or completed.',
   },
   NoSuchVersion: { status: 404, message: 'The specified version does not exist.' },
-  NotImplemented: { status: 501, message: 'A header or parameter that you provided implies functionality that is not implemented.' },
+  NotImplemented: {
+    status: 501,
+    message: 'A header or parameter that you provided implies functionality that is not implemented.',
+  },
   PreconditionFailed: { status: 412, message: 'At least one of the preconditions that you specified did not hold.' },
   RequestTimeTooSkewed: {
     status: 403,
@@ -110,7 +114,8 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   ServerBusy: { status: 503, message: 'The service is busy. Try again.' },
   SignatureDoesNotMatch: {
     status: 403,
-    message: 'The request signature that we calculated does not match the signature you provided. Check your key and signing method.',
+    message:
+      'The request signature that we calculated does not match the signature you provided. Check your key and signing method.',
   },
   SlowDownRead: { status: 503, message: 'Too few drives answer for this read now. Reduce your request rate.' },
   SlowDownWrite: { status: 503, message: 'Too few drives answer for this write now. Reduce your request rate.' },
@@ -132,6 +137,20 @@ export function errorEntry(code: S3ErrorCode): ErrorEntry {
 }
 
 /** A refusal with the text of the table unless a better one is given. `detail` becomes extra XML elements. */
-export function s3Error(code: S3ErrorCode, message?: string, detail?: Readonly<Record<string, string>>): Refusal<S3ErrorCode> {
+export function s3Error(
+  code: S3ErrorCode,
+  message?: string,
+  detail?: Readonly<Record<string, string>>,
+): Refusal<S3ErrorCode> {
   return new Refusal<S3ErrorCode>(code, message ?? table[code].message, detail);
+}
+
+/** A refusal whose answer carries headers of its own. */
+export class AnswerRefusal extends Refusal<S3ErrorCode> {
+  readonly headers: HeaderPairs;
+
+  constructor(code: S3ErrorCode, headers: HeaderPairs) {
+    super(code, table[code].message);
+    this.headers = headers;
+  }
 }

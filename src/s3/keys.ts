@@ -1,4 +1,4 @@
-/** Names of buckets. Keys need no rule of their own: what is not legal is refused when the path is decoded. */
+/** Names of buckets. Keys need no rule of their own: what is not legal is refused when the path is decoded. Pure. */
 import { s3Error } from './errors.js';
 
 const nameShape = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -7,7 +7,7 @@ const addressShape = /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/;
 const reservedPrefixes = ['xn--', 'sthree-', 'amzn-s3-demo-'];
 const reservedSuffixes = ['-s3alias', '--ol-s3', '.mrap', '--x-s3', '--table-s3'];
 /** Paths of the server's own interfaces. */
-const reservedNames = new Set(['minio', '.minio.sys']);
+const reservedNames = new Set(['minio', 'granary', '.minio.sys']);
 
 /** True for names that a new bucket may have. */
 export function isBucketName(name: string): boolean {

@@ -104,7 +104,8 @@ function selector({ request, query }: ParsedCall, shape: 'service' | 'bucket' | 
   if (shape === 'bucket' && method === 'GET' && query.get('list-type') === '2') return 'GET ?list-type=2';
   if (shape === 'object' && method === 'PUT') {
     // A part without its upload must not become an object.
-    if (query.has('partNumber')) throw s3Error('InvalidArgument', 'This operation needs an uploadId beside the partNumber.');
+    if (query.has('partNumber'))
+      throw s3Error('InvalidArgument', 'This operation needs an uploadId beside the partNumber.');
     if (request.headers.has('x-amz-copy-source')) return 'PUT +copy';
   }
   return method;

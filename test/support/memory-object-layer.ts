@@ -139,7 +139,10 @@ export class MemoryObjectLayer implements ObjectLayer {
         return part === undefined ? null : { ...part.info, startByte: startOf(partNumber) };
       },
       parts: (marker, countMax) =>
-        parts.map((part) => part.info).filter((part) => part.partNumber > marker).slice(0, countMax),
+        parts
+          .map((part) => part.info)
+          .filter((part) => part.partNumber > marker)
+          .slice(0, countMax),
       read: (startByte, endByte) => piecesOf(whole.subarray(startByte, endByte), this.#pieceBytes, close),
       close,
     };
@@ -149,7 +152,12 @@ export class MemoryObjectLayer implements ObjectLayer {
     return this.#object(bucket, key, versionId).info;
   }
 
-  async deleteObject(bucketName: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void> {
+  async deleteObject(
+    bucketName: string,
+    key: string,
+    versionId: string,
+    precondition: WritePrecondition | null,
+  ): Promise<void> {
     const bucket = this.#bucket(bucketName);
     checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
     if (versionId !== '' && versionId !== 'null') throw refusal('NoSuchVersion');
@@ -226,7 +234,8 @@ export class MemoryObjectLayer implements ObjectLayer {
       const common = commonPrefixOf(info.key, prefix, delimiter);
       if (common === undefined) continue;
       const order = compareKeys(info.key, keyMarker);
-      if (order < 0 || (order === 0 && (uploadIdMarker === '' || compareKeys(info.uploadId, uploadIdMarker) <= 0))) continue;
+      if (order < 0 || (order === 0 && (uploadIdMarker === '' || compareKeys(info.uploadId, uploadIdMarker) <= 0)))
+        continue;
       if (common !== null && (commonPrefixes.includes(common) || keyMarker.startsWith(common))) continue;
       if (uploads.length + commonPrefixes.length >= countMax) {
         if (countMax === 0) break;
@@ -288,7 +297,14 @@ export class MemoryObjectLayer implements ObjectLayer {
   }
 
   /** For MemoryUpload. */
-  commit(bucket: StoredBucket, key: string, bytes: Buffer, metadata: ObjectMetadata, checksum: Checksum | null, precondition: WritePrecondition | null): ObjectInfo {
+  commit(
+    bucket: StoredBucket,
+    key: string,
+    bytes: Buffer,
+    metadata: ObjectMetadata,
+    checksum: Checksum | null,
+    precondition: WritePrecondition | null,
+  ): ObjectInfo {
     checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
     const modifiedMs = this.#clock.nowMs();
     const etag = createHash('md5').update(bytes).digest('hex');
@@ -309,7 +325,14 @@ export class MemoryObjectLayer implements ObjectLayer {
   }
 
   /** For MemoryUpload. */
-  commitPart(bucket: StoredBucket, key: string, uploadId: string, partNumber: number, bytes: Buffer, checksum: Checksum | null): PartInfo {
+  commitPart(
+    bucket: StoredBucket,
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    bytes: Buffer,
+    checksum: Checksum | null,
+  ): PartInfo {
     const upload = this.#pendingUpload(bucket.info.name, key, uploadId);
     const etag = createHash('md5').update(bytes).digest('hex');
     const info: PartInfo = { partNumber, bytes: bytes.length, etag, modifiedMs: this.#clock.nowMs(), checksum };
@@ -386,7 +409,14 @@ class MemoryUpload implements Upload {
     if (stream === null) throw new Error('endChunk without signed chunks');
     const chunk = Buffer.concat(this.#chunks).subarray(this.#chunkStart);
     this.#chunkStart = this.#length;
-    const lines = ['AWS4-HMAC-SHA256-PAYLOAD', stream.amzDate, stream.scope, this.#previousSignature, sha256Hex(Buffer.alloc(0)), sha256Hex(chunk)];
+    const lines = [
+      'AWS4-HMAC-SHA256-PAYLOAD',
+      stream.amzDate,
+      stream.scope,
+      this.#previousSignature,
+      sha256Hex(Buffer.alloc(0)),
+      sha256Hex(chunk),
+    ];
     this.#previousSignature = memorySign(stream, lines);
     if (this.#previousSignature !== Buffer.from(signature).toString('hex')) this.#isSignatureWrong = true;
   }
@@ -406,22 +436,54 @@ class MemoryUpload implements Upload {
   verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
     const stream = this.#options.signedStream;
     if (stream === null) throw new Error('verifyTrailer without signed chunks');
-    const lines = ['AWS4-HMAC-SHA256-TRAILER', stream.amzDate, stream.scope, this.#previousSignature, sha256Hex(trailerBlock)];
+    const lines = [
+      'AWS4-HMAC-SHA256-TRAILER',
+      stream.amzDate,
+      stream.scope,
+      this.#previousSignature,
+      sha256Hex(trailerBlock),
+    ];
     return memorySign(stream, lines) === Buffer.from(signature).toString('hex');
   }
 
-  async commitObject(options: { metadata: ObjectMetadata; checksum: Checksum | null; precondition: WritePrecondition | null }): Promise<ObjectInfo> {
+  async commitObject(options: {
+    metadata: ObjectMetadata;
+    checksum: Checksum | null;
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo> {
     const { metadata, checksum, precondition } = options;
     try {
-      return this.#layer.commit(this.#bucket, this.#options.key, Buffer.concat(this.#chunks), metadata, checksum, precondition);
+      return this.#layer.commit(
+        this.#bucket,
+        this.#options.key,
+        Buffer.concat(this.#chunks),
+        metadata,
+        checksum,
+        precondition,
+      );
     } finally {
       this.abort();
     }
   }
 
-  async commitPart({ uploadId, partNumber, checksum }: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
+  async commitPart({
+    uploadId,
+    partNumber,
+    checksum,
+  }: {
+    uploadId: string;
+    partNumber: number;
+    checksum: Checksum | null;
+  }): Promise<PartInfo> {
     try {
-      return this.#layer.commitPart(this.#bucket, this.#options.key, uploadId, partNumber, Buffer.concat(this.#chunks), checksum);
+      return this.#layer.commitPart(
+        this.#bucket,
+        this.#options.key,
+        uploadId,
+        partNumber,
+        Buffer.concat(this.#chunks),
+        checksum,
+      );
     } finally {
       this.abort();
     }

@@ -1,0 +1,38 @@
+import type { ExchangeResponse } from '../exchange/index.js';
+import type { Authorized, OperationSpec } from '../dispatch/index.js';
+import type { ObjectSnapshot } from '../object/index.js';
+import type { S3Deps } from './deps.js';
+import { checkReadCall, hideAbsence, parseRead, planRead, readPermissions, type ReadInput } from './read-plan.js';
+
+export const getObject: OperationSpec<ReadInput, S3Deps> = {
+  name: 'GetObject',
+  parse: parseRead,
+  permissions: readPermissions,
+  handle: get,
+};
+
+/** Synchronous: what the index knows is answered at once, the bytes follow as the client takes them. */
+function get(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse {
+  checkReadCall(call);
+  const { input } = call;
+  const snapshot = open(deps, call);
+  let isHandedOver = false;
+  try {
+    const { status, headers, startByte, endByte } = planRead(snapshot.info, input, (number) => snapshot.part(number));
+    if (status === 304) return { status, headers, body: { kind: 'empty' } };
+    if (startByte === endByte) return { status, headers, body: { kind: 'bytes', bytes: '' } };
+    const source = snapshot.read(startByte, endByte);
+    isHandedOver = true;
+    return { status, headers, body: { kind: 'stream', length: endByte - startByte, source } };
+  } finally {
+    if (!isHandedOver) snapshot.close();
+  }
+}
+
+function open(deps: S3Deps, call: Authorized<ReadInput>): ObjectSnapshot {
+  try {
+    return deps.objects.open(call.bucket, call.key, call.input.versionId);
+  } catch (error) {
+    throw hideAbsence(call, error);
+  }
+}
