@@ -81,3 +81,30 @@ export const shutdownGraceMs = 10_000;
 export const systemMetadataBytesMax = 8 * KiB;
 /** Worker threads that may be asked for: beyond the cores of large machines they only cost memory. */
 export const threadsMax = 256;
+/** One call to a drive, by default. Disks that retry a bad sector answer within about 10 s; past this nobody waits. */
+export const driveCallMsDefault = 30_000;
+/** Calls waiting for one drive. Each holds slabs or a descriptor, whose budgets bind first; this only stops a leak. */
+export const driveQueueDepthMax = 65_536;
+/** Open log files kept per drive: more than are hot at once, few enough for 16 drives under 1,024 descriptors. */
+export const logFilesOpenMax = 32;
+/** A copy of format.json: 3,000 drives of 42 bytes each fit. */
+export const formatFileBytesMax = 256 * KiB;
+/** Log files are numbered with eight decimal digits. */
+export const logFileNumberMax = 99_999_999;
+/** Objects up to this lie in the record itself, on every drive: their slots and hashes would take more. */
+export const inlineBytesMax = 512;
+/** Objects up to this carry their shards in the log batch; larger ones go to blob files. */
+export const slotObjectBytesMax = 256 * KiB;
+/** A pass over so little is cheaper on the calling thread than a hop to a worker. */
+export const passNowBytesMax = 8 * KiB;
+/** Received bytes that wait outside the arena for a slab, over all uploads: above it uploads are refused. */
+export const overflowBytesMax = 64 * MiB;
+/** Body bytes that arrived before their consumer was ready, over all connections; past it, 503. */
+export const httpOverflowBytesMax = 64 * MiB;
+/** Open connections. Each may hold a header block of `headerBlockBytesMax` for ten seconds. */
+export const httpConnectionsMax = 8192;
+/** A body or an answer that stands still this long for the client's sake is cut off. Mobile networks stall for 20 s. */
+export const bodyStallMsMax = 30_000;
+/** Least average rate of a body or an answer once it has taken this long: slow sockets must not hold slabs for ever. */
+export const bodyBytesPerSecondMin = 1 * KiB;
+export const bodyRateGraceMs = 30_000;

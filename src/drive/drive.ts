@@ -22,9 +22,17 @@ export interface DriveFault {
   readonly operation: string;
   /** errno, or 0. */
   readonly errno: number;
+  /**
+   * Only when the call is still inside the kernel (kind `slow`): until this resolves, its thread may
+   * read or write the memory of its segments, so the caller must neither reuse nor release that memory.
+   * It never resolves when the thread never comes back: the memory is then lost for this process.
+   * A fault without it has let go of the memory.
+   */
+  readonly settled?: Promise<void>;
 }
 
-export type DriveResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: DriveFault };
+export type DriveResult<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: DriveFault };
 
 export interface LogFileInfo {
   readonly fileNumber: number;
@@ -37,7 +45,10 @@ export interface LogStore {
   listFiles(): Promise<DriveResult<readonly LogFileInfo[]>>;
   /** A file of `bytes` zeroes, synced with its directory before it is listed or answered. */
   createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>>;
-  /** Writes and fdatasyncs. One at a time per drive, in order of the calls. */
+  /**
+   * Writes and fdatasyncs. One at a time per drive, in order of the calls. Kind `missing` also when the
+   * file was removed behind our back: what is written to it then would be lost.
+   */
   write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>>;
   /** Bytes read; fewer than asked only at the end of the file. */
   read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
@@ -63,11 +74,15 @@ export interface BlobWrite {
 
 /** Blob files by name: lower-case hex and dots, `blobs/aa/NAME` with aa from a hash of the name. */
 export interface BlobStore {
-  /** The handle, or null when closed. */
+  /**
+   * The handle, or null when closed. After a fault: with `close` the handle is closed all the same,
+   * without it the caller closes it; a file that was to be created may lie there in part.
+   */
   write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>>;
   open(name: string): Promise<DriveResult<BlobHandle>>;
   read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number;
+  /** At once for the caller; the descriptor goes when calls that still use it have ended. Once per handle. */
   close(handle: BlobHandle): void;
   /** Absent already is success. */
   unlink(name: string): Promise<DriveResult<void>>;
@@ -104,7 +119,10 @@ export interface Drive {
   readonly blobs: BlobStore;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
-  /** Releases the lock; waits at most `graceMs` for calls under way. */
+  /**
+   * Releases the lock; waits at most `graceMs` for calls under way. When one does not end in that time,
+   * the lock stays until the process ends: the call might yet write.
+   */
   close(graceMs: number): Promise<void>;
 }
 
@@ -112,7 +130,11 @@ export interface Drive {
 export type DriveProbe =
   /** Locked by us and ready. */
   | { readonly kind: 'ready'; readonly path: string; readonly drive: Drive }
-  /** An existing (or just created), truly empty folder, never formatted. */
-  | { readonly kind: 'empty'; readonly path: string }
-  /** Cannot be used now; `reason` is one line for people. */
+  /**
+   * An existing (or just created), truly empty folder, never formatted to its end. `isMountPoint` says
+   * whether a file system is mounted on it: an empty folder that is not one, where the deployment's other
+   * drives are, may well be a disk that is not mounted.
+   */
+  | { readonly kind: 'empty'; readonly path: string; readonly isMountPoint: boolean }
+  /** Cannot be used now; `reason` is one line for people that reads well after `path: `. */
   | { readonly kind: 'unusable'; readonly path: string; readonly reason: string; readonly isLocked: boolean };

@@ -3,3 +3,8 @@
  * With config and catalog, the only file access.
  */
 export type * from './drive.js';
+export { probeDrive, type ProbeOptions } from './probe-drive.js';
+export { formatDrive } from './format-drive.js';
+export { LocalDrive, type DriveOptions } from './local-drive.js';
+export { formatVersion } from './format-file.js';
+export { isMountPoint } from './mount-points.js';

@@ -1,0 +1,175 @@
+/**
+ * The blob files of one drive. A handle counts the calls that use its descriptor, so that the
+ * descriptor is closed, and its number free for another file, only after the last of them.
+ */
+import { invariant, type Segments } from '../base/index.js';
+import { IoFlag, IoKind } from '../native/index.js';
+import type { BlobHandle, BlobStore, BlobWrite, DriveResult } from './drive.js';
+import type { DriveCalls } from './drive-calls.js';
+import { blobFileName, blobFolder, blobSubfolders, isBlobName } from './layout.js';
+
+export interface BlobQueues {
+  readonly write: DriveCalls;
+  readonly read: DriveCalls;
+}
+
+class OpenBlob implements BlobHandle {
+  users = 0;
+  isClosed = false;
+
+  constructor(
+    readonly name: string,
+    readonly fd: number,
+  ) {}
+}
+
+export class LocalBlobStore implements BlobStore {
+  readonly #open = new Set<OpenBlob>();
+
+  constructor(
+    private readonly drivePath: string,
+    private readonly queues: BlobQueues,
+    private readonly isSynced: boolean,
+  ) {}
+
+  async write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
+    return request.handle === null
+      ? this.#create(name, request)
+      : this.#append(name, this.#usable(request.handle), request);
+  }
+
+  async open(name: string): Promise<DriveResult<BlobHandle>> {
+    const opened = await this.queues.read.run({
+      request: { kind: IoKind.open, path: this.#path(name) },
+      describe: () => `open ${blobFileName(name)}`,
+      repeats: true,
+    });
+    return opened.ok ? { ok: true, value: this.#adopt(name, opened.value.fd) } : opened;
+  }
+
+  async read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
+    const blob = this.#usable(handle);
+    blob.users++;
+    const answer = await this.queues.read.run({
+      request: { kind: IoKind.read, fd: blob.fd, fileOffset, segments },
+      describe: () => `read ${blobFileName(blob.name)} at ${fileOffset}`,
+      onEnd: () => this.#release(blob),
+    });
+    return answer.ok ? { ok: true, value: answer.value.bytes } : answer;
+  }
+
+  readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number {
+    return this.queues.read.readNow(this.#usable(handle).fd, fileOffset, arenaOffset, bytes);
+  }
+
+  close(handle: BlobHandle): void {
+    this.#close(this.#usable(handle));
+  }
+
+  async unlink(name: string): Promise<DriveResult<void>> {
+    const answer = await this.queues.write.run({
+      request: { kind: IoKind.unlink, path: this.#path(name) },
+      describe: () => `unlink ${blobFileName(name)}`,
+    });
+    if (answer.ok || answer.fault.kind === 'missing') return { ok: true, value: undefined };
+    return answer;
+  }
+
+  async *list(): AsyncIterable<DriveResult<string>> {
+    for (const subfolder of blobSubfolders()) {
+      const folder = `${blobFolder}/${subfolder}`;
+      const listed = await this.queues.read.run({
+        request: { kind: IoKind.list, path: `${this.drivePath}/${folder}` },
+        describe: () => `list ${folder}`,
+        repeats: true,
+      });
+      if (!listed.ok) {
+        yield listed;
+        continue;
+      }
+      for (const name of listed.value.names ?? []) {
+        if (isBlobName(name)) yield { ok: true, value: name };
+      }
+    }
+  }
+
+  /** Closes what callers left open, handles in use when their calls end. */
+  closeFiles(): void {
+    for (const blob of this.#open) if (!blob.isClosed) this.#close(blob);
+  }
+
+  async #create(name: string, write: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
+    const answer = await this.queues.write.run({
+      request: {
+        kind: IoKind.write,
+        path: this.#path(name),
+        fileOffset: write.fileOffset,
+        segments: write.segments,
+        flags: IoFlag.create | IoFlag.write | this.#syncFlags(write) | (write.close ? IoFlag.close : 0),
+      },
+      describe: () => `create ${blobFileName(name)}`,
+      repeats: true,
+    });
+    if (!answer.ok) return answer;
+    return { ok: true, value: write.close ? null : this.#adopt(name, answer.value.fd) };
+  }
+
+  async #append(name: string, blob: OpenBlob, write: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
+    invariant(blob.name === name, 'a handle is used under its own name');
+    const closesHere = write.close && blob.users === 0;
+    blob.users++;
+    // From here on the handle is closed for its owner, whatever the drive answers.
+    if (write.close) blob.isClosed = true;
+    const answer = await this.queues.write.run({
+      request: {
+        kind: IoKind.write,
+        path: this.#path(name),
+        fd: blob.fd,
+        fileOffset: write.fileOffset,
+        segments: write.segments,
+        flags: IoFlag.named | this.#syncFlags(write) | (closesHere ? IoFlag.close : 0),
+      },
+      describe: () => `write ${blobFileName(name)} at ${write.fileOffset}`,
+      onEnd: (result) => {
+        // A refused call did not get to its close.
+        if (closesHere && result.fd < 0) this.#open.delete(blob);
+        else this.#release(blob);
+      },
+    });
+    return answer.ok ? { ok: true, value: write.close ? null : blob } : answer;
+  }
+
+  #adopt(name: string, fd: number): OpenBlob {
+    invariant(fd >= 0, 'a call that opened a file answers its descriptor');
+    const blob = new OpenBlob(name, fd);
+    this.#open.add(blob);
+    return blob;
+  }
+
+  #usable(handle: BlobHandle): OpenBlob {
+    invariant(handle instanceof OpenBlob && this.#open.has(handle), 'a blob handle comes from its own drive');
+    invariant(!handle.isClosed, 'a blob handle is not used after it was closed');
+    return handle;
+  }
+
+  #close(blob: OpenBlob): void {
+    blob.isClosed = true;
+    if (blob.users > 0) return;
+    this.#open.delete(blob);
+    this.queues.read.closeDescriptor(blob.fd);
+  }
+
+  #release(blob: OpenBlob): void {
+    blob.users--;
+    invariant(blob.users >= 0, 'a handle is released as often as it is used');
+    if (blob.isClosed) this.#close(blob);
+  }
+
+  #syncFlags(write: BlobWrite): number {
+    return write.sync && this.isSynced ? IoFlag.sync | IoFlag.syncDirectory : 0;
+  }
+
+  #path(name: string): string {
+    return `${this.drivePath}/${blobFileName(name)}`;
+  }
+}

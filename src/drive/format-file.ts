@@ -1,0 +1,88 @@
+/**
+ * One copy of a drive's format: a line of JSON, then a line with the SHA-256 of the first line, its
+ * newline included. The first line of any future version keeps `granary` and `version`.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { limits } from '../base/index.js';
+import type { DriveFormat } from './drive.js';
+
+/** The version that this code writes, and the only one that it reads. */
+export const formatVersion = 1;
+const formatKind = 'drive';
+
+export type ParsedFormat =
+  | { readonly kind: 'good'; readonly format: DriveFormat }
+  /** Whole, but of a version that this code does not know. */
+  | { readonly kind: 'unknown-version'; readonly version: number }
+  | { readonly kind: 'damaged'; readonly what: string };
+
+const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+
+const formatSchema = z.object({
+  granary: z.literal(formatKind),
+  version: z.literal(formatVersion),
+  deploymentId: uuid,
+  hashKey: z.string().regex(/^[0-9a-f]{64}$/),
+  driveId: uuid,
+  setIndex: z.int().min(0),
+  position: z.int().min(0),
+  sets: z.array(z.array(uuid).min(1).max(limits.setDrivesMax)).min(1),
+  parity: z.int().min(0).max(limits.parityShardsMax),
+  wasMountPoint: z.boolean(),
+});
+
+const versionSchema = z.object({ granary: z.literal(formatKind), version: z.int().min(1) });
+const checksumSchema = z.object({ sha256: z.string() });
+
+function sha256(text: Buffer): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+export function encodeFormat(format: DriveFormat): Buffer {
+  const body = Buffer.from(`${JSON.stringify({ granary: formatKind, ...formatFields(format) })}\n`);
+  return Buffer.concat([body, Buffer.from(`${JSON.stringify({ sha256: sha256(body) })}\n`)]);
+}
+
+/** In the order of the document, and nothing else that an object may carry. */
+function formatFields(format: DriveFormat): DriveFormat {
+  const { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint } = format;
+  return { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+export function parseFormat(bytes: Buffer): ParsedFormat {
+  const end = bytes.indexOf(0x0a) + 1;
+  if (end === 0 || bytes.at(-1) !== 0x0a) return { kind: 'damaged', what: 'it is cut off' };
+  const body = bytes.subarray(0, end);
+  const checksum = checksumSchema.safeParse(parseJson(bytes.toString('utf8', end)));
+  if (!checksum.success || checksum.data.sha256 !== sha256(body)) {
+    return { kind: 'damaged', what: 'its checksum is wrong' };
+  }
+  const value = parseJson(body.toString('utf8'));
+  const head = versionSchema.safeParse(value);
+  if (!head.success) return { kind: 'damaged', what: 'it is not a Granary format' };
+  if (head.data.version !== formatVersion) return { kind: 'unknown-version', version: head.data.version };
+  const parsed = formatSchema.safeParse(value);
+  if (!parsed.success) {
+    return { kind: 'damaged', what: `its field ${parsed.error.issues[0]?.path.join('.') ?? '?'} is wrong` };
+  }
+  const format = formatFields(parsed.data);
+  if (format.sets[format.setIndex]?.[format.position] !== format.driveId) {
+    return { kind: 'damaged', what: 'it does not name its own drive in its place' };
+  }
+  const ids = format.sets.flat();
+  if (new Set(ids).size !== ids.length) return { kind: 'damaged', what: 'it names a drive twice' };
+  if (format.parity >= (format.sets[format.setIndex]?.length ?? 0)) {
+    return { kind: 'damaged', what: 'it leaves no shard for data' };
+  }
+  return { kind: 'good', format };
+}

@@ -1,0 +1,83 @@
+/** A drive on a local file system: its lock, its queues of native threads, its stores. */
+import { limits, systemClock, type Clock } from '../base/index.js';
+import { IoKind, io } from '../native/index.js';
+import { LocalBlobStore } from './blob-store.js';
+import { DriveCalls } from './drive-calls.js';
+import type { BlobStore, Drive, DriveFormat, DriveResult, LogStore } from './drive.js';
+import { LocalLogStore } from './log-store.js';
+
+export interface DriveOptions {
+  /** Every offset of a call lies in it. */
+  readonly arena: SharedArrayBuffer;
+  /** Time limit of one call; `limits.driveCallMsDefault` when absent. */
+  readonly callMsMax?: number;
+  /** False: nothing is ever synced, so a power loss takes the latest writes. For tests and caches. */
+  readonly isSynced?: boolean;
+  readonly clock?: Clock;
+}
+
+/** Log writes must keep their order, so they have one thread of their own. */
+const logWriteThreads = 1;
+/** Apart from the readers: a sync may take long. Two, so that one file's sync overlaps with the next one's write. */
+const blobWriteThreads = 2;
+const readThreads = 2;
+
+export class LocalDrive implements Drive {
+  readonly log: LogStore;
+  readonly blobs: BlobStore;
+  readonly #log: LocalLogStore;
+  readonly #blobs: LocalBlobStore;
+  readonly #queues: { readonly log: DriveCalls; readonly write: DriveCalls; readonly read: DriveCalls };
+  #closing: Promise<void> | null = null;
+
+  /** Takes over `lockFd`, which holds the drive's lock. */
+  constructor(
+    readonly path: string,
+    readonly format: DriveFormat,
+    private readonly lockFd: number,
+    options: DriveOptions,
+  ) {
+    const clock = options.clock ?? systemClock;
+    const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
+    const isSynced = options.isSynced ?? true;
+    const label = `${format.setIndex}.${format.position}`;
+    const calls = (name: string, threads: number): DriveCalls => {
+      const queue = io.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
+      return new DriveCalls(queue, path, callMsMax, clock);
+    };
+    this.#queues = {
+      log: calls('log', logWriteThreads),
+      write: calls('write', blobWriteThreads),
+      read: calls('read', readThreads),
+    };
+    const { log, write, read } = this.#queues;
+    this.#log = new LocalLogStore(path, { write: log, make: write, read }, isSynced);
+    this.#blobs = new LocalBlobStore(path, { write, read }, isSynced);
+    this.log = this.#log;
+    this.blobs = this.#blobs;
+  }
+
+  async space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>> {
+    const answer = await this.#queues.read.run({
+      request: { kind: IoKind.space, path: this.path },
+      describe: () => 'ask for space',
+    });
+    if (!answer.ok) return answer;
+    const [totalBytes = 0, freeBytes = 0] = answer.value.values ?? [];
+    return { ok: true, value: { totalBytes, freeBytes } };
+  }
+
+  close(graceMs: number): Promise<void> {
+    this.#closing ??= this.#close(graceMs);
+    return this.#closing;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const queues = Object.values(this.#queues);
+    await Promise.all(queues.map((queue) => queue.close(graceMs)));
+    this.#log.closeFiles();
+    this.#blobs.closeFiles();
+    // A call that was left behind may yet write: nobody else may have the drive while this process lives.
+    if (!queues.some((queue) => queue.hasLeftCalls)) this.#queues.read.closeDescriptor(this.lockFd);
+  }
+}

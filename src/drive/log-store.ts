@@ -1,0 +1,205 @@
+/**
+ * The log files of one drive. Writes go through a queue of one thread, so their order is that of the
+ * calls; reads and the making of files go through others. Descriptors are kept open, the least recently
+ * used ones are closed first, and never while a call uses them.
+ */
+import { MiB, invariant, limits, type Segments } from '../base/index.js';
+import { IoFlag, IoKind, type IoResult } from '../native/index.js';
+import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
+import type { DriveCalls } from './drive-calls.js';
+import { EEXIST } from './errno.js';
+import { logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
+
+/** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
+const zeroFillBytesMax = 32 * MiB;
+
+export interface LogQueues {
+  /** One thread. */
+  readonly write: DriveCalls;
+  readonly make: DriveCalls;
+  readonly read: DriveCalls;
+}
+
+interface OpenFile {
+  readonly fd: number;
+  users: number;
+  isRetired: boolean;
+}
+
+export class LocalLogStore implements LogStore {
+  /** Least recently used first. */
+  readonly #open = new Map<number, OpenFile>();
+  readonly #syncFlags: number;
+
+  constructor(
+    private readonly drivePath: string,
+    private readonly queues: LogQueues,
+    isSynced: boolean,
+  ) {
+    this.#syncFlags = isSynced ? IoFlag.sync : 0;
+  }
+
+  async listFiles(): Promise<DriveResult<readonly LogFileInfo[]>> {
+    const listed = await this.queues.read.run({
+      request: { kind: IoKind.list, path: this.#path(logFolder) },
+      describe: () => `list ${logFolder}`,
+      repeats: true,
+    });
+    if (!listed.ok) return listed;
+    const files: LogFileInfo[] = [];
+    for (const name of listed.value.names ?? []) {
+      const fileNumber = logFileNumber(name);
+      if (fileNumber === null) continue;
+      const found = await this.queues.read.run({
+        request: { kind: IoKind.stat, path: this.#path(logFileName(fileNumber)) },
+        describe: () => `stat ${logFileName(fileNumber)}`,
+      });
+      if (!found.ok) return found;
+      files.push({ fileNumber, bytes: found.value.values?.[0] ?? 0 });
+    }
+    files.sort((a, b) => a.fileNumber - b.fileNumber);
+    return { ok: true, value: files };
+  }
+
+  async createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>> {
+    invariant(Number.isSafeInteger(bytes) && bytes > 0, 'a log file has a length');
+    const name = logFileName(fileNumber);
+    const path = this.#path(name);
+    const newPath = path + newSuffix;
+    const describe = (): string => `create ${name}`;
+    const run = (request: Parameters<DriveCalls['run']>[0]['request']): Promise<DriveResult<IoResult>> =>
+      this.queues.make.run({ request, describe, repeats: true });
+    const existing = await run({ kind: IoKind.stat, path });
+    if (existing.ok) return { ok: false, fault: this.#fault('io', describe(), EEXIST) };
+    if (existing.fault.kind !== 'missing') return existing;
+    // Left by a start that did not get to its end.
+    const removed = await run({ kind: IoKind.unlink, path: newPath });
+    if (!removed.ok && removed.fault.kind !== 'missing') return removed;
+    const opened = await run({ kind: IoKind.open, path: newPath, flags: IoFlag.create | IoFlag.write });
+    if (!opened.ok) return opened;
+    const fd = opened.value.fd;
+    const filled = await this.#fillWithZeroes(fd, bytes, describe);
+    const renamed = filled.ok
+      ? await run({ kind: IoKind.rename, path: newPath, toPath: path, flags: this.#directorySync })
+      : filled;
+    if (renamed.ok) {
+      this.#adopt(fileNumber, fd);
+      return { ok: true, value: undefined };
+    }
+    this.#closeAfter(fd, renamed.fault);
+    // The call that hangs may be the very one that uses the file: it is removed at the next start.
+    if (renamed.fault.kind !== 'slow') await run({ kind: IoKind.unlink, path: newPath });
+    return renamed;
+  }
+
+  write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>> {
+    const flags = this.#syncFlags | IoFlag.write | IoFlag.named;
+    return this.#transfer(this.queues.write, IoKind.write, flags, fileNumber, fileOffset, segments, () => undefined);
+  }
+
+  read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
+    const flags = IoFlag.write;
+    return this.#transfer(this.queues.read, IoKind.read, flags, fileNumber, fileOffset, segments, (got) => got.bytes);
+  }
+
+  readNow(fileNumber: number, fileOffset: number, arenaOffset: number, bytes: number): number {
+    const file = this.#open.get(fileNumber);
+    if (file === undefined) return -1;
+    this.#touch(fileNumber, file);
+    return this.queues.read.readNow(file.fd, fileOffset, arenaOffset, bytes);
+  }
+
+  /** Closes every descriptor, those in use when their calls end. */
+  closeFiles(): void {
+    for (const [fileNumber, file] of this.#open) this.#retire(fileNumber, file);
+  }
+
+  /**
+   * A file that is not open is opened by the very call that uses it: an open in front of it would let
+   * later calls on open files overtake it.
+   */
+  async #transfer<T>(
+    calls: DriveCalls,
+    kind: number,
+    flags: number,
+    fileNumber: number,
+    fileOffset: number,
+    segments: Segments,
+    value: (result: IoResult) => T,
+  ): Promise<DriveResult<T>> {
+    const name = logFileName(fileNumber);
+    const describe = (): string => `${kind === IoKind.write ? 'write' : 'read'} ${name} at ${fileOffset}`;
+    const file = this.#open.get(fileNumber);
+    if (file === undefined) {
+      const request = { kind, path: this.#path(name), fileOffset, segments, flags };
+      const answer = await calls.run({ request, describe, repeats: kind === IoKind.read });
+      if (!answer.ok) return answer;
+      this.#adopt(fileNumber, answer.value.fd);
+      return { ok: true, value: value(answer.value) };
+    }
+    this.#touch(fileNumber, file);
+    file.users++;
+    const onEnd = (): void => this.#release(file);
+    const answer = await calls.run({ request: { kind, fd: file.fd, fileOffset, segments, flags }, describe, onEnd });
+    if (answer.ok) return { ok: true, value: value(answer.value) };
+    // A file that has lost its name may have come back under it: the next call looks again.
+    if (answer.fault.kind === 'missing') this.#retire(fileNumber, file);
+    return answer;
+  }
+
+  async #fillWithZeroes(fd: number, bytes: number, describe: () => string): Promise<DriveResult<IoResult | null>> {
+    for (let fileOffset = 0; fileOffset < bytes; fileOffset += zeroFillBytesMax) {
+      const piece = Math.min(zeroFillBytesMax, bytes - fileOffset);
+      const request = { kind: IoKind.zeroFill, fd, fileOffset, bytes: piece, flags: this.#syncFlags };
+      const filled = await this.queues.make.run({ request, describe });
+      if (!filled.ok) return filled;
+    }
+    return { ok: true, value: null };
+  }
+
+  #adopt(fileNumber: number, fd: number): void {
+    invariant(fd >= 0, 'a call that opened a file answers its descriptor');
+    if (this.#open.has(fileNumber)) {
+      this.queues.read.closeDescriptor(fd);
+      return;
+    }
+    this.#open.set(fileNumber, { fd, users: 0, isRetired: false });
+    const [oldest] = this.#open;
+    if (this.#open.size > limits.logFilesOpenMax && oldest !== undefined) this.#retire(...oldest);
+  }
+
+  #touch(fileNumber: number, file: OpenFile): void {
+    this.#open.delete(fileNumber);
+    this.#open.set(fileNumber, file);
+  }
+
+  #retire(fileNumber: number, file: OpenFile): void {
+    if (this.#open.get(fileNumber) === file) this.#open.delete(fileNumber);
+    file.isRetired = true;
+    if (file.users === 0) this.queues.read.closeDescriptor(file.fd);
+  }
+
+  #release(file: OpenFile): void {
+    file.users--;
+    invariant(file.users >= 0, 'a descriptor is released as often as it is used');
+    if (file.isRetired && file.users === 0) this.queues.read.closeDescriptor(file.fd);
+  }
+
+  /** A descriptor must not be closed, and its number given to another file, while a thread uses it. */
+  #closeAfter(fd: number, fault: DriveFault): void {
+    if (fault.settled === undefined) this.queues.make.closeDescriptor(fd);
+    else void fault.settled.then(() => this.queues.make.closeDescriptor(fd));
+  }
+
+  get #directorySync(): number {
+    return this.#syncFlags === 0 ? 0 : IoFlag.syncDirectory;
+  }
+
+  #path(name: string): string {
+    return `${this.drivePath}/${name}`;
+  }
+
+  #fault(kind: DriveFault['kind'], operation: string, errno: number): DriveFault {
+    return { kind, drive: this.drivePath, operation, errno };
+  }
+}
