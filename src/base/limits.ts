@@ -49,8 +49,6 @@ export const sendPieceBytesMax = 1 * MiB;
 export const arenaBytesDefaultMax = 512 * MiB;
 export const arenaBytesMin = 32 * MiB;
 export const arenaBytesMax = 64 * GiB;
-/** What is left of a refused body is read and dropped up to here; past it, closing the connection is cheaper. */
-export const drainBytesMax = 1 * MiB;
 /** XML documents held by all requests together, counted twice for what is parsed from them. */
 export const documentBytesMax = 64 * MiB;
 /** Query parameters of one request: the longest legitimate presigned URL has about 30. Bounds the sort. */

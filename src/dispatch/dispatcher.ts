@@ -11,24 +11,17 @@ import type {
   HeaderPairs,
   PieceSource,
 } from '../exchange/index.js';
-import type { Principal } from '../identity/index.js';
-import type { Authentication } from '../signature/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
+import type { Authenticated } from './authenticate.js';
 import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
 import type { Authorized, OperationSpec, ParsedCall, Permission, Service } from './operation.js';
 import { Payload } from './payload.js';
 import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
 
-/** Who sent a request, and how that was proved. */
-export interface Authenticated {
-  readonly principal: Principal;
-  readonly authentication: Authentication;
-}
-
 export interface DispatcherOptions<Deps> {
   readonly service: Service<Deps>;
-  /** Throws SignatureRefusal. */
+  /** `authenticate`, bound to its options. Throws SignatureRefusal. */
   readonly authenticate: (request: ExchangeRequest) => Authenticated;
   readonly isAllowed: IsAllowed;
   readonly observer: RequestObserver;
@@ -111,7 +104,7 @@ class Dispatcher<Deps> {
 
   #refuse(passage: Passage, error: unknown): ExchangeResponse {
     const { service, log } = this.#options;
-    const refusal: Refusal = error instanceof Refusal ? error : new Refusal('InternalError', undefined, undefined, error);
+    const refusal = isRefusal(error) ? error : new Refusal('InternalError', undefined, undefined, error);
     passage.errorCode = refusal.code;
     const response = service.refuse(refusal, passage.call);
     // What went wrong on our side is said here, and nowhere but here.
@@ -128,20 +121,18 @@ class Dispatcher<Deps> {
 
   #answer(passage: Passage, response: ExchangeResponse): ExchangeResponse {
     const { request } = passage;
-    passage.payload ??= new Payload(request, { kind: 'unsigned' }, this.#documentBudget);
-    const mustClose = passage.payload.settle() || response.close === true;
+    passage.payload?.release();
     const headers: HeaderPairs = [...this.#headers, ['x-amz-request-id', request.id], ...response.headers];
     const body = response.body;
-    const answer = { status: response.status, headers, ...(mustClose ? { close: true } : {}) };
     const answeredMs = this.#options.clock.monotonicMs();
     if (body.kind !== 'stream') {
       this.#observe(passage, response.status, body.kind === 'bytes' ? body.bytes.length : 0, answeredMs);
-      return { ...answer, body };
+      return { ...response, headers };
     }
     const source = countSource(body.source, (bytesSent) => {
       this.#observe(passage, response.status, bytesSent, answeredMs);
     });
-    return { ...answer, body: { kind: 'stream', length: body.length, source } };
+    return { ...response, headers, body: { kind: 'stream', length: body.length, source } };
   }
 
   #observe(passage: Passage, status: number, bytesSent: number, answeredMs: number): void {
@@ -165,6 +156,10 @@ class Dispatcher<Deps> {
   }
 }
 
+function isRefusal(error: unknown): error is Refusal {
+  return error instanceof Refusal;
+}
+
 /** The input of an operation, once everything it needs is allowed. */
 function authorize<Input, Deps>(
   operation: OperationSpec<Input, Deps>,
@@ -180,7 +175,6 @@ function authorize<Input, Deps>(
 
 function commonHeaders({ region, hostId }: { region: string; hostId: string }): HeaderPairs {
   const headers: [string, string][] = [
-    ['Server', 'Granary'],
     ['x-amz-id-2', hostId],
     ['Accept-Ranges', 'bytes'],
     ['X-Content-Type-Options', 'nosniff'],

@@ -2,7 +2,7 @@
  * The body of one request, freed of its transfer framing (aws-chunked) and counted.
  * Main thread. Bytes are borrowed for the length of a call; whoever wants to keep them copies them.
  */
-import { invariant, limits, Refusal } from '../base/index.js';
+import { invariant, Refusal } from '../base/index.js';
 import type { ExchangeRequest } from '../exchange/index.js';
 import { AwsChunkedDecoder, verifyDocument, type PayloadProtection } from '../signature/index.js';
 import type { ByteBudget } from './byte-budget.js';
@@ -23,7 +23,7 @@ export interface PayloadSink {
   /** The body is complete and has its declared length. */
   end(end: PayloadEnd): void;
   /** Nothing follows: the client went away, or broke the framing. */
-  failed(reason: unknown): void;
+  failed(reason: Error): void;
 }
 
 /** A small body as a whole: bounded, complete, and true to the signature of the request. */
@@ -42,13 +42,12 @@ export class Payload {
   #held = 0;
   #isConsumed = false;
   #isDetached = false;
-  #isEnded: boolean;
+  #isEnded = false;
 
   constructor(request: ExchangeRequest, protection: PayloadProtection, budget: ByteBudget) {
     this.#request = request;
     this.#budget = budget;
     this.protection = protection;
-    this.#isEnded = request.body.declaredBytes === 0;
   }
 
   /** Bytes received so far, framing included. */
@@ -142,7 +141,7 @@ export class Payload {
       const chunkEnds: number[] = [];
       const chunkSignatures: Uint8Array[] = [];
       let length = 0;
-      const fail = (reason: unknown) => {
+      const fail = (reason: Error) => {
         this.detach();
         reject(reason);
       };
@@ -166,7 +165,7 @@ export class Payload {
             verifyDocument(this.protection, { bytes, chunkEnds, chunkSignatures, signedTrailer: end.signedTrailer });
             resolve({ bytes, trailers: end.trailers });
           } catch (error) {
-            fail(error);
+            fail(toError(error));
           }
         },
         failed: fail,
@@ -175,21 +174,13 @@ export class Payload {
   }
 
   /**
-   * After the answer was made. True when the connection must be closed behind it, because more of the
-   * body is still to come than is worth reading.
+   * The answer is made: what was held for it is free again, and nothing more reaches the sink. What is
+   * left of the body is the front's to read or to cut off.
    */
-  settle(): boolean {
+  release(): void {
     this.#budget.give(this.#held);
     this.#held = 0;
-    if (this.#isEnded) return false;
-    const { declaredBytes } = this.#request.body;
-    if (declaredBytes === null || declaredBytes - this.#received > limits.drainBytesMax) {
-      this.#isDetached = true;
-      return true;
-    }
-    if (this.#isConsumed) this.detach();
-    else this.consume({ data: () => {}, endChunk: () => {}, end: () => {}, failed: () => {} });
-    return false;
+    this.#isDetached = true;
   }
 
   #createDecoder(sink: PayloadSink): AwsChunkedDecoder | null {
@@ -210,8 +201,12 @@ export class Payload {
 
   #fail(sink: PayloadSink, reason: unknown): void {
     this.detach();
-    sink.failed(reason);
+    sink.failed(toError(reason));
   }
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function readEnd(end: ReturnType<AwsChunkedDecoder['end']>): PayloadEnd {

@@ -83,7 +83,7 @@ function pump<Result>(
   conclude: (end: PayloadEnd) => Promise<Result>,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: unknown) => {
+    const fail = (reason: Error) => {
       payload.detach();
       upload.abort();
       reject(reason);
@@ -100,7 +100,7 @@ function pump<Result>(
         failed: fail,
       });
     } catch (error) {
-      fail(error);
+      fail(error as Error);
     }
   });
 }
