@@ -10,7 +10,6 @@ import type { Compute } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import {
   checksumBlockCount,
-  positionOfShard,
   shardAtPosition,
   shardBytes,
   stripeCount,
@@ -47,10 +46,12 @@ export class BlobWriter {
     private readonly compute: Compute,
     private readonly id: PlacementId,
     private readonly layout: StripeLayout,
+    /** Repair writes to one drive alone. */
+    only: number | null = null,
   ) {
     this.name = blobName(id);
-    this.#quorum = writeQuorum(layout.dataShards, layout.parityShards);
-    for (const position of set.inSync()) {
+    this.#quorum = only === null ? writeQuorum(layout.dataShards, layout.parityShards) : 1;
+    for (const position of only === null ? set.inSync() : [only]) {
       const drive = set.drive(position);
       if (drive === null) continue;
       this.#lanes.push({
@@ -254,7 +255,7 @@ export class BlobWriter {
         return;
       }
       lane.failed = true;
-      this.set.report(lane.position, result.fault);
+      this.set.reportWrite(lane.position, result.fault);
     });
     return lane.tail;
   }
@@ -263,11 +264,4 @@ export class BlobWriter {
     this.#page?.release();
     this.#page = null;
   }
-}
-
-/** The mask of all positions of a geometry. */
-export function allPositions(layout: StripeLayout): number {
-  let mask = 0;
-  for (let shard = 0; shard < layout.dataShards + layout.parityShards; shard++) mask |= 1 << positionOfShard(layout, shard);
-  return mask;
 }

@@ -251,8 +251,10 @@ export class BodyReader implements PieceSource {
     try {
       while (good.size < layout.dataShards) {
         const batch: number[] = [];
-        for (let s = 0; s < shardCount && good.size + batch.length < layout.dataShards; s++) {
-          if (!good.has(s) && !tried.has(s) && this.source.mayHave(s)) batch.push(s);
+        for (const isWorthIt of [(s: number) => this.source.mayHave(s), (s: number) => this.source.mightHave(s)]) {
+          for (let s = 0; s < shardCount && good.size + batch.length < layout.dataShards; s++) {
+            if (!tried.has(s) && !batch.includes(s) && isWorthIt(s)) batch.push(s);
+          }
         }
         if (batch.length === 0) {
           throw new Refusal('SlowDownRead', 'Too few sound shards of this object can be read now; try again later.');

@@ -60,6 +60,14 @@ export interface Compute {
   streamInit(stateOffset: number, digests: readonly StreamDigest[], signing: ChunkSigningInput | null): void;
   streamDigest(stateOffset: number, digest: StreamDigest): Uint8Array;
   streamTrailerSignature(stateOffset: number, trailerBlock: Uint8Array, signature: Uint8Array): boolean;
+  /** Feeds the digests and chunk signatures only. False when a chunk signature did not match. */
+  streamUpdateNow(
+    stateOffset: number,
+    dataOffset: number,
+    dataBytes: number,
+    chunkEnds: readonly number[],
+    chunkSignatures: readonly Uint8Array[],
+  ): boolean;
   /** False when a chunk signature did not match. */
   passNow(input: PassInput): boolean;
   pass(input: PassInput): Promise<boolean>;

@@ -7,8 +7,10 @@ export interface DriveSet {
   readonly driveCount: number;
   /** Null: not usable since the start. */
   drive(position: number): Drive | null;
-  /** A write or read on the drive failed; the journal decides whether it leaves. */
-  report(position: number, fault: DriveFault): void;
+  /** A write on the drive failed: the journal decides whether it leaves. */
+  reportWrite(position: number, fault: DriveFault): void;
+  /** A read failed: others answer in its place. */
+  reportRead(position: number, fault: DriveFault): void;
   /** How often the position has left the set: bytes written before that no longer count. */
   departures(position: number): number;
   /** Positions that take part in writes now. */

@@ -13,8 +13,10 @@ import { blobName, type Placement, type PlacementId } from './placement.js';
 export interface ShardSource {
   readonly id: PlacementId;
   readonly layout: StripeLayout;
-  /** Whether it makes sense to try the shard. */
+  /** Whether the shard should be there. */
   mayHave(shardIndex: number): boolean;
+  /** Whether it is worth a try when others fail: a repair may have written it since. */
+  mightHave(shardIndex: number): boolean;
   /** Bytes [start, …) of the shard's payload into the arena. False: a fault (reported) or a short file. */
   read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean>;
   /** The same on the calling thread when the bytes are in memory. */
@@ -52,6 +54,10 @@ export class SlotSource implements ShardSource {
 
   mayHave(shardIndex: number): boolean {
     return this.set.drive(positionOfShard(this.layout, shardIndex)) !== null;
+  }
+
+  mightHave(shardIndex: number): boolean {
+    return this.mayHave(shardIndex);
   }
 
   async read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean> {
@@ -112,6 +118,10 @@ export class BlobSource implements ShardSource {
     return ((this.placement.positions >>> position) & 1) === 1 && this.set.drive(position) !== null;
   }
 
+  mightHave(shardIndex: number): boolean {
+    return this.set.drive(positionOfShard(this.layout, shardIndex)) !== null;
+  }
+
   async read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean> {
     return this.#readAt(shardIndex, payloadOffset(this.layout) + start, segments);
   }
@@ -161,7 +171,7 @@ export class BlobSource implements ShardSource {
     if (opening === undefined) {
       opening = drive.blobs.open(this.#name).then((opened) => {
         if (opened.ok) return opened.value;
-        this.set.report(position, opened.fault);
+        this.set.reportRead(position, opened.fault);
         return null;
       });
       this.#handles.set(position, opening);
@@ -176,10 +186,10 @@ function settle(set: DriveSet, position: number, result: DriveResult<number>, se
   let wanted = 0;
   for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
   if (!result.ok) {
-    set.report(position, result.fault);
+    set.reportRead(position, result.fault);
     return false;
   }
   if (result.value === wanted) return true;
-  set.report(position, missing('missing', set.drive(position)?.path ?? '', 'read past the end of a shard'));
+  set.reportRead(position, missing('missing', set.drive(position)?.path ?? '', 'read past the end of a shard'));
   return false;
 }

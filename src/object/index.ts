@@ -2,3 +2,4 @@
  * object: the object-layer interface and its implementation over erasure-coded drives.
  */
 export type * from './object-layer.js';
+export { Engine, type EngineOptions } from './engine.js';

@@ -1,0 +1,135 @@
+/** Little-endian encoding of records: what docs/format/records.md calls u8, u16, u32, u53, text and bytes. */
+import { invariant } from '../base/index.js';
+
+const twoTo32 = 0x1_0000_0000;
+
+export class BinaryWriter {
+  #buffer: Buffer;
+  #at = 0;
+
+  constructor(bytesHint = 512) {
+    this.#buffer = Buffer.allocUnsafe(bytesHint);
+  }
+
+  u8(value: number): this {
+    this.#room(1);
+    this.#buffer[this.#at++] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.#room(2);
+    this.#at = this.#buffer.writeUInt16LE(value, this.#at);
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#room(4);
+    this.#at = this.#buffer.writeUInt32LE(value, this.#at);
+    return this;
+  }
+
+  /** A safe integer in eight bytes. */
+  u53(value: number): this {
+    invariant(Number.isSafeInteger(value) && value >= 0, 'a stored number is a safe integer');
+    this.#room(8);
+    this.#at = this.#buffer.writeUInt32LE(value % twoTo32, this.#at);
+    this.#at = this.#buffer.writeUInt32LE(Math.floor(value / twoTo32), this.#at);
+    return this;
+  }
+
+  /** UTF-8 behind its length in two bytes. */
+  text(value: string): this {
+    const bytes = Buffer.byteLength(value);
+    invariant(bytes <= 0xffff, 'a stored text fits its length field');
+    this.#room(2 + bytes);
+    this.#at = this.#buffer.writeUInt16LE(bytes, this.#at);
+    this.#at += this.#buffer.write(value, this.#at, 'utf8');
+    return this;
+  }
+
+  /** As they are; the reader knows the length. */
+  raw(value: Uint8Array): this {
+    this.#room(value.length);
+    this.#buffer.set(value, this.#at);
+    this.#at += value.length;
+    return this;
+  }
+
+  /** Behind their length in four bytes. */
+  bytes(value: Uint8Array): this {
+    return this.u32(value.length).raw(value);
+  }
+
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#at);
+  }
+
+  #room(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger;
+  }
+}
+
+/** What a damaged or foreign record meets: never an out-of-range read. */
+export class RecordFormatError extends Error {
+  override readonly name = 'RecordFormatError';
+}
+
+export class BinaryReader {
+  #at = 0;
+
+  constructor(private readonly buffer: Buffer) {}
+
+  u8(): number {
+    const at = this.#take(1);
+    return this.buffer[at] ?? 0;
+  }
+
+  u16(): number {
+    return this.buffer.readUInt16LE(this.#take(2));
+  }
+
+  u32(): number {
+    return this.buffer.readUInt32LE(this.#take(4));
+  }
+
+  u53(): number {
+    const at = this.#take(8);
+    return this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * twoTo32;
+  }
+
+  text(): string {
+    const bytes = this.u16();
+    const at = this.#take(bytes);
+    return this.buffer.toString('utf8', at, at + bytes);
+  }
+
+  /** A view, valid as long as the record's own memory. */
+  raw(bytes: number): Buffer {
+    const at = this.#take(bytes);
+    return this.buffer.subarray(at, at + bytes);
+  }
+
+  bytes(): Buffer {
+    return this.raw(this.u32());
+  }
+
+  skip(bytes: number): void {
+    this.#take(bytes);
+  }
+
+  get rest(): number {
+    return this.buffer.length - this.#at;
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.buffer.length) throw new RecordFormatError(`record ends at byte ${this.buffer.length}, ${at + bytes} needed`);
+    this.#at = at + bytes;
+    return at;
+  }
+}

@@ -1,0 +1,47 @@
+/** What the parts of the engine share. Built once, by the engine. */
+import type { SlabAllocator } from '../base/index.js';
+import type { Compute, DriveSet, Geometry, PlacementId } from '../erasure/index.js';
+import type { Journal, LogRecord, Prepare } from '../journal/index.js';
+import type { IndexState } from './index-state.js';
+import type { ObjectInfo } from './object-layer.js';
+import type { Overlay } from './overlay.js';
+import type { Reclaimer } from './reclaimer.js';
+import type { IndexEntry, ObjectRecord } from './records.js';
+
+export interface EngineContext {
+  readonly compute: Compute;
+  readonly slabs: SlabAllocator;
+  readonly set: DriveSet;
+  readonly journal: Journal;
+  readonly index: IndexState;
+  readonly overlay: Overlay;
+  readonly reclaimer: Reclaimer;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  /** Bytes held outside slabs because none was free, over all uploads. */
+  readonly overflow: { bytes: number };
+  /** A fresh id for a body, and the geometry that spreads its shards. */
+  newPlacement(): { id: PlacementId; geometry: Geometry };
+  /** Commits a record; `undo` of the overlay runs whatever happens. */
+  commit(prepare: (context: Parameters<Prepare>[0], onSettled: (undo: () => void) => void) => ReturnType<Prepare>): Promise<LogRecord>;
+  reportDamage(placement: PlacementId, shardIndex: number): void;
+}
+
+export interface StoredObject {
+  readonly entry: IndexEntry;
+  readonly record: ObjectRecord;
+}
+
+export function objectInfo(bucket: string, record: ObjectRecord): ObjectInfo {
+  return {
+    bucket,
+    key: record.key,
+    bytes: record.bytes,
+    etag: record.etag,
+    modifiedMs: record.modifiedMs,
+    versionId: 'null',
+    metadata: record.metadata,
+    checksum: record.checksum,
+    partCount: record.multipart?.parts.length ?? 0,
+  };
+}

@@ -1,0 +1,438 @@
+/**
+ * The object layer over erasure-coded drives. Look-ups read the index; every change is a record that the
+ * journal commits; decisions (does the bucket exist, does the condition hold) are made in commit order.
+ * Main thread.
+ */
+import { randomBytes } from 'node:crypto';
+import { Refusal, invariant, type SlabAllocator } from '../base/index.js';
+import type { Catalog } from '../catalog/index.js';
+import type { Compute, DriveSet } from '../erasure/index.js';
+import type { Journal, LogRecord, Prepare } from '../journal/index.js';
+import { assemble, type AssembledObject } from './complete-upload.js';
+import { objectInfo, type EngineContext } from './engine-context.js';
+import { healRecord } from './heal.js';
+import { objectKey, objectPrefix, successor, uploadKey, uploadPrefix } from './index-keys.js';
+import { IndexState, type BucketState } from './index-state.js';
+import { listObjects, listUploads, uploadInfo } from './listing.js';
+import type {
+  BucketInfo,
+  ChecksumAlgorithm,
+  CompletedPart,
+  ListOptions,
+  ListPage,
+  ListUploadsPage,
+  MultipartUploadInfo,
+  ObjectErrorCode,
+  ObjectInfo,
+  ObjectLayer,
+  ObjectMetadata,
+  ObjectSnapshot,
+  PartInfo,
+  Upload,
+  UploadOptions,
+  WritePrecondition,
+} from './object-layer.js';
+import { Overlay } from './overlay.js';
+import { checkPrecondition } from './precondition.js';
+import { Reclaimer } from './reclaimer.js';
+import {
+  RecordType,
+  decodeEntry,
+  decodeObject,
+  decodeUpload,
+  encodeBucket,
+  encodeBucketDelete,
+  encodeObject,
+  encodeObjectDelete,
+  encodeUpload,
+  encodeUploadAbort,
+  type IndexEntry,
+  type ObjectRecord,
+  type PartRecord,
+  type UploadRecord,
+} from './records.js';
+import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
+import { EngineUpload, currentEtag, requireUpload } from './upload.js';
+
+export interface EngineOptions {
+  readonly catalog: Catalog;
+  readonly compute: Compute;
+  readonly slabs: SlabAllocator;
+  readonly set: DriveSet;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly log: (text: string) => void;
+}
+
+type CommitFunction = EngineContext['commit'];
+
+export class Engine implements ObjectLayer {
+  readonly index: IndexState;
+  readonly #overlay = new Overlay();
+  readonly #reclaimer: Reclaimer;
+  #journal: Journal | null = null;
+  #context: EngineContext | null = null;
+  #placementEpoch = 0;
+  #placementCount = 0;
+
+  constructor(private readonly options: EngineOptions) {
+    this.index = new IndexState(options.catalog, options.set.driveCount);
+    this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log);
+  }
+
+  /** Once the journal has recovered and replayed: from here on the engine answers. */
+  start(journal: Journal): void {
+    this.#journal = journal;
+    // A writable start opens an epoch of its own, so these ids never come back.
+    this.#placementEpoch = journal.health().epoch;
+    this.#context = this.#buildContext(journal);
+    this.index.onGarbage = this.#reclaimer.add;
+    this.#reclaimer.add(this.index.pendingGarbage());
+  }
+
+  /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
+  readonly healRecord = (record: LogRecord, position: number): Promise<boolean> =>
+    healRecord(this.#healContext(), record, position);
+
+  async close(): Promise<void> {
+    await this.#reclaimer.close();
+  }
+
+  // ---- buckets ----
+
+  async createBucket(name: string, options: { region: string }): Promise<BucketInfo> {
+    let info: BucketInfo | null = null;
+    await this.#commit(({ order, timeMs }, onSettled) => {
+      if (this.#bucketIdInOrder(name) !== null) {
+        throw new Refusal<ObjectErrorCode>('BucketAlreadyOwnedByYou', undefined, { BucketName: name });
+      }
+      info = { name, region: options.region, createdMs: timeMs };
+      onSettled(this.#overlay.setBucket(name, { order, bucketId: order }));
+      return { type: RecordType.bucketCreate, body: encodeBucket(info), slots: null };
+    });
+    invariant(info !== null, 'a committed record was prepared');
+    return info;
+  }
+
+  bucket(name: string): BucketInfo {
+    return this.#bucket(name).info;
+  }
+
+  listBuckets(): BucketInfo[] {
+    const names = [...this.index.buckets.values()].map(({ info }) => info);
+    return names.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async deleteBucket(name: string): Promise<void> {
+    this.#bucket(name);
+    await this.#commit(({ order }, onSettled) => {
+      const bucketId = this.#bucketIdInOrder(name);
+      if (bucketId === null) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: name });
+      const isEmpty =
+        !this.#overlay.isFilling(bucketId) && this.#hasNone(objectPrefix(bucketId)) && this.#hasNone(uploadPrefix(bucketId, ''));
+      if (!isEmpty) throw new Refusal<ObjectErrorCode>('BucketNotEmpty', undefined, { BucketName: name });
+      onSettled(this.#overlay.setBucket(name, { order, bucketId: null }));
+      return { type: RecordType.bucketDelete, body: encodeBucketDelete({ bucketId, name }), slots: null };
+    });
+  }
+
+  // ---- objects ----
+
+  openUpload(options: UploadOptions): Upload {
+    const bucket = this.#bucket(options.bucket);
+    if (!this.#running().journal.health().canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+    return new EngineUpload(this.#running(), bucket, options);
+  }
+
+  open(bucket: string, key: string, versionId: string): ObjectSnapshot {
+    const { entry, record } = this.#load(bucket, key, versionId);
+    return new EngineSnapshot(this.#running(), bucket, entry, record);
+  }
+
+  head(bucket: string, key: string, versionId: string): ObjectInfo {
+    return objectInfo(bucket, this.#load(bucket, key, versionId).record);
+  }
+
+  async deleteObject(bucket: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void> {
+    const { bucketId } = this.#bucket(bucket);
+    if (versionId !== '' && versionId !== 'null') return;
+    const isAbsent =
+      this.#overlay.object(bucketId, key) === undefined && this.index.catalog.get(objectKey(bucketId, key)) === undefined;
+    if (isAbsent) {
+      checkPrecondition(precondition, null, key);
+      return;
+    }
+    let isGone = false;
+    try {
+      await this.#commit(({ order }, onSettled) => {
+        const current = this.#currentInOrder(bucketId, key);
+        checkPrecondition(precondition, current?.etag ?? null, key);
+        if (current === null) {
+          isGone = true;
+          throw new Refusal<ObjectErrorCode>('NoSuchKey');
+        }
+        onSettled(this.#overlay.setObject(bucketId, key, { order, current: null }));
+        return { type: RecordType.objectDelete, body: encodeObjectDelete({ bucketId, key, order: current.order }), slots: null };
+      });
+    } catch (error) {
+      // Somebody else's delete came first.
+      if (!isGone) throw error;
+    }
+  }
+
+  async replaceMetadata(
+    snapshot: ObjectSnapshot,
+    metadata: ObjectMetadata,
+    precondition: WritePrecondition | null,
+  ): Promise<ObjectInfo> {
+    invariant(snapshot instanceof EngineSnapshot, 'a snapshot of this layer');
+    const { bucket, key } = snapshot.info;
+    const { bucketId } = snapshot.record;
+    let stored: ObjectRecord | null = null;
+    await this.#commit(({ order, timeMs }, onSettled) => {
+      const current = this.#currentInOrder(bucketId, key);
+      // The bytes of a version that has gone meanwhile are about to be unlinked.
+      if (current?.order !== snapshot.entry.order) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+      checkPrecondition(precondition, current.etag, key);
+      stored = { ...snapshot.record, metadata, modifiedMs: timeMs, dataOrder: snapshot.dataOrder };
+      onSettled(this.#overlay.setObject(bucketId, key, { order, current: { order, etag: stored.etag } }));
+      return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
+    });
+    invariant(stored !== null, 'a committed record was prepared');
+    return objectInfo(bucket, stored);
+  }
+
+  list(options: ListOptions): ListPage {
+    return listObjects(this.index.catalog, this.#bucket(options.bucket).bucketId, options);
+  }
+
+  // ---- multipart ----
+
+  async createMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    metadata: ObjectMetadata;
+    checksumAlgorithm: ChecksumAlgorithm | null;
+    checksumType: 'FULL_OBJECT' | 'COMPOSITE' | null;
+  }): Promise<MultipartUploadInfo> {
+    const { bucketId } = this.#bucket(options.bucket);
+    let upload: UploadRecord | null = null;
+    await this.#commit(({ order, timeMs }, onSettled) => {
+      if (this.#bucketIdInOrder(options.bucket) !== bucketId) {
+        throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: options.bucket });
+      }
+      // Ids of one key sort by their beginning, which is the order that S3 lists them in.
+      const uploadId = order.toString(16).padStart(16, '0') + randomBytes(8).toString('hex');
+      upload = { ...options, bucketId, uploadId, initiatedMs: timeMs };
+      onSettled(this.#overlay.setUpload(bucketId, uploadId, { order, isGone: false }));
+      return { type: RecordType.uploadCreate, body: encodeUpload(upload), slots: null };
+    });
+    invariant(upload !== null, 'a committed record was prepared');
+    return uploadInfo(options.bucket, upload);
+  }
+
+  multipartUpload(bucket: string, key: string, uploadId: string): MultipartUploadInfo {
+    return uploadInfo(bucket, this.#upload(bucket, key, uploadId));
+  }
+
+  listParts(
+    bucket: string,
+    key: string,
+    uploadId: string,
+    partNumberMarker: number,
+    countMax: number,
+  ): { parts: PartInfo[]; isTruncated: boolean } {
+    this.#upload(bucket, key, uploadId);
+    const parts: PartInfo[] = [];
+    for (const part of uploadParts(this.#running(), uploadId, partNumberMarker)) {
+      if (parts.length === countMax) return { parts, isTruncated: true };
+      parts.push(partInfo(part));
+    }
+    return { parts, isTruncated: false };
+  }
+
+  listUploads(options: {
+    bucket: string;
+    prefix: string;
+    delimiter: string;
+    keyMarker: string;
+    uploadIdMarker: string;
+    countMax: number;
+  }): ListUploadsPage {
+    return listUploads(this.index.catalog, this.#bucket(options.bucket).bucketId, options.bucket, options);
+  }
+
+  async completeMultipartUpload(options: {
+    bucket: string;
+    key: string;
+    uploadId: string;
+    parts: readonly CompletedPart[];
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo> {
+    const { bucket, key, uploadId } = options;
+    const { bucketId } = this.#bucket(bucket);
+    const repeated = this.#completedBefore(bucket, key, uploadId);
+    if (repeated !== null) return repeated;
+    const upload = this.#upload(bucket, key, uploadId);
+    let assembled = this.#assemble(upload, options.parts);
+    let stored: ObjectRecord | null = null;
+    await this.#commit(({ order, timeMs }, onSettled) => {
+      requireUpload(this.#running(), bucketId, key, uploadId);
+      checkPrecondition(options.precondition, currentEtag(this.#running(), bucketId, key), key);
+      // A part may have been replaced since: the index shows every part that was acknowledged.
+      assembled = this.#assemble(upload, options.parts);
+      stored = {
+        bucketId,
+        key,
+        bytes: assembled.bytes,
+        modifiedMs: timeMs,
+        etag: assembled.etag,
+        checksum: assembled.checksum,
+        metadata: upload.metadata,
+        dataOrder: 0,
+        placement: { kind: 'none' },
+        multipart: { uploadId, parts: assembled.parts },
+      };
+      const undoObject = this.#overlay.setObject(bucketId, key, { order, current: { order, etag: assembled.etag } });
+      const undoUpload = this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true });
+      onSettled(() => {
+        undoObject();
+        undoUpload();
+      });
+      return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
+    });
+    invariant(stored !== null, 'a committed record was prepared');
+    return objectInfo(bucket, stored);
+  }
+
+  async abortMultipartUpload(bucket: string, key: string, uploadId: string): Promise<void> {
+    const { bucketId } = this.#upload(bucket, key, uploadId);
+    await this.#commit(({ order }, onSettled) => {
+      requireUpload(this.#running(), bucketId, key, uploadId);
+      onSettled(this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true }));
+      return { type: RecordType.uploadAbort, body: encodeUploadAbort({ bucketId, key, uploadId }), slots: null };
+    });
+  }
+
+  health(): { readonly canRead: boolean; readonly canWrite: boolean } {
+    if (this.#journal === null) return { canRead: false, canWrite: false };
+    const { canRead, canWrite } = this.#journal.health();
+    return { canRead, canWrite };
+  }
+
+  // ---- inside ----
+
+  #running(): EngineContext {
+    invariant(this.#context !== null, 'the engine was started');
+    return this.#context;
+  }
+
+  #healContext(): EngineContext {
+    // Catch-up may begin before the journal is handed over; it commits nothing.
+    return this.#context ?? this.#buildContext(null);
+  }
+
+  #buildContext(journal: Journal | null): EngineContext {
+    const { compute, slabs, set, dataShards, parityShards, log } = this.options;
+    const commit: CommitFunction = async (prepare) => {
+      const undos: (() => void)[] = [];
+      invariant(journal !== null, 'the engine was started');
+      try {
+        return await journal.commit((context) => prepare(context, (undo) => undos.push(undo)));
+      } finally {
+        for (const undo of undos) undo();
+      }
+    };
+    return {
+      compute,
+      slabs,
+      set,
+      get journal(): Journal {
+        invariant(journal !== null, 'the engine was started');
+        return journal;
+      },
+      index: this.index,
+      overlay: this.#overlay,
+      reclaimer: this.#reclaimer,
+      dataShards,
+      parityShards,
+      overflow: { bytes: 0 },
+      newPlacement: () => {
+        const low = this.#placementCount++;
+        const rotation = low % (dataShards + parityShards);
+        return { id: { high: this.#placementEpoch, low }, geometry: { dataShards, parityShards, rotation } };
+      },
+      commit,
+      reportDamage: (id, shardIndex) => {
+        log(`a shard of body ${id.high}-${id.low} is missing or damaged: shard ${shardIndex} was read around`);
+      },
+    };
+  }
+
+  #commit(prepare: (context: Parameters<Prepare>[0], onSettled: (undo: () => void) => void) => ReturnType<Prepare>): Promise<LogRecord> {
+    return this.#running().commit(prepare);
+  }
+
+  #bucket(name: string): BucketState {
+    const bucket = this.index.buckets.get(name);
+    if (bucket === undefined) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: name });
+    return bucket;
+  }
+
+  #bucketIdInOrder(name: string): number | null {
+    const pending = this.#overlay.bucket(name);
+    return pending === undefined ? (this.index.buckets.get(name)?.bucketId ?? null) : pending.bucketId;
+  }
+
+  #currentInOrder(bucketId: number, key: string): { order: number; etag: string } | null {
+    const pending = this.#overlay.object(bucketId, key);
+    if (pending !== undefined) return pending.current;
+    const value = this.index.catalog.get(objectKey(bucketId, key));
+    if (value === undefined) return null;
+    const entry = decodeEntry(value);
+    return { order: entry.order, etag: decodeObject(entry.body, entry.here).etag };
+  }
+
+  #load(bucket: string, key: string, versionId: string): { entry: IndexEntry; record: ObjectRecord } {
+    const { bucketId } = this.#bucket(bucket);
+    if (versionId !== '' && versionId !== 'null') {
+      throw new Refusal<ObjectErrorCode>('NoSuchVersion', undefined, { Key: key, VersionId: versionId });
+    }
+    const value = this.index.catalog.get(objectKey(bucketId, key));
+    if (value === undefined) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+    const entry = decodeEntry(value);
+    return { entry, record: decodeObject(entry.body, entry.here) };
+  }
+
+  #upload(bucket: string, key: string, uploadId: string): UploadRecord {
+    const { bucketId } = this.#bucket(bucket);
+    const isId = /^[0-9a-f]{32}$/.test(uploadId);
+    const value = isId ? this.index.catalog.get(uploadKey(bucketId, key, uploadId)) : undefined;
+    if (value === undefined) throw new Refusal<ObjectErrorCode>('NoSuchUpload', undefined, { UploadId: uploadId });
+    return decodeUpload(decodeEntry(value).body);
+  }
+
+  #assemble(upload: UploadRecord, listed: readonly CompletedPart[]): AssembledObject {
+    const stored = new Map<number, PartRecord>();
+    for (const part of uploadParts(this.#running(), upload.uploadId, 0)) stored.set(part.partNumber, part);
+    return assemble(this.options.compute, upload, stored, listed);
+  }
+
+  /** A repeated completion after a lost answer: the same answer. */
+  #completedBefore(bucket: string, key: string, uploadId: string): ObjectInfo | null {
+    const { bucketId } = this.#bucket(bucket);
+    const value = this.index.catalog.get(objectKey(bucketId, key));
+    if (value === undefined) return null;
+    const entry = decodeEntry(value);
+    const record = decodeObject(entry.body, entry.here);
+    return record.multipart?.uploadId === uploadId ? objectInfo(bucket, record) : null;
+  }
+
+  #hasNone(prefix: Buffer): boolean {
+    for (const entry of this.index.catalog.range({ start: prefix, end: successor(prefix), limit: 1 })) {
+      invariant(entry.key.length > 0, 'an index entry has a key');
+      return false;
+    }
+    return true;
+  }
+}

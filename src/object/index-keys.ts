@@ -1,0 +1,101 @@
+/**
+ * Keys of the index. One letter of a kind, then big-endian numbers and raw bytes, so that byte order is
+ * the order that S3 lists in. Object keys hold no NUL, which therefore ends a key before what follows it.
+ */
+import { invariant } from '../base/index.js';
+
+const kinds = { meta: 'M', bucket: 'B', object: 'O', upload: 'U', part: 'P', garbage: 'G', usage: 'C', heal: 'H' } as const;
+
+function kindByte(kind: keyof typeof kinds): number {
+  return kinds[kind].charCodeAt(0);
+}
+
+function withNumber(kind: keyof typeof kinds, value: number, tail: number): Buffer {
+  invariant(Number.isSafeInteger(value) && value >= 0, 'a number in an index key is a safe integer');
+  const key = Buffer.allocUnsafe(9 + tail);
+  key[0] = kindByte(kind);
+  key.writeUInt32BE(Math.floor(value / 0x1_0000_0000), 1);
+  key.writeUInt32BE(value % 0x1_0000_0000, 5);
+  return key;
+}
+
+/** The first key after all keys that start with `prefix`. */
+export function successor(prefix: Uint8Array): Buffer {
+  const end = Buffer.from(prefix);
+  for (let index = end.length - 1; index >= 0; index--) {
+    const byte = end[index] ?? 0;
+    if (byte < 0xff) {
+      end[index] = byte + 1;
+      return end.subarray(0, index + 1);
+    }
+  }
+  throw new RangeError('no key follows a prefix of 0xff bytes');
+}
+
+export const metaKey = Buffer.from(kinds.meta);
+
+export const bucketRange = { start: Buffer.from(kinds.bucket), end: successor(Buffer.from(kinds.bucket)) };
+
+export function bucketKey(name: string): Buffer {
+  return Buffer.from(kinds.bucket + name, 'utf8');
+}
+
+const objectHeadBytes = 9;
+
+export function objectKey(bucketId: number, key: string): Buffer {
+  const bytes = Buffer.byteLength(key);
+  const out = withNumber('object', bucketId, bytes);
+  out.write(key, objectHeadBytes, 'utf8');
+  return out;
+}
+
+export function objectPrefix(bucketId: number): Buffer {
+  return withNumber('object', bucketId, 0);
+}
+
+/** The S3 key in an object key of the index. */
+export function keyOfObjectKey(indexKey: Buffer): string {
+  return indexKey.toString('utf8', objectHeadBytes);
+}
+
+export function uploadPrefix(bucketId: number, keyPrefix: string): Buffer {
+  const bytes = Buffer.byteLength(keyPrefix);
+  const out = withNumber('upload', bucketId, bytes);
+  out.write(keyPrefix, objectHeadBytes, 'utf8');
+  return out;
+}
+
+export function uploadKey(bucketId: number, key: string, uploadId: string): Buffer {
+  return Buffer.concat([uploadPrefix(bucketId, key), Buffer.of(0), Buffer.from(uploadId, 'hex')]);
+}
+
+export function partPrefix(uploadId: string): Buffer {
+  return Buffer.concat([Buffer.from(kinds.part), Buffer.from(uploadId, 'hex')]);
+}
+
+export function partKey(uploadId: string, partNumber: number): Buffer {
+  const key = Buffer.allocUnsafe(19);
+  key[0] = kindByte('part');
+  key.write(uploadId, 1, 'hex');
+  key.writeUInt16BE(partNumber, 17);
+  return key;
+}
+
+/** `ordinal`: several pieces of garbage can come from one record. */
+export function garbageKey(order: number, ordinal: number): Buffer {
+  const key = withNumber('garbage', order, 2);
+  key.writeUInt16BE(ordinal, 9);
+  return key;
+}
+
+export const garbageRange = { start: Buffer.from(kinds.garbage), end: successor(Buffer.from(kinds.garbage)) };
+
+export function usageKey(bucketId: number): Buffer {
+  return withNumber('usage', bucketId, 0);
+}
+
+export function healKey(blobName: string): Buffer {
+  return Buffer.from(kinds.heal + blobName, 'latin1');
+}
+
+export const healRange = { start: Buffer.from(kinds.heal), end: successor(Buffer.from(kinds.heal)) };

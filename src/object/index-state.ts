@@ -1,0 +1,320 @@
+/**
+ * Turns committed records into the index: live, in replay and in catch-up by the same code. Deterministic
+ * in the records and the index before them, so that replay from any position it ever stood at agrees.
+ */
+import { unreachable } from '../base/index.js';
+import type { Catalog } from '../catalog/index.js';
+import { blobName, type Placement } from '../erasure/index.js';
+import type { LogPosition, LogRecord } from '../journal/index.js';
+import { BinaryReader, BinaryWriter } from './binary.js';
+import {
+  bucketKey,
+  bucketRange,
+  garbageKey,
+  garbageRange,
+  healKey,
+  metaKey,
+  objectKey,
+  partKey,
+  partPrefix,
+  successor,
+  uploadKey,
+  usageKey,
+} from './index-keys.js';
+import type { BucketInfo } from './object-layer.js';
+import {
+  RecordType,
+  decodeBucket,
+  decodeBucketDelete,
+  decodeEntry,
+  decodeObject,
+  decodeObjectDelete,
+  decodePart,
+  decodeUpload,
+  decodeUploadAbort,
+  encodeEntry,
+  slotPlacement,
+  type ObjectRecord,
+} from './records.js';
+
+export interface BucketState {
+  readonly bucketId: number;
+  readonly info: BucketInfo;
+}
+
+export interface Usage {
+  readonly objects: number;
+  readonly bytes: number;
+}
+
+/** Bytes that nobody can reach any more. */
+export interface Garbage {
+  readonly key: Buffer;
+  /** Readers that hold this order still need them. */
+  readonly dataOrder: number;
+  readonly target: { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
+}
+
+const indexVersion = 1;
+
+function encodeGarbage(garbage: Garbage): Buffer {
+  const writer = new BinaryWriter(64).u53(garbage.dataOrder);
+  return garbage.target.kind === 'blob'
+    ? writer.u8(0).text(garbage.target.name).finish()
+    : writer.u8(1).text(garbage.target.uploadId).finish();
+}
+
+function decodeGarbage(key: Buffer, value: Buffer): Garbage {
+  const reader = new BinaryReader(value);
+  const dataOrder = reader.u53();
+  const isBlob = reader.u8() === 0;
+  const name = reader.text();
+  return { key, dataOrder, target: isBlob ? { kind: 'blob', name } : { kind: 'upload', uploadId: name } };
+}
+
+/** The changes of one batch: reads see what earlier records of the batch did. */
+class Staging {
+  readonly changes = new Map<string, Buffer | null>();
+  readonly garbage: Garbage[] = [];
+  readonly usage = new Map<number, Usage>();
+  readonly afterwards: (() => void)[] = [];
+  #garbageOrdinal = 0;
+  #garbageOrder = -1;
+
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly usageBefore: ReadonlyMap<number, Usage>,
+  ) {}
+
+  get(key: Buffer): Buffer | undefined {
+    const staged = this.changes.get(key.toString('latin1'));
+    if (staged !== undefined) return staged ?? undefined;
+    return this.catalog.get(key);
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.changes.set(key.toString('latin1'), value);
+  }
+
+  delete(key: Buffer): void {
+    this.changes.set(key.toString('latin1'), null);
+  }
+
+  count(bucketId: number, objects: number, bytes: number): void {
+    const before = this.usage.get(bucketId) ?? this.usageBefore.get(bucketId) ?? { objects: 0, bytes: 0 };
+    this.usage.set(bucketId, { objects: before.objects + objects, bytes: before.bytes + bytes });
+  }
+
+  discard(order: number, dataOrder: number, target: Garbage['target']): void {
+    if (order !== this.#garbageOrder) {
+      this.#garbageOrder = order;
+      this.#garbageOrdinal = 0;
+    }
+    const garbage: Garbage = { key: garbageKey(order, this.#garbageOrdinal++), dataOrder, target };
+    this.put(garbage.key, encodeGarbage(garbage));
+    this.garbage.push(garbage);
+  }
+}
+
+export class IndexState {
+  readonly buckets = new Map<string, BucketState>();
+  readonly #usage = new Map<number, Usage>();
+  /** Set by the engine: takes what a batch made unreachable. */
+  onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
+  /** Set by the engine: a body was committed without all its shards. */
+  onDegraded: () => void = () => undefined;
+
+  constructor(
+    readonly catalog: Catalog,
+    private readonly driveCount: number,
+  ) {
+    this.#load();
+  }
+
+  usage(bucketId: number): Usage {
+    return this.#usage.get(bucketId) ?? { objects: 0, bytes: 0 };
+  }
+
+  /** Where the index stands, or null for a new one. */
+  position(): LogPosition | null {
+    const value = this.catalog.get(metaKey);
+    if (value === undefined) return null;
+    const reader = new BinaryReader(value);
+    if (reader.u8() !== indexVersion) return null;
+    return {
+      fileNumber: reader.u53(),
+      fileOffset: reader.u53(),
+      epoch: reader.u53(),
+      sequence: reader.u53(),
+      digest: reader.text(),
+    };
+  }
+
+  /** Whatever was dropped and not yet unlinked, from before the start. */
+  *pendingGarbage(): Iterable<Garbage> {
+    for (const { key, value } of this.catalog.range(garbageRange)) yield decodeGarbage(Buffer.from(key), value);
+  }
+
+  async discard(): Promise<void> {
+    await this.catalog.clear();
+    this.buckets.clear();
+    this.#usage.clear();
+  }
+
+  readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
+    const staging = new Staging(this.catalog, this.#usage);
+    for (const record of records) this.#applyRecord(staging, record);
+    staging.put(
+      metaKey,
+      new BinaryWriter(128)
+        .u8(indexVersion)
+        .u53(position.fileNumber)
+        .u53(position.fileOffset)
+        .u53(position.epoch)
+        .u53(position.sequence)
+        .text(position.digest)
+        .finish(),
+    );
+    for (const [bucketId, usage] of staging.usage) {
+      staging.put(usageKey(bucketId), new BinaryWriter(16).u53(usage.objects).u53(usage.bytes).finish());
+    }
+    await this.catalog.write((batch) => {
+      for (const [key, value] of staging.changes) {
+        const bytes = Buffer.from(key, 'latin1');
+        if (value === null) batch.delete(bytes);
+        else batch.put(bytes, value);
+      }
+    });
+    for (const [bucketId, usage] of staging.usage) this.#usage.set(bucketId, usage);
+    for (const action of staging.afterwards) action();
+    if (staging.garbage.length > 0) this.onGarbage(staging.garbage);
+  };
+
+  #load(): void {
+    for (const { value } of this.catalog.range(bucketRange)) {
+      const { order, body } = decodeEntry(value);
+      const info = decodeBucket(body);
+      this.buckets.set(info.name, { bucketId: order, info });
+      const usage = this.catalog.get(usageKey(order));
+      if (usage === undefined) continue;
+      const reader = new BinaryReader(usage);
+      this.#usage.set(order, { objects: reader.u53(), bytes: reader.u53() });
+    }
+  }
+
+  #applyRecord(staging: Staging, record: LogRecord): void {
+    const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.byteLength);
+    const here = slotPlacement(record, this.driveCount);
+    const type = record.type as (typeof RecordType)[keyof typeof RecordType];
+    switch (type) {
+      case RecordType.bucketCreate: {
+        const info = decodeBucket(body);
+        staging.put(bucketKey(info.name), encodeEntry(record.order, body, null));
+        staging.afterwards.push(() => this.buckets.set(info.name, { bucketId: record.order, info }));
+        return;
+      }
+      case RecordType.bucketDelete: {
+        const { name, bucketId } = decodeBucketDelete(body);
+        staging.delete(bucketKey(name));
+        staging.delete(usageKey(bucketId));
+        staging.usage.delete(bucketId);
+        staging.afterwards.push(() => {
+          this.buckets.delete(name);
+          this.#usage.delete(bucketId);
+        });
+        return;
+      }
+      case RecordType.objectPut:
+        this.#applyObject(staging, record.order, body, here);
+        return;
+      case RecordType.objectDelete: {
+        const { bucketId, key, order } = decodeObjectDelete(body);
+        const at = objectKey(bucketId, key);
+        const old = staging.get(at);
+        if (old === undefined || decodeEntry(old).order !== order) return;
+        staging.delete(at);
+        this.#dropVersion(staging, record.order, old, -1);
+        return;
+      }
+      case RecordType.uploadCreate: {
+        const upload = decodeUpload(body);
+        staging.put(uploadKey(upload.bucketId, upload.key, upload.uploadId), encodeEntry(record.order, body, null));
+        return;
+      }
+      case RecordType.partPut: {
+        const part = decodePart(body, here);
+        const at = partKey(part.uploadId, part.partNumber);
+        const old = staging.get(at);
+        if (old !== undefined) this.#dropPart(staging, record.order, old);
+        staging.put(at, encodeEntry(record.order, body, here));
+        this.#noteDegraded(staging, part.placement);
+        return;
+      }
+      case RecordType.uploadAbort: {
+        const { bucketId, key, uploadId } = decodeUploadAbort(body);
+        staging.delete(uploadKey(bucketId, key, uploadId));
+        staging.discard(record.order, record.order, { kind: 'upload', uploadId });
+        return;
+      }
+      default:
+        unreachable(type, 'a record type of this release');
+    }
+  }
+
+  #applyObject(staging: Staging, order: number, body: Buffer, here: Placement | null): void {
+    const object = decodeObject(body, here);
+    const at = objectKey(object.bucketId, object.key);
+    const old = staging.get(at);
+    staging.put(at, encodeEntry(order, body, here));
+    staging.count(object.bucketId, 1, object.bytes);
+    if (old !== undefined) this.#dropVersion(staging, order, old, object.dataOrder === 0 ? order : object.dataOrder);
+    this.#noteDegraded(staging, object.placement);
+    if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
+  }
+
+  /** Parts that the completion did not list go; those it listed now belong to the object. */
+  #finishUpload(staging: Staging, order: number, object: ObjectRecord): void {
+    if (object.multipart === null) return;
+    const { uploadId, parts } = object.multipart;
+    staging.delete(uploadKey(object.bucketId, object.key, uploadId));
+    const listed = new Set(parts.map((part) => part.partNumber));
+    const prefix = partPrefix(uploadId);
+    for (const { key, value } of this.catalog.range({ start: prefix, end: successor(prefix) })) {
+      if (listed.has(key.readUInt16BE(17))) continue;
+      staging.delete(Buffer.from(key));
+      this.#dropPart(staging, order, value);
+    }
+  }
+
+  #dropVersion(staging: Staging, order: number, old: Buffer, keptDataOrder: number): void {
+    const entry = decodeEntry(old);
+    const object = decodeObject(entry.body, entry.here);
+    staging.count(object.bucketId, -1, -object.bytes);
+    const dataOrder = object.dataOrder === 0 ? entry.order : object.dataOrder;
+    if (dataOrder === keptDataOrder) return;
+    if (object.multipart !== null) {
+      staging.discard(order, dataOrder, { kind: 'upload', uploadId: object.multipart.uploadId });
+    } else if (object.placement.kind === 'blob') {
+      staging.discard(order, dataOrder, { kind: 'blob', name: blobName(object.placement.id) });
+    }
+  }
+
+  #dropPart(staging: Staging, order: number, old: Buffer): void {
+    const entry = decodeEntry(old);
+    const part = decodePart(entry.body, entry.here);
+    if (part.placement.kind !== 'blob') return;
+    staging.discard(order, entry.order, { kind: 'blob', name: blobName(part.placement.id) });
+  }
+
+  /** A blob that some drive lacks goes to the heal table. */
+  #noteDegraded(staging: Staging, placement: Placement): void {
+    if (placement.kind !== 'blob') return;
+    const all = 2 ** this.driveCount - 1;
+    const missing = all & ~placement.positions;
+    if (missing === 0) return;
+    staging.put(healKey(blobName(placement.id)), new BinaryWriter(4).u32(missing).finish());
+    staging.afterwards.push(() => {
+      this.onDegraded();
+    });
+  }
+}

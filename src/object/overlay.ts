@@ -1,0 +1,72 @@
+/**
+ * What records decided but not yet applied will change: the newest truth for the next decision in commit
+ * order. Readers never look here; they see the index, which shows a change once it is durable.
+ */
+export interface PendingObject {
+  readonly order: number;
+  /** Null: deleted. */
+  readonly current: { readonly order: number; readonly etag: string } | null;
+}
+
+interface PendingUpload {
+  readonly order: number;
+  /** Completed or aborted. */
+  readonly isGone: boolean;
+}
+
+interface PendingBucket {
+  readonly order: number;
+  /** Null: deleted. */
+  readonly bucketId: number | null;
+}
+
+export class Overlay {
+  readonly #objects = new Map<string, PendingObject>();
+  readonly #uploads = new Map<string, PendingUpload>();
+  readonly #buckets = new Map<string, PendingBucket>();
+  /** Pending objects and uploads by bucket. */
+  readonly #inBucket = new Map<number, number>();
+
+  object(bucketId: number, key: string): PendingObject | undefined {
+    return this.#objects.size === 0 ? undefined : this.#objects.get(`${bucketId}/${key}`);
+  }
+
+  /** Returns what takes the entry back once the record is applied or refused. */
+  setObject(bucketId: number, key: string, pending: PendingObject): () => void {
+    return this.#set(this.#objects, `${bucketId}/${key}`, pending, pending.current === null ? null : bucketId);
+  }
+
+  upload(uploadId: string): PendingUpload | undefined {
+    return this.#uploads.get(uploadId);
+  }
+
+  setUpload(bucketId: number, uploadId: string, pending: PendingUpload): () => void {
+    return this.#set(this.#uploads, uploadId, pending, pending.isGone ? null : bucketId);
+  }
+
+  bucket(name: string): PendingBucket | undefined {
+    return this.#buckets.size === 0 ? undefined : this.#buckets.get(name);
+  }
+
+  setBucket(name: string, pending: PendingBucket): () => void {
+    return this.#set(this.#buckets, name, pending, null);
+  }
+
+  /** Whether anything is on its way into the bucket. */
+  isFilling(bucketId: number): boolean {
+    return (this.#inBucket.get(bucketId) ?? 0) > 0;
+  }
+
+  #set<T extends { readonly order: number }>(map: Map<string, T>, key: string, pending: T, bucketId: number | null): () => void {
+    map.set(key, pending);
+    if (bucketId !== null) this.#inBucket.set(bucketId, (this.#inBucket.get(bucketId) ?? 0) + 1);
+    return () => {
+      // A later record may have taken the place meanwhile.
+      if (map.get(key) === pending) map.delete(key);
+      if (bucketId === null) return;
+      const count = (this.#inBucket.get(bucketId) ?? 1) - 1;
+      if (count === 0) this.#inBucket.delete(bucketId);
+      else this.#inBucket.set(bucketId, count);
+    };
+  }
+}

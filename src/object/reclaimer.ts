@@ -1,0 +1,120 @@
+/**
+ * Unlinks what committed records made unreachable: only after the commit is durable on all of S (the
+ * index shows it), and when the last reader of those bytes is gone (I4). The intent lies in the index and
+ * is made again by replay, so a crash at any point repeats an unlink at the most.
+ */
+import type { Catalog } from '../catalog/index.js';
+import { blobName, type DriveSet } from '../erasure/index.js';
+import { healKey, partPrefix, successor } from './index-keys.js';
+import type { Garbage } from './index-state.js';
+import { decodeEntry, decodePart } from './records.js';
+
+const parallelMax = 4;
+
+export class Reclaimer {
+  readonly #pins = new Map<number, number>();
+  readonly #waiting = new Map<number, Garbage[]>();
+  readonly #queue: Garbage[] = [];
+  #running = 0;
+  #closed = false;
+  #idle: (() => void)[] = [];
+
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly set: DriveSet,
+    private readonly log: (text: string) => void,
+  ) {}
+
+  /** The bytes of this record stay until the same number of `unpin` calls. */
+  pin(dataOrder: number): void {
+    this.#pins.set(dataOrder, (this.#pins.get(dataOrder) ?? 0) + 1);
+  }
+
+  unpin(dataOrder: number): void {
+    const count = (this.#pins.get(dataOrder) ?? 1) - 1;
+    if (count > 0) {
+      this.#pins.set(dataOrder, count);
+      return;
+    }
+    this.#pins.delete(dataOrder);
+    const waiting = this.#waiting.get(dataOrder);
+    if (waiting === undefined) return;
+    this.#waiting.delete(dataOrder);
+    this.add(waiting);
+  }
+
+  readonly add = (garbage: Iterable<Garbage>): void => {
+    for (const piece of garbage) {
+      if (!this.#pins.has(piece.dataOrder)) {
+        this.#queue.push(piece);
+        continue;
+      }
+      const waiting = this.#waiting.get(piece.dataOrder);
+      if (waiting === undefined) this.#waiting.set(piece.dataOrder, [piece]);
+      else waiting.push(piece);
+    }
+    this.#pump();
+  };
+
+  /** Resolves when what was queued is gone. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #pump(): void {
+    while (!this.#closed && this.#running < parallelMax) {
+      const piece = this.#queue.shift();
+      if (piece === undefined) break;
+      this.#running++;
+      this.#reclaim(piece)
+        .catch((error: unknown) => {
+          // The intent stays in the index: the next start tries again.
+          this.log(`space of a deleted object could not be freed: ${error instanceof Error ? error.message : 'unknown cause'}`);
+        })
+        .finally(() => {
+          this.#running--;
+          this.#pump();
+        });
+    }
+    if (this.#running > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+
+  async #reclaim(garbage: Garbage): Promise<void> {
+    if (garbage.target.kind === 'blob') {
+      const { name } = garbage.target;
+      await this.#unlink(name);
+      await this.catalog.write((batch) => {
+        batch.delete(garbage.key);
+        batch.delete(healKey(name));
+      });
+      return;
+    }
+    const prefix = partPrefix(garbage.target.uploadId);
+    const parts = [...this.catalog.range({ start: prefix, end: successor(prefix) })].map(({ key, value }) => {
+      const entry = decodeEntry(value);
+      const { placement } = decodePart(entry.body, entry.here);
+      return { key: Buffer.from(key), name: placement.kind === 'blob' ? blobName(placement.id) : null };
+    });
+    for (const { name } of parts) if (name !== null) await this.#unlink(name);
+    await this.catalog.write((batch) => {
+      for (const { key, name } of parts) {
+        batch.delete(key);
+        if (name !== null) batch.delete(healKey(name));
+      }
+      batch.delete(garbage.key);
+    });
+  }
+
+  async #unlink(name: string): Promise<void> {
+    await Promise.all(
+      Array.from({ length: this.set.driveCount }, async (_, position) => {
+        const result = await this.set.drive(position)?.blobs.unlink(name);
+        if (result !== undefined && !result.ok) this.set.reportWrite(position, result.fault);
+      }),
+    );
+  }
+}

@@ -1,0 +1,704 @@
+/**
+ * One incoming body. Bytes are copied once, from the socket's buffer to a slab; a full stripe is hashed
+ * and encoded by a worker and then written, while the next one fills. Bodies up to
+ * `limits.slotObjectBytesMax` stay in memory until their commit carries them to the log.
+ *
+ * Memory: one filling slab that grows with what arrives, at most `stripesAheadMax` stripes behind it.
+ * Main thread.
+ */
+import { Refusal, invariant, limits, type Slab } from '../base/index.js';
+import {
+  BlobWriter,
+  checksumBlockCount,
+  shardBytes,
+  stripeBytesFor,
+  stripeLength,
+  type Geometry,
+  type Placement,
+  type PlacementId,
+  type StreamDigest,
+  type StripeLayout,
+} from '../erasure/index.js';
+import type { PreparedRecord } from '../journal/index.js';
+import type { EngineContext } from './engine-context.js';
+import { objectInfo } from './engine-context.js';
+import { objectKey, uploadKey } from './index-keys.js';
+import type { BucketState } from './index-state.js';
+import type {
+  Checksum,
+  ChecksumAlgorithm,
+  ObjectErrorCode,
+  ObjectInfo,
+  ObjectMetadata,
+  ObjectRefusal,
+  PartInfo,
+  Upload,
+  UploadDigests,
+  UploadOptions,
+  WritePrecondition,
+} from './object-layer.js';
+import { checkPrecondition } from './precondition.js';
+import { RecordType, decodeEntry, decodeObject, encodeObject, encodePart, type ObjectRecord, type PartRecord } from './records.js';
+
+/** Stripes received and not yet on the drives, beside the one that fills. */
+const stripesAheadMax = 2;
+/** The first slab of a body: a slow socket holds no more until it has sent this much. */
+const firstSlabBytes = 16 * 1024;
+const growthFactor = 4;
+
+const streamDigestOf: Readonly<Record<ChecksumAlgorithm, StreamDigest>> = {
+  CRC32: 'crc32',
+  CRC32C: 'crc32c',
+  CRC64NVME: 'crc64nvme',
+  SHA1: 'sha1',
+  SHA256: 'sha256',
+};
+
+interface Filling {
+  slab: Slab;
+  used: number;
+  /** Bytes of this stripe. */
+  readonly target: number;
+  readonly stripeIndex: number;
+  readonly chunkEnds: number[];
+  readonly chunkSignatures: Uint8Array[];
+}
+
+/** What a finished body hands to its record. */
+interface SealedBody {
+  readonly placement: Placement;
+  /** With slots: where the shards lie until the commit has settled. */
+  readonly shardOffsets: readonly number[];
+}
+
+export class EngineUpload implements Upload {
+  onDrain: () => void = () => undefined;
+  onFailure: (refusal: ObjectRefusal) => void = () => undefined;
+
+  readonly #id: PlacementId;
+  readonly #geometry: Geometry;
+  readonly #layout: StripeLayout;
+  readonly #isBlob: boolean;
+  #received = 0;
+  #stripesBegun = 0;
+  #filling: Filling | null = null;
+  readonly #sealed: Filling[] = [];
+  #overflow: { bytes: Buffer; signatureAfter: Uint8Array[] }[] = [];
+  #overflowBytes = 0;
+  #isWaitingForSlab = false;
+  #isPassing = false;
+  #writesUnderWay = 0;
+  #wasPaused = false;
+  #control: Slab | null = null;
+  #writer: BlobWriter | null = null;
+  #body: SealedBody | null = null;
+  readonly #held: Slab[] = [];
+  #failure: ObjectRefusal | null = null;
+  #isAborted = false;
+  #isHandedOver = false;
+  #waiters: (() => void)[] = [];
+  /** Signed chunks that end behind the last byte. */
+  readonly #lateEnds: Uint8Array[] = [];
+  readonly #abortSignal = new AbortController();
+
+  constructor(
+    private readonly context: EngineContext,
+    private readonly bucket: BucketState,
+    private readonly options: UploadOptions,
+  ) {
+    const { id, geometry } = context.newPlacement();
+    this.#id = id;
+    this.#geometry = geometry;
+    this.#isBlob = options.bytes > limits.slotObjectBytesMax;
+    const stripeBytes = this.#isBlob ? stripeBytesFor(geometry.dataShards) : Math.max(options.bytes, 1);
+    this.#layout = { ...geometry, stripeBytes, objectBytes: options.bytes };
+  }
+
+  write(chunk: Uint8Array, start: number, end: number): boolean {
+    if (this.#failure !== null || this.#isAborted) return true;
+    if (this.#received + (end - start) > this.options.bytes) {
+      this.#fail(new Refusal('IncompleteBody', 'The body is longer than its declared length.'));
+      return true;
+    }
+    this.#received += end - start;
+    if (this.#overflow.length > 0) this.#keepAside(chunk, start, end);
+    else this.#take(chunk, start, end);
+    this.#wasPaused = this.#mustPause();
+    return !this.#wasPaused;
+  }
+
+  endChunk(signature: Uint8Array): void {
+    const kept = Uint8Array.from(signature);
+    const aside = this.#overflow.at(-1);
+    if (aside !== undefined) aside.signatureAfter.push(kept);
+    else this.#endChunkHere(kept);
+  }
+
+  async finish(): Promise<UploadDigests> {
+    this.#throwIfFailed();
+    if (this.#received < this.options.bytes) {
+      throw this.#fail(new Refusal('IncompleteBody', 'The body ended before its declared length.'));
+    }
+    await this.#until(() => this.#overflow.length === 0);
+    if (this.#isBlob) await this.#finishBlob();
+    else await this.#finishSmall();
+    this.#throwIfFailed();
+    return this.#digests();
+  }
+
+  verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
+    invariant(this.#control !== null, 'the stream state lives until commit or abort');
+    return this.context.compute.streamTrailerSignature(this.#control.offset, trailerBlock, signature);
+  }
+
+  async commitObject(options: {
+    metadata: ObjectMetadata;
+    checksum: Checksum | null;
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo> {
+    const { bucketId } = this.bucket;
+    const { key } = this.options;
+    const etag = this.#etag();
+    let stored: ObjectRecord | null = null;
+    await this.#commit((order, timeMs, onSettled) => {
+      this.#requireBucket();
+      checkPrecondition(options.precondition, currentEtag(this.context, bucketId, key), key);
+      const body = this.#sealedBody();
+      stored = {
+        bucketId,
+        key,
+        bytes: this.options.bytes,
+        modifiedMs: timeMs,
+        etag,
+        checksum: options.checksum,
+        metadata: options.metadata,
+        dataOrder: 0,
+        placement: body.placement,
+        multipart: null,
+      };
+      onSettled(this.context.overlay.setObject(bucketId, key, { order, current: { order, etag } }));
+      return this.#prepared(RecordType.objectPut, encodeObject(stored, body.shardOffsets.length > 0), body);
+    });
+    return objectInfo(this.options.bucket, stored ?? invariantNever());
+  }
+
+  async commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
+    const { bucketId } = this.bucket;
+    const { key } = this.options;
+    const etag = this.#etag();
+    let stored: PartRecord | null = null;
+    await this.#commit((_order, timeMs) => {
+      this.#requireBucket();
+      requireUpload(this.context, bucketId, key, options.uploadId);
+      const body = this.#sealedBody();
+      stored = {
+        bucketId,
+        key,
+        uploadId: options.uploadId,
+        partNumber: options.partNumber,
+        bytes: this.options.bytes,
+        modifiedMs: timeMs,
+        etag,
+        checksum: options.checksum,
+        placement: body.placement,
+      };
+      return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body);
+    });
+    const part = (stored as PartRecord | null) ?? invariantNever();
+    return { partNumber: part.partNumber, bytes: part.bytes, etag, modifiedMs: part.modifiedMs, checksum: part.checksum };
+  }
+
+  abort(): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#abortSignal.abort();
+    this.#dropOverflow();
+    this.#filling?.slab.release();
+    this.#filling = null;
+    for (const stripe of this.#sealed.splice(0)) stripe.slab.release();
+    this.#wake();
+    void this.#until(() => !this.#isPassing && this.#writesUnderWay === 0, true).then(() => {
+      this.#releaseAll();
+      // A record that was handed over may yet be rolled forward: its bytes must stay.
+      if (!this.#isHandedOver) return this.#writer?.abort();
+      return undefined;
+    });
+  }
+
+  // ---- receiving ----
+
+  #take(chunk: Uint8Array, start: number, end: number): void {
+    const { compute } = this.context;
+    let at = start;
+    while (at < end) {
+      const filling = this.#room(end - at);
+      if (filling === null) {
+        this.#keepAside(chunk, at, end);
+        return;
+      }
+      const bytes = Math.min(end - at, Math.min(filling.slab.bytes, filling.target) - filling.used);
+      compute.copyIn(filling.slab.offset + filling.used, chunk, at, bytes);
+      filling.used += bytes;
+      at += bytes;
+      // A body that is not a blob stays until the commit; its one stripe is passed over in `finish`.
+      if (filling.used === filling.target && this.#isBlob) this.#seal(filling);
+    }
+  }
+
+  /** The stripe that fills, with room for at least one byte; null when no memory is free. */
+  #room(wanted: number): Filling | null {
+    const { slabs, compute } = this.context;
+    const filling = this.#filling;
+    if (filling !== null && filling.used < Math.min(filling.slab.bytes, filling.target)) return filling;
+    const slab = slabs.tryAllocate(this.#nextSlabBytes(wanted), 'upload');
+    if (slab === null) return null;
+    if (filling !== null) {
+      compute.copyWithin(slab.offset, filling.slab.offset, filling.used);
+      filling.slab.release();
+      filling.slab = slab;
+      return filling;
+    }
+    const stripeIndex = this.#stripesBegun++;
+    const target = stripeLength(this.#layout, stripeIndex);
+    this.#filling = { slab, used: 0, target, stripeIndex, chunkEnds: [], chunkSignatures: [] };
+    return this.#filling;
+  }
+
+  /** Only a body that has proved that it moves gets a whole stripe at once. */
+  #nextSlabBytes(wanted: number): number {
+    const filling = this.#filling;
+    const target = filling?.target ?? stripeLength(this.#layout, this.#stripesBegun);
+    const whole = this.#wholeSlabBytes(target);
+    if (filling === null && this.#stripesBegun > 0) return whole;
+    const bytes =
+      filling === null
+        ? Math.max(firstSlabBytes, wanted)
+        : Math.max(filling.slab.bytes * growthFactor, filling.used + wanted);
+    return bytes >= target ? whole : bytes;
+  }
+
+  /** Room for the zero padding of the last shard, and, for a tiny body, for all that its pass leaves. */
+  #wholeSlabBytes(target: number): number {
+    const padded = shardBytes(this.#geometry.dataShards, target) * this.#geometry.dataShards;
+    if (this.#isBlob || target > limits.passNowBytesMax) return padded;
+    return align64(padded) + this.#auxBytes(target, true);
+  }
+
+  /** Parity, hashes, and for a small body the stream state too. */
+  #auxBytes(bytes: number, withState: boolean): number {
+    const shard = shardBytes(this.#geometry.dataShards, bytes);
+    const shardCount = this.#geometry.dataShards + this.#geometry.parityShards;
+    const state = withState ? this.context.compute.streamStateBytes : 0;
+    return state + align64(this.#geometry.parityShards * shard) + shardCount * checksumBlockCount(shard) * 32;
+  }
+
+  #keepAside(chunk: Uint8Array, start: number, end: number): void {
+    const { overflow } = this.context;
+    const bytes = end - start;
+    if (overflow.bytes + bytes > limits.overflowBytesMax) {
+      this.#fail(new Refusal('SlowDownWrite', 'The server is out of memory for uploads; try again later.'));
+      return;
+    }
+    overflow.bytes += bytes;
+    this.#overflowBytes += bytes;
+    this.#overflow.push({ bytes: Buffer.from(chunk.subarray(start, end)), signatureAfter: [] });
+    this.#waitForSlab();
+  }
+
+  #waitForSlab(): void {
+    if (this.#isWaitingForSlab) return;
+    this.#isWaitingForSlab = true;
+    this.context.slabs.allocate(this.#nextSlabBytes(this.#overflowBytes), 'upload', this.#abortSignal.signal).then(
+      (slab) => {
+        // Given back at once: `#take` allocates what it needs, and there is room for it now.
+        slab.release();
+        this.#isWaitingForSlab = false;
+        this.#takeOverflow();
+      },
+      () => {
+        this.#isWaitingForSlab = false;
+      },
+    );
+  }
+
+  #takeOverflow(): void {
+    if (this.#isAborted || this.#failure !== null) return;
+    const pieces = this.#overflow;
+    this.#overflow = [];
+    this.context.overflow.bytes -= this.#overflowBytes;
+    this.#overflowBytes = 0;
+    for (const piece of pieces) {
+      if (this.#overflow.length > 0) this.#keepAside(piece.bytes, 0, piece.bytes.length);
+      else this.#take(piece.bytes, 0, piece.bytes.length);
+      const aside = this.#overflow.at(-1);
+      for (const signature of piece.signatureAfter) {
+        if (aside !== undefined) aside.signatureAfter.push(signature);
+        else this.#endChunkHere(signature);
+      }
+    }
+    this.#wake();
+    this.#resumeWhenReady();
+  }
+
+  #dropOverflow(): void {
+    this.context.overflow.bytes -= this.#overflowBytes;
+    this.#overflowBytes = 0;
+    this.#overflow = [];
+  }
+
+  #endChunkHere(signature: Uint8Array): void {
+    const filling = this.#filling;
+    if (filling !== null) {
+      filling.chunkEnds.push(filling.used);
+      filling.chunkSignatures.push(signature);
+      return;
+    }
+    // The stripe was sealed with the chunk's last byte; it may not have been passed over yet.
+    const last = this.#sealed.at(-1);
+    if (last !== undefined) {
+      last.chunkEnds.push(last.used);
+      last.chunkSignatures.push(signature);
+      return;
+    }
+    this.#lateEnds.push(signature);
+  }
+
+  #mustPause(): boolean {
+    return this.#overflow.length > 0 || this.#sealed.length + this.#writesUnderWay >= stripesAheadMax;
+  }
+
+  #resumeWhenReady(): void {
+    if (!this.#wasPaused || this.#mustPause()) return;
+    this.#wasPaused = false;
+    this.onDrain();
+  }
+
+  // ---- passing and writing ----
+
+  #seal(filling: Filling): void {
+    this.#filling = null;
+    this.#sealed.push(filling);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#isPassing || this.#isAborted || this.#failure !== null) return;
+    if (this.#writesUnderWay >= stripesAheadMax) return;
+    const stripe = this.#sealed.shift();
+    if (stripe === undefined) return;
+    this.#isPassing = true;
+    this.#passAndWrite(stripe)
+      .catch((error: unknown) => {
+        this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
+      })
+      .finally(() => {
+        this.#wake();
+        this.#resumeWhenReady();
+      });
+  }
+
+  async #passAndWrite(stripe: Filling): Promise<void> {
+    const { slabs, compute } = this.context;
+    let aux: Slab | null = null;
+    let isPassed = false;
+    try {
+      await this.#startBlob();
+      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'commit');
+      const late = this.#lateEnds.splice(0);
+      const shard = shardBytes(this.#geometry.dataShards, stripe.target);
+      const hashesOffset = aux.offset + align64(this.#geometry.parityShards * shard);
+      isPassed = await compute.pass({
+        stateOffset: this.#control?.offset ?? -1,
+        dataOffset: stripe.slab.offset,
+        dataBytes: stripe.target,
+        dataShards: this.#geometry.dataShards,
+        parityShards: this.#geometry.parityShards,
+        shardBytes: shard,
+        parityOffset: aux.offset,
+        hashesOffset,
+        idHigh: this.#id.high,
+        idLow: this.#id.low,
+        firstBlock: stripe.stripeIndex * checksumBlockCount(this.#layout.stripeBytes / this.#geometry.dataShards),
+        chunkEnds: [...late.map(() => 0), ...stripe.chunkEnds],
+        chunkSignatures: [...late, ...stripe.chunkSignatures],
+      });
+      if (!isPassed) throw new Refusal<ObjectErrorCode>('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.');
+      this.#write(stripe, aux, hashesOffset);
+    } catch (error) {
+      stripe.slab.release();
+      aux?.release();
+      throw error;
+    } finally {
+      this.#isPassing = false;
+      // The next pass runs while this stripe is being written.
+      this.#pump();
+    }
+  }
+
+  #write(stripe: Filling, aux: Slab, hashesOffset: number): void {
+    const writer = this.#writer;
+    invariant(writer !== null, 'a blob has its writer');
+    this.#writesUnderWay++;
+    writer
+      .writeStripe(stripe.stripeIndex, stripe.slab.offset, aux.offset, hashesOffset)
+      .then(() => {
+        if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives take data; try again later.');
+      })
+      .catch((error: unknown) => {
+        this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
+      })
+      .finally(() => {
+        stripe.slab.release();
+        aux.release();
+        this.#writesUnderWay--;
+        this.#pump();
+        this.#wake();
+        this.#resumeWhenReady();
+      });
+  }
+
+  async #startBlob(): Promise<void> {
+    if (this.#writer !== null) return;
+    const { slabs, compute, set } = this.context;
+    this.#control = await slabs.allocate(compute.streamStateBytes, 'commit');
+    compute.streamInit(this.#control.offset, this.#wantedDigests(), this.options.signedStream);
+    this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);
+  }
+
+  async #finishBlob(): Promise<void> {
+    await this.#until(() => this.#sealed.length === 0 && !this.#isPassing && this.#writesUnderWay === 0);
+    invariant(this.#writer !== null && this.#control !== null, 'a blob has at least one stripe');
+    this.#finishChunks(this.#control.offset);
+    await this.#writer.finish();
+    this.#body = {
+      placement: {
+        kind: 'blob',
+        geometry: this.#geometry,
+        id: this.#id,
+        stripeBytes: this.#layout.stripeBytes,
+        positions: this.#writer.positions,
+      },
+      shardOffsets: [],
+    };
+  }
+
+  /** Signatures of the chunks that ended behind the last pass. */
+  #finishChunks(stateOffset: number): void {
+    const late = this.#lateEnds.splice(0);
+    if (late.length === 0) return;
+    if (!this.context.compute.streamUpdateNow(stateOffset, this.context.slabs.zeroPageOffset, 0, late.map(() => 0), late)) {
+      throw this.#fail(new Refusal('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.'));
+    }
+  }
+
+  async #finishSmall(): Promise<void> {
+    const { compute, slabs } = this.context;
+    const bytes = this.options.bytes;
+    const filling = this.#filling;
+    this.#filling = null;
+    if (filling !== null) this.#held.push(filling.slab);
+    const isInline = bytes <= limits.inlineBytesMax;
+    const { dataShards, parityShards } = this.#geometry;
+    const shard = shardBytes(dataShards, Math.max(bytes, 1));
+    const padded = align64(shard * dataShards);
+    const auxBytes = this.#auxBytes(Math.max(bytes, 1), true);
+    let auxOffset: number;
+    if (filling !== null && filling.slab.bytes - padded >= auxBytes) {
+      auxOffset = filling.slab.offset + padded;
+    } else {
+      const aux = await slabs.allocate(auxBytes, 'commit');
+      this.#held.push(aux);
+      auxOffset = aux.offset;
+    }
+    this.#control = { offset: auxOffset, bytes: compute.streamStateBytes, release: () => undefined };
+    compute.streamInit(auxOffset, this.#wantedDigests(), this.options.signedStream);
+    const chunkEnds = filling?.chunkEnds ?? [];
+    const chunkSignatures = filling?.chunkSignatures ?? [];
+    const dataOffset = filling?.slab.offset ?? slabs.zeroPageOffset;
+    if (isInline) {
+      if (!compute.streamUpdateNow(auxOffset, dataOffset, bytes, chunkEnds, chunkSignatures)) throw this.#failSignature();
+      this.#finishChunks(auxOffset);
+      const inline = Buffer.from(slabs.view.subarray(dataOffset, dataOffset + bytes));
+      this.#body = { placement: bytes === 0 ? { kind: 'none' } : { kind: 'inline', bytes: inline }, shardOffsets: [] };
+      return;
+    }
+    const parityOffset = auxOffset + compute.streamStateBytes;
+    const hashesOffset = parityOffset + align64(parityShards * shard);
+    const input = {
+      stateOffset: auxOffset,
+      dataOffset,
+      dataBytes: bytes,
+      dataShards,
+      parityShards,
+      shardBytes: shard,
+      parityOffset,
+      hashesOffset,
+      idHigh: this.#id.high,
+      idLow: this.#id.low,
+      firstBlock: 0,
+      chunkEnds,
+      chunkSignatures,
+    };
+    const isSound = bytes <= limits.passNowBytesMax ? compute.passNow(input) : await compute.pass(input);
+    if (!isSound) throw this.#failSignature();
+    this.#finishChunks(auxOffset);
+    const hashes = Buffer.from(
+      slabs.view.subarray(hashesOffset, hashesOffset + (dataShards + parityShards) * checksumBlockCount(shard) * 32),
+    );
+    this.#body = {
+      // File and offset are known once the batch is put together; the journal keeps them.
+      placement: { kind: 'slots', geometry: this.#geometry, id: this.#id, slotBytes: shard, hashes, fileNumber: 0, fileOffset: 0 },
+      shardOffsets: Array.from({ length: dataShards + parityShards }, (_, s) =>
+        s < dataShards ? dataOffset + s * shard : parityOffset + (s - dataShards) * shard,
+      ),
+    };
+  }
+
+  #failSignature(): ObjectRefusal {
+    return this.#fail(new Refusal('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.'));
+  }
+
+  // ---- digests and commit ----
+
+  #wantedDigests(): StreamDigest[] {
+    const { sha256, checksum } = this.options;
+    const wanted = new Set<StreamDigest>(['md5']);
+    if (sha256) wanted.add('sha256');
+    if (checksum !== null) wanted.add(streamDigestOf[checksum]);
+    return [...wanted];
+  }
+
+  #digests(): UploadDigests {
+    const { compute } = this.context;
+    const state = this.#control?.offset;
+    invariant(state !== undefined, 'the stream state lives until commit or abort');
+    const { sha256, checksum } = this.options;
+    return {
+      md5: compute.streamDigest(state, 'md5'),
+      sha256: sha256 ? compute.streamDigest(state, 'sha256') : null,
+      checksum: checksum === null ? null : compute.streamDigest(state, streamDigestOf[checksum]),
+    };
+  }
+
+  #etag(): string {
+    invariant(this.#control !== null && this.#body !== null, 'a body is finished before it is committed');
+    return Buffer.from(this.context.compute.streamDigest(this.#control.offset, 'md5')).toString('hex');
+  }
+
+  #sealedBody(): SealedBody {
+    const body = this.#body;
+    invariant(body !== null, 'a body is finished before it is committed');
+    if (body.placement.kind !== 'blob') return body;
+    const writer = this.#writer;
+    invariant(writer !== null, 'a blob has its writer');
+    // A drive may have left the set since the last byte was written.
+    if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives hold the data; try again later.');
+    return { ...body, placement: { ...body.placement, positions: writer.positions } };
+  }
+
+  #prepared(type: number, body: Buffer, sealed: SealedBody): PreparedRecord {
+    this.#isHandedOver = true;
+    const { placement } = sealed;
+    if (placement.kind !== 'slots') return { type, body, slots: null };
+    return {
+      type,
+      body,
+      slots: {
+        k: placement.geometry.dataShards,
+        rotation: placement.geometry.rotation,
+        slotBytes: placement.slotBytes,
+        idHigh: placement.id.high,
+        idLow: placement.id.low,
+        checksumBlockBytes: limits.checksumBlockBytes,
+        hashes: placement.hashes,
+        shardOffsets: sealed.shardOffsets,
+      },
+    };
+  }
+
+  async #commit(
+    prepare: (order: number, timeMs: number, onSettled: (undo: () => void) => void) => PreparedRecord,
+  ): Promise<void> {
+    try {
+      await this.context.commit((commit, onSettled) => prepare(commit.order, commit.timeMs, onSettled));
+    } catch (error) {
+      this.abort();
+      throw error;
+    }
+    this.#releaseAll();
+  }
+
+  #requireBucket(): void {
+    const pending = this.context.overlay.bucket(this.options.bucket);
+    const bucketId = pending === undefined ? this.context.index.buckets.get(this.options.bucket)?.bucketId : pending.bucketId;
+    if (bucketId !== this.bucket.bucketId) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: this.options.bucket });
+  }
+
+  #releaseAll(): void {
+    this.#control?.release();
+    this.#control = null;
+    for (const slab of this.#held.splice(0)) slab.release();
+  }
+
+  // ---- waiting and failing ----
+
+  #fail(refusal: ObjectRefusal): ObjectRefusal {
+    if (this.#failure === null) {
+      this.#failure = refusal;
+      this.#wake();
+      if (!this.#isAborted) this.onFailure(refusal);
+    }
+    return this.#failure;
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#isAborted) throw new Refusal<ObjectErrorCode>('RequestTimeout', 'The upload was given up.');
+  }
+
+  /** Waits for a condition that `#wake` makes worth testing. With `evenAborted`, goes on after failure and abort. */
+  async #until(isReached: () => boolean, evenAborted = false): Promise<void> {
+    while (!isReached()) {
+      if (!evenAborted) this.#throwIfFailed();
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+    if (!evenAborted) this.#throwIfFailed();
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}
+
+function align64(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}
+
+function internal(error: unknown): ObjectRefusal {
+  return new Refusal<ObjectErrorCode>('InternalError', undefined, {}, error);
+}
+
+function invariantNever(): never {
+  invariant(false, 'a committed record was prepared');
+}
+
+/** ETag of the current version in commit order, or null. */
+export function currentEtag(context: EngineContext, bucketId: number, key: string): string | null {
+  const pending = context.overlay.object(bucketId, key);
+  if (pending !== undefined) return pending.current?.etag ?? null;
+  const value = context.index.catalog.get(objectKey(bucketId, key));
+  if (value === undefined) return null;
+  const entry = decodeEntry(value);
+  return decodeObject(entry.body, entry.here).etag;
+}
+
+/** Throws NoSuchUpload unless the upload is open in commit order. */
+export function requireUpload(context: EngineContext, bucketId: number, key: string, uploadId: string): void {
+  const pending = context.overlay.upload(uploadId);
+  const isOpen =
+    pending === undefined ? context.index.catalog.get(uploadKey(bucketId, key, uploadId)) !== undefined : !pending.isGone;
+  if (!isOpen) throw new Refusal<ObjectErrorCode>('NoSuchUpload', undefined, { UploadId: uploadId });
+}
+
