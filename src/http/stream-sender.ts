@@ -1,0 +1,195 @@
+/**
+ * Sends a stream of pieces over one uWebSockets.js response, at the client's pace: one piece being written
+ * and at most one more fetched. Every piece is released once and the source closed once, whatever happens.
+ * The first piece is fetched before the head is written, so that a source that fails at once can still be
+ * answered with an error. Runs on the main thread.
+ */
+import { MiB, limits } from '../base/index.js';
+import type { Piece, PieceSource } from '../exchange/index.js';
+import type { HttpResponse } from './uws-library.js';
+
+/** A fast reader gets this much before other connections have their turn. */
+const turnBytesMax = 4 * MiB;
+
+export interface StreamOwner {
+  /** Runs `write` corked, with the head already written. */
+  corked(write: () => void): void;
+  /** All bytes are handed to the library: the response object is no longer valid. */
+  sent(): void;
+  /** Nothing more can be sent. `started`: part of the answer is out already. */
+  broken(error: unknown, started: boolean): void;
+}
+
+export class StreamSender {
+  readonly #res: HttpResponse;
+  readonly #length: number;
+  readonly #source: PieceSource;
+  readonly #owner: StreamOwner;
+  #piece: Piece | null = null;
+  #pieceStart = 0;
+  #fetched: Piece | null = null;
+  #sentBytes = 0;
+  #started = false;
+  #fetching = false;
+  #exhausted = false;
+  #blocked = false;
+  #yielded = false;
+  #listening = false;
+  #closed = false;
+  #progressCount = 0;
+
+  /** Requires: length > 0. */
+  constructor(res: HttpResponse, length: number, source: PieceSource, owner: StreamOwner) {
+    this.#res = res;
+    this.#length = length;
+    this.#source = source;
+    this.#owner = owner;
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** True while it is the client who has to read. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Grows whenever the client took something. */
+  get progressCount(): number {
+    return this.#progressCount;
+  }
+
+  run(): void {
+    if (this.#closed || this.#blocked || this.#yielded) return;
+    try {
+      this.#pump();
+    } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  /** The client went away, or the connection is about to be closed. */
+  abort(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#piece?.release();
+    this.#piece = null;
+    this.#fetched?.release();
+    this.#fetched = null;
+    this.#source.close();
+  }
+
+  #pump(): void {
+    let turnBytes = 0;
+    while (!this.#closed) {
+      if (this.#piece === null && !this.#take()) return;
+      if (turnBytes >= turnBytesMax) {
+        this.#yield();
+        return;
+      }
+      const before = this.#sentBytes;
+      this.#write();
+      turnBytes += this.#sentBytes - before;
+      if (this.#blocked) {
+        this.#fetch();
+        return;
+      }
+    }
+  }
+
+  #yield(): void {
+    this.#yielded = true;
+    setImmediate(() => {
+      this.#yielded = false;
+      this.run();
+    });
+  }
+
+  /** Makes the next piece the current one. False when it is not here yet, or never will be. */
+  #take(): boolean {
+    this.#fetch();
+    if (this.#fetched === null) {
+      if (this.#exhausted && !this.#closed) this.#break(new Error('the source ended before the announced length'));
+      return false;
+    }
+    this.#piece = this.#fetched;
+    this.#fetched = null;
+    this.#pieceStart = this.#sentBytes;
+    return true;
+  }
+
+  #fetch(): void {
+    while (this.#fetched === null && !this.#fetching && !this.#exhausted && !this.#closed) {
+      const next = this.#source.next();
+      if (next instanceof Promise) {
+        this.#fetching = true;
+        next.then(
+          (piece) => {
+            this.#fetching = false;
+            if (this.#closed) piece?.release();
+            else {
+              this.#keep(piece);
+              this.run();
+            }
+          },
+          (error: unknown) => this.#break(error),
+        );
+        return;
+      }
+      this.#keep(next);
+    }
+  }
+
+  #keep(piece: Piece | null): void {
+    if (piece === null) this.#exhausted = true;
+    else if (piece.bytes.length === 0) piece.release();
+    else this.#fetched = piece;
+  }
+
+  #write(): void {
+    const piece = this.#piece!;
+    const from = this.#sentBytes - this.#pieceStart;
+    // One byte over the announced length would break the framing of the connection.
+    const room = Math.min(limits.sendPieceBytesMax, this.#length - this.#sentBytes);
+    const to = Math.min(piece.bytes.length, from + room);
+    const bytes = from === 0 && to === piece.bytes.length ? piece.bytes : piece.bytes.subarray(from, to);
+    let ok = false;
+    let done = false;
+    this.#started = true;
+    this.#owner.corked(() => {
+      [ok, done] = this.#res.tryEnd(bytes, this.#length);
+    });
+    if (done) {
+      this.#sentBytes = this.#length;
+      this.abort();
+      this.#owner.sent();
+      return;
+    }
+    this.#sentBytes = this.#res.getWriteOffset();
+    if (this.#sentBytes - this.#pieceStart >= piece.bytes.length) {
+      this.#piece = null;
+      piece.release();
+    }
+    if (ok) return;
+    this.#blocked = true;
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#res.onWritable(() => this.#writable());
+  }
+
+  /** The library calls this now and then without cause: then nothing is blocked, and nothing is done. */
+  #writable(): boolean {
+    if (!this.#blocked || this.#closed) return true;
+    this.#blocked = false;
+    this.#progressCount++;
+    this.run();
+    return !this.#blocked;
+  }
+
+  #break(error: unknown): void {
+    if (this.#closed) return;
+    this.abort();
+    this.#owner.broken(error, this.#started);
+  }
+}
