@@ -2,9 +2,29 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 const nodeGlobals = Object.fromEntries(
-  ['process', 'console', 'Buffer', 'URL', 'setTimeout', 'clearTimeout', 'performance', 'require', 'module', '__dirname', 'fetch', 'AbortSignal', 'setInterval', 'clearInterval', 'setImmediate', 'TextDecoder', 'TextEncoder', 'structuredClone', 'WebAssembly', 'SharedArrayBuffer', 'Atomics'].map(
-    (name) => [name, 'readonly'],
-  ),
+  [
+    'process',
+    'console',
+    'Buffer',
+    'URL',
+    'setTimeout',
+    'clearTimeout',
+    'performance',
+    'require',
+    'module',
+    '__dirname',
+    'fetch',
+    'AbortSignal',
+    'setInterval',
+    'clearInterval',
+    'setImmediate',
+    'TextDecoder',
+    'TextEncoder',
+    'structuredClone',
+    'WebAssembly',
+    'SharedArrayBuffer',
+    'Atomics',
+  ].map((name) => [name, 'readonly']),
 );
 
 export default tseslint.config(
@@ -13,7 +33,12 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.recommendedTypeChecked],
-    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['vitest.config.ts'] }, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: {
+        projectService: { allowDefaultProject: ['vitest.config.ts'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
     rules: {
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
@@ -39,7 +64,10 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     ignores: ['src/main.ts'],
     rules: {
-      'no-restricted-properties': ['error', { object: 'process', property: 'exit', message: 'Only src/main.ts exits.' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'exit', message: 'Only src/main.ts exits.' },
+      ],
     },
   },
   {

@@ -28,7 +28,11 @@ function hashOfInputs() {
     path.join(__dirname, 'native-sources.cjs'),
     ...filesUnder(path.join(root, 'native')).sort(),
   ];
-  for (const file of inputs) hash.update(`${path.relative(root, file)}\n`).update(readFileSync(file)).update('\n');
+  for (const file of inputs)
+    hash
+      .update(`${path.relative(root, file)}\n`)
+      .update(readFileSync(file))
+      .update('\n');
   return hash.digest('hex');
 }
 
@@ -61,7 +65,9 @@ const env = { ...process.env };
 if (!env.npm_config_nodedir && existsSync('/usr/include/node/node_api.h')) env.npm_config_nodedir = '/usr';
 const [command, ...leading] = findNodeGyp();
 rmSync(stamp, { force: true });
-for (const step of isForced || !existsSync(path.join(root, 'build', 'Makefile')) ? ['rebuild'] : ['configure', 'build']) {
+for (const step of isForced || !existsSync(path.join(root, 'build', 'Makefile'))
+  ? ['rebuild']
+  : ['configure', 'build']) {
   const jobs = step === 'configure' ? [] : ['-j', 'max'];
   const result = spawnSync(command, [...leading, step, ...jobs], { stdio: 'inherit', env, cwd: root });
   if (result.error) {

@@ -22,7 +22,10 @@ export function nativeSources() {
 export function checks() {
   return [
     { title: 'Lint (eslint)', ...node('eslint/bin/eslint.js', '.', '--max-warnings', '0') },
-    { title: 'Format of TypeScript (prettier)', ...node('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.') },
+    {
+      title: 'Format of TypeScript (prettier)',
+      ...node('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'),
+    },
     {
       title: 'Format of C++ (clang-format)',
       program: 'clang-format',

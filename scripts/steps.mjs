@@ -83,7 +83,8 @@ export async function step(title, work) {
 
 async function quietly(program, args, what, options = {}) {
   const { code, output } = await run(program, args, { quiet: true, ...options });
-  if (code !== 0) throw new StepError(`${output.trimEnd()}\n${what} failed (${program} ${args.join(' ')}: exit code ${code})`);
+  if (code !== 0)
+    throw new StepError(`${output.trimEnd()}\n${what} failed (${program} ${args.join(' ')}: exit code ${code})`);
 }
 
 /** The npm that started us, or the one in PATH. */
@@ -177,7 +178,9 @@ export async function buildNative() {
       for (const tool of ['make', 'g++', 'python3']) {
         const found = await run('sh', ['-c', `command -v ${tool}`], { quiet: true });
         if (found.code !== 0) {
-          throw new StepError(`${tool} is needed to build the addon and was not found\nInstall it, on Debian with: apt-get install make g++ python3`);
+          throw new StepError(
+            `${tool} is needed to build the addon and was not found\nInstall it, on Debian with: apt-get install make g++ python3`,
+          );
         }
       }
       await step('Building the addon (C++)', () =>

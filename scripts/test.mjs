@@ -2,7 +2,18 @@
 // Slices: unit fuzz api fault clients; without one, everything and the checks (lint, format, types, imports).
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildNative, buildTypeScript, forwardSignals, installPackages, root, run, say, bold, red, green } from './steps.mjs';
+import {
+  buildNative,
+  buildTypeScript,
+  forwardSignals,
+  installPackages,
+  root,
+  run,
+  say,
+  bold,
+  red,
+  green,
+} from './steps.mjs';
 import { checks } from './checks.mjs';
 import { installTools } from './tools.mjs';
 

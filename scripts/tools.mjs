@@ -18,7 +18,11 @@ const always = [
     present: file('/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a'),
     package: 'libclang-rt-14-dev',
   },
-  { name: 'ISA-L', present: file('/usr/include/isa-l.h /usr/include/isa-l/erasure_code.h | grep .'), package: 'libisal-dev' },
+  {
+    name: 'ISA-L',
+    present: file('/usr/include/isa-l.h /usr/include/isa-l/erasure_code.h | grep .'),
+    package: 'libisal-dev',
+  },
   { name: 'libhighwayhash', present: file('/usr/include/highwayhash/*.h'), package: 'libhighwayhash-dev' },
 ];
 const forClients = [
@@ -47,7 +51,9 @@ async function installPackagesOfDebian(missing) {
     const list = missing.map((tool) => `  ${tool.name} (Debian package ${tool.package})`).join('\n');
     throw new StepError(
       `the tests need what is not installed here:\n${list}\n` +
-        (isDebian ? `Install it with: sudo apt-get install ${names.join(' ')}` : 'Install these with your package manager.'),
+        (isDebian
+          ? `Install it with: sudo apt-get install ${names.join(' ')}`
+          : 'Install these with your package manager.'),
     );
   }
   await step(`Installing Debian packages (${names.join(' ')})`, async () => {
@@ -75,9 +81,7 @@ async function pythonWithBoto3() {
     const made = await run('python3', ['-m', 'venv', '--clear', join(toolsFolder, 'python')], { quiet: true });
     if (made.code !== 0) {
       // Debian keeps the module in a package of its own.
-      await installPackagesOfDebian([
-        { name: 'python3-venv', present: async () => true, package: 'python3-venv' },
-      ]);
+      await installPackagesOfDebian([{ name: 'python3-venv', present: async () => true, package: 'python3-venv' }]);
       const again = await run('python3', ['-m', 'venv', '--clear', join(toolsFolder, 'python')], { quiet: true });
       if (again.code !== 0) throw new StepError(again.output.trimEnd());
     }
