@@ -10,7 +10,7 @@ const accessKeyCharsMin = 3;
 const secretKeyCharsMin = 8;
 /** They separate the parts of an Authorization header. */
 const reservedCharacter = /[=,]/;
-const unprintable = /[\x00-\x1f\x7f]|^\s|\s$/;
+const unprintable = /\p{Cc}|^\s|\s$/u;
 
 export interface RootCredentialOptions {
   readonly accessKey: string;

@@ -8,7 +8,7 @@ import { decodePath, encodeComponent, encodePath, type QueryPair } from './uri.j
  * ASCII white space only, as HTTP knows it: a no-break space within a value is text.
  * Matches at an end, where two meet, or where one is not a plain space.
  */
-const untidyWhiteSpace = /^ | $|  |[\t\n\v\f\r]/;
+const untidyWhiteSpace = /^ | $| {2}|[\t\n\v\f\r]/;
 const whiteSpaceRun = /[ \t\n\v\f\r]+/g;
 const outerSpace = /^ | $/g;
 

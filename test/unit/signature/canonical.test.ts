@@ -16,7 +16,7 @@ const text = fc
     fc.string({ unit: 'grapheme' }),
     fc.string({ unit: fc.constantFrom(...'a/ %+&=~!\'()*?#;:@.é漢😀"<>\\|^`{}[]'), maxLength: 20 }),
   )
-  .filter((value) => !value.includes('\0') && value.isWellFormed());
+  .filter((value) => !value.includes('\0'));
 
 describe('percent-encoding', () => {
   it('matches a byte-wise reference', () => {

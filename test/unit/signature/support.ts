@@ -84,7 +84,7 @@ export function refusalOf(act: () => unknown): Refusal {
   try {
     act();
   } catch (error) {
-    if (error instanceof Refusal) return error;
+    if (error instanceof Refusal) return error as Refusal;
     throw error;
   }
   throw new Error('expected a refusal');
