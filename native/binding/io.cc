@@ -32,9 +32,10 @@
 
 #include "../io/operation.h"
 #include "../io/queue.h"
+#include "io-codec.h"
+#include "io-mailbox.h"
 
 namespace granary {
-
 namespace {
 
 using io::Kind;
@@ -42,74 +43,11 @@ using io::Operation;
 using io::Outcome;
 using io::Queue;
 
-constexpr double kSafeIntegerMax = 9007199254740991.0;
 constexpr double kThreadsMax = 64;
 constexpr double kDepthMax = 1 << 20;
 constexpr double kGraceMsMax = 24.0 * 3600 * 1000;
-constexpr size_t kSegmentsMax = 65536;
-constexpr size_t kPathBytesMax = 4096;
 // How long the end of the environment waits for calls under way before it leaves them behind.
 constexpr int64_t kTeardownGraceMs = 200;
-
-struct Completion {
-  std::shared_ptr<Queue> queue;
-  uint64_t ticket;
-  Outcome outcome;
-};
-
-// Ticket 0 says that closing the queue has come to its end, well or not.
-constexpr uint64_t kClosedTicket = 0;
-
-// Where the threads put what is done. Outlives the environment if a thread does.
-class Mailbox : public io::Sink {
- public:
-  void Open(napi_threadsafe_function wake) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    wake_ = wake;
-  }
-
-  // After this nothing calls into the environment any more.
-  void Shut() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    wake_ = nullptr;
-    completions_.clear();
-  }
-
-  void Done(const std::shared_ptr<Queue>& queue, uint64_t ticket, Outcome&& outcome) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (wake_ == nullptr) return;
-    completions_.push_back({queue, ticket, std::move(outcome)});
-    if (completions_.size() == 1) napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
-  }
-
-  void Take(std::vector<Completion>* completions) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    completions->swap(completions_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<Completion> completions_;
-  napi_threadsafe_function wake_ = nullptr;
-};
-
-// Names of properties, made once: looking a name up by its characters costs more than the look-up.
-enum Key : size_t {
-  kKeyKind,
-  kKeyPath,
-  kKeyToPath,
-  kKeyFd,
-  kKeyFileOffset,
-  kKeySegments,
-  kKeyBytes,
-  kKeyFlags,
-  kKeyErrno,
-  kKeyNames,
-  kKeyValues,
-  kKeyCount,
-};
-constexpr const char* kKeyText[kKeyCount] = {"kind",     "path",  "toPath", "fd",    "fileOffset", "segments",
-                                             "bytes",    "flags", "errno",  "names", "values"};
 
 class Environment;
 
@@ -125,7 +63,7 @@ struct Handle {
 
 class Environment {
  public:
-  explicit Environment(napi_env env) : env_(env), mailbox_(std::make_shared<Mailbox>()) {}
+  explicit Environment(napi_env env) : env_(env), codec_(env), mailbox_(std::make_shared<Mailbox>()) {}
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
@@ -144,13 +82,9 @@ class Environment {
     napi_throw_range_error(env_, nullptr, what);
     return nullptr;
   }
-  bool Get(napi_value object, Key key, napi_value* value);
-  bool ParseInteger(napi_value value, double least, double most, double* out);
-  bool ParseString(napi_value value, std::string* out);
-  bool ParseSegments(napi_value value, const io::Arena& arena, std::vector<io::Segment>* out);
-  bool ParseOperation(napi_value request, const io::Arena& arena, Operation* operation);
-  napi_value ToResult(const Outcome& outcome);
-  void Resolve(napi_deferred deferred, const Outcome& outcome);
+  void Resolve(napi_deferred deferred, const Outcome& outcome) {
+    napi_resolve_deferred(env_, deferred, codec_.WriteResult(outcome));
+  }
   void Settle(Completion* completion);
   void EndClose(Handle* handle);
   void ResolveClosers(Handle* handle);
@@ -158,9 +92,9 @@ class Environment {
   void Unref();
 
   const napi_env env_;
+  IoCodec codec_;
   const std::shared_ptr<Mailbox> mailbox_;
   napi_threadsafe_function wake_ = nullptr;
-  napi_ref keys_[kKeyCount] = {};
   std::vector<std::unique_ptr<Handle>> handles_;
   std::unordered_map<Queue*, Handle*> byQueue_;
   // Closed while a thread was still inside a call.
@@ -189,16 +123,7 @@ bool Environment::Start() {
   }
   napi_unref_threadsafe_function(env_, wake_);
   mailbox_->Open(wake_);
-  for (size_t key = 0; key < kKeyCount; ++key) {
-    // Strings cannot be referenced at this version of Node-API: a one-element array can.
-    napi_value text;
-    napi_value holder;
-    if (napi_create_string_utf8(env_, kKeyText[key], NAPI_AUTO_LENGTH, &text) != napi_ok) return false;
-    if (napi_create_array_with_length(env_, 1, &holder) != napi_ok) return false;
-    if (napi_set_element(env_, holder, 0, text) != napi_ok) return false;
-    if (napi_create_reference(env_, holder, 1, &keys_[key]) != napi_ok) return false;
-  }
-  return true;
+  return codec_.Start();
 }
 
 void Environment::Teardown(void* data) {
@@ -229,85 +154,14 @@ void Environment::Unref() {
 
 // --- from JavaScript ---
 
-bool Environment::Get(napi_value object, Key key, napi_value* value) {
-  napi_value holder;
-  napi_value text;
-  return napi_get_reference_value(env_, keys_[key], &holder) == napi_ok &&
-         napi_get_element(env_, holder, 0, &text) == napi_ok &&
-         napi_get_property(env_, object, text, value) == napi_ok;
-}
-
-bool Environment::ParseInteger(napi_value value, double least, double most, double* out) {
-  return napi_get_value_double(env_, value, out) == napi_ok && *out >= least && *out <= most &&
-         std::floor(*out) == *out;
-}
-
-bool Environment::ParseString(napi_value value, std::string* out) {
-  char text[kPathBytesMax + 4];
-  size_t bytes = 0;
-  if (napi_get_value_string_utf8(env_, value, text, sizeof(text), &bytes) != napi_ok) return false;
-  if (bytes == 0 || bytes >= kPathBytesMax || memchr(text, 0, bytes) != nullptr) return false;
-  out->assign(text, bytes);
-  return true;
-}
-
-bool Environment::ParseSegments(napi_value value, const io::Arena& arena, std::vector<io::Segment>* out) {
-  napi_typedarray_type type;
-  size_t length;
-  void* data;
-  if (napi_get_typedarray_info(env_, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
-  if (type != napi_float64_array || length % 2 != 0 || length / 2 > kSegmentsMax) return false;
-  const double* numbers = static_cast<const double*>(data);
-  out->reserve(length / 2);
-  for (size_t index = 0; index < length; index += 2) {
-    const double offset = numbers[index];
-    const double bytes = numbers[index + 1];
-    if (!(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(arena.bytes))) return false;
-    if (std::floor(offset) != offset || std::floor(bytes) != bytes) return false;
-    out->push_back({static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes)});
-  }
-  return true;
-}
-
-bool Environment::ParseOperation(napi_value request, const io::Arena& arena, Operation* operation) {
-  const auto has = [this, request](Key key, napi_value* value) {
-    napi_valuetype type;
-    return Get(request, key, value) && napi_typeof(env_, *value, &type) == napi_ok && type != napi_undefined;
-  };
-  napi_value value;
-  double number;
-  if (!Get(request, kKeyKind, &value) || !ParseInteger(value, 0, io::kKindLast, &number)) return false;
-  operation->kind = static_cast<Kind>(static_cast<int>(number));
-  if (has(kKeyPath, &value) && !ParseString(value, &operation->path)) return false;
-  if (has(kKeyToPath, &value) && !ParseString(value, &operation->toPath)) return false;
-  if (has(kKeyFd, &value)) {
-    if (!ParseInteger(value, 0, 0x7fffffff, &number)) return false;
-    operation->fd = static_cast<int>(number);
-  }
-  if (has(kKeyFileOffset, &value)) {
-    if (!ParseInteger(value, 0, kSafeIntegerMax, &number)) return false;
-    operation->fileOffset = static_cast<uint64_t>(number);
-  }
-  if (has(kKeyBytes, &value)) {
-    if (!ParseInteger(value, 0, kSafeIntegerMax, &number)) return false;
-    operation->bytes = static_cast<uint64_t>(number);
-  }
-  if (has(kKeyFlags, &value)) {
-    if (!ParseInteger(value, 0, io::kFlagsAll, &number)) return false;
-    operation->flags = static_cast<uint32_t>(number);
-  }
-  if (has(kKeySegments, &value) && !ParseSegments(value, arena, &operation->segments)) return false;
-  if (operation->kind == Kind::kRename && operation->toPath.empty()) return false;
-  return operation->fd >= 0 || !operation->path.empty();
-}
-
 napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
   size_t count = 1;
   napi_value request;
   napi_get_cb_info(env_, info, &count, &request, nullptr, nullptr);
   Operation operation;
-  const io::Arena none;
-  if (count < 1 || !ParseOperation(request, handle->queue ? handle->queue->arena() : none, &operation)) {
+  // A closed queue has no arena; its answer is another than that the request is wrong.
+  const size_t arenaBytes = handle->queue ? handle->queue->arena().bytes : SIZE_MAX;
+  if (count < 1 || !codec_.ReadOperation(request, arenaBytes, &operation)) {
     bool isThrown = false;
     napi_is_exception_pending(env_, &isThrown);
     return isThrown ? nullptr : Throw("submit: not a valid I/O request");
@@ -338,49 +192,6 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
 }
 
 // --- to JavaScript ---
-
-napi_value Environment::ToResult(const Outcome& outcome) {
-  napi_value result;
-  napi_value keys[3];
-  napi_value values[3];
-  napi_create_object(env_, &result);
-  napi_create_int32(env_, outcome.error, &values[0]);
-  napi_create_double(env_, static_cast<double>(outcome.bytes), &values[1]);
-  napi_create_int32(env_, outcome.fd, &values[2]);
-  const Key order[3] = {kKeyErrno, kKeyBytes, kKeyFd};
-  for (size_t index = 0; index < 3; ++index) {
-    napi_value holder;
-    napi_get_reference_value(env_, keys_[order[index]], &holder);
-    napi_get_element(env_, holder, 0, &keys[index]);
-    napi_set_property(env_, result, keys[index], values[index]);
-  }
-  return result;
-}
-
-void Environment::Resolve(napi_deferred deferred, const Outcome& outcome) {
-  napi_value result = ToResult(outcome);
-  if (outcome.hasNames) {
-    napi_value names;
-    napi_create_array_with_length(env_, outcome.names.size(), &names);
-    for (size_t index = 0; index < outcome.names.size(); ++index) {
-      napi_value name;
-      napi_create_string_utf8(env_, outcome.names[index].data(), outcome.names[index].size(), &name);
-      napi_set_element(env_, names, static_cast<uint32_t>(index), name);
-    }
-    napi_set_named_property(env_, result, kKeyText[kKeyNames], names);
-  }
-  if (outcome.hasValues) {
-    napi_value values;
-    napi_create_array_with_length(env_, 2, &values);
-    for (uint32_t index = 0; index < 2; ++index) {
-      napi_value value;
-      napi_create_double(env_, outcome.values[index], &value);
-      napi_set_element(env_, values, index, value);
-    }
-    napi_set_named_property(env_, result, kKeyText[kKeyValues], values);
-  }
-  napi_resolve_deferred(env_, deferred, result);
-}
 
 void Environment::Settle(Completion* completion) {
   const auto found = byQueue_.find(completion->queue.get());
@@ -472,7 +283,7 @@ napi_value Environment::Close(Handle* handle, napi_callback_info info) {
   napi_value argument;
   napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
   double graceMs;
-  if (count < 1 || !ParseInteger(argument, 0, kGraceMsMax, &graceMs)) return Throw("close: not a valid time");
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kGraceMsMax, &graceMs)) return Throw("close: not a valid time");
   napi_deferred deferred;
   napi_value promise;
   if (napi_create_promise(env_, &deferred, &promise) != napi_ok) return nullptr;
@@ -507,18 +318,21 @@ napi_value Environment::ReadNow(Handle* handle, napi_callback_info info) {
   double fileOffset;
   double arenaOffset;
   double bytes;
-  const io::Arena none;
-  const io::Arena& arena = handle->queue ? handle->queue->arena() : none;
-  if (count < 4 || !ParseInteger(arguments[0], 0, 0x7fffffff, &fd) ||
-      !ParseInteger(arguments[1], 0, kSafeIntegerMax, &fileOffset) ||
-      !ParseInteger(arguments[2], 0, kSafeIntegerMax, &arenaOffset) ||
-      !ParseInteger(arguments[3], 0, kSafeIntegerMax, &bytes) ||
+  napi_value result;
+  if (!handle->queue) {
+    napi_create_int32(env_, -1, &result);
+    return result;
+  }
+  const io::Arena& arena = handle->queue->arena();
+  if (count < 4 || !codec_.ReadInteger(arguments[0], 0, kDescriptorMax, &fd) ||
+      !codec_.ReadInteger(arguments[1], 0, kSafeIntegerMax, &fileOffset) ||
+      !codec_.ReadInteger(arguments[2], 0, kSafeIntegerMax, &arenaOffset) ||
+      !codec_.ReadInteger(arguments[3], 0, kSafeIntegerMax, &bytes) ||
       arenaOffset + bytes > static_cast<double>(arena.bytes)) {
     return Throw("readNow: a range outside the arena, or not a file position");
   }
   const int64_t got = io::ReadNow(static_cast<int>(fd), static_cast<uint64_t>(fileOffset),
                                   arena.data + static_cast<size_t>(arenaOffset), static_cast<size_t>(bytes));
-  napi_value result;
   napi_create_double(env_, static_cast<double>(got), &result);
   return result;
 }
@@ -528,7 +342,7 @@ napi_value Environment::LockFile(napi_callback_info info) {
   napi_value argument;
   napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
   double fd;
-  if (count < 1 || !ParseInteger(argument, 0, 0x7fffffff, &fd)) return Throw("lockFile: not a descriptor");
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("lockFile: not a descriptor");
   int error = 0;
   while (::flock(static_cast<int>(fd), LOCK_EX | LOCK_NB) != 0) {
     error = errno;
@@ -587,14 +401,15 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   std::string name;
   double threads;
   double depthMax;
-  if (count < 4 || !ArenaOf(arguments[0], &arena) || !ParseString(arguments[1], &name) ||
-      !ParseInteger(arguments[2], 1, kThreadsMax, &threads) || !ParseInteger(arguments[3], 1, kDepthMax, &depthMax)) {
+  if (count < 4 || !ArenaOf(arguments[0], &arena) || !codec_.ReadString(arguments[1], &name) ||
+      !codec_.ReadInteger(arguments[2], 1, kThreadsMax, &threads) ||
+      !codec_.ReadInteger(arguments[3], 1, kDepthMax, &depthMax)) {
     return Throw("createIoQueue: expected (SharedArrayBuffer, name, threads, depthMax)");
   }
   auto handle = std::make_unique<Handle>();
   handle->environment = this;
-  handle->queue = Queue::Create(std::move(arena), mailbox_, name, static_cast<int>(threads),
-                                static_cast<size_t>(depthMax));
+  handle->queue =
+      Queue::Create(std::move(arena), mailbox_, name, static_cast<int>(threads), static_cast<size_t>(depthMax));
   if (!handle->queue) {
     napi_throw_error(env_, "EAGAIN", "createIoQueue: no thread could be started");
     return nullptr;
@@ -625,7 +440,6 @@ napi_value ThreadCpuMicros(napi_env env, napi_callback_info) {
 }
 
 }  // namespace
-
 }  // namespace granary
 
 void InitIo(Napi::Env env, Napi::Object exports) {
@@ -642,8 +456,8 @@ void InitIo(Napi::Env env, Napi::Object exports) {
   const napi_property_descriptor properties[] = {
       {"createIoQueue", nullptr, &granary::OnEnvironment<&Environment::CreateIoQueue>, nullptr, nullptr, nullptr,
        napi_enumerable, data},
-      {"lockFile", nullptr, &granary::OnEnvironment<&Environment::LockFile>, nullptr, nullptr, nullptr,
-       napi_enumerable, data},
+      {"lockFile", nullptr, &granary::OnEnvironment<&Environment::LockFile>, nullptr, nullptr, nullptr, napi_enumerable,
+       data},
       {"threadCpuMicros", nullptr, &granary::ThreadCpuMicros, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);

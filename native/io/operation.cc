@@ -163,21 +163,6 @@ bool IsInMemory(int fd) {
   return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
 }
 
-// Operations on names: no descriptor of their own.
-bool IsOnNames(Kind kind) {
-  switch (kind) {
-    case Kind::kUnlink:
-    case Kind::kRename:
-    case Kind::kList:
-    case Kind::kStat:
-    case Kind::kSpace:
-    case Kind::kMakeDirectory:
-      return true;
-    default:
-      return false;
-  }
-}
-
 Outcome PerformOnNames(const Operation& operation) {
   Outcome outcome;
   const char* path = operation.path.c_str();
@@ -215,6 +200,20 @@ Outcome PerformOnNames(const Operation& operation) {
 }
 
 }  // namespace
+
+bool IsOnNames(Kind kind) {
+  switch (kind) {
+    case Kind::kUnlink:
+    case Kind::kRename:
+    case Kind::kList:
+    case Kind::kStat:
+    case Kind::kSpace:
+    case Kind::kMakeDirectory:
+      return true;
+    default:
+      return false;
+  }
+}
 
 Outcome Perform(const Operation& operation, uint8_t* arena) {
   if (IsOnNames(operation.kind)) return PerformOnNames(operation);

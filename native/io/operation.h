@@ -70,6 +70,9 @@ struct Outcome {
   std::vector<std::string> names;
 };
 
+// Operations on names: they need a path, and no descriptor.
+bool IsOnNames(Kind kind);
+
 // Requires: every segment lies inside the arena.
 Outcome Perform(const Operation& operation, uint8_t* arena);
 
