@@ -11,6 +11,7 @@ const file = (pattern) => async () => (await run('sh', ['-c', `ls ${pattern}`], 
 const always = [
   { name: 'g++', present: command('g++'), package: 'g++' },
   { name: 'make', present: command('make'), package: 'make' },
+  { name: 'openssl', present: command('openssl'), package: 'openssl' },
   { name: 'clang', present: command('clang++'), package: 'clang' },
   { name: 'clang-format', present: command('clang-format'), package: 'clang-format' },
   {
