@@ -6,7 +6,6 @@ export interface SigningDate {
   readonly ms: number;
 }
 
-const basicDateTime = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
 const httpDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} (?:GMT|UTC|\+0000)$/;
 
 export function formatAmzDate(ms: number): string {
@@ -18,22 +17,38 @@ export function formatIsoSeconds(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}/, '');
 }
 
-/** Null unless the text is a date-time that exists. */
+/** `count` decimal digits from `start` on as a number; NaN when there is anything else. */
+function digits(text: string, start: number, count: number): number {
+  let value = 0;
+  for (let index = start; index < start + count; index++) {
+    const digit = text.charCodeAt(index) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function daysInMonth(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+}
+
+const amzDateChars = 16;
+
+/** Null unless the text is `YYYYMMDDTHHMMSSZ` and names a second that exists. On the path of every request: no regex. */
 export function parseAmzDate(text: string): SigningDate | null {
-  const match = basicDateTime.exec(text);
-  if (match === null) return null;
-  const [, year, month, day, hour, minute, second] = match.map(Number) as [number, ...number[]];
-  const ms = Date.UTC(year!, month! - 1, day, hour, minute, second);
-  // Date.UTC carries over what does not exist, such as the 31st of February, and maps years below 100.
-  const date = new Date(ms);
-  const exists =
-    date.getUTCFullYear() === year &&
-    date.getUTCMonth() === month! - 1 &&
-    date.getUTCDate() === day &&
-    date.getUTCHours() === hour &&
-    date.getUTCMinutes() === minute &&
-    date.getUTCSeconds() === second;
-  return exists ? { amzDate: text, ms } : null;
+  if (text.length !== amzDateChars || text[8] !== 'T' || text[15] !== 'Z') return null;
+  const year = digits(text, 0, 4);
+  const month = digits(text, 4, 2);
+  const day = digits(text, 6, 2);
+  const hour = digits(text, 9, 2);
+  const minute = digits(text, 11, 2);
+  const second = digits(text, 13, 2);
+  // Years below 1970 cannot be now; NaN fails every comparison.
+  const isDate = year >= 1970 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month);
+  const isTime = hour <= 23 && minute <= 59 && second <= 59;
+  if (!isDate || !isTime) return null;
+  return { amzDate: text, ms: Date.UTC(year, month - 1, day, hour, minute, second) };
 }
 
 /** The Date header: an HTTP date, or the form of x-amz-date. */
