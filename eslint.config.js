@@ -54,6 +54,8 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
       'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true, named: true, defaultFrom: true } }],
       'no-console': 'error',
+      // Parsers name control characters in order to refuse them.
+      'no-control-regex': 'off',
       'no-empty': ['error', { allowEmptyCatch: false }],
       eqeqeq: 'error',
       'prefer-const': 'error',
