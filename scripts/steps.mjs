@@ -171,7 +171,13 @@ export async function buildNative() {
     {
       result: 'build/Release/granary.node',
       stamp: 'build/Release/granary.stamp',
-      inputs: ['binding.gyp', 'native', 'scripts/build-native.cjs', 'node_modules/node-addon-api/package.json'],
+      inputs: [
+        'binding.gyp',
+        'native',
+        'scripts/build-native.cjs',
+        'scripts/native-sources.cjs',
+        'node_modules/node-addon-api/package.json',
+      ],
       extra: [process.versions.modules, process.arch, process.platform],
     },
     async () => {
