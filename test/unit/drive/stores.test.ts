@@ -174,7 +174,10 @@ describe('blob files', () => {
     const again = await drive.blobs.write('aa', request);
     expect(again.ok ? null : again.fault.kind).toBe('io');
     const absent = await drive.blobs.open('bb');
-    expect(absent.ok ? null : absent.fault).toMatchObject({ kind: 'missing', operation: expect.stringContaining('bb') });
+    expect(absent.ok ? null : absent.fault).toMatchObject({
+      kind: 'missing',
+      operation: expect.stringContaining('bb'),
+    });
   });
 
   it('go away, and being away already is success', async () => {
@@ -195,11 +198,14 @@ describe('blob files', () => {
     expect(new Set(faults)).toEqual(new Set(['missing']));
   });
 
-  it.each(['', '.', '..', '../x', 'a/b', 'A', 'g', '.a', 'a\0', 'a'.repeat(129)])('refuse the name %j', async (name) => {
-    await expect(drive.blobs.open(name)).rejects.toThrow('a blob name');
-    await expect(drive.blobs.unlink(name)).rejects.toThrow('a blob name');
-    expect(existsSync(join(folder.path, 'x'))).toBe(false);
-  });
+  it.each(['', '.', '..', '../x', 'a/b', 'A', 'g', '.a', 'a\0', 'a'.repeat(129)])(
+    'refuse the name %j',
+    async (name) => {
+      await expect(drive.blobs.open(name)).rejects.toThrow('a blob name');
+      await expect(drive.blobs.unlink(name)).rejects.toThrow('a blob name');
+      expect(existsSync(join(folder.path, 'x'))).toBe(false);
+    },
+  );
 
   it('keep their descriptor until the last call that uses it has ended', async () => {
     const data = memory.fill(0, 4 * MiB);
