@@ -1,8 +1,4 @@
 {
-  'variables': {
-    # The AVX-512 headers of GCC 12 set off its own warnings about unset values (GCC bug 105593).
-    'quiet_avx512': ['-Wno-uninitialized', '-Wno-maybe-uninitialized', '-Wno-unknown-warning-option'],
-  },
   'target_defaults': {
     'defines': ['NAPI_VERSION=9', 'NAPI_CPP_EXCEPTIONS', 'OPENSSL_SUPPRESS_DEPRECATED'],
     'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
@@ -49,42 +45,42 @@
       'target_arch=="x64"',
       {
         'targets': [
-        {
-          'target_name': 'kernel_ssse3',
-          'type': 'static_library',
-          'cflags': ['-mssse3', '-msse4.1', '-mpclmul'],
-          'sources': ['native/kernel/rs-ssse3.cc', 'native/kernel/hash-sse41.cc', 'native/kernel/crc-pclmul.cc'],
-        },
-        {
-          'target_name': 'kernel_avx2',
-          'type': 'static_library',
-          'cflags': ['-mavx2'],
-          'sources': ['native/kernel/rs-avx2.cc', 'native/kernel/hash-avx2.cc'],
-        },
-        {
-          'target_name': 'kernel_avx2_gfni',
-          'type': 'static_library',
-          'cflags': ['-mavx2', '-mgfni'],
-          'sources': ['native/kernel/rs-avx2-gfni.cc'],
-        },
-        {
-          'target_name': 'kernel_avx512',
-          'type': 'static_library',
-          'cflags': ['<@(quiet_avx512)', '-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq'],
-          'sources': ['native/kernel/rs-avx512.cc', 'native/kernel/hash-avx512.cc'],
-        },
-        {
-          'target_name': 'kernel_avx512_gfni',
-          'type': 'static_library',
-          'cflags': ['<@(quiet_avx512)', '-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mgfni'],
-          'sources': ['native/kernel/rs-avx512-gfni.cc'],
-        },
-        {
-          'target_name': 'kernel_vpclmul',
-          'type': 'static_library',
-          'cflags': ['<@(quiet_avx512)', '-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mpclmul', '-mvpclmulqdq'],
-          'sources': ['native/kernel/crc-vpclmul.cc'],
-        },
+          {
+            'target_name': 'kernel_ssse3',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags ssse3)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set ssse3)'],
+          },
+          {
+            'target_name': 'kernel_avx2',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags avx2)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set avx2)'],
+          },
+          {
+            'target_name': 'kernel_avx2_gfni',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags avx2-gfni)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set avx2-gfni)'],
+          },
+          {
+            'target_name': 'kernel_avx512',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags avx512)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set avx512)'],
+          },
+          {
+            'target_name': 'kernel_avx512_gfni',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags avx512-gfni)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set avx512-gfni)'],
+          },
+          {
+            'target_name': 'kernel_vpclmul',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags vpclmul)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set vpclmul)'],
+          },
         ],
       },
     ],

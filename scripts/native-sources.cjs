@@ -1,12 +1,31 @@
 'use strict';
-// Lists the addon's sources for binding.gyp: `kernel`, `io` (nothing while native/io does not exist) or `has-io`.
+// The addon's sources and the compiler flags of each instruction set, for binding.gyp and for the
+// tests that compile kernels alone. On the command line it prints: `kernel`, `io` (nothing while
+// native/io does not exist), `has-io`, `flags SET`, `set SET`.
 const { existsSync, readdirSync } = require('node:fs');
 const path = require('node:path');
 
 const root = path.join(__dirname, '..');
+const avx512 = ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq'];
 
-/** Kernels that need an instruction set beyond the baseline: file name part → target in binding.gyp. */
-const simdSuffix = /-(ssse3|sse41|pclmul|avx2|avx2-gfni|avx512|avx512-gfni|vpclmul)\.cc$/;
+/** Kernels beyond the baseline: one set of flags each, so that wide code stays where dispatch.cc can leave it out. */
+const instructionSets = {
+  ssse3: { flags: ['-mssse3', '-msse4.1', '-mpclmul'], stems: ['rs-ssse3', 'hash-sse41', 'crc-pclmul'] },
+  avx2: { flags: ['-mavx2'], stems: ['rs-avx2', 'hash-avx2'] },
+  'avx2-gfni': { flags: ['-mavx2', '-mgfni'], stems: ['rs-avx2-gfni'] },
+  avx512: { flags: avx512, stems: ['rs-avx512', 'hash-avx512'] },
+  'avx512-gfni': { flags: [...avx512, '-mgfni'], stems: ['rs-avx512-gfni'] },
+  vpclmul: { flags: [...avx512, '-mpclmul', '-mvpclmulqdq'], stems: ['crc-vpclmul'] },
+};
+// The AVX-512 headers of GCC 12 set off its own warnings about unset values (GCC bug 105593).
+const quiet = ['-Wno-uninitialized', '-Wno-maybe-uninitialized', '-Wno-unknown-warning-option'];
+
+function instructionSet(name) {
+  const set = instructionSets[name];
+  if (!set) throw new Error(`no instruction set ${name}`);
+  const flags = set.flags.includes(avx512[0]) ? [...set.flags, ...quiet] : set.flags;
+  return { flags, sources: set.stems.map((stem) => `native/kernel/${stem}.cc`) };
+}
 
 function sourcesIn(folder) {
   const absolute = path.join(root, folder);
@@ -17,15 +36,29 @@ function sourcesIn(folder) {
     .map((name) => `${folder}/${name}`);
 }
 
-const kernelSources = () => sourcesIn('native/kernel').filter((file) => !simdSuffix.test(file));
+/** Kernels that every CPU can run. */
+function baselineSources() {
+  const beyond = new Set(Object.keys(instructionSets).flatMap((name) => instructionSet(name).sources));
+  return sourcesIn('native/kernel').filter((file) => !beyond.has(file));
+}
+
 const hasIo = () => existsSync(path.join(root, 'native/binding/io.cc'));
 const ioSources = () => (hasIo() ? ['native/binding/io.cc', ...sourcesIn('native/io')] : []);
 
-const answers = { kernel: () => kernelSources().join(' '), io: () => ioSources().join(' '), 'has-io': hasIo };
+module.exports = { baselineSources, instructionSet, instructionSetNames: Object.keys(instructionSets) };
 
-const answer = answers[process.argv[2]];
-if (!answer) {
-  console.error(`usage: native-sources.cjs ${Object.keys(answers).join('|')}`);
-  process.exit(1);
+if (require.main === module) {
+  const [question, argument] = process.argv.slice(2);
+  const answers = {
+    kernel: () => baselineSources().join(' '),
+    io: () => ioSources().join(' '),
+    'has-io': () => String(hasIo()),
+    flags: () => instructionSet(argument).flags.join(' '),
+    set: () => instructionSet(argument).sources.join(' '),
+  };
+  if (!answers[question]) {
+    console.error(`usage: native-sources.cjs ${Object.keys(answers).join('|')} [SET]`);
+    process.exit(1);
+  }
+  console.log(answers[question]());
 }
-console.log(String(answer()));

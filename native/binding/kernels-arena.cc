@@ -72,9 +72,9 @@ napi_value GetAvailablePaths(Call& call) {
 }
 
 constexpr Method kMethods[] = {
-    {"attachArena", Entry<AttachArena>},         {"setHashKey", Entry<SetHashKey>},
-    {"copyToArena", Entry<CopyToArena>},         {"copyWithinArena", Entry<CopyWithinArena>},
-    {"paths", Entry<GetPaths>},                  {"availablePaths", Entry<GetAvailablePaths>},
+    {"attachArena", Entry<AttachArena>}, {"setHashKey", Entry<SetHashKey>},
+    {"copyToArena", Entry<CopyToArena>}, {"copyWithinArena", Entry<CopyWithinArena>},
+    {"paths", Entry<GetPaths>},          {"availablePaths", Entry<GetAvailablePaths>},
 };
 
 }  // namespace

@@ -88,8 +88,7 @@ napi_value StreamUpdateEntry(Call& call) {
 }
 
 bool IsOneDigest(double value) {
-  return IsInteger(value, 1, kDigestAll) &&
-         (static_cast<uint32_t>(value) & (static_cast<uint32_t>(value) - 1)) == 0;
+  return IsInteger(value, 1, kDigestAll) && (static_cast<uint32_t>(value) & (static_cast<uint32_t>(value) - 1)) == 0;
 }
 
 napi_value StreamDigestEntry(Call& call) {

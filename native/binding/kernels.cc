@@ -85,8 +85,8 @@ void DefineMethods(napi_env env, napi_value exports, const Method* methods, size
 
 void InitKernels(Napi::Env env, Napi::Object exports) {
   if (!Paths().overrideKnown) {
-    throw Napi::Error::New(
-        env, "GRANARY_KERNEL must be one of scalar, ssse3, avx2, avx2-gfni, avx512, avx512-gfni, gfni");
+    throw Napi::Error::New(env,
+                           "GRANARY_KERNEL must be one of scalar, ssse3, avx2, avx2-gfni, avx512, avx512-gfni, gfni");
   }
   auto* instance = new KernelInstance();
   // The instance outlives every call: hooks run when no JavaScript of the environment can run any more.

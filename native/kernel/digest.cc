@@ -73,9 +73,7 @@ size_t DigestPeek(const DigestState& state, uint32_t digest, uint8_t out[kDigest
   return DigestBytes(digest);
 }
 
-bool IsCrc(uint32_t digest) {
-  return digest == kDigestCrc32 || digest == kDigestCrc32c || digest == kDigestCrc64nvme;
-}
+bool IsCrc(uint32_t digest) { return digest == kDigestCrc32 || digest == kDigestCrc32c || digest == kDigestCrc64nvme; }
 
 size_t DigestBytes(uint32_t digest) {
   if (digest == kDigestMd5) return 16;

@@ -15,9 +15,8 @@ struct Rank {
 };
 enum RankOf { kScalar, kSsse3, kAvx2, kAvx2Gfni, kAvx512, kAvx512Gfni, kRankCount };
 constexpr int kRankBest = kRankCount - 1;
-constexpr Rank kRanks[] = {{"scalar", kScalar},       {"ssse3", kSsse3},
-                           {"avx2", kAvx2},           {"avx2-gfni", kAvx2Gfni},
-                           {"avx512", kAvx512},       {"avx512-gfni", kAvx512Gfni},
+constexpr Rank kRanks[] = {{"scalar", kScalar},      {"ssse3", kSsse3},   {"avx2", kAvx2},
+                           {"avx2-gfni", kAvx2Gfni}, {"avx512", kAvx512}, {"avx512-gfni", kAvx512Gfni},
                            {"gfni", kAvx512Gfni}};
 
 struct CpuRank {

@@ -52,9 +52,9 @@ struct Wide {
   static Vector Multiply(Vector a, Vector b) { return _mm512_mul_epu32(a, b); }
   static Vector HighHalves(Vector v) { return _mm512_srli_epi64(v, 32); }
   static Vector Zipper(Vector v) {
-    const __m512i order = _mm512_set_epi64(0x070806090D0A040B, 0x000F010E05020C03, 0x070806090D0A040B,
-                                           0x000F010E05020C03, 0x070806090D0A040B, 0x000F010E05020C03,
-                                           0x070806090D0A040B, 0x000F010E05020C03);
+    const __m512i order =
+        _mm512_set_epi64(0x070806090D0A040B, 0x000F010E05020C03, 0x070806090D0A040B, 0x000F010E05020C03,
+                         0x070806090D0A040B, 0x000F010E05020C03, 0x070806090D0A040B, 0x000F010E05020C03);
     return _mm512_shuffle_epi8(v, order);
   }
   static Vector SwapRotate(Vector v) {

@@ -58,8 +58,7 @@ void FinishOne(HashState* s, const uint8_t* tail, size_t tailBytes, uint8_t* has
     RoundOf(s, packet);
   }
   for (int round = 0; round < 10; round++) {
-    const uint64_t lanes[4] = {SwapHalves(s->v0[2]), SwapHalves(s->v0[3]), SwapHalves(s->v0[0]),
-                               SwapHalves(s->v0[1])};
+    const uint64_t lanes[4] = {SwapHalves(s->v0[2]), SwapHalves(s->v0[3]), SwapHalves(s->v0[0]), SwapHalves(s->v0[1])};
     Round(s, lanes);
   }
   HashReduce(*s, hash);

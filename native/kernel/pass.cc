@@ -124,8 +124,8 @@ bool ForBlockGroups(const HashKey& key, const HashRun& run, Act act) {
 }  // namespace
 
 HashKey KeyAt(const HashKey& key, const BlockPlace& place) {
-  return HashKey{{key.lane[0] ^ place.idHigh, key.lane[1] ^ place.idLow, key.lane[2] ^ place.shard,
-                  key.lane[3] ^ place.block}};
+  return HashKey{
+      {key.lane[0] ^ place.idHigh, key.lane[1] ^ place.idLow, key.lane[2] ^ place.shard, key.lane[3] ^ place.block}};
 }
 
 void CodeAndHash(const RsPlan& plan, const HashKey& key, const StripeLayout& layout) {

@@ -25,12 +25,11 @@ struct Avx2 {
   }
   static Factor FactorOf(const RsPlan& plan, int input, int output) {
     const auto* table = reinterpret_cast<const __m128i*>(plan.nibble[input][output]);
-    return {_mm256_broadcastsi128_si256(_mm_load_si128(table)),
-            _mm256_broadcastsi128_si256(_mm_load_si128(table + 1))};
+    return {_mm256_broadcastsi128_si256(_mm_load_si128(table)), _mm256_broadcastsi128_si256(_mm_load_si128(table + 1))};
   }
   static Vector AddProduct(Vector sum, Operand operand, Factor factor) {
-    const __m256i product = _mm256_xor_si256(_mm256_shuffle_epi8(factor.low, operand.low),
-                                             _mm256_shuffle_epi8(factor.high, operand.high));
+    const __m256i product =
+        _mm256_xor_si256(_mm256_shuffle_epi8(factor.low, operand.low), _mm256_shuffle_epi8(factor.high, operand.high));
     return _mm256_xor_si256(sum, product);
   }
   static void Store(uint8_t* at, Vector value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), value); }

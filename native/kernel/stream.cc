@@ -81,8 +81,7 @@ bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const C
     const size_t end = static_cast<size_t>(chunks.ends[i]);
     Feed(state, data + done, end - done);
     done = end;
-    const bool isRight =
-        CheckLink(state, kPayloadTitle, true, &state->chunk, chunks.signatures + i * kSignatureBytes);
+    const bool isRight = CheckLink(state, kPayloadTitle, true, &state->chunk, chunks.signatures + i * kSignatureBytes);
     SHA256_Init(&state->chunk);
     if (!isRight) return false;
   }

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { Digest, kernels, streamStateBytes } from '../../../src/native/index.js';
+import { hex, newArena, seededBytes } from './support.js';
+
+const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+const amzDate = '20130524T000000Z';
+const scope = '20130524/us-east-1/s3/aws4_request';
+const signingKey = kernels.createSigningKey(secret, '20130524', 'us-east-1', 's3');
+const stateAt = 0;
+const otherStateAt = streamStateBytes;
+const dataAt = 4096;
+
+const raw = (signatures: string[]): Uint8Array => Buffer.from(signatures.join(''), 'hex');
+
+/** The chunked upload examples of the S3 documentation: 65,536 and 1,024 times the letter a, then an empty chunk. */
+const documented = {
+  seedSignature: '4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9',
+  chunks: [
+    'ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648',
+    '0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497',
+    'b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9',
+  ],
+};
+const documentedTrailer = {
+  seedSignature: '106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e',
+  chunks: [
+    'b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2',
+    '1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7',
+    '2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992',
+  ],
+  block: 'x-amz-checksum-crc32c:sOO8/Q==\n',
+  signature: 'd81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435',
+};
+const documentedEnds = [65_536, 66_560, 66_560];
+
+interface SignedExample {
+  readonly seedSignature: string;
+  readonly chunks: string[];
+}
+
+function startDocumented(example: SignedExample): void {
+  const bytes = newArena(1 << 18);
+  bytes.fill(0x61, dataAt, dataAt + 66_560);
+  const { seedSignature } = example;
+  kernels.streamInit(stateAt, Digest.crc32c | Digest.md5, { signingKey, amzDate, scope, seedSignature });
+}
+
+/** Feeds the documented body in pieces that end at `cuts`, each with the chunks that end in it. */
+function feedDocumented(example: SignedExample, cuts: number[]): number[] {
+  let from = 0;
+  return [...cuts, 66_560].map((to, index, all) => {
+    const isLast = index === all.length - 1;
+    const inside = documentedEnds.map((end, chunk) => ({ end, chunk })).filter(({ end }) => end > from || isLast);
+    const ending = inside.filter(({ end }) => end <= to && end >= from);
+    const ends = Float64Array.from(ending, ({ end }) => end - from);
+    const signatures = raw(ending.map(({ chunk }) => example.chunks[chunk] ?? ''));
+    const answer = kernels.streamUpdate(stateAt, dataAt + from, to - from, ends, signatures);
+    from = to;
+    return answer;
+  });
+}
+
+describe('streams of signed chunks', () => {
+  it.each([[[]], [[1]], [[65_535]], [[65_537, 66_000]], [[17, 4_000, 65_500]]])(
+    'accept the documented upload, cut at %j',
+    (cuts) => {
+      startDocumented(documented);
+      expect(feedDocumented(documented, cuts)).toEqual([...cuts, 0].map(() => 1));
+      expect(Buffer.from(kernels.streamDigest(stateAt, Digest.crc32c)).toString('base64')).toBe('sOO8/Q==');
+    },
+  );
+
+  it('accept the documented upload with a signed trailer, and refuse another trailer', () => {
+    startDocumented(documentedTrailer);
+    expect(feedDocumented(documentedTrailer, [30_000])).toEqual([1, 1]);
+    const signature = raw([documentedTrailer.signature]);
+    expect(kernels.streamTrailerSignature(stateAt, Buffer.from(documentedTrailer.block), signature)).toBe(1);
+    startDocumented(documentedTrailer);
+    feedDocumented(documentedTrailer, [30_000]);
+    const other = Buffer.from(documentedTrailer.block.replace('sOO8', 'sOO9'));
+    expect(kernels.streamTrailerSignature(stateAt, other, signature)).toBe(0);
+  });
+
+  it.each([0, 1, 2])('refuse a wrong signature of chunk %i, and everything after it', (wrong) => {
+    startDocumented(documented);
+    const signatures = raw(documented.chunks);
+    signatures[32 * wrong + 31]! ^= 1;
+    const ends = Float64Array.from(documentedEnds);
+    expect(kernels.streamUpdate(stateAt, dataAt, 66_560, ends, signatures)).toBe(0);
+    expect(kernels.streamUpdate(stateAt, dataAt, 0, null, null)).toBe(0);
+    const trailer = Buffer.from('x:y\n');
+    expect(kernels.streamTrailerSignature(stateAt, trailer, new Uint8Array(32))).toBe(0);
+  });
+
+  it('refuse altered bytes, and chunks in another order', () => {
+    startDocumented(documented);
+    kernels.copyToArena(dataAt + 40_000, Buffer.from('b'), 0, 1);
+    const ends = Float64Array.from(documentedEnds);
+    expect(kernels.streamUpdate(stateAt, dataAt, 66_560, ends, raw(documented.chunks))).toBe(0);
+    startDocumented(documented);
+    const swapped = [documented.chunks[1] ?? '', documented.chunks[0] ?? '', documented.chunks[2] ?? ''];
+    expect(kernels.streamUpdate(stateAt, dataAt, 66_560, ends, raw(swapped))).toBe(0);
+  });
+
+  it('go through putPass as through streamUpdate', () => {
+    startDocumented(documented);
+    kernels.setHashKey(new Uint8Array(32));
+    const shardBytes = 33_280;
+    const args = [stateAt, dataAt, 66_560, 2, 1, shardBytes, 100_000, 140_000, 65_536, 1, 2, 0];
+    const ends = Float64Array.from(documentedEnds);
+    expect(kernels.putPass(Float64Array.from(args), ends, raw(documented.chunks))).toBe(1);
+    startDocumented(documented);
+    const signatures = raw(documented.chunks);
+    signatures[0]! ^= 0x80;
+    expect(kernels.putPass(Float64Array.from(args), ends, signatures)).toBe(0);
+  });
+});
+
+describe('stream digests', () => {
+  it('equal those of the whole, however the bytes are cut, and go on after a look', () => {
+    const seed = 1 + Math.floor(Math.random() * 2 ** 30);
+    const content = seededBytes(100_003, seed);
+    const bytes = newArena(1 << 18);
+    bytes.set(content, dataAt);
+    kernels.streamInit(stateAt, 63, null);
+    for (let at = 0, step = 1; at < content.length; step = (step * 3) % 7919) {
+      const piece = Math.min(step, content.length - at);
+      kernels.streamUpdate(stateAt, dataAt + at, piece, null, null);
+      kernels.streamDigest(stateAt, Digest.md5);
+      at += piece;
+    }
+    const expected = (name: string): string => createHash(name).update(content).digest('hex');
+    expect(hex(kernels.streamDigest(stateAt, Digest.md5)), `seed ${seed}`).toBe(expected('md5'));
+    expect(hex(kernels.streamDigest(stateAt, Digest.sha256)), `seed ${seed}`).toBe(expected('sha256'));
+    expect(hex(kernels.streamDigest(stateAt, Digest.sha1)), `seed ${seed}`).toBe(expected('sha1'));
+    for (const crc of [Digest.crc32, Digest.crc32c, Digest.crc64nvme]) {
+      expect(kernels.streamDigest(stateAt, crc), `seed ${seed}`).toEqual(kernels.digest(crc, content));
+    }
+  });
+
+  it('lie wholly in the arena: a copy of the state goes on by itself', () => {
+    newArena(1 << 16);
+    kernels.copyToArena(dataAt, Buffer.from('abcdef'), 0, 6);
+    kernels.streamInit(stateAt, Digest.sha256, null);
+    kernels.streamUpdate(stateAt, dataAt, 3, null, null);
+    kernels.copyWithinArena(otherStateAt, stateAt, streamStateBytes);
+    kernels.streamUpdate(stateAt, dataAt + 3, 3, null, null);
+    const sha256 = (message: string): string => createHash('sha256').update(message).digest('hex');
+    expect(hex(kernels.streamDigest(stateAt, Digest.sha256))).toBe(sha256('abcdef'));
+    expect(hex(kernels.streamDigest(otherStateAt, Digest.sha256))).toBe(sha256('abc'));
+  });
+});
+
+describe('crcCombine', () => {
+  it.each([Digest.crc32, Digest.crc32c, Digest.crc64nvme])('joins two values (digest %i)', (digest) => {
+    const seed = 1 + Math.floor(Math.random() * 2 ** 30);
+    const content = seededBytes(5000, seed);
+    for (const cut of [0, 1, 8, 2500, 4999, 5000]) {
+      const a = kernels.digest(digest, content.subarray(0, cut));
+      const b = kernels.digest(digest, content.subarray(cut));
+      const joined = kernels.crcCombine(digest, a, b, content.length - cut);
+      expect(joined, `seed ${seed} cut ${cut}`).toEqual(kernels.digest(digest, content));
+    }
+  });
+});
