@@ -1,5 +1,6 @@
 /** Digests computed without the addon, for fakes and as an independent second opinion. */
 import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 
 export type DigestAlgorithm = 'md5' | 'sha1' | 'sha256' | 'crc32' | 'crc32c' | 'crc64nvme';
 
@@ -20,11 +21,17 @@ function crc(bytes: Uint8Array, width: 32 | 64, polynomial: bigint): Uint8Array 
   return result;
 }
 
+function bigEndian(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
 /** Raw bytes, CRCs big-endian. */
 export function memoryDigest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
   switch (algorithm) {
     case 'crc32':
-      return crc(bytes, 32, 0xedb88320n);
+      return bigEndian(crc32(bytes));
     case 'crc32c':
       return crc(bytes, 32, 0x82f63b78n);
     case 'crc64nvme':

@@ -255,6 +255,7 @@ export class MemoryObjectLayer implements ObjectLayer {
     uploadId: string;
     parts: readonly CompletedPart[];
     precondition: WritePrecondition | null;
+    checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
   }): Promise<ObjectInfo> {
     const bucket = this.#bucket(options.bucket);
     const upload = bucket.uploads.get(options.uploadId);
@@ -269,6 +270,10 @@ export class MemoryObjectLayer implements ObjectLayer {
       return part;
     });
     checkPrecondition(bucket.objects.get(options.key)?.info ?? null, options.precondition);
+    const checksum = checksumOfParts(upload.info, chosen);
+    if (options.checksum && withoutCount(options.checksum.value) !== withoutCount(checksum?.value ?? '')) {
+      throw refusal('BadDigest');
+    }
     const md5s = Buffer.concat(chosen.map((part) => Buffer.from(part.info.etag, 'hex')));
     const info: ObjectInfo = {
       bucket: options.bucket,
@@ -278,7 +283,7 @@ export class MemoryObjectLayer implements ObjectLayer {
       modifiedMs: this.#clock.nowMs(),
       versionId: 'null',
       metadata: upload.info.metadata,
-      checksum: checksumOfParts(upload.info, chosen),
+      checksum,
       partCount: chosen.length,
     };
     bucket.objects.set(options.key, { info, parts: chosen });
@@ -554,6 +559,11 @@ function checksumOfParts(info: MultipartUploadInfo, parts: readonly StoredPart[]
   if (type === 'FULL_OBJECT') return { algorithm, type, value: digest(Buffer.concat(parts.map((part) => part.bytes))) };
   const values = parts.map((part) => Buffer.from(part.info.checksum?.value ?? '', 'base64'));
   return { algorithm, type, value: `${digest(Buffer.concat(values))}-${parts.length}` };
+}
+
+/** Clients send composite values with and without the count of parts. */
+function withoutCount(value: string): string {
+  return value.replace(/-[0-9]+$/, '');
 }
 
 function sortedParts(parts: ReadonlyMap<number, StoredPart>): StoredPart[] {
