@@ -98,7 +98,7 @@ class Environment {
   std::vector<std::unique_ptr<Handle>> handles_;
   std::unordered_map<Queue*, Handle*> byQueue_;
   // Closed while a thread was still inside a call.
-  std::vector<std::weak_ptr<Queue>> abandoned_;
+  std::vector<std::shared_ptr<Queue>> abandoned_;
   std::vector<Completion> batch_;
   // Promises that keep the event loop alive.
   size_t awaited_ = 0;
@@ -129,18 +129,15 @@ bool Environment::Start() {
 void Environment::Teardown(void* data) {
   const std::unique_ptr<Environment> environment(static_cast<Environment*>(data));
   environment->mailbox_->Shut();
-  std::vector<std::shared_ptr<Queue>> queues;
+  std::vector<std::shared_ptr<Queue>> queues = environment->abandoned_;
   for (const auto& handle : environment->handles_) {
     if (handle->queue) queues.push_back(handle->queue);
-  }
-  for (const auto& queue : environment->abandoned_) {
-    if (auto alive = queue.lock()) queues.push_back(std::move(alive));
   }
   for (const auto& queue : queues) queue->Abandon();
   for (const auto& queue : queues) {
     // A thread that is still inside the kernel may yet touch the arena: this reference is never given
     // back, because the runtime that could free the memory is ending.
-    if (!queue->WaitEnded(kTeardownGraceMs)) static_cast<void>(new std::shared_ptr<Queue>(queue));
+    if (!queue->ReleaseArena(kTeardownGraceMs)) static_cast<void>(new std::shared_ptr<Queue>(queue));
   }
 }
 
@@ -263,7 +260,7 @@ void Environment::EndClose(Handle* handle) {
   }
   handle->pending.clear();
   byQueue_.erase(handle->queue.get());
-  if (!handle->queue->WaitEnded(0)) abandoned_.push_back(handle->queue);
+  if (!handle->queue->ReleaseArena(0)) abandoned_.push_back(handle->queue);
   handle->queue.reset();
   ResolveClosers(handle);
 }

@@ -91,6 +91,12 @@ std::vector<uint64_t> Queue::Abandon() {
   return tickets;
 }
 
+bool Queue::ReleaseArena(int64_t graceMs) {
+  if (!WaitEnded(graceMs)) return false;
+  arena_ = Arena();
+  return true;
+}
+
 void* Queue::ThreadMain(void* argument) {
   const std::unique_ptr<std::shared_ptr<Queue>> queue(static_cast<std::shared_ptr<Queue>*>(argument));
   (*queue)->Serve();

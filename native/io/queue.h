@@ -55,6 +55,9 @@ class Queue : public std::enable_shared_from_this<Queue> {
   // After Stop: what has not been started never will be (its tickets are returned), and outcomes that
   // still come are dropped, with the descriptors they opened.
   std::vector<uint64_t> Abandon();
+  // After Stop or Abandon: lets go of the arena once all threads have ended, on the calling thread, which
+  // may belong to the runtime that frees the memory. False when they have not ended in time.
+  bool ReleaseArena(int64_t graceMs);
 
   const Arena& arena() const { return arena_; }
 
@@ -70,7 +73,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   bool Take(Request* request);
   void Finish(uint64_t ticket, Outcome&& outcome);
 
-  const Arena arena_;
+  Arena arena_;
   const std::shared_ptr<Sink> sink_;
   const size_t depthMax_;
 
