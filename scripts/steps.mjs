@@ -27,7 +27,8 @@ let child = null;
 /** Signals reach the step that runs, and end this script with it. */
 export function forwardSignals() {
   const forward = (signal) => {
-    if (child !== null) child.kill(signal);
+    // The whole group: npm and make have children of their own.
+    if (child !== null) process.kill(-child.pid, signal);
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.on('SIGINT', forward);
@@ -45,8 +46,9 @@ export function run(program, args, { quiet = false, env = {}, cwd = root } = {})
       cwd,
       env: { ...process.env, ...env },
       stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
+      detached: true,
     });
-    child = started;
+    child = started.pid === undefined ? null : started;
     let output = '';
     if (quiet) {
       started.stdout.on('data', (data) => (output += data));

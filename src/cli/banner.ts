@@ -37,7 +37,9 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     '',
     ...connectLines(config, urls[0] as string, paint),
     '',
-    paint.green(`Ready after ${(tookMs / 1000).toFixed(1)} s. Ctrl-C stops the server.`),
+    paint.green(
+      `Ready after ${tookMs < 1000 ? `${Math.round(tookMs)} ms` : `${(tookMs / 1000).toFixed(1)} s`}. Ctrl-C stops the server.`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }
