@@ -60,7 +60,7 @@ export const deleteObjects: OperationSpec<null, S3Deps> = {
     // Whoever may delete nothing learns nothing about the bucket.
     if (refusals.includes(null)) deps.objects.bucket(call.bucket);
     const outcomes = await Promise.all(
-      targets.map((target, index) => refusals[index] ?? deleteOne(deps, call.bucket, target)),
+      targets.map((target, index) => deleteOne(deps, call.bucket, target, refusals[index] ?? null)),
     );
     const xml = new XmlWriter('DeleteResult');
     targets.forEach((target, index) => {
@@ -105,7 +105,13 @@ function refuse(call: Authorized<unknown>, { key, versionId, hasUnknownCondition
 }
 
 /** A refusal is an entry; a fault of ours fails the request, and may be repeated without harm. */
-async function deleteOne({ objects }: S3Deps, bucket: string, target: Target): Promise<Refusal | null> {
+async function deleteOne(
+  { objects }: S3Deps,
+  bucket: string,
+  target: Target,
+  refusal: Refusal | null,
+): Promise<Refusal | null> {
+  if (refusal !== null) return refusal;
   const precondition = target.etag === '' ? null : { ifMatch: [target.etag] };
   try {
     await objects.deleteObject(bucket, target.key, target.versionId, precondition);

@@ -7,10 +7,8 @@
  */
 
 // U+0000–U+001F, the two noncharacters that XML forbids, lone surrogates, and the markup characters.
-// eslint-disable-next-line no-control-regex
-const special =
-  /[\u0000-\u001f&<>"\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
-const specialAll = new RegExp(special.source, 'g');
+const special = /[\u0000-\u001f&<>"\ufffe\uffff\p{Surrogate}]/u;
+const specialAll = new RegExp(special.source, 'gu');
 
 export function escapeXml(text: string): string {
   return special.test(text) ? text.replace(specialAll, reference) : text;

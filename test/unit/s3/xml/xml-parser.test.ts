@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Refusal } from '../../../../src/base/index.js';
 import { documentSchema, list, optionalText, parseXml, requiredText, XmlWriter } from '../../../../src/s3/xml/index.js';
 
 const schema = documentSchema({
@@ -184,6 +185,46 @@ describe('limits', () => {
       await expect(parse(`<Delete ${attributes(count)}><x ${attributes(count)}/></Delete>`)).resolves.toBeDefined();
     await expectMalformed(`<Delete ${attributes(17)}/>`);
   });
+});
+
+test('whatever is sent is read, or is MalformedXML', async () => {
+  const whole = `<?xml version="1.0"?><Delete xmlns="urn:x"><!-- c --><Quiet>true</Quiet>${object('a&amp;&#x1;<![CDATA[b]]>')}<x y="z"/></Delete>`;
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '<',
+      '>',
+      '&',
+      ';',
+      '</',
+      '/>',
+      '<!',
+      '<!--',
+      '-->',
+      '<![CDATA[',
+      ']]>',
+      '<?',
+      '?>',
+      '&#x',
+      '"',
+      '\u0000',
+      '<Object>',
+      '<Key>',
+    ),
+    fc.string({ unit: 'binary', maxLength: 4 }),
+  );
+  const edit = fc.record({ at: fc.nat(whole.length), cut: fc.nat(20), insert: piece });
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 4 }), fc.boolean(), async (edits, isLatin) => {
+      let document = whole;
+      for (const { at, cut, insert } of edits) document = document.slice(0, at) + insert + document.slice(at + cut);
+      const outcome = await parseXml(Buffer.from(document, isLatin ? 'latin1' : 'utf8'), schema).then(
+        (parsed) => parsed.Object.every(({ Key }) => typeof Key === 'string'),
+        (error: unknown) => error instanceof Refusal && error.code === 'MalformedXML',
+      );
+      expect(outcome).toBe(true);
+    }),
+    { numRuns: 3000, verbose: 1 },
+  );
 });
 
 test('a long document leaves the thread to others', async () => {
