@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { DriveFormat } from '../../../src/drive/index.js';
+import { encodeFormat, parseFormat } from '../../../src/drive/format-file.js';
+import { blobFileName, blobSubfolder, blobSubfolders, logFileName, logFileNumber } from '../../../src/drive/layout.js';
+import { newFormat } from './support.js';
+
+/** The bytes of version 1, as docs/format/drive.md shows them. They never change. */
+const golden =
+  '{"granary":"drive","version":1,"deploymentId":"6f1c2a52-0f4e-4f0b-9d1e-8a54d3a7c001",' +
+  '"hashKey":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",' +
+  '"driveId":"b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02","setIndex":0,"position":1,' +
+  '"sets":[["b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01","b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02"]],' +
+  '"parity":1,"wasMountPoint":true}\n' +
+  '{"sha256":"61adcc5c75199ff063cd2dc0a8fdf0cc7189c21368f3bf82b0daa2fef4074b18"}\n';
+
+const goldenFormat: DriveFormat = {
+  version: 1,
+  deploymentId: '6f1c2a52-0f4e-4f0b-9d1e-8a54d3a7c001',
+  hashKey: '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f',
+  driveId: 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02',
+  setIndex: 0,
+  position: 1,
+  sets: [['b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01', 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02']],
+  parity: 1,
+  wasMountPoint: true,
+};
+
+describe('a copy of the format', () => {
+  it('has the bytes of version 1', () => {
+    expect(encodeFormat(goldenFormat).toString()).toBe(golden);
+    expect(parseFormat(Buffer.from(golden))).toEqual({ kind: 'good', format: goldenFormat });
+  });
+
+  it('keeps nothing that is not part of it', () => {
+    const more = { ...goldenFormat, secret: 'x' };
+    expect(encodeFormat(more).toString()).toBe(golden);
+  });
+
+  it('is damaged when any bit of it changes, and never throws', () => {
+    const bytes = encodeFormat(newFormat());
+    for (let at = 0; at < bytes.length; at++) {
+      for (const bit of [1, 32, 128]) {
+        const changed = Buffer.from(bytes);
+        changed.writeUInt8(changed.readUInt8(at) ^ bit, at);
+        // A change of the last newline, or of white space in the checksum's line, may leave its meaning.
+        const parsed = parseFormat(changed);
+        if (parsed.kind === 'good') expect(changed.indexOf(0x0a)).toBeLessThan(at);
+        else expect(parsed.kind).toBe('damaged');
+      }
+    }
+    for (let length = 0; length < bytes.length; length++) {
+      expect(parseFormat(bytes.subarray(0, length)).kind).toBe('damaged');
+    }
+  });
+
+  it('may be any bytes at all', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array(), fc.string().map(Buffer.from), fc.json().map(Buffer.from)), (bytes) => {
+        expect(parseFormat(Buffer.concat([bytes, Buffer.from('\n{}\n')])).kind).toBe('damaged');
+      }),
+    );
+  });
+});
+
+describe('names on a drive', () => {
+  it('spread blobs over 256 folders by the top byte of FNV-1a', () => {
+    // The published vectors of 32-bit FNV-1a: "" is 811c9dc5, "a" e40c292c, "b" e70c2de5.
+    expect(blobSubfolder('')).toBe('81');
+    expect(blobSubfolder('a')).toBe('e4');
+    expect(blobFileName('b')).toBe('blobs/e7/b');
+    expect(blobSubfolders()).toHaveLength(256);
+    const counts = new Map<string, number>();
+    for (let part = 0; part < 25_600; part++) {
+      const folder = blobSubfolder(`4d5e6f708192a3b4c5d6e7f809a1b2c3.${part.toString(16)}`);
+      counts.set(folder, (counts.get(folder) ?? 0) + 1);
+    }
+    expect(counts.size).toBe(256);
+    expect(Math.max(...counts.values())).toBeLessThan(400);
+  });
+
+  it('number log files with eight digits', () => {
+    expect(logFileName(7)).toBe('log/00000007.log');
+    expect(logFileNumber('00000007.log')).toBe(7);
+    expect(logFileNumber('99999999.log')).toBe(99_999_999);
+    for (const name of ['7.log', '000000007.log', '00000007.log.new', '00000007', '0000000a.log', 'x00000007.log']) {
+      expect(logFileNumber(name)).toBeNull();
+    }
+    for (const wrong of [-1, 0.5, 100_000_000, NaN]) expect(() => logFileName(wrong)).toThrow('a log file');
+  });
+});
