@@ -18,6 +18,7 @@ import {
   type StripeLayout,
 } from './layout.js';
 import { blobName, type PlacementId } from './placement.js';
+import { StuckCalls } from './stuck.js';
 
 interface DriveLane {
   readonly position: number;
@@ -33,6 +34,8 @@ interface DriveLane {
 
 export class BlobWriter {
   readonly name: string;
+  /** Memory that was handed to `writeStripe` goes back through here. */
+  readonly stuck = new StuckCalls();
   readonly #lanes: DriveLane[] = [];
   readonly #quorum: number;
   #page: Slab | null = null;
@@ -183,7 +186,7 @@ export class BlobWriter {
         }),
       );
     } finally {
-      headers.release();
+      this.stuck.release(headers);
     }
   }
 
@@ -241,7 +244,7 @@ export class BlobWriter {
         }),
       ),
     ).then(() => {
-      page.release();
+      this.stuck.release(page);
     });
   }
 
@@ -255,13 +258,16 @@ export class BlobWriter {
         return;
       }
       lane.failed = true;
+      if (!write.close && lane.handle !== null) lane.drive.blobs.close(lane.handle);
+      lane.handle = null;
+      this.stuck.add(result.fault);
       this.set.reportWrite(lane.position, result.fault);
     });
     return lane.tail;
   }
 
   #releasePage(): void {
-    this.#page?.release();
+    if (this.#page !== null) this.stuck.release(this.#page);
     this.#page = null;
   }
 }

@@ -121,7 +121,7 @@ export class BodyReader implements PieceSource {
   /** Gives one hold back. Handing out the last piece passes the window's own hold on to that piece. */
   #drop(window: Window): void {
     window.holds--;
-    if (window.holds === 0) window.slab.release();
+    if (window.holds === 0) this.source.stuck.release(window.slab);
   }
 
   #plan(stripesMax: number): WindowPlan {
@@ -189,7 +189,7 @@ export class BodyReader implements PieceSource {
       const isRead = !isWhole && (await this.#readPartial(plan, slab));
       if (!isRead) await this.#readWhole(plan, slab);
     } catch (error) {
-      slab.release();
+      this.source.stuck.release(slab);
       throw error;
     }
     const pieces: { offset: number; bytes: number }[] = [];
@@ -238,7 +238,7 @@ export class BodyReader implements PieceSource {
   async #readWhole(plan: WindowPlan, slab: Slab): Promise<void> {
     const { layout } = this.source;
     const shardCount = layout.dataShards + layout.parityShards;
-    const full = layout.stripeBytes / layout.dataShards;
+    const full = shardBytes(layout.dataShards, layout.stripeBytes);
     const good = new Set<number>();
     const tried = new Set<number>(this.#bad);
     let parity: Slab | null = null;
@@ -274,7 +274,7 @@ export class BodyReader implements PieceSource {
       }
       await this.#rebuild(plan, good, offsetOf);
     } finally {
-      (parity as Slab | null)?.release();
+      if (parity !== null) this.source.stuck.release(parity);
     }
   }
 

@@ -8,10 +8,13 @@ import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format
 import type { Compute } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import { checksumBlockCount, positionOfShard, type StripeLayout } from './layout.js';
+import { StuckCalls } from './stuck.js';
 import { blobName, type Placement, type PlacementId } from './placement.js';
 
 export interface ShardSource {
   readonly id: PlacementId;
+  /** Memory that was handed to `read` goes back through here. */
+  readonly stuck: StuckCalls;
   readonly layout: StripeLayout;
   /** Whether the shard should be there. */
   mayHave(shardIndex: number): boolean;
@@ -33,6 +36,7 @@ function missing(kind: DriveFault['kind'], drive: string, operation: string): Dr
 }
 
 export class SlotSource implements ShardSource {
+  readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly layout: StripeLayout;
   readonly #hashes: Slab;
@@ -65,7 +69,7 @@ export class SlotSource implements ShardSource {
     const drive = this.set.drive(position);
     if (drive === null) return false;
     const result = await drive.log.read(this.placement.fileNumber, this.placement.fileOffset + start, segments);
-    return settle(this.set, position, result, segments);
+    return settle(this.set, this.stuck, position, result, segments);
   }
 
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
@@ -98,6 +102,7 @@ interface HashCache {
 const hashCacheBytes = 16 * 1024;
 
 export class BlobSource implements ShardSource {
+  readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly #handles = new Map<number, Promise<BlobHandle | null>>();
   readonly #caches = new Map<number, HashCache>();
@@ -153,7 +158,7 @@ export class BlobSource implements ShardSource {
   }
 
   close(): void {
-    for (const cache of this.#caches.values()) cache.slab.release();
+    for (const cache of this.#caches.values()) this.stuck.release(cache.slab);
     this.#caches.clear();
     for (const [position, opening] of this.#handles) {
       void opening.then((handle) => {
@@ -178,14 +183,15 @@ export class BlobSource implements ShardSource {
     }
     const handle = await opening;
     if (handle === null) return false;
-    return settle(this.set, position, await drive.blobs.read(handle, fileOffset, segments), segments);
+    return settle(this.set, this.stuck, position, await drive.blobs.read(handle, fileOffset, segments), segments);
   }
 }
 
-function settle(set: DriveSet, position: number, result: DriveResult<number>, segments: Float64Array): boolean {
+function settle(set: DriveSet, stuck: StuckCalls, position: number, result: DriveResult<number>, segments: Float64Array): boolean {
   let wanted = 0;
   for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
   if (!result.ok) {
+    stuck.add(result.fault);
     set.reportRead(position, result.fault);
     return false;
   }

@@ -26,14 +26,11 @@ export function assemble(
   stored: ReadonlyMap<number, PartRecord>,
   listed: readonly CompletedPart[],
 ): AssembledObject {
+  const isAscending = listed.every((part, index) => part.partNumber > (listed[index - 1]?.partNumber ?? 0));
+  if (!isAscending) throw new Refusal<ObjectErrorCode>('InvalidPartOrder', undefined, { UploadId: upload.uploadId });
   let bytes = 0;
-  let before = 0;
   const parts: PartRecord[] = [];
   for (const [index, wanted] of listed.entries()) {
-    if (wanted.partNumber <= before) {
-      throw new Refusal<ObjectErrorCode>('InvalidPartOrder', undefined, { UploadId: upload.uploadId });
-    }
-    before = wanted.partNumber;
     const part = stored.get(wanted.partNumber);
     if (part === undefined || part.etag !== wanted.etag || !isSameChecksum(part, wanted)) {
       throw new Refusal<ObjectErrorCode>('InvalidPart', undefined, {

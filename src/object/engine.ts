@@ -274,13 +274,12 @@ export class Engine implements ObjectLayer {
     const repeated = this.#completedBefore(bucket, key, uploadId);
     if (repeated !== null) return repeated;
     const upload = this.#upload(bucket, key, uploadId);
-    let assembled = this.#assemble(upload, options.parts);
     let stored: ObjectRecord | null = null;
     await this.#commit(({ order, timeMs }, onSettled) => {
       requireUpload(this.#running(), bucketId, key, uploadId);
       checkPrecondition(options.precondition, currentEtag(this.#running(), bucketId, key), key);
-      // A part may have been replaced since: the index shows every part that was acknowledged.
-      assembled = this.#assemble(upload, options.parts);
+      // In commit order: a part may have been replaced a moment ago.
+      const assembled = this.#assemble(upload, options.parts);
       stored = {
         bucketId,
         key,

@@ -90,8 +90,8 @@ async function rebuildBlob(context: EngineContext, body: BodyRecord, position: n
         await writer.writeStripe(stripeIndex, data.offset, aux.offset, hashesOffset);
       } finally {
         piece.release();
-        data.release();
-        aux.release();
+        writer.stuck.release(data);
+        writer.stuck.release(aux);
       }
       stripeIndex++;
     }

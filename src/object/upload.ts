@@ -247,13 +247,17 @@ export class EngineUpload implements Upload {
 
   /** The stripe that fills, with room for at least one byte; null when no memory is free. */
   #room(wanted: number): Filling | null {
-    const { slabs, compute } = this.context;
     const filling = this.#filling;
     if (filling !== null && filling.used < Math.min(filling.slab.bytes, filling.target)) return filling;
-    const slab = slabs.tryAllocate(this.#nextSlabBytes(wanted), 'upload');
-    if (slab === null) return null;
+    const slab = this.context.slabs.tryAllocate(this.#nextSlabBytes(wanted), 'upload');
+    return slab === null ? null : this.#install(slab);
+  }
+
+  /** Takes a slab of `#nextSlabBytes`: for the next stripe, or to go on with the one that fills. */
+  #install(slab: Slab): Filling {
+    const filling = this.#filling;
     if (filling !== null) {
-      compute.copyWithin(slab.offset, filling.slab.offset, filling.used);
+      this.context.compute.copyWithin(slab.offset, filling.slab.offset, filling.used);
       filling.slab.release();
       filling.slab = slab;
       return filling;
@@ -310,9 +314,13 @@ export class EngineUpload implements Upload {
     this.#isWaitingForSlab = true;
     this.context.slabs.allocate(this.#nextSlabBytes(this.#overflowBytes), 'upload', this.#abortSignal.signal).then(
       (slab) => {
-        // Given back at once: `#take` allocates what it needs, and there is room for it now.
-        slab.release();
         this.#isWaitingForSlab = false;
+        if (this.#isAborted || this.#failure !== null) {
+          slab.release();
+          return;
+        }
+        // Used, not given back: others wait behind us, and would get it first.
+        this.#install(slab);
         this.#takeOverflow();
       },
       () => {
@@ -322,7 +330,6 @@ export class EngineUpload implements Upload {
   }
 
   #takeOverflow(): void {
-    if (this.#isAborted || this.#failure !== null) return;
     const pieces = this.#overflow;
     this.#overflow = [];
     this.context.overflow.bytes -= this.#overflowBytes;
@@ -448,8 +455,8 @@ export class EngineUpload implements Upload {
         this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
       })
       .finally(() => {
-        stripe.slab.release();
-        aux.release();
+        writer.stuck.release(stripe.slab);
+        writer.stuck.release(aux);
         this.#writesUnderWay--;
         this.#pump();
         this.#wake();
