@@ -17,6 +17,7 @@ import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
 import type { Authorized, OperationSpec, ParsedCall, Permission, Service } from './operation.js';
 import { Payload } from './payload.js';
+import { withQueryHeaders } from './query-headers.js';
 import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
 
 export interface DispatcherOptions<Deps> {
@@ -89,7 +90,8 @@ class Dispatcher<Deps> {
     const { service, authenticate, isAllowed } = this.#options;
     const { request } = passage;
     const { bucket, key } = parseTarget(request, this.#hostSuffixes);
-    const call: ParsedCall = { request, bucket, key, query: parseQueryMap(request.rawQuery) };
+    const query = parseQueryMap(request.rawQuery);
+    const call: ParsedCall = { request: withQueryHeaders(request, query), bucket, key, query };
     passage.call = call;
     const operation = service.route(call);
     passage.operation = operation.name;

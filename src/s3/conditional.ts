@@ -45,6 +45,14 @@ export function judgeRead(conditions: ReadConditions, object: Validators): ReadV
   return 'proceed';
 }
 
+/** If-Range: a range of what the client has a part of already, or the whole of what it is now. */
+export function keepsRange(ifRange: string, object: Validators): boolean {
+  const dateMs = parseHttpDate(ifRange.trim());
+  if (dateMs !== null) return Math.floor(object.modifiedMs / 1000) * 1000 === dateMs;
+  // A weak tag does not promise the same bytes.
+  return !ifRange.trim().startsWith('W/') && matches(parseEntityTags(ifRange), object.etag);
+}
+
 /** Null when the write is unconditional. */
 export function parseWritePrecondition(headers: HeaderMap): WritePrecondition | null {
   const ifMatch = headers.get('if-match');

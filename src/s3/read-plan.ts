@@ -3,7 +3,7 @@ import type { Authorized, ParsedCall } from '../dispatch/index.js';
 import type { HeaderPairs } from '../exchange/index.js';
 import { Refusal } from '../base/index.js';
 import type { ObjectInfo, ObjectSnapshot } from '../object/index.js';
-import { judgeRead, parseReadConditions, type ReadConditions } from './conditional.js';
+import { judgeRead, keepsRange, parseReadConditions, type ReadConditions } from './conditional.js';
 import { AnswerRefusal, s3Error } from './errors.js';
 import { refuseUnsupportedRead } from './metadata.js';
 import { cacheHeaders, checksumHeaders, objectHeaders } from './object-headers.js';
@@ -13,6 +13,7 @@ import { resolveRange, type ByteRange } from './range.js';
 export interface ReadInput {
   readonly versionId: string;
   readonly range: string | null;
+  readonly ifRange: string | null;
   readonly partNumber: number | null;
   readonly conditions: ReadConditions | null;
   readonly wantsChecksum: boolean;
@@ -47,6 +48,7 @@ export function parseRead(call: ParsedCall): ReadInput {
   return {
     versionId: parseVersionId(call),
     range,
+    ifRange: headers.get('if-range') ?? null,
     partNumber: partNumber === undefined ? null : parsePartNumber(partNumber),
     conditions: parseReadConditions(headers),
     wantsChecksum: headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED',
@@ -84,7 +86,8 @@ export function planRead(info: ObjectInfo, input: ReadInput, part: ObjectSnapsho
   }
   const headers = objectHeaders(info, input.overrides);
   if (input.partNumber !== null && part !== null) return planPart(info, input, part, headers);
-  const range = input.range === null ? null : resolveRange(input.range, info.bytes);
+  const isOutdated = input.ifRange !== null && !keepsRange(input.ifRange, info);
+  const range = input.range === null || isOutdated ? null : resolveRange(input.range, info.bytes);
   if (range !== null) {
     headers.push(['Content-Range', contentRange(range, info.bytes)]);
     return { status: 206, headers, ...range };

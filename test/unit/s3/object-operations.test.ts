@@ -343,6 +343,16 @@ describe('GetObject and HeadObject', () => {
     expect((await world.send({ target: '/photos/k', headers: { range: 'bytes=0-1,4-5' } })).text).toBe('0123456789');
   });
 
+  it('continues a range only on what the client has a part of', async () => {
+    const at = async (ifRange: string) =>
+      (await world.send({ target: '/photos/k', headers: { range: 'bytes=2-4', 'if-range': ifRange } })).text;
+    expect(await at(`"${md5Hex('0123456789')}"`)).toBe('234');
+    expect(await at(noon)).toBe('234');
+    expect(await at('"other"')).toBe('0123456789');
+    expect(await at(`W/"${md5Hex('0123456789')}"`)).toBe('0123456789');
+    expect(await at('Tue, 24 Nov 2026 02:00:00 GMT')).toBe('0123456789');
+  });
+
   it('answers part 1 of a plain object as the object', async () => {
     const part = await world.send({ target: '/photos/k?partNumber=1' });
     expect([part.status, part.text, part.headers['content-range']]).toEqual([206, '0123456789', 'bytes 0-9/10']);
@@ -414,6 +424,15 @@ describe('GetObject and HeadObject', () => {
     await narrow.objects.createBucket('photos', { region: '' });
     expect(await narrow.send({ target: '/photos/none' })).toMatchObject({ status: 403, code: 'AccessDenied' });
     expect((await narrow.send({ method: 'HEAD', target: '/photos/none' })).status).toBe(403);
+  });
+});
+
+describe('a presigned URL', () => {
+  it('may carry the headers of an upload in its query', async () => {
+    const query = 'X-Amz-Signature=s&x-amz-meta-a=1&x-amz-checksum-crc32=AAAAAA%3D%3D';
+    expect((await put(`/photos/k?${query}`, 'x')).status).toBe(200);
+    expect((await world.send({ target: '/photos/k' })).headers['x-amz-meta-a']).toBe('1');
+    expect(await put('/photos/k?X-Amz-Signature=s&x-amz-acl=public-read', 'x')).toMatchObject({ status: 501 });
   });
 });
 

@@ -1,0 +1,32 @@
+/**
+ * A presigned URL may carry x-amz-* headers in its query: whoever follows it cannot set headers.
+ * They count as headers that were not sent, since the signature covers the whole query.
+ */
+import { HeaderMap, type ExchangeRequest } from '../exchange/index.js';
+
+/** Of the signature itself, and of a body that the signer of a URL does not know. */
+const notHeaders = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)$/;
+/**
+ * SDKs presign the checksum of the empty body that they hold while they sign: taken at its word, no
+ * upload through such a URL could succeed.
+ */
+const bodyChecksums =
+  /^x-amz-(sdk-checksum-algorithm|checksum-(?!mode$|type$|algorithm$).*|trailer|decoded-content-length)$/;
+
+/** The same request, with headers from the query of a presigned URL where the request has none of that name. */
+export function withQueryHeaders(request: ExchangeRequest, query: ReadonlyMap<string, string>): ExchangeRequest {
+  // Without a signature in the query, nobody vouches for it.
+  if (!query.has('X-Amz-Signature')) return request;
+  const lifted: [string, string][] = [];
+  for (const [name, value] of query) {
+    const header = name.toLowerCase();
+    if (!header.startsWith('x-amz-') || notHeaders.test(header) || bodyChecksums.test(header)) continue;
+    if (!request.headers.has(header)) lifted.push([header, value]);
+  }
+  if (lifted.length === 0) return request;
+  const headers = new HeaderMap();
+  for (const name of request.headers.names()) headers.append(name, request.headers.get(name) ?? '');
+  for (const [name, value] of lifted) headers.append(name, value);
+  const { id, method, rawPath, rawQuery, remoteAddress, secure, body, isAborted, onAborted } = request;
+  return { id, method, rawPath, rawQuery, headers, remoteAddress, secure, body, isAborted, onAborted };
+}
