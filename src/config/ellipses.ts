@@ -1,12 +1,12 @@
 /**
  * Ellipses in drive arguments: `/mnt/drive{1...4}`, `{01...16}`, `{a...f}`, several in one argument, three dots.
- * A bound with a leading zero pads all of them; letters are hexadecimal digits, as in MinIO. The leftmost
- * range varies slowest.
+ * As in MinIO: a leading zero pads to the width of the second bound, letters are hexadecimal digits, and the
+ * leftmost range varies fastest, so that neighbours in the list lie in different folders.
  */
 import { limits, StartupError } from '../base/index.js';
 
 /** Both bounds included. Groups never nest: braces end at the first `}`. */
-const rangePattern = /\{([0-9a-zA-Z]+)\.\.\.([0-9a-zA-Z]+)\}/g;
+const rangePattern = /\{([0-9a-z]+)\.\.\.([0-9a-z]+)\}/g;
 
 const remedy = 'Write a range as {1...4}, {01...16} or {a...f}: two bounds, three dots, the smaller one first.';
 
@@ -40,16 +40,17 @@ export function expandEllipses(argument: string): readonly string[] {
       'Name fewer drives.',
     );
   }
-  return ranges.reduce<readonly string[]>(
-    (prefixes, range, index) =>
-      prefixes.flatMap((prefix) => range.map((value) => `${prefix}${value}${literals[index + 1] as string}`)),
-    [literals[0] as string],
+  // Built from the end, so that the range before varies within each value of the ranges after it.
+  return ranges.reduceRight<readonly string[]>(
+    (tails, range, index) =>
+      tails.flatMap((tail) => range.map((value) => `${literals[index] as string}${value}${tail}`)),
+    [literals[literals.length - 1] as string],
   );
 }
 
 function expandRange(first: string, last: string, argument: string): readonly string[] {
   const isDecimal = /^\d+$/.test(first) && /^\d+$/.test(last);
-  if (!isDecimal && !/^[0-9a-fA-F]+$/.test(first + last)) {
+  if (!isDecimal && !/^[0-9a-f]+$/.test(first + last)) {
     throw new StartupError(`"${argument}" has a range whose letters are not hexadecimal digits (0-9, a-f)`, remedy);
   }
   const radix = isDecimal ? 10 : 16;
@@ -61,8 +62,7 @@ function expandRange(first: string, last: string, argument: string): readonly st
   if (to - from >= limits.argumentExpansionMax) {
     throw new StartupError(`"${argument}" stands for ${to - from + 1} folders`, 'Name fewer drives.');
   }
-  // The padding is that of the longer bound, and only asked for by a leading zero.
-  const isPadded = (first.length > 1 && first.startsWith('0')) || (last.length > 1 && last.startsWith('0'));
-  const width = isPadded ? Math.max(first.length, last.length) : 0;
+  const isPadded = (first.length > 1 && first.startsWith('0')) || last.startsWith('0');
+  const width = isPadded ? last.length : 0;
   return Array.from({ length: to - from + 1 }, (_, index) => (from + index).toString(radix).padStart(width, '0'));
 }
