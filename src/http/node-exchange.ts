@@ -221,7 +221,7 @@ export class NodeExchange implements ExchangeRequest {
     this.#phase = 'lingering';
     this.#droppedBytes = 0;
     this.#head({ ...answer, close: true });
-    if (answer.body.kind === 'bytes' && this.method !== 'HEAD') this.response.write(answer.body.bytes);
+    if (answer.body.kind === 'bytes' && this.method !== 'HEAD') this.response.write(bytesOf(answer.body.bytes));
     else this.response.flushHeaders();
     this.#timer = setTimeout(() => this.#destroy(), this.shared.bounds.lingerMsMax);
   }
@@ -241,7 +241,7 @@ export class NodeExchange implements ExchangeRequest {
     }
     closeSource(body);
     this.#head(answer);
-    this.response.end(body.kind === 'bytes' && hasBody ? body.bytes : undefined);
+    this.response.end(body.kind === 'bytes' && hasBody ? bytesOf(body.bytes) : undefined);
   }
 
   #head(answer: ExchangeResponse): void {
@@ -336,6 +336,11 @@ export class NodeExchange implements ExchangeRequest {
 
 function closeSource(body: ResponseBody): void {
   if (body.kind === 'stream') body.source.close();
+}
+
+/** node:http writes the head in the encoding of a body that is a string: bytes leave it alone. */
+function bytesOf(bytes: Uint8Array | string): Uint8Array {
+  return typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
 }
 
 function lengthOf(body: ResponseBody, isHead: boolean): number | null {

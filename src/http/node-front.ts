@@ -40,6 +40,7 @@ class NodeFront implements HttpFront {
   #isClosing = false;
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
+  readonly #closed: Promise<void>;
 
   constructor(options: HttpFrontOptions) {
     const bounds = boundsOf(options);
@@ -71,6 +72,7 @@ class NodeFront implements HttpFront {
         ? createServer(settings, listener)
         : createTlsServer({ ...settings, ...checkCertificate(options.tls, options.log) }, listener);
     this.#server.maxConnections = bounds.connectionsMax;
+    this.#closed = new Promise((resolve) => this.#server.once('close', () => resolve()));
   }
 
   get port(): number {
@@ -107,8 +109,7 @@ class NodeFront implements HttpFront {
 
   async #close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    const closed = new Promise<void>((resolve) => this.#server.once('close', () => resolve()));
-    if (this.#server.listening) this.#server.close();
+    this.stopAccepting();
     this.#server.closeIdleConnections();
     if (this.#activeRequests > 0) {
       await new Promise<void>((resolve) => {
@@ -122,7 +123,7 @@ class NodeFront implements HttpFront {
     }
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
     this.#server.closeAllConnections();
-    await closed;
+    await this.#closed;
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {

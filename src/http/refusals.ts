@@ -35,7 +35,6 @@ export function refusalAnswer(refusal: FrontRefusal, requestId: string, rawPath:
   const { status, code, message } = refusals[refusal];
   const resource = rawPath
     .slice(0, 1024)
-    // eslint-disable-next-line no-control-regex -- XML 1.0 cannot carry them.
     .replace(/[\u0000-\u001f\ufffe\uffff]/g, '')
     .replace(/[&<>"']/g, (found) => escapes[found]!);
   return {

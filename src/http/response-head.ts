@@ -4,9 +4,7 @@ import type { HeaderPairs } from '../exchange/index.js';
 /** RFC 9110 section 5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What would end a header line, or is not allowed in one. */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for.
 const control = /[\u0000-\u0008\u000a-\u001f\u007f]/;
-// eslint-disable-next-line no-control-regex -- as above.
 const controls = /[\u0000-\u0008\u000a-\u001f\u007f]/g;
 
 export function statusLine(status: number): string {

@@ -337,12 +337,10 @@ export class UwsExchange implements ExchangeRequest {
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = isBodiless(status) ? null : announcedLength(body);
       closeSource(body);
-      this.#write((res) => {
-        res.writeStatus(head);
-        if (length !== null) res.endWithoutBody(length, close);
-        else if (close) res.endWithoutBody(undefined, true);
-        else res.endWithoutBody();
-      });
+      // Given a length, the library of this version never considers the answer done; so it is told none.
+      if (length !== null) head += `\r\nContent-Length: ${length}`;
+      if (close) head += '\r\nConnection: close';
+      this.#write((res) => res.writeStatus(head).endWithoutBody());
       return;
     }
     if (body.kind === 'empty' || (body.kind === 'stream' && body.length === 0)) {

@@ -81,7 +81,16 @@ class UwsFront implements HttpFront {
     };
     this.#app = this.#createApp();
     this.#app.filter((res, count) => this.#connection(res, Number(count)));
-    this.#app.any('/*', (res, req) => this.#request(res, req));
+    this.#app.any('/*', (res, req) => {
+      try {
+        this.#request(res, req);
+      } catch (error) {
+        // Returning without an answer or an abort handler would end the process.
+        options.log.warn({ err: error }, 'a request could not be taken');
+        res.onAborted(() => {});
+        setImmediate(() => res.close());
+      }
+    });
   }
 
   get port(): number {
