@@ -3,3 +3,4 @@
  */
 export type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 export { openLmdbCatalog, type LmdbCatalogOptions } from './lmdb-catalog.js';
+export { bootId } from './boot-id.js';

@@ -9,3 +9,4 @@ export type {
   SetReport,
   StartReport,
 } from './types.js';
+export { createServer } from './create-server.js';

@@ -1,0 +1,242 @@
+/**
+ * Builds a server from its parts, in the order in which they need each other, and takes it down in the
+ * reverse order. The one place where rooms meet.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { StartupError, invariant, limits, systemClock } from '../base/index.js';
+import { bootId, openLmdbCatalog, type Catalog } from '../catalog/index.js';
+import { authenticate, createDispatcher, rootOnly, type AuthenticateOptions } from '../dispatch/index.js';
+import { writeQuorum } from '../erasure/index.js';
+import type { ExchangeHandler } from '../exchange/index.js';
+import { createHttpFront, type HttpFront } from '../http/index.js';
+import { createRootCredentials } from '../identity/index.js';
+import { openJournal, type OpenedJournal } from '../journal/index.js';
+import { Digest, kernels } from '../native/index.js';
+import { Engine } from '../object/index.js';
+import { ComputePool, SlabArena } from '../pool/index.js';
+import { createS3Service } from '../s3/index.js';
+import { createSignatureVerifier } from '../signature/index.js';
+import { createLogger, healthAnswer, observers, requestLines, type HealthState, type Logger } from '../telemetry/index.js';
+import { openDeployment, type Deployment } from './deployment.js';
+import { LiveSet } from './live-set.js';
+import { startReport } from './report.js';
+import type { CreateServer, RunningServer, ServerOptions } from './types.js';
+
+const defaultGraceMs = 10_000;
+const driveGraceMs = 2_000;
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/** What has to be undone, newest first; each step runs whatever the others do. */
+class Teardown {
+  readonly #steps: (() => Promise<void> | void)[] = [];
+
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step);
+  }
+
+  async run(log: Logger): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        log.error('a part of the server did not stop as it should', { err: error });
+      }
+    }
+  }
+}
+
+export const createServer: CreateServer = async (options) => {
+  const log = createLogger({ level: 'warn', ...options.log });
+  const teardown = new Teardown();
+  try {
+    return await build(options, log, teardown);
+  } catch (error) {
+    await teardown.run(log);
+    throw error;
+  }
+};
+
+async function build(options: ServerOptions, log: Logger, teardown: Teardown): Promise<RunningServer> {
+  const credentials = options.credentials ?? { accessKey: `root-${randomBytes(6).toString('hex')}`, secretKey: randomBytes(24).toString('base64url') };
+  const credentialStore = createRootCredentials(credentials);
+  const arena = new SlabArena(arenaBytes(options));
+  const deployment = await openDeployment({ folders: options.drives, parity: options.parity ?? null, arena: arena.arena });
+  for (const { drive } of deployment.places) if (drive !== null) teardown.add(() => drive.close(driveGraceMs));
+  const set = new LiveSet(deployment.deploymentId, deployment.places.map(({ drive }) => drive), log, systemClock.monotonicMs);
+
+  const compute = new ComputePool({
+    arena: arena.arena,
+    hashKey: deployment.hashKey,
+    threads: options.threads ?? Math.max(2, availableParallelism()),
+  });
+  teardown.add(() => compute.close());
+
+  const catalog = openCatalog(options, deployment, log);
+  teardown.add(() => catalog.close());
+  const { dataShards, parityShards } = deployment;
+  const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log: (text) => log.warn(text) });
+  teardown.add(() => engine.close());
+
+  const opened = await openSetJournal(deployment, arena, engine, set, log);
+  teardown.add(() => opened.journal.close());
+  set.start(opened.journal);
+  engine.start(opened.journal);
+
+  const health = (phase: HealthState['phase']): HealthState => ({
+    phase,
+    ...engine.health(),
+    readQuorum: dataShards,
+    writeQuorum: writeQuorum(dataShards, parityShards),
+  });
+  let phase: HealthState['phase'] = 'running';
+  const s3 = s3Handler(options, credentialStore, engine, deployment, log);
+  const front = await openFront(options, log, (request) => {
+    const answer = healthAnswer(request, health(phase));
+    if (answer === null) return s3(request);
+    return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
+  });
+  teardown.add(() => front.close(0));
+
+  let closing: Promise<void> | null = null;
+  return {
+    url: urlOf(options, front.port),
+    port: front.port,
+    credentials: { accessKey: credentials.accessKey, secretKey: credentials.secretKey },
+    report: startReport(version, deployment, opened),
+    close: (graceMs = defaultGraceMs) => {
+      if (closing !== null) {
+        void front.close(0);
+        return closing;
+      }
+      phase = 'stopping';
+      closing = front.close(graceMs).then(() => teardown.run(log));
+      return closing;
+    },
+  };
+}
+
+function arenaBytes(options: ServerOptions): number {
+  const asked = options.arenaBytes ?? Math.min(limits.arenaBytesDefaultMax, Math.floor(totalmem() / 8));
+  if (options.arenaBytes != null && (asked < limits.arenaBytesMin || asked > limits.arenaBytesMax)) {
+    throw new StartupError(
+      `${asked} bytes of memory for bodies is out of range`,
+      `give between ${limits.arenaBytesMin / 2 ** 20} MiB and ${limits.arenaBytesMax / 2 ** 30} GiB`,
+    );
+  }
+  return Math.max(asked, limits.arenaBytesMin);
+}
+
+function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger): Catalog {
+  const named = options.indexDir ?? null;
+  const places = deployment.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')]));
+  let failure: unknown = null;
+  // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
+  for (const directory of named === null ? places : [named]) {
+    try {
+      return openLmdbCatalog({
+        directory,
+        bootId: bootId(() => randomBytes(16).toString('hex')),
+        log: (text) => {
+          log.warn(text, { index: directory });
+        },
+      });
+    } catch (error) {
+      failure = error;
+      log.warn('the index cannot be kept here', { index: directory, err: error });
+    }
+  }
+  const folder = named ?? places[0] ?? '';
+  throw new StartupError(
+    `the index cannot be opened in ${folder}: ${failure instanceof Error ? failure.message : 'unknown cause'}`,
+    'name a writable folder with --index-dir',
+    failure,
+  );
+}
+
+function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine, set: LiveSet, log: Logger): Promise<OpenedJournal> {
+  return openJournal({
+    deploymentId: deployment.deploymentId,
+    hashKey: deployment.hashKey,
+    setIndex: 0,
+    drives: deployment.places.map(({ drive }) => drive?.log ?? null),
+    dataShards: deployment.dataShards,
+    parityShards: deployment.parityShards,
+    slabs: arena,
+    kernels,
+    clock: systemClock,
+    indexPosition: engine.index.position(),
+    discardIndex: () => engine.index.discard(),
+    apply: engine.index.apply,
+    healRecord: engine.healRecord,
+    onDeparture: set.departed,
+    log,
+  });
+}
+
+function s3Handler(
+  options: ServerOptions,
+  credentials: AuthenticateOptions['credentials'],
+  engine: Engine,
+  deployment: Deployment,
+  log: Logger,
+): ExchangeHandler {
+  const region = options.region ?? 'us-east-1';
+  const ownerId = createHash('sha256').update(deployment.deploymentId).digest('hex');
+  const hostId = ownerId;
+  const service = createS3Service({
+    objects: engine,
+    region,
+    clock: systemClock,
+    ownerId,
+    ownerDisplayName: 'granary',
+    hostId,
+    digest: (algorithm, bytes) => kernels.digest(Digest[algorithm], bytes),
+  });
+  const authenticateOptions: AuthenticateOptions = {
+    verify: createSignatureVerifier(kernels),
+    credentials,
+    clock: systemClock,
+    region,
+    service: 's3',
+  };
+  return createDispatcher({
+    service,
+    authenticate: (request) => authenticate(request, authenticateOptions),
+    isAllowed: rootOnly,
+    observer: options.observer === undefined ? requestLines(log) : observers(requestLines(log), options.observer),
+    log,
+    clock: systemClock,
+    region,
+    hostId,
+    domains: options.domains ?? [],
+  });
+}
+
+function openFront(options: ServerOptions, log: Logger, handler: ExchangeHandler): Promise<HttpFront> {
+  const tls = options.tls ?? null;
+  return createHttpFront({
+    host: options.host ?? '',
+    port: options.port ?? 0,
+    tls: tls === null ? null : { certFile: tls.certificateFile, keyFile: tls.keyFile },
+    handler,
+    serverName: 'Granary',
+    log: {
+      warn: (fields, text) => {
+        log.warn(text, { ...fields });
+      },
+    },
+  });
+}
+
+function urlOf(options: ServerOptions, port: number): string {
+  const host = options.host ?? '';
+  const isAny = host === '' || host === '0.0.0.0' || host === '::' || host === '[::]';
+  const name = isAny ? '127.0.0.1' : host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  invariant(port > 0, 'a listening server has a port');
+  return `${(options.tls ?? null) === null ? 'http' : 'https'}://${name}:${port}`;
+}
+

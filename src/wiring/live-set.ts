@@ -1,0 +1,70 @@
+/** The drives of the set as the running server sees them: which are there, which take part in writes. */
+import { invariant } from '../base/index.js';
+import type { Drive, DriveFault } from '../drive/index.js';
+import type { DriveSet } from '../erasure/index.js';
+import type { Journal } from '../journal/index.js';
+import type { Logger } from '../telemetry/index.js';
+
+/** One line per drive and minute: a broken drive fails every request. */
+const reportEveryMs = 60_000;
+
+export class LiveSet implements DriveSet {
+  readonly setIndex = 0;
+  readonly driveCount: number;
+  #journal: Journal | null = null;
+  readonly #departures: number[];
+  readonly #reportedAtMs = new Map<string, number>();
+
+  constructor(
+    readonly deploymentId: string,
+    private readonly drives: readonly (Drive | null)[],
+    private readonly log: Logger,
+    private readonly monotonicMs: () => number,
+  ) {
+    this.driveCount = drives.length;
+    this.#departures = drives.map(() => 0);
+  }
+
+  start(journal: Journal): void {
+    this.#journal = journal;
+  }
+
+  drive(position: number): Drive | null {
+    return this.drives[position] ?? null;
+  }
+
+  departures(position: number): number {
+    return this.#departures[position] ?? 0;
+  }
+
+  /** The journal took a drive out of S. */
+  readonly departed = (position: number): void => {
+    this.#departures[position] = this.departures(position) + 1;
+  };
+
+  inSync(): readonly number[] {
+    invariant(this.#journal !== null, 'the journal is open before anything is written');
+    return this.#journal.health().inSync;
+  }
+
+  reportWrite(position: number, fault: DriveFault): void {
+    this.#report('a drive does not take writes', position, fault);
+    // A full drive still reads and deletes: it stays.
+    if (fault.kind === 'full' || this.#journal === null) return;
+    this.#journal.reportFault(position, fault.operation).catch((error: unknown) => {
+      this.log.error('a drive could not be taken out of the set', { drive: fault.drive, err: error });
+    });
+  }
+
+  reportRead(position: number, fault: DriveFault): void {
+    this.#report('a drive does not give a shard; others answer in its place', position, fault);
+  }
+
+  #report(text: string, position: number, fault: DriveFault): void {
+    const key = `${position}/${fault.kind}/${text}`;
+    const now = this.monotonicMs();
+    if (now - (this.#reportedAtMs.get(key) ?? -Infinity) < reportEveryMs) return;
+    this.#reportedAtMs.set(key, now);
+    this.log.warn(text, { drive: fault.drive, fault: fault.kind, operation: fault.operation, errno: fault.errno });
+  }
+}
