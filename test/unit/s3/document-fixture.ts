@@ -200,7 +200,7 @@ function decodeText(text: string): string {
 export function readXml(document: string): Element {
   const declaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
   if (!document.startsWith(declaration)) throw new Error(`no declaration: ${document.slice(0, 80)}`);
-   
+
   if (/[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/.test(document)) throw new Error('a character that XML cannot carry');
   const top: Element = { name: '', attributes: '', text: '', children: [] };
   const open = [top];

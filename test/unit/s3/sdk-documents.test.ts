@@ -116,7 +116,7 @@ describe('listings', () => {
 
   test('what the SDK escapes is deleted; what it sends raw and XML cannot carry is refused as a whole', async () => {
     sdk.operation = deleteObjects;
-     
+
     const isRaw = (key: string) => /[\u0001\ufffe]/.test(key);
     const deleteAll = (keys: string[]) =>
       sdk.client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects: keys.map((Key) => ({ Key })) } }));
