@@ -58,6 +58,8 @@ struct Handle {
   std::shared_ptr<Queue> queue;
   std::unordered_map<uint64_t, napi_deferred> pending;
   std::vector<napi_deferred> closers;
+  // Of the last request: they are numbered from 1.
+  uint64_t lastTicket = kClosedTicket;
   bool isClosing = false;
 };
 
@@ -70,6 +72,7 @@ class Environment {
   bool Start();
   napi_value CreateIoQueue(napi_callback_info info);
   napi_value Submit(Handle* handle, napi_callback_info info);
+  napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
   napi_value LockFile(napi_callback_info info);
@@ -102,7 +105,6 @@ class Environment {
   std::vector<Completion> batch_;
   // Promises that keep the event loop alive.
   size_t awaited_ = 0;
-  uint64_t nextTicket_ = kClosedTicket + 1;
 };
 
 // --- start and end ---
@@ -166,7 +168,7 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
   napi_deferred deferred;
   napi_value promise;
   if (napi_create_promise(env_, &deferred, &promise) != napi_ok) return nullptr;
-  const uint64_t ticket = nextTicket_++;
+  const uint64_t ticket = ++handle->lastTicket;
   const int fd = operation.fd;
   const bool isClose = operation.kind == Kind::kClose;
   const int refused = handle->queue ? handle->queue->Push(ticket, std::move(operation)) : ECANCELED;
@@ -186,6 +188,28 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
   handle->pending.emplace(ticket, deferred);
   Ref();
   return promise;
+}
+
+napi_value Environment::Cancel(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  double ticket;
+  if (count < 1 || !codec_.ReadInteger(argument, 1, kSafeIntegerMax, &ticket)) {
+    return Throw("cancel: not the number of a request");
+  }
+  const auto pending = handle->pending.find(static_cast<uint64_t>(ticket));
+  const bool isCancelled = pending != handle->pending.end() && handle->queue->Cancel(pending->first);
+  if (isCancelled) {
+    Outcome outcome;
+    outcome.error = ECANCELED;
+    Resolve(pending->second, outcome);
+    handle->pending.erase(pending);
+    Unref();
+  }
+  napi_value result;
+  napi_get_boolean(env_, isCancelled, &result);
+  return result;
 }
 
 // --- to JavaScript ---
@@ -415,6 +439,7 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   void* data = handle.get();
   const napi_property_descriptor properties[] = {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"close", nullptr, &OnHandle<&Environment::Close>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"depth", nullptr, nullptr, &DepthOf, nullptr, nullptr, napi_enumerable, data},

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -62,6 +63,15 @@ int Queue::Push(uint64_t ticket, Operation&& operation) {
 size_t Queue::Depth() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return waiting_.size() + running_;
+}
+
+bool Queue::Cancel(uint64_t ticket) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [ticket](const Request& request) { return request.ticket == ticket; });
+  if (found == waiting_.end()) return false;
+  waiting_.erase(found);
+  return true;
 }
 
 void Queue::Stop() {

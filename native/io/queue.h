@@ -48,6 +48,8 @@ class Queue : public std::enable_shared_from_this<Queue> {
   int Push(uint64_t ticket, Operation&& operation);
   // Waiting or running.
   size_t Depth() const;
+  // True when the operation was still waiting: it will not be done, and nobody hears of it again.
+  bool Cancel(uint64_t ticket);
   // No more operations are taken; threads end when what is queued is done.
   void Stop();
   // True when all threads have ended before the time is up.

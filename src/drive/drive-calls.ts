@@ -1,6 +1,7 @@
 /**
  * Calls to one drive through one I/O queue, each with a time limit. A call that outlasts it is answered
- * as `slow`; its thread stays inside the kernel, so the fault says when the memory is free again.
+ * as `slow`: taken back when it still waits, else its thread stays inside the kernel, and the fault says
+ * when the memory is free again. Time in which this process did not run does not count.
  * Main thread. Borrows the segments' memory until the answer, or until the fault's `settled`.
  */
 import type { Clock } from '../base/index.js';
@@ -10,17 +11,25 @@ import { EINPROGRESS, EMFILE, ENFILE, faultKind } from './errno.js';
 
 /** How long an open waits for another descriptor to be closed before it is tried again. */
 const descriptorRetryMs = 20;
+/** How often the limits are looked at, at least. A look that comes much later shows that the process stood still. */
+const tickMsMax = 1000;
+const latenessMsMax = 250;
 
 interface Pending {
+  readonly call: DriveCall;
+  readonly resolve: (answer: DriveResult<IoResult>) => void;
   readonly deadlineMs: number;
-  expire(): void;
+  /** In its queue. */
+  requestNumber: number;
+  /** Resolves the fault's `settled`. */
+  settle: (() => void) | null;
 }
 
 export interface DriveCall {
   readonly request: IoRequest;
   /** Of a fault; called only when there is one. */
   readonly describe: () => string;
-  /** When the native call has truly ended, in time or not; never when it never does. Before the answer. */
+  /** When the native call has truly ended, in time or not; never when it never does. */
   readonly onEnd?: (result: IoResult) => void;
   /** The call may be repeated out of order when the process is out of descriptors. */
   readonly repeats?: boolean;
@@ -29,20 +38,20 @@ export interface DriveCall {
 export class DriveCalls {
   /** In order of their deadlines, because all limits are the same. */
   readonly #pending = new Set<Pending>();
+  #requestCount = 0;
   #timer: NodeJS.Timeout | null = null;
+  #tickDueMs = 0;
+  /** Of the clock, as far as it was seen. */
+  #stoodStillMs = 0;
   #hasLeftCalls = false;
 
+  /** The queue is used by nobody else. */
   constructor(
     private readonly queue: IoQueue,
     private readonly drivePath: string,
     private readonly callMsMax: number,
     private readonly clock: Clock,
   ) {}
-
-  /** Waiting or running natively, those that were answered as slow included. */
-  get depth(): number {
-    return this.queue.depth;
-  }
 
   /** After close: some call was still inside the kernel and may end at any time, or never. */
   get hasLeftCalls(): boolean {
@@ -58,34 +67,17 @@ export class DriveCalls {
 
   run(call: DriveCall): Promise<DriveResult<IoResult>> {
     return new Promise((resolve) => {
-      let settle: () => void = () => {};
-      const pending: Pending = {
-        deadlineMs: this.clock.monotonicMs() + this.callMsMax,
-        expire: () => {
-          const settled = new Promise<void>((end) => (settle = end));
-          resolve({ ok: false, fault: this.#fault(call, 0, settled) });
-        },
-      };
-      this.#watch(pending);
-      this.#submit(call, pending, (result) => {
-        const inTime = this.#pending.delete(pending);
-        if (result.errno === EINPROGRESS) {
-          // Given up at close: the thread may still come back to this memory, at any time.
-          this.#hasLeftCalls = true;
-          if (inTime) resolve({ ok: false, fault: this.#fault(call, result.errno, new Promise(() => {})) });
-          return;
-        }
-        call.onEnd?.(result);
-        if (!inTime) this.#dropLate(call.request, result);
-        settle();
-        if (result.errno === 0) resolve({ ok: true, value: result });
-        else resolve({ ok: false, fault: this.#fault(call, result.errno) });
-      });
+      const deadlineMs = this.#runningMs() + this.callMsMax;
+      const pending: Pending = { call, resolve, deadlineMs, requestNumber: 0, settle: null };
+      this.#pending.add(pending);
+      if (this.#timer === null) this.#timer = this.#arm(pending);
+      this.#submit(pending);
     });
   }
 
   /** Gives a descriptor back. Never refused; nobody waits for it. */
   closeDescriptor(fd: number): void {
+    this.#requestCount++;
     void this.queue.submit({ kind: IoKind.close, fd });
   }
 
@@ -93,44 +85,77 @@ export class DriveCalls {
     return this.queue.close(graceMs);
   }
 
-  #submit(call: DriveCall, pending: Pending, done: (result: IoResult) => void): void {
-    void this.queue.submit(call.request).then((result) => {
-      const isShort = result.errno === EMFILE || result.errno === ENFILE;
-      if (!isShort || call.repeats !== true || !this.#pending.has(pending)) done(result);
-      else setTimeout(() => this.#submit(call, pending, done), descriptorRetryMs);
-    });
+  #submit(pending: Pending): void {
+    pending.requestNumber = ++this.#requestCount;
+    void this.queue.submit(pending.call.request).then((result) => this.#end(pending, result));
   }
 
-  #watch(pending: Pending): void {
-    this.#pending.add(pending);
-    if (this.#timer === null) this.#timer = this.#arm(pending);
+  #end(pending: Pending, result: IoResult): void {
+    const { call } = pending;
+    const isInTime = this.#pending.has(pending);
+    const isOutOfDescriptors = result.errno === EMFILE || result.errno === ENFILE;
+    if (isOutOfDescriptors && call.repeats === true && isInTime) {
+      setTimeout(() => {
+        if (this.#pending.has(pending)) this.#submit(pending);
+        else this.#end(pending, result);
+      }, descriptorRetryMs);
+      return;
+    }
+    this.#pending.delete(pending);
+    if (result.errno === EINPROGRESS) {
+      // Given up at close: the thread may still come back to this memory, at any time.
+      this.#hasLeftCalls = true;
+      if (isInTime) this.#answerSlow(pending, result.errno, new Promise(() => {}));
+      return;
+    }
+    call.onEnd?.(result);
+    if (!isInTime) {
+      if (call.request.fd === undefined && result.fd >= 0) this.closeDescriptor(result.fd);
+      pending.settle?.();
+      return;
+    }
+    if (result.errno === 0) pending.resolve({ ok: true, value: result });
+    else pending.resolve({ ok: false, fault: this.#fault(call, faultKind(result.errno), result.errno) });
+  }
+
+  #expire(pending: Pending): void {
+    this.#pending.delete(pending);
+    if (this.queue.cancel(pending.requestNumber)) {
+      pending.resolve({ ok: false, fault: this.#fault(pending.call, 'slow', 0) });
+      return;
+    }
+    this.#answerSlow(pending, 0, new Promise((resolve) => (pending.settle = resolve)));
+  }
+
+  #answerSlow(pending: Pending, errno: number, settled: Promise<void>): void {
+    pending.resolve({ ok: false, fault: { ...this.#fault(pending.call, 'slow', errno), settled } });
+  }
+
+  #fault(call: DriveCall, kind: DriveFault['kind'], errno: number): DriveFault {
+    return { kind, drive: this.drivePath, operation: call.describe(), errno };
+  }
+
+  #runningMs(): number {
+    return this.clock.monotonicMs() - this.#stoodStillMs;
   }
 
   #arm(oldest: Pending): NodeJS.Timeout {
-    const delayMs = Math.max(1, oldest.deadlineMs - this.clock.monotonicMs());
-    return setTimeout(() => this.#expire(), delayMs).unref();
+    const delayMs = Math.max(1, Math.min(oldest.deadlineMs - this.#runningMs(), tickMsMax));
+    this.#tickDueMs = this.clock.monotonicMs() + delayMs;
+    return setTimeout(() => this.#tick(), delayMs).unref();
   }
 
-  #expire(): void {
+  #tick(): void {
     this.#timer = null;
-    const nowMs = this.clock.monotonicMs();
+    const latenessMs = this.clock.monotonicMs() - this.#tickDueMs;
+    if (latenessMs > latenessMsMax) this.#stoodStillMs += latenessMs;
+    const nowMs = this.#runningMs();
     for (const pending of this.#pending) {
       if (pending.deadlineMs > nowMs) {
         this.#timer = this.#arm(pending);
         return;
       }
-      this.#pending.delete(pending);
-      pending.expire();
+      this.#expire(pending);
     }
-  }
-
-  #dropLate(request: IoRequest, result: IoResult): void {
-    if (request.fd === undefined && result.fd >= 0) this.closeDescriptor(result.fd);
-  }
-
-  #fault(call: DriveCall, errno: number, settled?: Promise<void>): DriveFault {
-    const kind = settled === undefined ? faultKind(errno) : 'slow';
-    const fault = { kind, drive: this.drivePath, operation: call.describe(), errno };
-    return settled === undefined ? fault : { ...fault, settled };
   }
 }

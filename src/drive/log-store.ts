@@ -7,7 +7,7 @@ import { MiB, invariant, limits, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
-import { EEXIST } from './errno.js';
+import { EEXIST, EROFS } from './errno.js';
 import { logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
@@ -133,7 +133,12 @@ export class LocalLogStore implements LogStore {
     if (file === undefined) {
       const request = { kind, path: this.#path(name), fileOffset, segments, flags };
       const answer = await calls.run({ request, describe, repeats: kind === IoKind.read });
-      if (!answer.ok) return answer;
+      if (!answer.ok) {
+        // A file system that went read-only can still be read; its descriptor would be no good for writing.
+        if (kind !== IoKind.read || answer.fault.errno !== EROFS) return answer;
+        const again = await calls.run({ request: { ...request, flags: IoFlag.close }, describe, repeats: true });
+        return again.ok ? { ok: true, value: value(again.value) } : again;
+      }
       this.#adopt(fileNumber, answer.value.fd);
       return { ok: true, value: value(answer.value) };
     }

@@ -97,7 +97,7 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
     await requireStructure(access);
     for (const name of copies.toRepair) await access.replaceFile(name, copies.bytes).catch(ignoreFull);
     await removeLeftovers(access);
-    return { kind: 'ready', path, drive: new LocalDrive(path, copies.format, lockFd, options) };
+    return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options) };
   } catch (error) {
     access.closeDescriptor(lockFd);
     throw error;
@@ -107,6 +107,15 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
 function strangeFolder(entries: readonly string[]): string {
   if (entries.includes('.minio.sys')) return 'holds a MinIO drive: give Granary an empty folder';
   return 'not empty and not a Granary drive: give an empty folder';
+}
+
+function openLocalDrive(path: string, format: DriveFormat, lockFd: number, options: DriveOptions): LocalDrive {
+  try {
+    return new LocalDrive(path, format, lockFd, options);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+    throw new Unusable('no thread could be started for it: raise the limit on processes (ulimit -u)');
+  }
 }
 
 /** Null when both copies are absent. */

@@ -80,6 +80,12 @@ export interface IoQueue {
    */
   submit(request: IoRequest): Promise<IoResult>;
   /**
+   * True when request `requestNumber` was still waiting: it is not done, its segments are not touched,
+   * and its promise resolves with ECANCELED and no descriptor. The calls of `submit` that did not throw
+   * are numbered from 1.
+   */
+  cancel(requestNumber: number): boolean;
+  /**
    * preadv2(RWF_NOWAIT) on the calling thread into the queue's arena. Bytes read (fewer than asked
    * only at the end of the file), or −1 when not all of them are in the page cache (or the file
    * system cannot tell), or −errno−1 below that on an error.

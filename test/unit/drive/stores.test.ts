@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KiB, MiB } from '../../../src/base/index.js';
@@ -23,6 +24,28 @@ function handleOf(handle: BlobHandle | null): BlobHandle {
   if (handle === null) throw new Error('expected an open handle');
   return handle;
 }
+
+/** One on the disk as well: what a page cache answers, and what a sync costs, differ from memory. */
+it('works on a disk as it does in memory', async () => {
+  const onDisk = temporaryFolder(tmpdir());
+  try {
+    const other = await newDrive(onDisk.path, memory.arena);
+    valueOf(await other.log.createFile(0, 1 * MiB));
+    const data = memory.fill(0, 300_000);
+    valueOf(await other.log.write(0, 4096, Float64Array.of(0, 300_000)));
+    expect(other.log.readNow(0, 4096, 1 * MiB, 300_000)).toBe(300_000);
+    expect(memory.copy(1 * MiB, 300_000).equals(data)).toBe(true);
+    const segments = Float64Array.of(0, 300_000);
+    valueOf(await other.blobs.write('ab', { handle: null, fileOffset: 4096, segments, sync: true, close: true }));
+    const handle = valueOf(await other.blobs.open('ab'));
+    expect(valueOf(await other.blobs.read(handle, 4096, Float64Array.of(2 * MiB, 300_000)))).toBe(300_000);
+    expect(memory.copy(2 * MiB, 300_000).equals(data)).toBe(true);
+    await other.close(1000);
+    await (await openDrive(onDisk.path, memory.arena)).close(1000);
+  } finally {
+    onDisk.remove();
+  }
+});
 
 describe('log files', () => {
   it('are made of zeroes, in full, and listed in order', async () => {

@@ -1,14 +1,17 @@
 /** What the drive tests share: real folders, an arena, a format. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MiB } from '../../../src/base/index.js';
 import type { Drive, DriveFormat, DriveResult } from '../../../src/drive/index.js';
 import { formatDrive, formatVersion, probeDrive } from '../../../src/drive/index.js';
 
-export function temporaryFolder(): { readonly path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'granary-drive-'));
+/** In memory where there is such a file system: a drive has hundreds of folders to make and remove. */
+const memoryFolder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+export function temporaryFolder(base = memoryFolder): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(base, 'granary-drive-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 

@@ -1,0 +1,175 @@
+/** The time limit of calls, with a queue and a clock that do what the test says. */
+import { constants } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { DriveResult } from '../../../src/drive/index.js';
+import { DriveCalls } from '../../../src/drive/drive-calls.js';
+import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../../../src/native/index.js';
+
+const { ECANCELED, EINPROGRESS, EIO, EMFILE, ENOENT, ENOSPC } = constants.errno;
+
+class FakeQueue implements IoQueue {
+  readonly requests: IoRequest[] = [];
+  readonly #resolvers: ((result: IoResult) => void)[] = [];
+  /** Numbers of requests that no thread has taken yet. */
+  readonly waiting = new Set<number>();
+
+  submit(request: IoRequest): Promise<IoResult> {
+    this.requests.push(request);
+    return new Promise((resolve) => this.#resolvers.push(resolve));
+  }
+
+  end(requestNumber: number, result: Partial<IoResult> = {}): void {
+    this.#resolvers[requestNumber - 1]?.({ errno: 0, bytes: 0, fd: -1, ...result });
+  }
+
+  cancel(requestNumber: number): boolean {
+    const isWaiting = this.waiting.delete(requestNumber);
+    if (isWaiting) this.end(requestNumber, { errno: ECANCELED });
+    return isWaiting;
+  }
+
+  readNow(): number {
+    return -1;
+  }
+
+  get depth(): number {
+    return this.requests.length;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+const limitMs = 5000;
+let queue: FakeQueue;
+let calls: DriveCalls;
+/** Ahead of the fake timers: the process stood still. */
+let stoodStillMs: number;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  queue = new FakeQueue();
+  stoodStillMs = 0;
+  const startMs = Date.now();
+  const monotonicMs = (): number => Date.now() - startMs + stoodStillMs;
+  calls = new DriveCalls(queue, '/drive', limitMs, { monotonicMs, nowMs: monotonicMs });
+});
+
+afterEach(() => vi.useRealTimers());
+
+const open: IoRequest = { kind: IoKind.open, path: '/drive/file' };
+
+function run(more: Partial<Parameters<DriveCalls['run']>[0]> = {}): {
+  answer: DriveResult<IoResult> | null;
+  readonly promise: Promise<void>;
+} {
+  const watched: ReturnType<typeof run> = {
+    answer: null,
+    promise: calls.run({ request: open, describe: () => 'open file', ...more }).then((answer) => {
+      watched.answer = answer;
+    }),
+  };
+  return watched;
+}
+
+describe('a call to a drive', () => {
+  it('answers what its queue answers, errors by their kind', async () => {
+    const results = [run(), run(), run(), run()];
+    queue.end(1, { fd: 7 });
+    queue.end(2, { errno: ENOENT });
+    queue.end(3, { errno: ENOSPC });
+    queue.end(4, { errno: EIO });
+    await Promise.all(results.map((result) => result.promise));
+    expect(results[0]?.answer).toEqual({ ok: true, value: { errno: 0, bytes: 0, fd: 7 } });
+    const kinds = results.slice(1).map((result) => (result.answer?.ok === false ? result.answer.fault : null));
+    expect(kinds).toEqual([
+      { kind: 'missing', drive: '/drive', operation: 'open file', errno: ENOENT },
+      { kind: 'full', drive: '/drive', operation: 'open file', errno: ENOSPC },
+      { kind: 'io', drive: '/drive', operation: 'open file', errno: EIO },
+    ]);
+  });
+
+  it('is slow at its limit, not before', async () => {
+    const first = run();
+    await vi.advanceTimersByTimeAsync(limitMs - 1000);
+    const second = run();
+    await vi.advanceTimersByTimeAsync(990);
+    expect(first.answer).toBeNull();
+    await vi.advanceTimersByTimeAsync(20);
+    expect(first.answer).toMatchObject({ ok: false, fault: { kind: 'slow' } });
+    expect(second.answer).toBeNull();
+    queue.end(2);
+    await second.promise;
+    expect(second.answer).toMatchObject({ ok: true });
+  });
+
+  it('gives back late what it opened, and says then that the memory is free', async () => {
+    const ended: number[] = [];
+    const late = run({ onEnd: (result) => ended.push(result.fd) });
+    await vi.advanceTimersByTimeAsync(limitMs + 10);
+    if (late.answer?.ok !== false) throw new Error('expected a fault');
+    let isSettled = false;
+    void late.answer.fault.settled?.then(() => (isSettled = true));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([isSettled, ended]).toEqual([false, []]);
+    queue.end(1, { fd: 12 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect([isSettled, ended]).toEqual([true, [12]]);
+    expect(queue.requests[1]).toEqual({ kind: IoKind.close, fd: 12 });
+  });
+
+  it('is taken back when it only waited', async () => {
+    queue.waiting.add(2);
+    const onEnd = vi.fn();
+    const results = [run(), run({ onEnd })];
+    await vi.advanceTimersByTimeAsync(limitMs + 10);
+    const faults = results.map((result) => (result.answer?.ok === false ? result.answer.fault : null));
+    expect(faults[0]?.settled).toBeInstanceOf(Promise);
+    expect(faults[1]).toEqual({ kind: 'slow', drive: '/drive', operation: 'open file', errno: 0 });
+    expect(onEnd).toHaveBeenCalledOnce();
+  });
+
+  it('never frees its memory when its queue was closed around it', async () => {
+    const left = run();
+    expect(calls.hasLeftCalls).toBe(false);
+    queue.end(1, { errno: EINPROGRESS });
+    await left.promise;
+    expect(left.answer).toMatchObject({ ok: false, fault: { kind: 'slow', settled: expect.any(Promise) } });
+    expect(calls.hasLeftCalls).toBe(true);
+  });
+
+  it('does not pay for time in which the process stood still', async () => {
+    const stopped = run();
+    await vi.advanceTimersByTimeAsync(2500);
+    stoodStillMs = 3_600_000;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(stopped.answer).toBeNull();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(stopped.answer).toMatchObject({ ok: false, fault: { kind: 'slow' } });
+  });
+
+  it('waits for a descriptor when the process is out of them, within its limit', async () => {
+    const patient = run({ repeats: true });
+    const impatient = run();
+    queue.end(1, { errno: EMFILE });
+    queue.end(2, { errno: EMFILE });
+    await impatient.promise;
+    expect(impatient.answer).toMatchObject({ ok: false, fault: { kind: 'io', errno: EMFILE } });
+    await vi.advanceTimersByTimeAsync(50);
+    expect(queue.requests).toHaveLength(3);
+    queue.end(3, { fd: 9 });
+    await patient.promise;
+    expect(patient.answer).toMatchObject({ ok: true, value: { fd: 9 } });
+    const hopeless = run({ repeats: true });
+    for (let waitedMs = 0; waitedMs <= limitMs + 40; waitedMs += 10) {
+      queue.end(queue.requests.length, { errno: EMFILE });
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    if (hopeless.answer?.ok !== false) throw new Error('expected a fault');
+    await hopeless.answer.fault.settled;
+    const requestCount = queue.requests.length;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(queue.requests).toHaveLength(requestCount);
+  });
+});
