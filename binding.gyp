@@ -11,6 +11,7 @@
       'target_name': 'granary',
       'sources': [
         'native/binding/addon.cc',
+        'native/binding/arena-memory.cc',
         'native/binding/call.cc',
         'native/binding/kernels.cc',
         'native/binding/kernels-arena.cc',

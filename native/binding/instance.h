@@ -48,6 +48,10 @@ class KernelInstance {
 
 inline KernelInstance& InstanceOf(Call& call) { return *static_cast<KernelInstance*>(call.data()); }
 
+// arena-memory.cc: the entry that makes an arena, and advice on one made elsewhere.
+napi_value CreateArena(Call& call);
+void AskForHugePages(const ByteSpan& span);
+
 struct Method {
   const char* name;
   napi_callback callback;

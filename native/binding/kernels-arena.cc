@@ -72,9 +72,13 @@ napi_value GetAvailablePaths(Call& call) {
 }
 
 constexpr Method kMethods[] = {
-    {"attachArena", Entry<AttachArena>}, {"setHashKey", Entry<SetHashKey>},
-    {"copyToArena", Entry<CopyToArena>}, {"copyWithinArena", Entry<CopyWithinArena>},
-    {"paths", Entry<GetPaths>},          {"availablePaths", Entry<GetAvailablePaths>},
+    {"createArena", Entry<CreateArena>},
+    {"attachArena", Entry<AttachArena>},
+    {"setHashKey", Entry<SetHashKey>},
+    {"copyToArena", Entry<CopyToArena>},
+    {"copyWithinArena", Entry<CopyWithinArena>},
+    {"paths", Entry<GetPaths>},
+    {"availablePaths", Entry<GetAvailablePaths>},
 };
 
 }  // namespace

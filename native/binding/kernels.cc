@@ -29,6 +29,7 @@ void KernelInstance::AttachArena(Call& call, size_t argument) {
   Check(napi_create_reference(env, view, 1, &reference));
   if (arenaView_ != nullptr) napi_delete_reference(env, arenaView_);
   arenaView_ = reference;
+  AskForHugePages(span);
   arena_ = span.data;
   arenaBytes_ = static_cast<double>(span.bytes);
 }

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Digest, kernels, streamStateBytes } from '../../../src/native/index.js';
 import { newArena, seededBytes } from './support.js';
 
+const addonPath = fileURLToPath(new URL('../../../build/Release/granary.node', import.meta.url));
 const arenaBytes = 1 << 16;
 let arena: Uint8Array;
 beforeEach(() => {
@@ -30,6 +31,28 @@ const stripe = {
 };
 const pass = (changes: Partial<typeof stripe>): number =>
   kernels.putPass(Float64Array.from(Object.values({ ...stripe, ...changes })), null, null);
+
+describe('createArena', () => {
+  it('gives shared memory of the size asked for, zeroed, that outlives the worker that made it', async () => {
+    const script = `
+      const { workerData, parentPort } = require('node:worker_threads');
+      parentPort.postMessage(require(workerData).createArena(5000));`;
+    const worker = new Worker(script, { eval: true, workerData: addonPath });
+    const [made] = (await once(worker, 'message')) as [SharedArrayBuffer];
+    await worker.terminate();
+    expect(made).toBeInstanceOf(SharedArrayBuffer);
+    const bytes = new Uint8Array(made);
+    expect(bytes).toEqual(new Uint8Array(5000));
+    kernels.attachArena(made);
+    kernels.copyToArena(4999, Uint8Array.of(7), 0, 1);
+    expect(bytes[4999]).toBe(7);
+    expect(() => kernels.copyToArena(5000, Uint8Array.of(7), 0, 1)).toThrow(RangeError);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, 2 ** 41])('refuses %d bytes', (bytes) => {
+    expect(() => kernels.createArena(bytes)).toThrow(RangeError);
+  });
+});
 
 describe('ranges', () => {
   it('end where the arena ends', () => {
@@ -232,11 +255,10 @@ describe('environments', () => {
       addon.attachArena(workerData.shared);
       addon.streamUpdate(0, 4099, 3, null, null);
       parentPort.postMessage(refusal);`;
-    const addon = fileURLToPath(new URL('../../../build/Release/granary.node', import.meta.url));
     for (let round = 0; round < 3; round++) {
       kernels.streamInit(0, Digest.sha1, null);
       kernels.streamUpdate(0, 4096, 3, null, null);
-      const worker = new Worker(script, { eval: true, workerData: { addon, shared } });
+      const worker = new Worker(script, { eval: true, workerData: { addon: addonPath, shared } });
       const [refusal] = (await once(worker, 'message')) as [string];
       await worker.terminate();
       expect(refusal).toBe('no arena is attached');

@@ -7,7 +7,7 @@ export const sequence = (length: number): Uint8Array => Uint8Array.from({ length
 
 /** A fresh arena, attached, and its bytes. */
 export function newArena(arenaBytes: number): Uint8Array {
-  const arena = new SharedArrayBuffer(arenaBytes);
+  const arena = kernels.createArena(arenaBytes);
   kernels.attachArena(arena);
   return new Uint8Array(arena);
 }
