@@ -15,8 +15,8 @@ import type { Logger, RequestObserver } from '../telemetry/index.js';
 import type { Authenticated } from './authenticate.js';
 import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
-import type { Authorized, OperationSpec, ParsedCall, Permission, Service } from './operation.js';
-import { Payload } from './payload.js';
+import type { Service } from './operation.js';
+import { Passage } from './passage.js';
 import { withQueryHeaders } from './query-headers.js';
 import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
 
@@ -34,17 +34,6 @@ export interface DispatcherOptions<Deps> {
   readonly hostId: string;
   /** Base names for virtual-host style. */
   readonly domains: readonly string[];
-}
-
-/** What becomes known about a request on its way; for its answer and its record. */
-interface Passage {
-  readonly request: ExchangeRequest;
-  readonly startedMs: number;
-  call: Pick<ParsedCall, 'request' | 'bucket' | 'key'>;
-  operation: string | null;
-  accessKey: string | null;
-  payload: Payload | null;
-  errorCode: string | null;
 }
 
 export function createDispatcher<Deps>(options: DispatcherOptions<Deps>): ExchangeHandler {
@@ -65,15 +54,7 @@ class Dispatcher<Deps> {
   }
 
   dispatch(request: ExchangeRequest): Promise<ExchangeResponse> | ExchangeResponse {
-    const passage: Passage = {
-      request,
-      startedMs: this.#options.clock.monotonicMs(),
-      call: { request, bucket: '', key: '' },
-      operation: null,
-      accessKey: null,
-      payload: null,
-      errorCode: null,
-    };
+    const passage = new Passage(request, this.#options.clock.monotonicMs());
     try {
       const outcome = this.#act(passage);
       if (!(outcome instanceof Promise)) return this.#answer(passage, outcome);
@@ -89,26 +70,21 @@ class Dispatcher<Deps> {
   #act(passage: Passage): Promise<ExchangeResponse> | ExchangeResponse {
     const { service, authenticate, isAllowed } = this.#options;
     const { request } = passage;
-    const { bucket, key } = parseTarget(request, this.#hostSuffixes);
     const query = parseQueryMap(request.rawQuery);
-    const call: ParsedCall = { request: withQueryHeaders(request, query), bucket, key, query };
-    passage.call = call;
-    const operation = service.route(call);
+    passage.aim(withQueryHeaders(request, query), parseTarget(request, this.#hostSuffixes), query);
+    const operation = service.route(passage);
     passage.operation = operation.name;
-    const { principal, authentication } = authenticate(request);
-    passage.accessKey = authentication.kind === 'anonymous' ? null : authentication.accessKey;
-    const allows = (permission: Permission): boolean => isAllowed(principal, permission) === true;
-    const input = authorize(operation, call, allows);
-    passage.payload = new Payload(request, authentication.payload, this.#documentBudget);
-    const authorized = { ...call, input, principal, authentication, payload: passage.payload, isAllowed: allows };
-    return operation.handle(service.deps, authorized as Authorized<unknown>);
+    // The signature is over the request as it was sent.
+    const authenticated = authenticate(request);
+    const call = passage.authorize(operation, authenticated, isAllowed, this.#documentBudget);
+    return operation.handle(service.deps, call);
   }
 
   #refuse(passage: Passage, error: unknown): ExchangeResponse {
     const { service, log } = this.#options;
     const refusal = isRefusal(error) ? error : new Refusal('InternalError', undefined, undefined, error);
     passage.errorCode = refusal.code;
-    const response = service.refuse(refusal, passage.call);
+    const response = service.refuse(refusal, passage);
     // What went wrong on our side is said here, and nowhere but here.
     if (response.status >= 500 && response.status !== 501 && !passage.request.isAborted()) {
       const fields = { requestId: passage.request.id, operation: passage.operation, code: refusal.code };
@@ -123,7 +99,7 @@ class Dispatcher<Deps> {
 
   #answer(passage: Passage, response: ExchangeResponse): ExchangeResponse {
     const { request } = passage;
-    passage.payload?.release();
+    passage.releasePayload();
     const headers: HeaderPairs = [...this.#headers, ['x-amz-request-id', request.id], ...response.headers];
     const body = response.body;
     const answeredMs = this.#options.clock.monotonicMs();
@@ -147,7 +123,7 @@ class Dispatcher<Deps> {
       rawPath: request.rawPath,
       status: request.isAborted() ? 499 : status,
       errorCode: passage.errorCode,
-      bytesReceived: passage.payload?.receivedBytes ?? 0,
+      bytesReceived: passage.receivedBytes,
       bytesSent,
       durationMs: clock.monotonicMs() - startedMs,
       timeToFirstByteMs: answeredMs - startedMs,
@@ -160,19 +136,6 @@ class Dispatcher<Deps> {
 
 function isRefusal(error: unknown): error is Refusal {
   return error instanceof Refusal;
-}
-
-/** The input of an operation, once everything it needs is allowed. */
-function authorize<Input, Deps>(
-  operation: OperationSpec<Input, Deps>,
-  call: ParsedCall,
-  allows: (permission: Permission) => boolean,
-): Input {
-  const input = operation.parse(call);
-  for (const permission of operation.permissions(call, input)) {
-    if (!allows(permission)) throw new Refusal('AccessDenied');
-  }
-  return input;
 }
 
 function commonHeaders({ region, hostId }: { region: string; hostId: string }): HeaderPairs {

@@ -43,7 +43,7 @@ export function parseQueryMap(rawQuery: string): ReadonlyMap<string, string> {
   return query;
 }
 
-const noQuery: ReadonlyMap<string, string> = new Map();
+export const noQuery: ReadonlyMap<string, string> = new Map();
 
 function bucketOfHost(host: string, suffixes: readonly string[]): string | null {
   const name = host.replace(/:[0-9]*$/, '').toLowerCase();
