@@ -84,3 +84,11 @@ function objectChecksum(compute: Compute, upload: UploadRecord, parts: readonly 
   }
   return whole === null ? null : { algorithm, type, value: Buffer.from(whole).toString('base64') };
 }
+
+/** The client's claim about the whole object, against what its parts make. Throws BadDigest. */
+export function requireChecksum(derived: Checksum | null, claimed: Pick<Checksum, 'algorithm' | 'value'> | null): void {
+  if (claimed === null || derived?.algorithm !== claimed.algorithm) return;
+  const withoutCount = (value: string): string => value.replace(/-\d+$/, '');
+  if (withoutCount(derived.value) === withoutCount(claimed.value)) return;
+  throw new Refusal<ObjectErrorCode>('BadDigest', `The ${claimed.algorithm} you specified did not match the calculated checksum.`);
+}

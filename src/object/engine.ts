@@ -8,7 +8,7 @@ import { Refusal, invariant, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import type { Compute, DriveSet } from '../erasure/index.js';
 import type { Journal, LogRecord, Prepare } from '../journal/index.js';
-import { assemble, type AssembledObject } from './complete-upload.js';
+import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type EngineContext } from './engine-context.js';
 import { healRecord } from './heal.js';
 import { objectKey, objectPrefix, successor, uploadKey, uploadPrefix } from './index-keys.js';
@@ -16,6 +16,7 @@ import { IndexState, type BucketState } from './index-state.js';
 import { listObjects, listUploads, uploadInfo } from './listing.js';
 import type {
   BucketInfo,
+  Checksum,
   ChecksumAlgorithm,
   CompletedPart,
   ListOptions,
@@ -268,6 +269,7 @@ export class Engine implements ObjectLayer {
     uploadId: string;
     parts: readonly CompletedPart[];
     precondition: WritePrecondition | null;
+    checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
   }): Promise<ObjectInfo> {
     const { bucket, key, uploadId } = options;
     const { bucketId } = this.#bucket(bucket);
@@ -280,6 +282,7 @@ export class Engine implements ObjectLayer {
       checkPrecondition(options.precondition, currentEtag(this.#running(), bucketId, key), key);
       // In commit order: a part may have been replaced a moment ago.
       const assembled = this.#assemble(upload, options.parts);
+      requireChecksum(assembled.checksum, options.checksum ?? null);
       stored = {
         bucketId,
         key,
