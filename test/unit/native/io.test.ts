@@ -288,6 +288,37 @@ describe('a queue', () => {
     await small.close(1000);
   });
 
+  it('takes back a request that waits, and only such a one', async () => {
+    const path = newPath();
+    const pipe = newPath();
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const hanging = queue.submit({ kind: IoKind.open, path: pipe });
+    const create = { kind: IoKind.open, flags: IoFlag.create | IoFlag.write | IoFlag.close };
+    const taken = queue.submit({ ...create, path });
+    const left = queue.submit({ ...create, path: `${path}-left` });
+    expect(() => void queue.submit({ kind: 99 })).toThrow(RangeError);
+    const last = queue.submit({ kind: IoKind.stat, path: folder });
+    // Until the thread has taken the first.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([queue.cancel(1), queue.cancel(2), queue.cancel(2), queue.cancel(4), queue.cancel(5)]).toEqual([
+      false,
+      true,
+      false,
+      true,
+      false,
+    ]);
+    for (const wrong of [0, -1, 0.5, NaN]) expect(() => queue.cancel(wrong)).toThrow(RangeError);
+    expect(await taken).toEqual({ errno: ECANCELED, bytes: 0, fd: -1 });
+    expect((await last).errno).toBe(ECANCELED);
+    const writer = openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK);
+    await queue.submit({ kind: IoKind.close, fd: (await hanging).fd });
+    expect((await left).errno).toBe(0);
+    closeSync(writer);
+    expect(readdirSync(folder).filter((name) => join(folder, name).startsWith(path))).toEqual([
+      `${path}-left`.slice(folder.length + 1),
+    ]);
+  });
+
   it('does what is queued before it closes, and nothing afterwards', async () => {
     const path = newPath();
     const { fd } = await queue.submit({ kind: IoKind.open, path, flags: IoFlag.create | IoFlag.write });
