@@ -61,7 +61,7 @@ describe('root credentials', () => {
       inspect(store, { depth: null, showHidden: true }),
       JSON.stringify(credential),
       JSON.stringify({ ...credential }),
-      String(credential),
+      `${credential as unknown as string}`,
     ];
     for (const text of printed) expect(text).not.toContain(secretKey);
     expect(printed[0]).toContain('minioadmin');

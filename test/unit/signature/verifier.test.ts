@@ -157,6 +157,27 @@ describe('header form', () => {
     }
   });
 
+  it('refuses headers that were taken away, whatever their value was', () => {
+    const headers = [
+      ['host', 'h'],
+      ['x-amz-date', exampleDate],
+    ] as const;
+    const lost = [
+      ['x-amz-acl', 'null'],
+      ['x-amz-acl', 'undefined'],
+      ['transfer-encoding', 'chunked'],
+      ['content-length', '12'],
+      ['expect', 'something else'],
+    ] as const;
+    for (const [name, value] of lost) {
+      const whole = signed({ headers: [...headers, [name, value]] });
+      expect(verify(whole, options).kind).toBe('header-v4');
+      const authorization = whole.headers.get('authorization') ?? '';
+      const stripped = request({ headers: [...headers, ['authorization', authorization]] });
+      expect(refused(stripped).code).toBe('SignatureDoesNotMatch');
+    }
+  });
+
   it('refuses a signed header that did not arrive', () => {
     const headers = [
       ['host', 'h'],
