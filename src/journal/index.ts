@@ -2,3 +2,14 @@
  * journal: the log is the truth. Sequencer, batches, epochs, fencing, recovery, catch-up.
  */
 export type * from './journal.js';
+export {
+  logFileBytesMin,
+  openJournal,
+  writeQuorumOf,
+  type JournalOptions,
+  type OpenedJournal,
+  type StartReport,
+} from './open-journal.js';
+export type { RunningJournal } from './running-journal.js';
+export type { JournalKernels } from './batch-codec.js';
+export type { JournalLog } from './set-log.js';

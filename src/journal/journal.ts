@@ -61,10 +61,22 @@ export interface CommitContext {
 export type Prepare = (context: CommitContext) => PreparedRecord;
 
 /**
+ * What a record does to the room on the drives. When no further log file can be made, what grows is
+ * refused, and what frees space still goes through, into the reserve.
+ */
+export type CommitPurpose = 'grow' | 'free';
+
+/**
  * Takes committed batches in order: live, in replay and in catch-up. Resolves when readers see them.
  * `end` is the position of this batch: the index stores it with the records in one transaction.
  */
 export type ApplyBatch = (records: readonly LogRecord[], position: LogPosition) => Promise<void>;
+
+/**
+ * Catch-up calls it for records without slots that a drive missed, before the drive counts again. True
+ * when the drive holds all that the record says it should; false to be called again later.
+ */
+export type HealRecord = (record: LogRecord, position: number) => Promise<boolean>;
 
 export interface JournalHealth {
   readonly epoch: number;
@@ -83,7 +95,7 @@ export interface Journal {
    * Rejects with Refusal SlowDownWrite when the write quorum is lost, XMinioStorageFull when no room is left.
    * After SlowDownWrite of a batch under way its outcome is decided at the next start.
    */
-  commit(prepare: Prepare): Promise<LogRecord>;
+  commit(prepare: Prepare, purpose?: CommitPurpose): Promise<LogRecord>;
   /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
   reportFault(position: number, operation: string): Promise<void>;
   /** Positions in S now; an upload counts a drive only if it stayed in from first byte to commit. */

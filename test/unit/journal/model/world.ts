@@ -98,7 +98,9 @@ export class World {
       });
       return `${String(position)}${drive.isWitness ? '' : ' (copying)'}: ${entries.join(' ')}${drive.hasTrace ? ' ~' : ''}`;
     });
-    return [JSON.stringify(this.geometry), `settled: ${this.firm.map(name).join(' ')}`, ...drives, this.lastStart].join('\n');
+    return [JSON.stringify(this.geometry), `settled: ${this.firm.map(name).join(' ')}`, ...drives, this.lastStart].join(
+      '\n',
+    );
   }
 
   // What a server may do to the world; each call is a step at which it can be killed.
@@ -182,7 +184,10 @@ export class World {
       if (!hasBit(members, position)) continue;
       const held = this.drive(position).entries.map((entry) => entry.batch.digest);
       check(held.length === chain.length, 'a member holds the whole history and nothing else');
-      check(held.every((digest, depth) => digest === chain[depth]?.digest), 'members agree');
+      check(
+        held.every((digest, depth) => digest === chain[depth]?.digest),
+        'members agree',
+      );
     }
     this.firm = [...chain];
     this.firmMembers = members;
@@ -203,7 +208,10 @@ export class World {
       return null;
     }
     if (verdict.kind === 'fresh') {
-      check(this.firm.every((batch) => batch.recordCount === 0), 'a set with records is not begun anew');
+      check(
+        this.firm.every((batch) => batch.recordCount === 0),
+        'a set with records is not begun anew',
+      );
       return 'fresh';
     }
     if (verdict.isTailSuspect || verdict.afterHole.length > 0 || verdict.chain[0]?.previous !== '') {
@@ -223,7 +231,10 @@ export class World {
   }
 
   private checkContains(chain: readonly BatchSummary[], what: string): void {
-    check(this.firm.every((batch, depth) => chain[depth]?.digest === batch.digest), what);
+    check(
+      this.firm.every((batch, depth) => chain[depth]?.digest === batch.digest),
+      what,
+    );
   }
 
   /** A rotten end can hide one epoch batch from a set that has lost more than it bears; never a record. */
@@ -235,7 +246,10 @@ export class World {
 
   private checkContainsPrefix(chain: readonly BatchSummary[]): void {
     const length = Math.min(chain.length, this.firm.length);
-    check(this.firm.slice(0, length).every((batch, depth) => chain[depth]?.digest === batch.digest), 'one history');
+    check(
+      this.firm.slice(0, length).every((batch, depth) => chain[depth]?.digest === batch.digest),
+      'one history',
+    );
   }
 
   /** Rot on more drives than the set bears: only what no reachable drive can read may be absent. */
@@ -271,7 +285,11 @@ export class World {
     return this.drives.flatMap((drive, position) => {
       const isWhole = this.firm.every((batch, depth) => batch.recordCount === 0 || drive.hasValid(batch, depth));
       const isReadable = drive.entries.every((entry) => entry.isReadable);
-      return hasBit(reachable & this.firmMembers, position) && drive.isWitness && isWhole && isReadable && drive.entries.length > 0
+      return hasBit(reachable & this.firmMembers, position) &&
+        drive.isWitness &&
+        isWhole &&
+        isReadable &&
+        drive.entries.length > 0
         ? [position]
         : [];
     });

@@ -1,0 +1,263 @@
+/**
+ * The way in: looks at the drives, recovers, replays into the index, opens a new epoch, and answers the
+ * running journal together with what an operator should know about the start.
+ */
+import { MiB, StartupError, divCeil, invariant, type Clock, type SlabAllocator } from '../base/index.js';
+import type { LogStore } from '../drive/index.js';
+import { BatchCodec, type JournalKernels } from './batch-codec.js';
+import { CommonReader } from './batch-copier.js';
+import { bitCount, hasBit, maskOf, type DriveVerdict, type ServeVerdict } from './decide.js';
+import type { ApplyBatch, HealRecord, LogPosition } from './journal.js';
+import type { BatchHeader } from './layout.js';
+import { bringUp, chainHeaders, examine, listPositions, writeBatchTo, type Findings } from './recovery.js';
+import { findPosition, readHistory, type HistoryOptions } from './replay.js';
+import { RunningJournal } from './running-journal.js';
+import { scanDrive } from './scan.js';
+import { SetLog, type JournalLog } from './set-log.js';
+
+export interface JournalOptions {
+  /** UUID. */
+  readonly deploymentId: string;
+  readonly setIndex: number;
+  /** By position; null when the drive is not usable. */
+  readonly drives: readonly (LogStore | null)[];
+  readonly dataShards: number;
+  readonly slabs: SlabAllocator;
+  /** With the arena attached and the deployment's hash key set. */
+  readonly kernels: JournalKernels;
+  readonly clock: Clock;
+  readonly log: JournalLog;
+  /** Where the index stands; null when it is empty. */
+  readonly indexPosition: LogPosition | null;
+  /** Called before replay when the index is not on the history, or empty: it must be empty afterwards. */
+  readonly discardIndex: () => Promise<void>;
+  readonly apply: ApplyBatch;
+  readonly healRecord: HealRecord;
+  /** Of new log files. */
+  readonly logFileBytes?: number;
+}
+
+export interface StartReport {
+  /** Drives outside S after the start, with the reason in words. */
+  readonly out: readonly { readonly position: number; readonly reason: string }[];
+  readonly isReadOnly: boolean;
+  /** More current drives than this may be lost before reads end. */
+  readonly toleranceLeft: number;
+  readonly replayedBatches: number;
+  readonly rolledForwardBatches: number;
+  readonly droppedBatches: number;
+  readonly unreadableBatches: number;
+  /** Places where no drive could read a batch any more. */
+  readonly lostPlaces: number;
+}
+
+export interface OpenedJournal {
+  readonly journal: RunningJournal;
+  readonly report: StartReport;
+}
+
+const logFileBytesDefault = 64 * MiB;
+/** One batch of the largest records fits many times over. */
+export const logFileBytesMin = 1 * MiB;
+
+export async function openJournal(options: JournalOptions): Promise<OpenedJournal> {
+  return await new Opening(options).run();
+}
+
+/** k of n shards; with as many parity shards as data shards one more drive makes writes unambiguous. */
+export function writeQuorumOf(driveCount: number, dataShards: number): number {
+  return driveCount === 2 * dataShards ? dataShards + 1 : dataShards;
+}
+
+class Opening {
+  readonly #setLog: SetLog;
+  #replayed = 0;
+  #lost = 0;
+  readonly #reasons = new Map<number, string>();
+
+  constructor(private readonly options: JournalOptions) {
+    const { drives, dataShards, setIndex } = options;
+    const logFileBytes = options.logFileBytes ?? logFileBytesDefault;
+    invariant(drives.length >= 1 && drives.length <= 16, 'a set has 1 to 16 drives');
+    invariant(
+      dataShards >= divCeil(drives.length, 2) && dataShards <= drives.length,
+      'at most half of the shards are parity',
+    );
+    invariant(
+      logFileBytes >= logFileBytesMin && logFileBytes % 4096 === 0,
+      'a log file is whole pages, and large enough',
+    );
+    const deploymentId = Buffer.from(options.deploymentId.replaceAll('-', ''), 'hex');
+    invariant(deploymentId.length === 16, 'a deployment id is a UUID');
+    const identity = { deploymentId, setIndex, driveCount: drives.length, dataShards };
+    const codec = new BatchCodec(identity, options.slabs, options.kernels);
+    const writeQuorum = writeQuorumOf(drives.length, dataShards);
+    this.#setLog = new SetLog(codec, [...drives], writeQuorum, logFileBytes, options.clock, options.log);
+  }
+
+  async run(): Promise<OpenedJournal> {
+    const findings = await examine(this.#setLog, this.options.dataShards);
+    for (const [position, reason] of findings.out) this.#leaveOut(position, reason);
+    const { verdict } = findings;
+    if (verdict.kind === 'refused') throw this.#refusal(findings, verdict.current);
+    if (verdict.kind === 'fresh') return await this.#begin(findings, verdict.current);
+    const chain = chainHeaders(findings, verdict);
+    const tip = chain.at(-1);
+    invariant(tip !== undefined, 'a history has a last batch');
+    this.#setLog.head = { last: tip, epochMax: verdict.nextEpoch - 1, sequenceMax: verdict.nextSequence - 1 };
+    let members = 0;
+    if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict.current, verdict.drives, chain);
+    const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : cleanSources(verdict);
+    await this.#replay(tip, sources);
+    const isWritable = bitCount(members) >= this.#setLog.writeQuorum && (await this.#setLog.openEpoch(members));
+    if (!isWritable) this.#setLog.members = sources;
+    return this.#open(isWritable, verdict);
+  }
+
+  /** The first start of a set. */
+  async #begin(findings: Findings, current: number): Promise<OpenedJournal> {
+    const blank = findings.drives.map(() => ({ ancestor: null, abandoned: [], isCurrent: true }));
+    const members = await this.#bringUpAll(findings, current, blank, []);
+    for (const drive of findings.drives) {
+      if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
+    }
+    if (this.options.indexPosition !== null) await this.options.discardIndex();
+    if (!(await this.#setLog.openEpoch(members))) throw this.#refusal(findings, members);
+    return this.#open(true, null);
+  }
+
+  async #bringUpAll(
+    findings: Findings,
+    mask: number,
+    verdicts: readonly (DriveVerdict | null)[],
+    chain: readonly BatchHeader[],
+  ): Promise<number> {
+    let members = 0;
+    const one = async (position: number): Promise<void> => {
+      const found = findings.drives[position];
+      const verdict = verdicts[position];
+      if (found == null || verdict == null) return;
+      const fault = await bringUp(this.#setLog, found, position, verdict, chain, findings.headers);
+      if (fault === null) members |= 1 << position;
+      else
+        this.#leaveOut(
+          position,
+          fault === 'unreadable' ? 'its log could not be brought up' : `${fault.operation}: ${fault.kind}`,
+        );
+    };
+    await Promise.all(this.#setLog.positions(mask).map(one));
+    return members;
+  }
+
+  async #replay(tip: BatchHeader, sources: number): Promise<void> {
+    const { codec, stores } = this.#setLog;
+    const common = new CommonReader(codec, stores);
+    try {
+      const history = this.#history(common, tip, sources);
+      const { indexPosition } = this.options;
+      const after = indexPosition === null ? null : await findPosition(history, indexPosition);
+      if (after === null) await this.options.discardIndex();
+      for await (const { header, records } of readHistory(history, after)) {
+        // A batch without records changes nothing that an index knows.
+        if (records.length === 0) continue;
+        await this.options.apply(records, this.#setLog.position(header));
+        this.#replayed++;
+      }
+    } finally {
+      common.close();
+    }
+  }
+
+  #history(common: CommonReader, tip: BatchHeader, sources: number): HistoryOptions {
+    const { log } = this.options;
+    return {
+      common,
+      sources,
+      tip,
+      firstFile: this.#setLog.firstFile(sources),
+      findBehindHole: (last) => this.#findBehindHole(last, sources),
+      onWrongCopy: (header, position) => {
+        log.warn('A damaged batch was read from another drive', { position, sequence: header.sequence });
+        void this.#repair(header, position, sources);
+      },
+      onHole: (last, next) => {
+        this.#lost++;
+        const lost = { after: last?.sequence ?? 0, before: next.sequence };
+        log.error('Batches that no drive can read any more were skipped', lost);
+      },
+    };
+  }
+
+  /** A wrong copy inside the history is written anew from the others; whoever fails at that is found out later. */
+  async #repair(header: BatchHeader, position: number, sources: number): Promise<void> {
+    if (!hasBit(this.#setLog.members, position)) return;
+    const common = new CommonReader(this.#setLog.codec, this.#setLog.stores);
+    try {
+      await writeBatchTo(this.#setLog, common, header, position, sources);
+    } finally {
+      common.close();
+    }
+  }
+
+  async #findBehindHole(last: BatchHeader | null, sources: number): Promise<BatchHeader | null> {
+    let best: BatchHeader | null = null;
+    for (const position of this.#setLog.positions(sources)) {
+      const store = this.#setLog.stores[position];
+      if (store == null) continue;
+      const listed = await store.listFiles();
+      if (!listed.ok) continue;
+      const files = listed.value.filter((file) => file.fileNumber > 0);
+      const scan = await scanDrive(this.#setLog.codec, store, files, last?.fileNumber ?? 1);
+      if (!scan.ok) continue;
+      const next = scan.value.batches.find((header) => header.sequence > (last?.sequence ?? 0));
+      if (next !== undefined && (best === null || next.sequence < best.sequence)) best = next;
+    }
+    return best;
+  }
+
+  #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
+    const { members, stores } = this.#setLog;
+    const journal = new RunningJournal(this.#setLog, this.options, isWritable);
+    const out = listPositions(~members, stores.length).map((position) => ({
+      position,
+      reason:
+        this.#reasons.get(position) ?? (stores[position] == null ? 'not usable' : 'behind: it is being caught up'),
+    }));
+    const report: StartReport = {
+      out,
+      isReadOnly: !isWritable,
+      toleranceLeft: Math.max(0, bitCount(members) - this.options.dataShards),
+      replayedBatches: this.#replayed,
+      rolledForwardBatches: verdict?.rolledForward.length ?? 0,
+      droppedBatches: verdict?.dropped.length ?? 0,
+      unreadableBatches: verdict?.unreadable.length ?? 0,
+      lostPlaces: this.#lost + (verdict?.isTailSuspect === true ? 1 : 0),
+    };
+    return { journal, report };
+  }
+
+  #leaveOut(position: number, reason: string): void {
+    this.#reasons.set(position, reason);
+  }
+
+  #refusal(findings: Findings, current: number): StartupError {
+    const { stores } = this.#setLog;
+    const reachable = findings.drives.filter((drive) => drive !== null).length;
+    const needed =
+      findings.verdict.kind === 'refused' && findings.headers.size > 0
+        ? this.options.dataShards
+        : this.#setLog.writeQuorum;
+    return new StartupError(
+      `Set ${String(this.options.setIndex + 1)}: ${String(bitCount(current))} of ${String(stores.length)} drives hold everything that was acknowledged, ${String(needed)} are needed (${String(reachable)} can be read).`,
+      'Bring back the missing drives and start again. Nothing was changed.',
+    );
+  }
+}
+
+/** Drives whose log can be read as the history as it stands, without cutting anything. */
+function cleanSources(verdict: ServeVerdict): number {
+  const clean = verdict.drives.flatMap((drive, position) =>
+    drive?.isCurrent === true && drive.abandoned.length === 0 ? [position] : [],
+  );
+  return maskOf(clean);
+}

@@ -1,0 +1,282 @@
+/**
+ * A start: looks at every reachable log, lets `decide` judge, and brings the current drives to the
+ * same end. Until then nothing is written; with fewer than w current drives nothing is at all, except
+ * onto drives that are not current.
+ */
+import { invariant } from '../base/index.js';
+import type { DriveFault, LogFileInfo, LogStore } from '../drive/index.js';
+import type { BatchCodec } from './batch-codec.js';
+import { CommonReader, copyBatch } from './batch-copier.js';
+import {
+  decide,
+  hasBit,
+  maskOf,
+  type BatchSummary,
+  type DriveVerdict,
+  type DriveView,
+  type ServeVerdict,
+  type SlotState,
+  type Verdict,
+} from './decide.js';
+import { DriveStateFile } from './drive-state.js';
+import { batchEnd, type BatchHeader } from './layout.js';
+import { lastFileStart, listLogFiles, readSlotStates, scanDrive, type DriveScan, type Remains } from './scan.js';
+import type { SetLog } from './set-log.js';
+
+/** Segments of one write of zeroes: 4 MiB. */
+const zeroWriteBytes = 4 * 1024 * 1024;
+/** A drive further behind than this is not asked for the verdict: it is stale beyond doubt. */
+const lagFilesMax = 64;
+
+/** A reachable drive as a start found it. */
+export interface FoundDrive {
+  readonly scan: DriveScan;
+  readonly state: DriveStateFile;
+}
+
+export interface Findings {
+  /** By position; null: not reachable, with the reason in `out`. */
+  readonly drives: readonly (FoundDrive | null)[];
+  readonly out: ReadonlyMap<number, string>;
+  /** Every batch seen, by digest. */
+  readonly headers: ReadonlyMap<string, BatchHeader>;
+  readonly verdict: Verdict;
+}
+
+interface Listed {
+  readonly files: readonly LogFileInfo[];
+  readonly state: DriveStateFile;
+  readonly start: BatchHeader | null;
+}
+
+export async function examine(setLog: SetLog, dataShards: number): Promise<Findings> {
+  const { codec, stores } = setLog;
+  const out = new Map<number, string>();
+  const note = (position: number, fault: DriveFault): null => {
+    out.set(position, `${fault.operation}: ${fault.kind}`);
+    return null;
+  };
+  const listed = await Promise.all(
+    stores.map(async (store, position) => {
+      if (store === null) return null;
+      const result = await listDrive(codec, store);
+      if ('kind' in result) return note(position, result);
+      setLog.noteFiles(position, result.files);
+      return result;
+    }),
+  );
+  const drives = await scanAll(setLog, listed, note);
+  const headers = new Map<string, BatchHeader>();
+  for (const drive of drives) for (const header of drive?.scan.batches ?? []) headers.set(header.digest, header);
+  const views = await viewAll(setLog, drives, headers, listed);
+  const geometry = { driveCount: stores.length, dataShards, writeQuorum: setLog.writeQuorum };
+  return { drives, out, headers, verdict: decide(views, geometry) };
+}
+
+async function listDrive(codec: BatchCodec, store: LogStore): Promise<Listed | DriveFault> {
+  const files = await listLogFiles(store);
+  if (!files.ok) return files.fault;
+  const state = await DriveStateFile.open(codec, store);
+  if (!state.ok) return state.fault;
+  const start = await lastFileStart(codec, store, files.value);
+  if (!start.ok) return start.fault;
+  return { files: files.value, state: state.value, start: start.value };
+}
+
+/** Scans every drive from one place on: the start of a file that they have in common. */
+async function scanAll(
+  setLog: SetLog,
+  listed: readonly (Listed | null)[],
+  note: (position: number, fault: DriveFault) => null,
+): Promise<(FoundDrive | null)[]> {
+  const starts = listed.flatMap((drive) => (drive?.start == null ? [] : [drive.start.fileNumber]));
+  const newest = Math.max(1, ...starts);
+  let base = Math.min(newest, ...starts.filter((fileNumber) => fileNumber >= newest - lagFilesMax));
+  for (;;) {
+    const from = base;
+    const drives = await Promise.all(
+      listed.map(async (drive, position) => {
+        const store = setLog.stores[position] ?? null;
+        if (drive === null || store === null) return null;
+        const isLagging = drive.start !== null && drive.start.fileNumber < from;
+        const scan = await scanDrive(setLog.codec, store, drive.files, isLagging ? drive.start.fileNumber : from);
+        return scan.ok ? { scan: scan.value, state: drive.state } : note(position, scan.fault);
+      }),
+    );
+    const firsts = drives.flatMap((drive) => drive?.scan.batches.filter(isFirstOf(from)) ?? []);
+    const isCommon = firsts.every((header) => header.digest === firsts[0]?.digest);
+    const oldest = Math.min(...listed.flatMap((drive) => drive?.files.map((file) => file.fileNumber) ?? []), from);
+    if (isCommon || from === oldest) return drives;
+    base = from - 1;
+  }
+}
+
+function isFirstOf(fileNumber: number): (header: BatchHeader) => boolean {
+  return (header) => header.fileNumber === fileNumber && header.fileOffset === 0;
+}
+
+/** What `decide` needs to know. Slots are looked at where a write can have been cut short: at the ends. */
+async function viewAll(
+  setLog: SetLog,
+  drives: readonly (FoundDrive | null)[],
+  headers: ReadonlyMap<string, BatchHeader>,
+  listed: readonly (Listed | null)[],
+): Promise<(DriveView | null)[]> {
+  const ends = new Set(drives.flatMap((drive) => drive?.scan.batches.slice(-2).map((header) => header.digest) ?? []));
+  const slotNeeds = new Map<string, readonly number[]>();
+  const states = drives.map(() => new Map<string, readonly SlotState[]>());
+  for (const digest of ends) {
+    const header = headers.get(digest);
+    invariant(header !== undefined, 'a batch that was seen has its header');
+    if (header.slotsBytes === 0) continue;
+    await Promise.all(
+      drives.map(async (drive, position) => {
+        const store = setLog.stores[position] ?? null;
+        if (store === null || drive?.scan.batches.some((batch) => batch.digest === digest) !== true) return;
+        const read = await readSlotStates(setLog.codec, store, position, header);
+        if (!read.ok) return;
+        slotNeeds.set(
+          digest,
+          read.value.records.flatMap(({ slots }) => (slots === null ? [] : [slots.k])),
+        );
+        if (read.value.states.some((state) => state !== 'valid')) states[position]?.set(digest, read.value.states);
+      }),
+    );
+  }
+  const summaries = new Map([...headers.values()].map((header) => [header.digest, summary(header, slotNeeds)]));
+  const newest = Math.max(1, ...listed.flatMap((drive) => (drive?.start == null ? [] : [drive.start.fileNumber])));
+  return drives.map((drive, position) => {
+    const start = listed[position]?.start ?? null;
+    if (drive === null || (start !== null && start.fileNumber < newest - lagFilesMax)) return null;
+    return {
+      batches: drive.scan.batches.flatMap((header) => summaries.get(header.digest) ?? []),
+      isWitness: drive.state.state.isWitness,
+      tail: drive.scan.tail,
+      slotStates: states[position] ?? new Map<string, readonly SlotState[]>(),
+      epochMax: drive.scan.epochMax,
+      sequenceMax: drive.scan.sequenceMax,
+    };
+  });
+}
+
+function summary(header: BatchHeader, slotNeeds: ReadonlyMap<string, readonly number[]>): BatchSummary {
+  const { digest, previous, sequence, epoch, isEpochStart, members, recordCount } = header;
+  return {
+    digest,
+    previous,
+    sequence,
+    epoch,
+    isEpochStart,
+    members,
+    recordCount,
+    slotNeeds: slotNeeds.get(digest) ?? [],
+  };
+}
+
+/** The chain of a verdict with the places of its batches. */
+export function chainHeaders(findings: Findings, verdict: ServeVerdict): BatchHeader[] {
+  return verdict.chain.map((batch) => {
+    const header = findings.headers.get(batch.digest);
+    invariant(header !== undefined, 'a batch of the chain was seen');
+    return header;
+  });
+}
+
+/**
+ * Cuts a drive back to the common ancestor and writes what it lacks, its last common batch included:
+ * after a process was killed, that one may be in the page cache only. Null when it is whole.
+ */
+export async function bringUp(
+  setLog: SetLog,
+  found: FoundDrive,
+  position: number,
+  verdict: DriveVerdict,
+  chain: readonly BatchHeader[],
+  headers: ReadonlyMap<string, BatchHeader>,
+): Promise<DriveFault | 'unreadable' | null> {
+  const { scan, state } = found;
+  const isEmptied = verdict.ancestor === null && chain.length > 0;
+  if (state.state.isWitness && (isEmptied || scan.tail === 'damaged')) {
+    const fault = await state.write({ ...state.state, isWitness: false });
+    if (fault !== null) return fault;
+  }
+  const abandoned = verdict.abandoned.flatMap((digest) => headers.get(digest) ?? []);
+  const cut = await cutBack(setLog, position, scan.remains, abandoned);
+  if (cut !== null) return cut;
+  const common = new CommonReader(setLog.codec, setLog.stores);
+  try {
+    const from = Math.max(
+      0,
+      chain.findIndex((header) => header.digest === verdict.ancestor),
+    );
+    for (const header of chain.slice(from)) {
+      const fault = await writeBatchTo(
+        setLog,
+        common,
+        header,
+        position,
+        maskOf(setLog.stores.map((_, index) => index)),
+      );
+      if (fault !== null) return fault;
+    }
+  } finally {
+    common.close();
+  }
+  return state.state.isWitness ? null : await state.write({ ...state.state, isWitness: true });
+}
+
+export async function writeBatchTo(
+  setLog: SetLog,
+  common: CommonReader,
+  header: BatchHeader,
+  position: number,
+  sources: number,
+): Promise<DriveFault | 'unreadable' | null> {
+  const made = await setLog.ensureFile(header.fileNumber, 1 << position);
+  const fault = made.get(position);
+  if (fault !== undefined) return fault;
+  const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position, sources);
+  if (copied.ok) {
+    if (copied.unrebuilt > 0) {
+      setLog.log.error('Some shards of a batch could not be rebuilt', { position, sequence: header.sequence });
+    }
+    return null;
+  }
+  return copied.fault ?? 'unreadable';
+}
+
+/**
+ * Zeroes what does not belong to the history, from the end backwards and each batch from its header
+ * on: a crash in between leaves a log that ends earlier, never one with a hole.
+ */
+export async function cutBack(
+  setLog: SetLog,
+  position: number,
+  remains: readonly Remains[],
+  abandoned: readonly BatchHeader[],
+): Promise<DriveFault | null> {
+  const ranges = [
+    ...abandoned.map((header) => ({ fileNumber: header.fileNumber, from: header.fileOffset, to: batchEnd(header) })),
+    ...remains,
+  ];
+  for (const range of ranges.reverse()) {
+    for (let at = range.from; at < range.to; at += zeroWriteBytes) {
+      const bytes = Math.min(zeroWriteBytes, range.to - at);
+      const written = await setLog.stores[position]?.write(range.fileNumber, at, zeroes(setLog, bytes));
+      if (written?.ok === false) return written.fault;
+    }
+  }
+  return null;
+}
+
+function zeroes(setLog: SetLog, bytes: number): Float64Array {
+  const page = setLog.codec.slabs.zeroPageOffset;
+  const segments: number[] = [];
+  for (let left = bytes; left > 0; left -= 4096) segments.push(page, Math.min(4096, left));
+  return Float64Array.from(segments);
+}
+
+/** Positions of a mask as text for the log. */
+export function listPositions(mask: number, driveCount: number): number[] {
+  return Array.from({ length: driveCount }, (_, position) => position).filter((position) => hasBit(mask, position));
+}

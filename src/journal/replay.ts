@@ -1,0 +1,59 @@
+/** Goes through the history in order, from a position or from its beginning, reading any good copy. */
+import type { CommonReader, CommonResult } from './batch-copier.js';
+import type { LogPosition } from './journal.js';
+import { batchEnd, type BatchHeader } from './layout.js';
+
+export interface HistoryOptions {
+  readonly common: CommonReader;
+  /** Drives that hold the history and nothing else. */
+  readonly sources: number;
+  /** The last batch to be read. */
+  readonly tip: BatchHeader;
+  /** Where the oldest log file begins. */
+  readonly firstFile: number;
+  /** The first readable batch behind a place where no drive has one. */
+  readonly findBehindHole: (last: BatchHeader | null) => Promise<BatchHeader | null>;
+  readonly onWrongCopy: (header: BatchHeader, position: number) => void;
+  readonly onHole: (last: BatchHeader | null, next: BatchHeader) => void;
+}
+
+/** Whether a position that an index remembers lies on the history: its header, or null. */
+export async function findPosition(options: HistoryOptions, position: LogPosition): Promise<BatchHeader | null> {
+  if (position.sequence > options.tip.sequence || position.fileNumber > options.tip.fileNumber) return null;
+  const found = await options.common.read(position, { digest: position.digest }, options.sources);
+  return found?.header ?? null;
+}
+
+/** Every batch behind `after` (null: from the beginning) up to the tip. What it yields is valid until the next. */
+export async function* readHistory(options: HistoryOptions, after: BatchHeader | null): AsyncGenerator<CommonResult> {
+  let last = after;
+  while (last?.digest !== options.tip.digest) {
+    const next = await readNext(options, last);
+    if (next === null) return;
+    yield next;
+    last = next.header;
+  }
+}
+
+async function readNext(options: HistoryOptions, last: BatchHeader | null): Promise<CommonResult | null> {
+  const { common, sources, firstFile } = options;
+  const wanted = last === null ? {} : { previous: last.digest };
+  const places =
+    last === null
+      ? [{ fileNumber: firstFile, fileOffset: 0 }]
+      : [
+          { fileNumber: last.fileNumber, fileOffset: batchEnd(last) },
+          { fileNumber: last.fileNumber + 1, fileOffset: 0 },
+        ];
+  for (const place of places) {
+    const wrong: number[] = [];
+    const found = await common.read(place, wanted, sources, (position) => wrong.push(position));
+    if (found === null) continue;
+    for (const position of wrong) options.onWrongCopy(found.header, position);
+    return found;
+  }
+  const behind = await options.findBehindHole(last);
+  if (behind === null) return null;
+  options.onHole(last, behind);
+  return await common.read(behind, { digest: behind.digest }, sources);
+}

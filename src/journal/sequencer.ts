@@ -1,0 +1,295 @@
+/**
+ * The one order of things: commits are queued, sealed into a batch when the batch before it is durable,
+ * written to all of S, applied and then acknowledged. Changes of S take their turn between batches.
+ * Main thread only.
+ */
+import { Refusal, invariant } from '../base/index.js';
+import type { DriveFault } from '../drive/index.js';
+import { checkRecord, plannedBytes } from './batch-builder.js';
+import { bitCount, maskOf } from './decide.js';
+import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
+import {
+  ordersPerBatch,
+  recordBytes,
+  recordsBytesSoftMax,
+  recordsPerBatchMax,
+  slotSpace,
+  slotsBytesSoftMax,
+  type BatchHeader,
+} from './layout.js';
+import type { SetLog } from './set-log.js';
+
+interface Waiting {
+  readonly prepare: Prepare;
+  readonly purpose: CommitPurpose;
+  readonly resolve: (record: LogRecord) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Sealed {
+  readonly waiting: readonly Waiting[];
+  readonly prepared: readonly PreparedRecord[];
+  readonly sequence: number;
+  readonly timeMs: number;
+}
+
+/** The preparation of a log file that found no room is tried again after this. */
+const spareRetryMs = 2000;
+
+export class Sequencer {
+  #queue: Waiting[] = [];
+  #turns: (() => Promise<void>)[] = [];
+  #wake: (() => void) | null = null;
+  #isClosed = false;
+  /** S fell below w: nothing is committed any more, reads go on. */
+  #isStopped = false;
+  /** The batch that is applied while the next is written. */
+  #applying: Promise<void> = Promise.resolve();
+  #isFull = false;
+  #isMakingSpare = false;
+  readonly #done: Promise<void>;
+  /** What the index failed with; then nothing is shown any more that is not in it. */
+  #failure: unknown = null;
+
+  constructor(
+    private readonly setLog: SetLog,
+    private readonly apply: ApplyBatch,
+  ) {
+    this.#done = this.#run();
+    this.#makeSpare();
+  }
+
+  get canWrite(): boolean {
+    return !this.#isStopped && !this.#isClosed && this.#failure === null;
+  }
+
+  commit(prepare: Prepare, purpose: CommitPurpose): Promise<LogRecord> {
+    return new Promise((resolve, reject) => {
+      if (!this.canWrite) {
+        reject(this.#refusal());
+        return;
+      }
+      this.#queue.push({ prepare, purpose, resolve, reject });
+      this.#wakeUp();
+    });
+  }
+
+  /** Takes drives out of S; resolves when that is durable, or when nothing can be written any more. */
+  fence(mask: number): Promise<void> {
+    return this.exclusively(async () => {
+      const rest = this.setLog.members & ~mask;
+      if (rest !== this.setLog.members) await this.#changeMembers(rest);
+    });
+  }
+
+  /** Runs `act` between two batches: nothing is in flight, and everything is applied. */
+  exclusively<T>(act: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#turns.push(async () => {
+        if (!this.canWrite) {
+          reject(this.#refusal());
+          return;
+        }
+        await this.#applying;
+        await act().then(resolve, reject);
+      });
+      this.#wakeUp();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.setLog.isClosed = true;
+    this.#wakeUp();
+    await this.#done;
+  }
+
+  /** Opens an epoch of `members`; below w the set stops. */
+  async #changeMembers(members: number): Promise<boolean> {
+    if (await this.setLog.openEpoch(members)) return true;
+    this.#stop();
+    return false;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const turn = this.#turns.shift();
+      if (turn !== undefined) {
+        await turn();
+      } else if (this.#queue.length > 0 && this.canWrite) {
+        await this.#commitBatch();
+      } else if (this.#isClosed) {
+        break;
+      } else {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        // Whatever else arrives in this round of the event loop shares the batch.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    await this.#applying;
+    this.#rejectAll(this.#queue.splice(0));
+    for (const turn of this.#turns.splice(0)) await turn();
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+
+  async #commitBatch(): Promise<void> {
+    const sealed = this.#seal();
+    if (sealed === null) return;
+    try {
+      await this.#write(sealed);
+    } catch (error) {
+      // A broken promise of our own on the way to the drives: what is in flight is decided at the next start.
+      this.#failure = error;
+      this.setLog.log.error('The journal stops', { cause: String(error) });
+      for (const { reject } of sealed.waiting) reject(error);
+      this.#rejectAll(this.#queue.splice(0));
+    }
+  }
+
+  /** Calls `prepare` in order until the batch is large enough. Null: every one of them threw. */
+  #seal(): Sealed | null {
+    const sequence = this.setLog.sequence + 1;
+    const timeMs = this.setLog.nextTimeMs();
+    const fileBytes = this.setLog.logFileBytes;
+    const recordsMax = Math.min(recordsBytesSoftMax, fileBytes / 8);
+    const slotsMax = Math.min(slotsBytesSoftMax, fileBytes / 8);
+    const waiting: Waiting[] = [];
+    const prepared: PreparedRecord[] = [];
+    let recordsBytes = 0;
+    let slotsBytes = 0;
+    let taken = 0;
+    for (const entry of this.#queue) {
+      if (prepared.length >= recordsPerBatchMax || recordsBytes >= recordsMax || slotsBytes >= slotsMax) break;
+      taken++;
+      if (this.#isFull && entry.purpose === 'grow') {
+        entry.reject(new Refusal('XMinioStorageFull'));
+        continue;
+      }
+      try {
+        const record = entry.prepare({ order: sequence * ordersPerBatch + prepared.length, timeMs });
+        checkRecord(record, this.setLog.codec.identity.driveCount);
+        waiting.push(entry);
+        prepared.push(record);
+        recordsBytes += recordBytes(record);
+        slotsBytes += slotSpace(record.slots);
+      } catch (error) {
+        entry.reject(error);
+      }
+    }
+    this.#queue = this.#queue.slice(taken);
+    return prepared.length === 0 ? null : { waiting, prepared, sequence, timeMs };
+  }
+
+  async #write(sealed: Sealed): Promise<void> {
+    const { waiting, prepared, sequence, timeMs } = sealed;
+    const place = this.setLog.placeFor(plannedBytes(prepared).totalBytes);
+    if (!(await this.#ensureFile(place.fileNumber))) {
+      this.#rejectAll(waiting);
+      return;
+    }
+    const { members } = this.setLog;
+    const batch = await this.setLog.build(prepared, { sequence, timeMs, isEpochStart: false, members });
+    const onFull = (): void => {
+      // The batch is written as soon as there is room; nobody waits for that.
+      this.#isFull = true;
+      for (const { reject } of waiting) reject(new Refusal('XMinioStorageFull'));
+    };
+    const faults = await this.setLog.write(batch, members, onFull);
+    if (faults.size > 0 && !(await this.#leave(faults, batch.header))) {
+      for (const { reject } of waiting) reject(this.#refusal());
+      return;
+    }
+    if (faults.size === 0) this.setLog.advance(batch.header);
+    this.#makeSpare();
+    await this.#applying;
+    this.#applying = this.#applyAndAnswer(batch.records, batch.header, waiting);
+  }
+
+  /** The batch is on all of S but these: the rest becomes S before anything in it is acknowledged. */
+  async #leave(faults: ReadonlyMap<number, DriveFault>, header: BatchHeader): Promise<boolean> {
+    for (const [position, { drive, operation, kind, errno }] of faults) {
+      this.setLog.log.error(`Drive ${drive} leaves the set: ${operation}: ${kind}`, { position, errno });
+    }
+    const rest = this.setLog.members & ~maskOf([...faults.keys()]);
+    if (bitCount(rest) < this.setLog.writeQuorum) {
+      this.#stop();
+      return false;
+    }
+    this.setLog.advance(header);
+    return await this.#changeMembers(rest);
+  }
+
+  async #applyAndAnswer(
+    records: readonly LogRecord[],
+    header: BatchHeader,
+    waiting: readonly Waiting[],
+  ): Promise<void> {
+    try {
+      invariant(records.length === waiting.length, 'every record has its caller');
+      await this.apply(records, this.setLog.position(header));
+      records.forEach((record, index) => waiting[index]?.resolve(record));
+    } catch (error) {
+      this.#failure = error;
+      this.setLog.log.error('The index did not take a batch; nothing is committed any more', { cause: String(error) });
+      for (const { reject } of waiting) reject(error);
+      this.#rejectAll(this.#queue.splice(0));
+      this.#wakeUp();
+    }
+  }
+
+  /** Every member has the file, or has left S for it. False: there is no room, or S is too small. */
+  async #ensureFile(fileNumber: number): Promise<boolean> {
+    for (;;) {
+      const missing = await this.setLog.ensureFile(fileNumber, this.setLog.members);
+      if (missing.size === 0) return true;
+      const broken = [...missing].filter(([, fault]) => fault.kind !== 'full');
+      if (broken.length === 0) {
+        this.#isFull = true;
+        return false;
+      }
+      const rest = this.setLog.members & ~maskOf(broken.map(([position]) => position));
+      if (!(await this.#changeMembers(rest))) return false;
+    }
+  }
+
+  /**
+   * One file ahead of the one in use: it is there when it is needed, and it is the reserve that lets
+   * deletes go on when the drives are full.
+   */
+  #makeSpare(): void {
+    const inUse = this.setLog.head.last?.fileNumber ?? 1;
+    const { members } = this.setLog;
+    const isThere = this.setLog.positions(members).every((position) => this.setLog.hasFile(position, inUse + 1));
+    if (isThere) this.#isFull = false;
+    if (isThere || this.#isMakingSpare || this.#isClosed) return;
+    this.#isMakingSpare = true;
+    void this.setLog.ensureFile(inUse + 1, members).then((faults) => {
+      this.#isMakingSpare = false;
+      const kinds = [...faults.values()].map((fault) => fault.kind);
+      this.#isFull = kinds.includes('full');
+      if (this.#isFull) this.setLog.log.warn('No room for the next log file: only what frees space is accepted');
+      const broken = [...faults].filter(([, fault]) => fault.kind !== 'full').map(([position]) => position);
+      if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
+      if (this.#isFull && !this.#isClosed) setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
+    });
+  }
+
+  #stop(): void {
+    this.#isStopped = true;
+    this.setLog.log.error('Too few drives: writes stop until the next start, reads go on');
+    this.#rejectAll(this.#queue.splice(0));
+  }
+
+  #rejectAll(entries: readonly Waiting[]): void {
+    const refusal = this.#isFull && this.canWrite ? new Refusal('XMinioStorageFull') : this.#refusal();
+    for (const { reject } of entries) reject(refusal);
+  }
+
+  #refusal(): Refusal {
+    return new Refusal('SlowDownWrite', 'The set cannot take writes now.', {}, this.#failure ?? undefined);
+  }
+}

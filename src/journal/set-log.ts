@@ -1,0 +1,240 @@
+/**
+ * The growing end of one set's log: where the next batch goes, who is in S, and the writing of a batch
+ * to all of S. It decides nothing about what is acknowledged; the sequencer does.
+ */
+import { invariant, type Clock } from '../base/index.js';
+import type { DriveFault, LogStore } from '../drive/index.js';
+import { scratchBytes, type BatchCodec } from './batch-codec.js';
+import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
+import { bitCount, hasBit, maskOf } from './decide.js';
+import type { PreparedRecord, LogPosition } from './journal.js';
+import { batchEnd, slotsStart, type BatchHeader } from './layout.js';
+import { releaseWhenSettled } from './log-reader.js';
+
+export interface JournalLog {
+  info(message: string, details?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, details?: Readonly<Record<string, unknown>>): void;
+  error(message: string, details?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Last batch of the history, and the highest numbers that were ever seen. */
+export interface LogHead {
+  readonly last: BatchHeader | null;
+  readonly epochMax: number;
+  readonly sequenceMax: number;
+}
+
+/** While so many drives are slow that it must be us, the write is tried again after this. */
+const slowRetryMs = 250;
+/** A drive without room is asked again after this. */
+const fullRetryMs = 1000;
+
+export class SetLog {
+  head: LogHead = { last: null, epochMax: 0, sequenceMax: 0 };
+  /** S as bits. */
+  members = 0;
+  isClosed = false;
+  /** Log files that each drive is known to have. */
+  readonly #files = new Map<number, Map<number, number>>();
+
+  constructor(
+    readonly codec: BatchCodec,
+    readonly stores: (LogStore | null)[],
+    readonly writeQuorum: number,
+    readonly logFileBytes: number,
+    readonly clock: Clock,
+    readonly log: JournalLog,
+  ) {}
+
+  get epoch(): number {
+    return this.head.last?.epoch ?? 0;
+  }
+
+  positions(mask: number): number[] {
+    return this.stores.flatMap((store, position) => (store !== null && hasBit(mask, position) ? [position] : []));
+  }
+
+  noteFiles(position: number, files: readonly { readonly fileNumber: number; readonly bytes: number }[]): void {
+    this.#files.set(position, new Map(files.map((file) => [file.fileNumber, file.bytes])));
+  }
+
+  /** Size of a log file that exists on some drive, else of those to come. */
+  fileBytes(fileNumber: number): number {
+    for (const files of this.#files.values()) {
+      const bytes = files.get(fileNumber);
+      if (bytes !== undefined) return bytes;
+    }
+    return this.logFileBytes;
+  }
+
+  /** The oldest log file of the given drives. */
+  firstFile(mask: number): number {
+    const numbers = this.positions(mask).flatMap((position) => [...(this.#files.get(position)?.keys() ?? [])]);
+    return numbers.length === 0 ? 1 : Math.min(...numbers);
+  }
+
+  hasFile(position: number, fileNumber: number): boolean {
+    return this.#files.get(position)?.has(fileNumber) === true;
+  }
+
+  /** Makes a log file on the drives that lack it. Answers the faults by position. */
+  async ensureFile(fileNumber: number, mask: number): Promise<Map<number, DriveFault>> {
+    const bytes = this.fileBytes(fileNumber);
+    const faults = new Map<number, DriveFault>();
+    const make = async (position: number): Promise<void> => {
+      if (this.hasFile(position, fileNumber)) return;
+      const created = await this.stores[position]?.createFile(fileNumber, bytes);
+      if (created === undefined) return;
+      if (!created.ok) faults.set(position, created.fault);
+      else this.#note(position, fileNumber, bytes);
+    };
+    await Promise.all(this.positions(mask).map(make));
+    return faults;
+  }
+
+  /** Where a batch of so many bytes goes. */
+  placeFor(totalBytes: number): { fileNumber: number; fileOffset: number } {
+    const { last } = this.head;
+    if (last === null) return { fileNumber: 1, fileOffset: 0 };
+    const end = batchEnd(last);
+    if (end + totalBytes <= this.fileBytes(last.fileNumber)) return { fileNumber: last.fileNumber, fileOffset: end };
+    invariant(totalBytes <= this.fileBytes(last.fileNumber + 1), 'a batch fits into a log file');
+    return { fileNumber: last.fileNumber + 1, fileOffset: 0 };
+  }
+
+  /** Highest sequence so far; the next batch has a higher one. */
+  get sequence(): number {
+    return Math.max(this.head.sequenceMax, this.head.last?.sequence ?? 0);
+  }
+
+  /** Wall time that never steps back behind an earlier batch. */
+  nextTimeMs(): number {
+    return Math.max(Math.floor(this.clock.nowMs()), this.head.last?.timeMs ?? 0);
+  }
+
+  /** Puts a batch together for the end of the log. */
+  async build(
+    prepared: readonly PreparedRecord[],
+    plan: {
+      readonly sequence: number;
+      readonly timeMs: number;
+      readonly isEpochStart: boolean;
+      readonly members: number;
+    },
+  ): Promise<BuiltBatch> {
+    const { recordsBytes, totalBytes } = plannedBytes(prepared);
+    const bytes = slotsStart(recordsBytes) + scratchBytes;
+    const slab = this.codec.slabs.tryAllocate(bytes, 'commit') ?? (await this.codec.slabs.allocate(bytes, 'commit'));
+    const { last, epochMax } = this.head;
+    const epoch = plan.isEpochStart ? Math.max(epochMax, this.epoch) + 1 : this.epoch;
+    const facts = { ...plan, epoch, committedUpTo: last?.sequence ?? 0, previous: last?.digest ?? '' };
+    return buildBatch(this.codec, slab, facts, this.placeFor(totalBytes), prepared);
+  }
+
+  /**
+   * Writes and syncs a batch on all of `mask`. Answers the members that failed: they have to leave S.
+   * A drive without room does not; it is asked again until it has some. Takes the batch's slab.
+   */
+  async write(
+    batch: BuiltBatch,
+    mask: number,
+    onFull: () => void = () => undefined,
+  ): Promise<ReadonlyMap<number, DriveFault>> {
+    const { fileNumber, fileOffset } = batch.header;
+    const faults = new Map<number, DriveFault>();
+    const seen: DriveFault[] = [];
+    let pending = mask;
+    while (pending !== 0) {
+      let slow = 0;
+      let full = 0;
+      const writeOne = async (position: number): Promise<void> => {
+        const result = await this.stores[position]?.write(fileNumber, fileOffset, batch.segmentsFor(position));
+        if (result === undefined || result.ok) return;
+        seen.push(result.fault);
+        if (result.fault.kind === 'full') full |= 1 << position;
+        if (result.fault.kind !== 'full' || this.isClosed) faults.set(position, result.fault);
+        if (result.fault.kind === 'slow') slow |= 1 << position;
+      };
+      await Promise.all(this.positions(pending).map(writeOne));
+      pending = this.isClosed ? 0 : full;
+      // More drives than may be lost do not fail in the same moment: this machine stood still.
+      const isUs = bitCount(slow) > this.stores.length - this.writeQuorum;
+      if (isUs && !this.isClosed) {
+        this.log.warn('Waiting for drives: too many are slow at once', { positions: this.positions(slow) });
+        for (const position of this.positions(slow)) faults.delete(position);
+        pending |= slow;
+      }
+      if (full !== 0) onFull();
+      if (pending !== 0) await new Promise((resolve) => setTimeout(resolve, full === 0 ? slowRetryMs : fullRetryMs));
+    }
+    releaseWhenSettled(batch.slab, ...seen);
+    return faults;
+  }
+
+  /** The batch is on every drive of `mask`: it ends the log now. */
+  advance(header: BatchHeader): void {
+    const { epochMax, sequenceMax } = this.head;
+    this.head = {
+      last: header,
+      epochMax: Math.max(epochMax, header.epoch),
+      sequenceMax: Math.max(sequenceMax, header.sequence),
+    };
+  }
+
+  /** A drive may come with higher numbers from a history that was never committed. */
+  noteNumbers(epochMax: number, sequenceMax: number): void {
+    this.head = {
+      last: this.head.last,
+      epochMax: Math.max(this.head.epochMax, epochMax),
+      sequenceMax: Math.max(this.head.sequenceMax, sequenceMax),
+    };
+  }
+
+  /**
+   * Writes S down on all of S. Who fails is left out of the next try. Answers whether an epoch of at
+   * least w members is durable; S and the end of the log have changed then.
+   */
+  async openEpoch(wanted: number): Promise<boolean> {
+    let mask = wanted;
+    while (bitCount(mask) >= this.writeQuorum && !this.isClosed) {
+      const plan = { sequence: this.sequence + 1, timeMs: this.nextTimeMs(), isEpochStart: true, members: mask };
+      const { totalBytes } = plannedBytes([]);
+      const missing = await this.ensureFile(this.placeFor(totalBytes).fileNumber, mask);
+      if (missing.size > 0) {
+        const broken = new Map([...missing].filter(([, fault]) => fault.kind !== 'full'));
+        if (broken.size === 0) await new Promise((resolve) => setTimeout(resolve, fullRetryMs));
+        else mask &= ~this.#report(broken, 'leaves the set');
+        continue;
+      }
+      const batch = await this.build([], plan);
+      const faults = await this.write(batch, mask);
+      if (faults.size === bitCount(mask)) break;
+      // Whoever did not fail holds it: it stays in the history, whether it counts or not.
+      this.advance(batch.header);
+      if (faults.size === 0) {
+        this.members = mask;
+        return true;
+      }
+      mask &= ~this.#report(faults, 'leaves the set');
+    }
+    return false;
+  }
+
+  position(header: BatchHeader): LogPosition {
+    const { fileNumber, fileOffset, epoch, sequence, digest } = header;
+    return { fileNumber, fileOffset, epoch, sequence, digest };
+  }
+
+  #report(faults: ReadonlyMap<number, DriveFault>, what: string): number {
+    for (const [position, { drive, operation, kind, errno }] of faults) {
+      this.log.error(`Drive ${drive} ${what}: ${operation}: ${kind}`, { position, errno });
+    }
+    return maskOf([...faults.keys()]);
+  }
+
+  #note(position: number, fileNumber: number, bytes: number): void {
+    const files = this.#files.get(position) ?? new Map<number, number>();
+    files.set(fileNumber, bytes);
+    this.#files.set(position, files);
+  }
+}
