@@ -55,6 +55,7 @@ export class NodeExchange implements ExchangeRequest {
   #droppedBytes = 0;
   #sentBytes = 0;
   #writing = false;
+  #wake: () => void = () => {};
   #pace = new Pace();
 
   constructor(
@@ -282,8 +283,11 @@ export class NodeExchange implements ExchangeRequest {
     this.#writing = true;
     for (let from = 0; from < bytes.length && !this.#aborted; from += limits.sendPieceBytesMax) {
       const part = bytes.subarray(from, from + limits.sendPieceBytesMax);
-      // The callback also runs when the socket is destroyed; then the abort says the rest.
-      await new Promise<void>((resolve) => this.response.write(part, () => resolve()));
+      // The callback does not always run when the socket is destroyed; the close event does.
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.response.write(part, () => resolve());
+      });
       this.#sentBytes += part.length;
     }
     this.#writing = false;
@@ -310,6 +314,7 @@ export class NodeExchange implements ExchangeRequest {
       this.#tellListeners();
     }
     this.#phase = 'over';
+    this.#wake();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.shared.watched.delete(this);
     this.#uncount();
