@@ -83,8 +83,8 @@ export const threadsMax = 256;
 export const driveCallMsDefault = 30_000;
 /** Calls waiting for one drive. Each holds slabs or a descriptor, whose budgets bind first; this only stops a leak. */
 export const driveQueueDepthMax = 65_536;
-/** Open log files kept per drive: more than are hot at once, few enough for 16 drives under 1,024 descriptors. */
-export const logFilesOpenMax = 32;
+/** Open log files kept per drive: reads of these need no open. 16 drives keep within 2,048 descriptors. */
+export const logFilesOpenMax = 128;
 /** A copy of format.json: 3,000 drives of 42 bytes each fit. */
 export const formatFileBytesMax = 256 * KiB;
 /** Log files are numbered with eight decimal digits. */

@@ -31,7 +31,9 @@ export function openLmdbCatalog(options: LmdbCatalogOptions): Catalog {
   try {
     return new LmdbCatalog(options.directory, marker);
   } catch (error) {
-    options.log(`the index cannot be opened (${error instanceof Error ? error.message : 'unknown cause'}): it is rebuilt from the logs`);
+    options.log(
+      `the index cannot be opened (${error instanceof Error ? error.message : 'unknown cause'}): it is rebuilt from the logs`,
+    );
     removeData(options.directory);
     return new LmdbCatalog(options.directory, marker);
   }

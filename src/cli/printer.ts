@@ -55,12 +55,18 @@ function line(level: string, record: Readonly<Record<string, unknown>>): string 
 }
 
 function explain(error: unknown): { readonly cause: string; readonly remedy: string } {
-  if (error instanceof StartupError) return { cause: error.message, remedy: error.remedy };
+  if (error instanceof StartupError) return { cause: error.message, remedy: sentence(error.remedy) };
   const text = error instanceof Error ? error.message : String(error);
   return {
     cause: `the server could not start: ${text.split('\n', 1)[0] as string}`,
     remedy: 'This is a fault of the program. Run it again with --debug and report what it prints.',
   };
+}
+
+/** Remedies are written in many places; a reader sees one style. */
+function sentence(text: string): string {
+  const start = text.startsWith('granary ') ? text : text.charAt(0).toUpperCase() + text.slice(1);
+  return /[a-z0-9)"]$/.test(start) && !/[/=:]\S*$/.test(start) ? `${start}.` : start;
 }
 
 function fullStack(error: Error): string {

@@ -33,7 +33,11 @@ export interface BlobHeader {
 }
 
 /** The header page without its checksum: the caller hashes bytes 0…95 and writes the CRC-32C at 96. */
-export function encodeBlobHeader(header: BlobHeader, checksumBlockBytes: number, crc32c: (bytes: Uint8Array) => Uint8Array): Buffer {
+export function encodeBlobHeader(
+  header: BlobHeader,
+  checksumBlockBytes: number,
+  crc32c: (bytes: Uint8Array) => Uint8Array,
+): Buffer {
   const page = Buffer.alloc(pageBytes);
   page.write(magic, 0, 'latin1');
   page.writeUInt16LE(formatVersion, 8);

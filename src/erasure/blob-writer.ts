@@ -88,14 +88,18 @@ export class BlobWriter {
    * Stripe `stripeIndex`, in order. Hashes as the pass leaves them: shard by shard, block by block.
    * Resolves when every drive has taken it or failed; the stripe's memory may go then.
    */
-  async writeStripe(stripeIndex: number, dataOffset: number, parityOffset: number, hashesOffset: number): Promise<void> {
+  async writeStripe(
+    stripeIndex: number,
+    dataOffset: number,
+    parityOffset: number,
+    hashesOffset: number,
+  ): Promise<void> {
     const bytes = stripeLength(this.layout, stripeIndex);
     const shard = shardBytes(this.layout.dataShards, bytes);
     const blocks = checksumBlockCount(shard);
     await this.#keepHashes(hashesOffset, blocks);
     const isOnly = stripeCount(this.layout) === 1;
-    const fileOffset =
-      payloadOffset(this.layout) + stripeIndex * (this.layout.stripeBytes / this.layout.dataShards);
+    const fileOffset = payloadOffset(this.layout) + stripeIndex * (this.layout.stripeBytes / this.layout.dataShards);
     const offsetOf = (shardIndex: number): number =>
       shardIndex < this.layout.dataShards
         ? dataOffset + shardIndex * shard

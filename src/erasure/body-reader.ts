@@ -3,7 +3,15 @@
  * one is being sent. Every byte is verified before it leaves; a shard that is missing or wrong is
  * replaced by parity. Main thread; owns its windows, lends their stripes out as pieces.
  */
-import { Refusal, invariant, limits, type Piece, type PieceSource, type Slab, type SlabAllocator } from '../base/index.js';
+import {
+  Refusal,
+  invariant,
+  limits,
+  type Piece,
+  type PieceSource,
+  type Slab,
+  type SlabAllocator,
+} from '../base/index.js';
 import type { Compute, ReconstructInput, VerifyJob } from './compute.js';
 import { checksumBlockCount, shardBytes, stripeCount, stripeLength } from './layout.js';
 import type { ShardSource } from './shard-source.js';
@@ -132,7 +140,8 @@ export class BodyReader implements PieceSource {
     let stripes = 1;
     if (!isPartial) {
       // Whole stripes only, so that one call per drive reads them all.
-      const wholeEnd = this.end === layout.objectBytes ? stripeCount(layout) : Math.floor(this.end / layout.stripeBytes);
+      const wholeEnd =
+        this.end === layout.objectBytes ? stripeCount(layout) : Math.floor(this.end / layout.stripeBytes);
       stripes = Math.min(stripesMax, wholeEnd - firstStripe);
     }
     const end = Math.min(this.end, (firstStripe + stripes) * layout.stripeBytes);
@@ -170,10 +179,16 @@ export class BodyReader implements PieceSource {
     const { layout } = this.source;
     // A window of several stripes is worth a worker's hop; under memory pressure one stripe must do.
     let plan = this.#plan(windowStripesMax);
-    let slab = this.slabs.tryAllocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read');
+    let slab = this.slabs.tryAllocate(
+      windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards),
+      'read',
+    );
     if (slab === null && plan.stripes > 1) {
       plan = this.#plan(1);
-      slab = this.slabs.tryAllocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read');
+      slab = this.slabs.tryAllocate(
+        windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards),
+        'read',
+      );
     }
     this.#at = plan.end;
     return this.#fill(plan, slab);
@@ -222,7 +237,10 @@ export class BodyReader implements PieceSource {
       if (this.#bad.has(s) || !this.source.mayHave(s)) return false;
       const block = Math.floor(Math.max(from - s * shard, 0) / limits.checksumBlockBytes);
       const start = block * limits.checksumBlockBytes;
-      const blockEnd = Math.min(shard, Math.ceil(Math.min(to - s * shard, shard) / limits.checksumBlockBytes) * limits.checksumBlockBytes);
+      const blockEnd = Math.min(
+        shard,
+        Math.ceil(Math.min(to - s * shard, shard) / limits.checksumBlockBytes) * limits.checksumBlockBytes,
+      );
       const bytes = blockEnd - start;
       const hashesOffset = await this.source.hashes(s, firstBlock + block, checksumBlockCount(bytes));
       if (hashesOffset === null) return false;
@@ -278,7 +296,11 @@ export class BodyReader implements PieceSource {
     }
   }
 
-  async #readShards(plan: WindowPlan, batch: readonly number[], offsetOf: (s: number, i: number) => number): Promise<Set<number>> {
+  async #readShards(
+    plan: WindowPlan,
+    batch: readonly number[],
+    offsetOf: (s: number, i: number) => number,
+  ): Promise<Set<number>> {
     const { layout } = this.source;
     const firstBlock = this.#firstBlock(plan.firstStripe);
     const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
@@ -313,7 +335,11 @@ export class BodyReader implements PieceSource {
     return sound;
   }
 
-  async #rebuild(plan: WindowPlan, good: ReadonlySet<number>, offsetOf: (s: number, i: number) => number): Promise<void> {
+  async #rebuild(
+    plan: WindowPlan,
+    good: ReadonlySet<number>,
+    offsetOf: (s: number, i: number) => number,
+  ): Promise<void> {
     const { layout } = this.source;
     const shardCount = layout.dataShards + layout.parityShards;
     let present = 0;

@@ -82,4 +82,3 @@ export interface Compute {
   digest(digest: StreamDigest, bytes: Uint8Array): Uint8Array;
   crcCombine(digest: 'crc32' | 'crc32c' | 'crc64nvme', a: Uint8Array, b: Uint8Array, bBytes: number): Uint8Array;
 }
-

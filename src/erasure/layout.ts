@@ -58,7 +58,10 @@ export function shardFileBytes(layout: StripeLayout): number {
 export function shardFileBlocks(layout: StripeLayout): number {
   const full = Math.floor(layout.objectBytes / layout.stripeBytes);
   const tail = layout.objectBytes - full * layout.stripeBytes;
-  return full * checksumBlockCount(layout.stripeBytes / layout.dataShards) + checksumBlockCount(shardBytes(layout.dataShards, tail));
+  return (
+    full * checksumBlockCount(layout.stripeBytes / layout.dataShards) +
+    checksumBlockCount(shardBytes(layout.dataShards, tail))
+  );
 }
 
 export function positionOfShard(geometry: Geometry, shardIndex: number): number {

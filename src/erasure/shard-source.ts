@@ -75,7 +75,9 @@ export class SlotSource implements ShardSource {
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
     const drive = this.set.drive(positionOfShard(this.layout, shardIndex));
     if (drive === null) return false;
-    return drive.log.readNow(this.placement.fileNumber, this.placement.fileOffset + start, arenaOffset, bytes) === bytes;
+    return (
+      drive.log.readNow(this.placement.fileNumber, this.placement.fileOffset + start, arenaOffset, bytes) === bytes
+    );
   }
 
   hashes(shardIndex: number, firstBlock: number): Promise<number> {
@@ -187,7 +189,13 @@ export class BlobSource implements ShardSource {
   }
 }
 
-function settle(set: DriveSet, stuck: StuckCalls, position: number, result: DriveResult<number>, segments: Float64Array): boolean {
+function settle(
+  set: DriveSet,
+  stuck: StuckCalls,
+  position: number,
+  result: DriveResult<number>,
+  segments: Float64Array,
+): boolean {
   let wanted = 0;
   for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
   if (!result.ok) {

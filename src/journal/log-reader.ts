@@ -4,7 +4,7 @@
  */
 import { MiB, invariant, type Slab } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
-import { BatchCodec, scratchBytes } from './batch-codec.js';
+import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import type { TailState } from './decide.js';
 import { commonBytes, commonBytesMax, pageBytes, type BatchHeader } from './layout.js';
 

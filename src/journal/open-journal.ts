@@ -136,7 +136,7 @@ class Opening {
     const one = async (position: number): Promise<void> => {
       const found = findings.drives[position];
       const verdict = verdicts[position];
-      if (found == null || verdict == null) return;
+      if (!found || !verdict) return;
       const fault = await bringUp(this.#setLog, found, position, verdict, chain, findings.headers);
       if (fault === null) members |= 1 << position;
       else
@@ -203,7 +203,7 @@ class Opening {
     let best: BatchHeader | null = null;
     for (const position of this.#setLog.positions(sources)) {
       const store = this.#setLog.stores[position];
-      if (store == null) continue;
+      if (!store) continue;
       const listed = await store.listFiles();
       if (!listed.ok) continue;
       const files = listed.value.filter((file) => file.fileNumber > 0);
@@ -221,7 +221,7 @@ class Opening {
     const out = listPositions(~members, stores.length).map((position) => ({
       position,
       reason:
-        this.#reasons.get(position) ?? (stores[position] == null ? 'not usable' : 'behind: it is being caught up'),
+        this.#reasons.get(position) ?? (!stores[position] ? 'not usable' : 'behind: it is being caught up'),
     }));
     const report: StartReport = {
       out,

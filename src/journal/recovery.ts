@@ -89,7 +89,7 @@ async function scanAll(
   listed: readonly (Listed | null)[],
   note: (position: number, fault: DriveFault) => null,
 ): Promise<(FoundDrive | null)[]> {
-  const starts = listed.flatMap((drive) => (drive?.start == null ? [] : [drive.start.fileNumber]));
+  const starts = listed.flatMap((drive) => (drive?.start ? [drive.start.fileNumber] : []));
   const newest = Math.max(1, ...starts);
   let base = Math.min(newest, ...starts.filter((fileNumber) => fileNumber >= newest - lagFilesMax));
   for (;;) {
@@ -144,7 +144,7 @@ async function viewAll(
     );
   }
   const summaries = new Map([...headers.values()].map((header) => [header.digest, summary(header, slotNeeds)]));
-  const newest = Math.max(1, ...listed.flatMap((drive) => (drive?.start == null ? [] : [drive.start.fileNumber])));
+  const newest = Math.max(1, ...listed.flatMap((drive) => (drive?.start ? [drive.start.fileNumber] : [])));
   return drives.map((drive, position) => {
     const start = listed[position]?.start ?? null;
     if (drive === null || (start !== null && start.fileNumber < newest - lagFilesMax)) return null;

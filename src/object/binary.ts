@@ -128,7 +128,8 @@ export class BinaryReader {
 
   #take(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.buffer.length) throw new RecordFormatError(`record ends at byte ${this.buffer.length}, ${at + bytes} needed`);
+    if (at + bytes > this.buffer.length)
+      throw new RecordFormatError(`record ends at byte ${this.buffer.length}, ${at + bytes} needed`);
     this.#at = at + bytes;
     return at;
   }

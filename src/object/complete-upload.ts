@@ -51,7 +51,9 @@ export function assemble(
     parts.push(part);
   }
   if (bytes > limits.objectBytesMax) throw new Refusal<ObjectErrorCode>('EntityTooLarge');
-  const md5 = Buffer.from(compute.md5(Buffer.concat(parts.map((part) => Buffer.from(part.etag, 'hex'))))).toString('hex');
+  const md5 = Buffer.from(compute.md5(Buffer.concat(parts.map((part) => Buffer.from(part.etag, 'hex'))))).toString(
+    'hex',
+  );
   return {
     bytes,
     etag: `${md5}-${parts.length}`,
@@ -90,5 +92,8 @@ export function requireChecksum(derived: Checksum | null, claimed: Pick<Checksum
   if (claimed === null || derived?.algorithm !== claimed.algorithm) return;
   const withoutCount = (value: string): string => value.replace(/-\d+$/, '');
   if (withoutCount(derived.value) === withoutCount(claimed.value)) return;
-  throw new Refusal<ObjectErrorCode>('BadDigest', `The ${claimed.algorithm} you specified did not match the calculated checksum.`);
+  throw new Refusal<ObjectErrorCode>(
+    'BadDigest',
+    `The ${claimed.algorithm} you specified did not match the calculated checksum.`,
+  );
 }

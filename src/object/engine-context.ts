@@ -1,12 +1,15 @@
 /** What the parts of the engine share. Built once, by the engine. */
 import type { SlabAllocator } from '../base/index.js';
 import type { Compute, DriveSet, Geometry, PlacementId } from '../erasure/index.js';
-import type { Journal, LogRecord, Prepare } from '../journal/index.js';
+import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord } from '../journal/index.js';
 import type { IndexState } from './index-state.js';
 import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
 import type { Reclaimer } from './reclaimer.js';
 import type { IndexEntry, ObjectRecord } from './records.js';
+
+/** Decides in commit order what is written, and hands over what takes its mark in the overlay back. */
+export type DecideRecord = (context: CommitContext, onSettled: (undo: () => void) => void) => PreparedRecord;
 
 export interface EngineContext {
   readonly compute: Compute;
@@ -22,8 +25,8 @@ export interface EngineContext {
   readonly overflow: { bytes: number };
   /** A fresh id for a body, and the geometry that spreads its shards. */
   newPlacement(): { id: PlacementId; geometry: Geometry };
-  /** Commits a record; `undo` of the overlay runs whatever happens. */
-  commit(prepare: (context: Parameters<Prepare>[0], onSettled: (undo: () => void) => void) => ReturnType<Prepare>): Promise<LogRecord>;
+  /** Commits a record; what `onSettled` was given runs whatever happens. */
+  commit(prepare: DecideRecord, purpose: CommitPurpose): Promise<LogRecord>;
   reportDamage(placement: PlacementId, shardIndex: number): void;
 }
 

@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { Refusal, invariant, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import type { Compute, DriveSet } from '../erasure/index.js';
-import type { Journal, LogRecord, Prepare } from '../journal/index.js';
+import type { CommitPurpose, Journal, LogRecord } from '../journal/index.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
-import { objectInfo, type EngineContext } from './engine-context.js';
+import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
 import { healRecord } from './heal.js';
 import { objectKey, objectPrefix, successor, uploadKey, uploadPrefix } from './index-keys.js';
 import { IndexState, type BucketState } from './index-state.js';
@@ -130,11 +130,13 @@ export class Engine implements ObjectLayer {
       const bucketId = this.#bucketIdInOrder(name);
       if (bucketId === null) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: name });
       const isEmpty =
-        !this.#overlay.isFilling(bucketId) && this.#hasNone(objectPrefix(bucketId)) && this.#hasNone(uploadPrefix(bucketId, ''));
+        !this.#overlay.isFilling(bucketId) &&
+        this.#hasNone(objectPrefix(bucketId)) &&
+        this.#hasNone(uploadPrefix(bucketId, ''));
       if (!isEmpty) throw new Refusal<ObjectErrorCode>('BucketNotEmpty', undefined, { BucketName: name });
       onSettled(this.#overlay.setBucket(name, { order, bucketId: null }));
       return { type: RecordType.bucketDelete, body: encodeBucketDelete({ bucketId, name }), slots: null };
-    });
+    }, 'free');
   }
 
   // ---- objects ----
@@ -154,11 +156,17 @@ export class Engine implements ObjectLayer {
     return objectInfo(bucket, this.#load(bucket, key, versionId).record);
   }
 
-  async deleteObject(bucket: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void> {
+  async deleteObject(
+    bucket: string,
+    key: string,
+    versionId: string,
+    precondition: WritePrecondition | null,
+  ): Promise<void> {
     const { bucketId } = this.#bucket(bucket);
     if (versionId !== '' && versionId !== 'null') return;
     const isAbsent =
-      this.#overlay.object(bucketId, key) === undefined && this.index.catalog.get(objectKey(bucketId, key)) === undefined;
+      this.#overlay.object(bucketId, key) === undefined &&
+      this.index.catalog.get(objectKey(bucketId, key)) === undefined;
     if (isAbsent) {
       checkPrecondition(precondition, null, key);
       return;
@@ -173,8 +181,12 @@ export class Engine implements ObjectLayer {
           throw new Refusal<ObjectErrorCode>('NoSuchKey');
         }
         onSettled(this.#overlay.setObject(bucketId, key, { order, current: null }));
-        return { type: RecordType.objectDelete, body: encodeObjectDelete({ bucketId, key, order: current.order }), slots: null };
-      });
+        return {
+          type: RecordType.objectDelete,
+          body: encodeObjectDelete({ bucketId, key, order: current.order }),
+          slots: null,
+        };
+      }, 'free');
     } catch (error) {
       // Somebody else's delete came first.
       if (!isGone) throw error;
@@ -193,7 +205,8 @@ export class Engine implements ObjectLayer {
     await this.#commit(({ order, timeMs }, onSettled) => {
       const current = this.#currentInOrder(bucketId, key);
       // The bytes of a version that has gone meanwhile are about to be unlinked.
-      if (current?.order !== snapshot.entry.order) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+      if (current?.order !== snapshot.entry.order)
+        throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
       checkPrecondition(precondition, current.etag, key);
       stored = { ...snapshot.record, metadata, modifiedMs: timeMs, dataOrder: snapshot.dataOrder };
       onSettled(this.#overlay.setObject(bucketId, key, { order, current: { order, etag: stored.etag } }));
@@ -313,7 +326,7 @@ export class Engine implements ObjectLayer {
       requireUpload(this.#running(), bucketId, key, uploadId);
       onSettled(this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true }));
       return { type: RecordType.uploadAbort, body: encodeUploadAbort({ bucketId, key, uploadId }), slots: null };
-    });
+    }, 'free');
   }
 
   health(): { readonly canRead: boolean; readonly canWrite: boolean } {
@@ -336,11 +349,11 @@ export class Engine implements ObjectLayer {
 
   #buildContext(journal: Journal | null): EngineContext {
     const { compute, slabs, set, dataShards, parityShards, log } = this.options;
-    const commit: CommitFunction = async (prepare) => {
+    const commit: CommitFunction = async (prepare, purpose) => {
       const undos: (() => void)[] = [];
       invariant(journal !== null, 'the engine was started');
       try {
-        return await journal.commit((context) => prepare(context, (undo) => undos.push(undo)));
+        return await journal.commit((context) => prepare(context, (undo) => undos.push(undo)), purpose);
       } finally {
         for (const undo of undos) undo();
       }
@@ -371,8 +384,8 @@ export class Engine implements ObjectLayer {
     };
   }
 
-  #commit(prepare: (context: Parameters<Prepare>[0], onSettled: (undo: () => void) => void) => ReturnType<Prepare>): Promise<LogRecord> {
-    return this.#running().commit(prepare);
+  #commit(prepare: DecideRecord, purpose: CommitPurpose = 'grow'): Promise<LogRecord> {
+    return this.#running().commit(prepare, purpose);
   }
 
   #bucket(name: string): BucketState {

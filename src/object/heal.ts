@@ -2,7 +2,14 @@
  * Rebuilds one drive's blob file of a body from the others. Used by catch-up: a drive that was away, or is
  * new, gets what the records of its missing interval say it should hold.
  */
-import { BlobWriter, BodyReader, blobName, checksumBlockCount, shardBytes, type StripeLayout } from '../erasure/index.js';
+import {
+  BlobWriter,
+  BodyReader,
+  blobName,
+  checksumBlockCount,
+  shardBytes,
+  type StripeLayout,
+} from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
 import type { EngineContext } from './engine-context.js';
 import { objectKey, partKey } from './index-keys.js';

@@ -4,7 +4,16 @@
  */
 import { invariant } from '../base/index.js';
 
-const kinds = { meta: 'M', bucket: 'B', object: 'O', upload: 'U', part: 'P', garbage: 'G', usage: 'C', heal: 'H' } as const;
+const kinds = {
+  meta: 'M',
+  bucket: 'B',
+  object: 'O',
+  upload: 'U',
+  part: 'P',
+  garbage: 'G',
+  usage: 'C',
+  heal: 'H',
+} as const;
 
 function kindByte(kind: keyof typeof kinds): number {
   return kinds[kind].charCodeAt(0);

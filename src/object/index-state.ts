@@ -52,7 +52,8 @@ export interface Garbage {
   readonly key: Buffer;
   /** Readers that hold this order still need them. */
   readonly dataOrder: number;
-  readonly target: { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
+  readonly target:
+    { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
 }
 
 const indexVersion = 1;

@@ -151,7 +151,11 @@ export interface Upload {
   /** With `signedStream`: checks the signature of the trailer block (canonical `name:value\n` lines). After `finish`. */
   verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean;
   /** After `finish`. */
-  commitObject(options: { metadata: ObjectMetadata; checksum: Checksum | null; precondition: WritePrecondition | null }): Promise<ObjectInfo>;
+  commitObject(options: {
+    metadata: ObjectMetadata;
+    checksum: Checksum | null;
+    precondition: WritePrecondition | null;
+  }): Promise<ObjectInfo>;
   commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo>;
   /** Idempotent, at any moment. */
   abort(): void;
@@ -228,7 +232,11 @@ export interface ObjectLayer {
   /** Deleting what is absent succeeds. */
   deleteObject(bucket: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void>;
   /** New metadata on the same bytes, as a new modification (CopyObject onto itself with REPLACE). */
-  replaceMetadata(snapshot: ObjectSnapshot, metadata: ObjectMetadata, precondition: WritePrecondition | null): Promise<ObjectInfo>;
+  replaceMetadata(
+    snapshot: ObjectSnapshot,
+    metadata: ObjectMetadata,
+    precondition: WritePrecondition | null,
+  ): Promise<ObjectInfo>;
   list(options: ListOptions): ListPage;
 
   createMultipartUpload(options: {
@@ -241,7 +249,13 @@ export interface ObjectLayer {
   /** Throws NoSuchUpload, also when bucket or key do not fit the id. */
   multipartUpload(bucket: string, key: string, uploadId: string): MultipartUploadInfo;
   /** Parts in order from after `partNumberMarker`. */
-  listParts(bucket: string, key: string, uploadId: string, partNumberMarker: number, countMax: number): { parts: PartInfo[]; isTruncated: boolean };
+  listParts(
+    bucket: string,
+    key: string,
+    uploadId: string,
+    partNumberMarker: number,
+    countMax: number,
+  ): { parts: PartInfo[]; isTruncated: boolean };
   listUploads(options: {
     bucket: string;
     prefix: string;

@@ -57,7 +57,12 @@ export class Overlay {
     return (this.#inBucket.get(bucketId) ?? 0) > 0;
   }
 
-  #set<T extends { readonly order: number }>(map: Map<string, T>, key: string, pending: T, bucketId: number | null): () => void {
+  #set<T extends { readonly order: number }>(
+    map: Map<string, T>,
+    key: string,
+    pending: T,
+    bucketId: number | null,
+  ): () => void {
     map.set(key, pending);
     if (bucketId !== null) this.#inBucket.set(bucketId, (this.#inBucket.get(bucketId) ?? 0) + 1);
     return () => {

@@ -70,7 +70,9 @@ export class Reclaimer {
       this.#reclaim(piece)
         .catch((error: unknown) => {
           // The intent stays in the index: the next start tries again.
-          this.log(`space of a deleted object could not be freed: ${error instanceof Error ? error.message : 'unknown cause'}`);
+          this.log(
+            `space of a deleted object could not be freed: ${error instanceof Error ? error.message : 'unknown cause'}`,
+          );
         })
         .finally(() => {
           this.#running--;

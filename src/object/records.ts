@@ -98,7 +98,9 @@ function writeVersion(writer: BinaryWriter): BinaryWriter {
 function readVersion(reader: BinaryReader): void {
   const version = reader.u8();
   if (version !== recordVersion) {
-    throw new RecordFormatError(`record version ${version} is not known to this release: start the release that wrote it, or a later one`);
+    throw new RecordFormatError(
+      `record version ${version} is not known to this release: start the release that wrote it, or a later one`,
+    );
   }
 }
 
@@ -113,7 +115,10 @@ function writeChecksum(writer: BinaryWriter, checksum: Checksum | null): void {
     writer.u8(0);
     return;
   }
-  writer.u8(1 + algorithms.indexOf(checksum.algorithm)).u8(checksumTypes.indexOf(checksum.type)).text(checksum.value);
+  writer
+    .u8(1 + algorithms.indexOf(checksum.algorithm))
+    .u8(checksumTypes.indexOf(checksum.type))
+    .text(checksum.value);
 }
 
 function readChecksum(reader: BinaryReader): Checksum | null {

@@ -7,7 +7,14 @@ import { BlobSource, BodyReader, SlotSource, type ShardSource } from '../erasure
 import { objectInfo, type EngineContext } from './engine-context.js';
 import { partKey, partPrefix, successor } from './index-keys.js';
 import type { ObjectErrorCode, ObjectInfo, ObjectSnapshot, PartInfo } from './object-layer.js';
-import { decodeEntry, decodePart, type BodyRecord, type IndexEntry, type ObjectRecord, type PartRecord } from './records.js';
+import {
+  decodeEntry,
+  decodePart,
+  type BodyRecord,
+  type IndexEntry,
+  type ObjectRecord,
+  type PartRecord,
+} from './records.js';
 
 export class EngineSnapshot implements ObjectSnapshot {
   readonly info: ObjectInfo;
@@ -35,7 +42,8 @@ export class EngineSnapshot implements ObjectSnapshot {
     // A reader asks for the n-th part of the object, whatever number it was uploaded under.
     let startByte = 0;
     for (const [index, listed] of multipart.parts.entries()) {
-      if (index + 1 === partNumber) return { ...partInfo(this.#loadPart(multipart.uploadId, listed.partNumber)), partNumber, startByte };
+      if (index + 1 === partNumber)
+        return { ...partInfo(this.#loadPart(multipart.uploadId, listed.partNumber)), partNumber, startByte };
       startByte += listed.bytes;
     }
     return null;
@@ -66,7 +74,8 @@ export class EngineSnapshot implements ObjectSnapshot {
     }
     const sources = ranges.map(
       ({ partNumber, start, end }) =>
-        () => readBody(this.context, this.#loadPart(multipart.uploadId, partNumber), start, end),
+        () =>
+          readBody(this.context, this.#loadPart(multipart.uploadId, partNumber), start, end),
     );
     return new ClosingSource(new SequenceSource(sources), close);
   }
@@ -120,11 +129,17 @@ export function openShards(context: EngineContext, body: BodyRecord): ShardSourc
   const { set, slabs, compute } = context;
   if (placement.kind === 'slots') {
     const hashes = slabs.tryAllocate(placement.hashes.length, 'commit');
-    if (hashes === null) throw new Refusal<ObjectErrorCode>('SlowDownRead', 'The server is out of memory for reads; try again later.');
+    if (hashes === null)
+      throw new Refusal<ObjectErrorCode>('SlowDownRead', 'The server is out of memory for reads; try again later.');
     return new SlotSource(set, placement, body.bytes, compute, hashes);
   }
   if (placement.kind !== 'blob') throw new Error('only bodies in slots and blobs have shards');
-  return new BlobSource(set, placement, { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes }, slabs);
+  return new BlobSource(
+    set,
+    placement,
+    { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes },
+    slabs,
+  );
 }
 
 class BytesSource implements PieceSource {

@@ -38,7 +38,15 @@ import type {
   WritePrecondition,
 } from './object-layer.js';
 import { checkPrecondition } from './precondition.js';
-import { RecordType, decodeEntry, decodeObject, encodeObject, encodePart, type ObjectRecord, type PartRecord } from './records.js';
+import {
+  RecordType,
+  decodeEntry,
+  decodeObject,
+  encodeObject,
+  encodePart,
+  type ObjectRecord,
+  type PartRecord,
+} from './records.js';
 
 /** Stripes received and not yet on the drives, beside the one that fills. */
 const stripesAheadMax = 2;
@@ -205,7 +213,13 @@ export class EngineUpload implements Upload {
       return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body);
     });
     const part = (stored as PartRecord | null) ?? invariantNever();
-    return { partNumber: part.partNumber, bytes: part.bytes, etag, modifiedMs: part.modifiedMs, checksum: part.checksum };
+    return {
+      partNumber: part.partNumber,
+      bytes: part.bytes,
+      etag,
+      modifiedMs: part.modifiedMs,
+      checksum: part.checksum,
+    };
   }
 
   abort(): void {
@@ -429,7 +443,11 @@ export class EngineUpload implements Upload {
         chunkEnds: [...late.map(() => 0), ...stripe.chunkEnds],
         chunkSignatures: [...late, ...stripe.chunkSignatures],
       });
-      if (!isPassed) throw new Refusal<ObjectErrorCode>('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.');
+      if (!isPassed)
+        throw new Refusal<ObjectErrorCode>(
+          'SignatureDoesNotMatch',
+          'A chunk of the body does not match its signature.',
+        );
       this.#write(stripe, aux, hashesOffset);
     } catch (error) {
       stripe.slab.release();
@@ -449,7 +467,8 @@ export class EngineUpload implements Upload {
     writer
       .writeStripe(stripe.stripeIndex, stripe.slab.offset, aux.offset, hashesOffset)
       .then(() => {
-        if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives take data; try again later.');
+        if (!writer.hasQuorum)
+          throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives take data; try again later.');
       })
       .catch((error: unknown) => {
         this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
@@ -493,7 +512,15 @@ export class EngineUpload implements Upload {
   #finishChunks(stateOffset: number): void {
     const late = this.#lateEnds.splice(0);
     if (late.length === 0) return;
-    if (!this.context.compute.streamUpdateNow(stateOffset, this.context.slabs.zeroPageOffset, 0, late.map(() => 0), late)) {
+    if (
+      !this.context.compute.streamUpdateNow(
+        stateOffset,
+        this.context.slabs.zeroPageOffset,
+        0,
+        late.map(() => 0),
+        late,
+      )
+    ) {
       throw this.#fail(new Refusal('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.'));
     }
   }
@@ -523,7 +550,8 @@ export class EngineUpload implements Upload {
     const chunkSignatures = filling?.chunkSignatures ?? [];
     const dataOffset = filling?.slab.offset ?? slabs.zeroPageOffset;
     if (isInline) {
-      if (!compute.streamUpdateNow(auxOffset, dataOffset, bytes, chunkEnds, chunkSignatures)) throw this.#failSignature();
+      if (!compute.streamUpdateNow(auxOffset, dataOffset, bytes, chunkEnds, chunkSignatures))
+        throw this.#failSignature();
       this.#finishChunks(auxOffset);
       const inline = Buffer.from(slabs.view.subarray(dataOffset, dataOffset + bytes));
       this.#body = { placement: bytes === 0 ? { kind: 'none' } : { kind: 'inline', bytes: inline }, shardOffsets: [] };
@@ -554,7 +582,15 @@ export class EngineUpload implements Upload {
     );
     this.#body = {
       // File and offset are known once the batch is put together; the journal keeps them.
-      placement: { kind: 'slots', geometry: this.#geometry, id: this.#id, slotBytes: shard, hashes, fileNumber: 0, fileOffset: 0 },
+      placement: {
+        kind: 'slots',
+        geometry: this.#geometry,
+        id: this.#id,
+        slotBytes: shard,
+        hashes,
+        fileNumber: 0,
+        fileOffset: 0,
+      },
       shardOffsets: Array.from({ length: dataShards + parityShards }, (_, s) =>
         s < dataShards ? dataOffset + s * shard : parityOffset + (s - dataShards) * shard,
       ),
@@ -599,7 +635,8 @@ export class EngineUpload implements Upload {
     const writer = this.#writer;
     invariant(writer !== null, 'a blob has its writer');
     // A drive may have left the set since the last byte was written.
-    if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives hold the data; try again later.');
+    if (!writer.hasQuorum)
+      throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives hold the data; try again later.');
     return { ...body, placement: { ...body.placement, positions: writer.positions } };
   }
 
@@ -627,7 +664,7 @@ export class EngineUpload implements Upload {
     prepare: (order: number, timeMs: number, onSettled: (undo: () => void) => void) => PreparedRecord,
   ): Promise<void> {
     try {
-      await this.context.commit((commit, onSettled) => prepare(commit.order, commit.timeMs, onSettled));
+      await this.context.commit((commit, onSettled) => prepare(commit.order, commit.timeMs, onSettled), 'grow');
     } catch (error) {
       this.abort();
       throw error;
@@ -637,8 +674,10 @@ export class EngineUpload implements Upload {
 
   #requireBucket(): void {
     const pending = this.context.overlay.bucket(this.options.bucket);
-    const bucketId = pending === undefined ? this.context.index.buckets.get(this.options.bucket)?.bucketId : pending.bucketId;
-    if (bucketId !== this.bucket.bucketId) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: this.options.bucket });
+    const bucketId =
+      pending === undefined ? this.context.index.buckets.get(this.options.bucket)?.bucketId : pending.bucketId;
+    if (bucketId !== this.bucket.bucketId)
+      throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: this.options.bucket });
   }
 
   #releaseAll(): void {
@@ -705,7 +744,8 @@ export function currentEtag(context: EngineContext, bucketId: number, key: strin
 export function requireUpload(context: EngineContext, bucketId: number, key: string, uploadId: string): void {
   const pending = context.overlay.upload(uploadId);
   const isOpen =
-    pending === undefined ? context.index.catalog.get(uploadKey(bucketId, key, uploadId)) !== undefined : !pending.isGone;
+    pending === undefined
+      ? context.index.catalog.get(uploadKey(bucketId, key, uploadId)) !== undefined
+      : !pending.isGone;
   if (!isOpen) throw new Refusal<ObjectErrorCode>('NoSuchUpload', undefined, { UploadId: uploadId });
 }
-

@@ -50,7 +50,10 @@ export class SlabArena implements SlabAllocator {
   readonly #waiters: Waiter[] = [];
 
   constructor(budgetBytes: number) {
-    invariant(budgetBytes >= limits.arenaBytesMin && budgetBytes <= limits.arenaBytesMax, 'arena budget is in its bounds');
+    invariant(
+      budgetBytes >= limits.arenaBytesMin && budgetBytes <= limits.arenaBytesMax,
+      'arena budget is in its bounds',
+    );
     const topCount = Math.floor(budgetBytes / topBytes);
     const bytes = topCount * topBytes;
     this.arena = new SharedArrayBuffer(bytes);
@@ -125,7 +128,8 @@ export class SlabArena implements SlabAllocator {
     invariant(bytes > 0 && bytes <= topBytes, 'slab size is in its bounds');
     const order = bytes <= unitBytes ? 0 : 32 - Math.clz32(Math.floor((bytes - 1) / unitBytes));
     const slabBytes = unitBytes << order;
-    const reserve = purpose === 'upload' ? this.#reserveBytes : purpose === 'read' ? Math.floor(this.#reserveBytes / 2) : 0;
+    const reserve =
+      purpose === 'upload' ? this.#reserveBytes : purpose === 'read' ? Math.floor(this.#reserveBytes / 2) : 0;
     if (this.#freeBytes - slabBytes < reserve) return null;
     const unit = this.#take(order);
     if (unit === none) return null;
@@ -134,7 +138,7 @@ export class SlabArena implements SlabAllocator {
   }
 
   #serveWaiters(): void {
-    for (let index = 0; index < this.#waiters.length; ) {
+    for (let index = 0; index < this.#waiters.length;) {
       const waiter = this.#waiters[index];
       invariant(waiter !== undefined, 'the waiter is there');
       const slab = this.#allocateNow(waiter.bytes, waiter.purpose);

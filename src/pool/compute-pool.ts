@@ -5,7 +5,14 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { limits } from '../base/index.js';
-import type { ChunkSigningInput, Compute, PassInput, ReconstructInput, StreamDigest, VerifyJob } from '../erasure/index.js';
+import type {
+  ChunkSigningInput,
+  Compute,
+  PassInput,
+  ReconstructInput,
+  StreamDigest,
+  VerifyJob,
+} from '../erasure/index.js';
 import { Digest, kernels, streamStateBytes } from '../native/index.js';
 import type { PassTask } from './tasks/stripe.task.js';
 import type { WorkerSetup } from './worker-setup.js';
@@ -45,7 +52,11 @@ export class ComputePool implements Compute {
   }
 
   streamInit(stateOffset: number, digests: readonly StreamDigest[], signing: ChunkSigningInput | null): void {
-    kernels.streamInit(stateOffset, digests.reduce((bits, name) => bits | Digest[name], 0), signing);
+    kernels.streamInit(
+      stateOffset,
+      digests.reduce((bits, name) => bits | Digest[name], 0),
+      signing,
+    );
   }
 
   streamDigest(stateOffset: number, digest: StreamDigest): Uint8Array {
@@ -54,6 +65,25 @@ export class ComputePool implements Compute {
 
   streamTrailerSignature(stateOffset: number, trailerBlock: Uint8Array, signature: Uint8Array): boolean {
     return kernels.streamTrailerSignature(stateOffset, trailerBlock, signature) === 1;
+  }
+
+  streamUpdateNow(
+    stateOffset: number,
+    dataOffset: number,
+    dataBytes: number,
+    chunkEnds: readonly number[],
+    chunkSignatures: readonly Uint8Array[],
+  ): boolean {
+    const hasChunks = chunkEnds.length > 0;
+    return (
+      kernels.streamUpdate(
+        stateOffset,
+        dataOffset,
+        dataBytes,
+        hasChunks ? Float64Array.from(chunkEnds) : null,
+        hasChunks ? Buffer.concat(chunkSignatures) : null,
+      ) === 1
+    );
   }
 
   passNow(input: PassInput): boolean {

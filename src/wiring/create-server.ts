@@ -19,7 +19,14 @@ import { Engine } from '../object/index.js';
 import { ComputePool, SlabArena } from '../pool/index.js';
 import { createS3Service } from '../s3/index.js';
 import { createSignatureVerifier } from '../signature/index.js';
-import { createLogger, healthAnswer, observers, requestLines, type HealthState, type Logger } from '../telemetry/index.js';
+import {
+  createLogger,
+  healthAnswer,
+  observers,
+  requestLines,
+  type HealthState,
+  type Logger,
+} from '../telemetry/index.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { LiveSet } from './live-set.js';
 import { startReport } from './report.js';
@@ -61,12 +68,24 @@ export const createServer: CreateServer = async (options) => {
 };
 
 async function build(options: ServerOptions, log: Logger, teardown: Teardown): Promise<RunningServer> {
-  const credentials = options.credentials ?? { accessKey: `root-${randomBytes(6).toString('hex')}`, secretKey: randomBytes(24).toString('base64url') };
+  const credentials = options.credentials ?? {
+    accessKey: `root-${randomBytes(6).toString('hex')}`,
+    secretKey: randomBytes(24).toString('base64url'),
+  };
   const credentialStore = createRootCredentials(credentials);
   const arena = new SlabArena(arenaBytes(options));
-  const deployment = await openDeployment({ folders: options.drives, parity: options.parity ?? null, arena: arena.arena });
+  const deployment = await openDeployment({
+    folders: options.drives,
+    parity: options.parity ?? null,
+    arena: arena.arena,
+  });
   for (const { drive } of deployment.places) if (drive !== null) teardown.add(() => drive.close(driveGraceMs));
-  const set = new LiveSet(deployment.deploymentId, deployment.places.map(({ drive }) => drive), log, systemClock.monotonicMs);
+  const set = new LiveSet(
+    deployment.deploymentId,
+    deployment.places.map(({ drive }) => drive),
+    log,
+    systemClock.monotonicMs,
+  );
 
   const compute = new ComputePool({
     arena: arena.arena,
@@ -78,10 +97,18 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   const catalog = openCatalog(options, deployment, log);
   teardown.add(() => catalog.close());
   const { dataShards, parityShards } = deployment;
-  const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log: (text) => log.warn(text) });
+  const engine = new Engine({
+    catalog,
+    compute,
+    slabs: arena,
+    set,
+    dataShards,
+    parityShards,
+    log: (text) => log.warn(text),
+  });
   teardown.add(() => engine.close());
 
-  const opened = await openSetJournal(deployment, arena, engine, set, log);
+  const opened = await openSetJournal(deployment, arena, engine, log);
   teardown.add(() => opened.journal.close());
   set.start(opened.journal);
   engine.start(opened.journal);
@@ -132,7 +159,9 @@ function arenaBytes(options: ServerOptions): number {
 
 function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger): Catalog {
   const named = options.indexDir ?? null;
-  const places = deployment.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')]));
+  const places = deployment.places.flatMap(({ path, drive }) =>
+    drive === null || path === null ? [] : [join(path, '.granary', 'index')],
+  );
   let failure: unknown = null;
   // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
   for (const directory of named === null ? places : [named]) {
@@ -157,14 +186,18 @@ function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger
   );
 }
 
-function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine, set: LiveSet, log: Logger): Promise<OpenedJournal> {
+function openSetJournal(
+  deployment: Deployment,
+  arena: SlabArena,
+  engine: Engine,
+  set: LiveSet,
+  log: Logger,
+): Promise<OpenedJournal> {
   return openJournal({
     deploymentId: deployment.deploymentId,
-    hashKey: deployment.hashKey,
     setIndex: 0,
     drives: deployment.places.map(({ drive }) => drive?.log ?? null),
     dataShards: deployment.dataShards,
-    parityShards: deployment.parityShards,
     slabs: arena,
     kernels,
     clock: systemClock,
@@ -172,7 +205,6 @@ function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine
     discardIndex: () => engine.index.discard(),
     apply: engine.index.apply,
     healRecord: engine.healRecord,
-    onDeparture: set.departed,
     log,
   });
 }
@@ -239,4 +271,3 @@ function urlOf(options: ServerOptions, port: number): string {
   invariant(port > 0, 'a listening server has a port');
   return `${(options.tls ?? null) === null ? 'http' : 'https'}://${name}:${port}`;
 }
-

@@ -4,7 +4,14 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { StartupError, invariant, limits } from '../base/index.js';
-import { formatDrive, formatVersion, probeDrive, type Drive, type DriveFormat, type DriveProbe } from '../drive/index.js';
+import {
+  formatDrive,
+  formatVersion,
+  probeDrive,
+  type Drive,
+  type DriveFormat,
+  type DriveProbe,
+} from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
 
 export interface Place {
@@ -39,7 +46,8 @@ type Unusable = Extract<DriveProbe, { kind: 'unusable' }>;
 
 export async function openDeployment(options: Options): Promise<Deployment> {
   const { folders } = options;
-  if (folders.length === 0) throw new StartupError('no drive was named', 'name one folder or more: granary server /mnt/data');
+  if (folders.length === 0)
+    throw new StartupError('no drive was named', 'name one folder or more: granary server /mnt/data');
   if (folders.length > limits.setDrivesMax) {
     throw new StartupError(
       `${folders.length} drives were named, this release serves at most ${limits.setDrivesMax}`,
@@ -56,7 +64,9 @@ export async function openDeployment(options: Options): Promise<Deployment> {
     }
     refuseLocked(probes);
     const ready = probes.filter((probe): probe is Ready => probe.kind === 'ready');
-    return ready.length === 0 ? await formatAll(probes, options, opened) : await joinAll(probes, ready, options, opened);
+    return ready.length === 0
+      ? await formatAll(probes, options, opened)
+      : await joinAll(probes, ready, options, opened);
   } catch (error) {
     await Promise.all(opened.map((drive) => drive.close(1000)));
     throw error;
@@ -70,7 +80,10 @@ function probeAll(folders: readonly string[], arena: SharedArrayBuffer, createFo
 function refuseLocked(probes: readonly DriveProbe[]): void {
   const locked = probes.find((probe): probe is Unusable => probe.kind === 'unusable' && probe.isLocked);
   if (locked === undefined) return;
-  throw new StartupError(`${locked.path}: ${locked.reason}`, 'stop the other server, or give each server its own drives');
+  throw new StartupError(
+    `${locked.path}: ${locked.reason}`,
+    'stop the other server, or give each server its own drives',
+  );
 }
 
 async function formatAll(probes: readonly DriveProbe[], options: Options, opened: Drive[]): Promise<Deployment> {
@@ -99,7 +112,15 @@ async function formatAll(probes: readonly DriveProbe[], options: Options, opened
     opened.push(drive);
     places.push({ position, path: probe.path, drive, isNew: true, note: null });
   }
-  return { deploymentId, hashKey, dataShards: driveCount - parityShards, parityShards, places, isNew: true, warnings: [] };
+  return {
+    deploymentId,
+    hashKey,
+    dataShards: driveCount - parityShards,
+    parityShards,
+    places,
+    isNew: true,
+    warnings: [],
+  };
 }
 
 type SetFacts = Pick<DriveFormat, 'deploymentId' | 'hashKey' | 'sets' | 'parity'>;
@@ -111,7 +132,12 @@ function formatFor(facts: SetFacts, position: number): DriveFormat {
   return { version: formatVersion, ...facts, driveId, setIndex: 0, position, wasMountPoint: false };
 }
 
-async function joinAll(probes: readonly DriveProbe[], ready: readonly Ready[], options: Options, opened: Drive[]): Promise<Deployment> {
+async function joinAll(
+  probes: readonly DriveProbe[],
+  ready: readonly Ready[],
+  options: Options,
+  opened: Drive[],
+): Promise<Deployment> {
   const first = ready[0];
   invariant(first !== undefined, 'at least one drive is ready');
   const facts = first.drive.format;
@@ -146,12 +172,24 @@ async function joinAll(probes: readonly DriveProbe[], ready: readonly Ready[], o
     const empty = empties.shift();
     if (empty === undefined) {
       const lost = unusable.shift();
-      places.push({ position, path: lost?.path ?? null, drive: null, isNew: false, note: lost?.reason ?? 'not among the folders that were named' });
+      places.push({
+        position,
+        path: lost?.path ?? null,
+        drive: null,
+        isNew: false,
+        note: lost?.reason ?? 'not among the folders that were named',
+      });
       continue;
     }
     if (facts.wasMountPoint && !empty.isMountPoint) {
       // Writing into the folder under an unmounted disk would fill the system's own disk.
-      places.push({ position, path: empty.path, drive: null, isNew: false, note: 'is empty and not a mount point: is the disk mounted?' });
+      places.push({
+        position,
+        path: empty.path,
+        drive: null,
+        isNew: false,
+        note: 'is empty and not a mount point: is the disk mounted?',
+      });
       continue;
     }
     const drive = await formatDrive(empty.path, formatFor(facts, position), { arena: options.arena });

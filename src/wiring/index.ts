@@ -1,12 +1,5 @@
 /**
  * wiring: builds every part once and hands it its parts. Nobody imports it but the command and the package's door.
  */
-export type {
-  CreateServer,
-  DriveReport,
-  RunningServer,
-  ServerOptions,
-  SetReport,
-  StartReport,
-} from './types.js';
+export type { CreateServer, DriveReport, RunningServer, ServerOptions, SetReport, StartReport } from './types.js';
 export { createServer } from './create-server.js';

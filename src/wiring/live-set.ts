@@ -13,6 +13,8 @@ export class LiveSet implements DriveSet {
   readonly driveCount: number;
   #journal: Journal | null = null;
   readonly #departures: number[];
+  #epoch = -1;
+  #members: readonly number[] = [];
   readonly #reportedAtMs = new Map<string, number>();
 
   constructor(
@@ -34,17 +36,26 @@ export class LiveSet implements DriveSet {
   }
 
   departures(position: number): number {
+    this.#watch();
     return this.#departures[position] ?? 0;
   }
 
-  /** The journal took a drive out of S. */
-  readonly departed = (position: number): void => {
-    this.#departures[position] = this.departures(position) + 1;
-  };
-
   inSync(): readonly number[] {
+    return this.#watch();
+  }
+
+  /** Every change of S is a new epoch: whoever is no longer in it has left since the last look. */
+  #watch(): readonly number[] {
     invariant(this.#journal !== null, 'the journal is open before anything is written');
-    return this.#journal.health().inSync;
+    const { epoch, inSync } = this.#journal.health();
+    if (epoch !== this.#epoch) {
+      this.#epoch = epoch;
+      for (const position of this.#members) {
+        if (!inSync.includes(position)) this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+      }
+      this.#members = inSync;
+    }
+    return inSync;
   }
 
   reportWrite(position: number, fault: DriveFault): void {

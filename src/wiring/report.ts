@@ -12,7 +12,8 @@ export function startReport(version: string, deployment: Deployment, opened: Ope
     const path = place.path ?? `drive ${place.position + 1}`;
     if (place.drive === null) return { path, state: 'offline', note: place.note };
     if (inSync.has(place.position)) return { path, state: place.isNew ? 'formatted' : 'online', note: null };
-    if (catchingUp.has(place.position)) return { path, state: 'catching-up', note: place.note ?? 'was away: being brought up to date' };
+    if (catchingUp.has(place.position))
+      return { path, state: 'catching-up', note: place.note ?? 'was away: being brought up to date' };
     return { path, state: 'offline', note: 'cannot be written' };
   });
   const { dataShards, parityShards } = deployment;
