@@ -57,7 +57,7 @@ export default tseslint.config(
       // Parsers name control characters in order to refuse them.
       'no-control-regex': 'off',
       'no-empty': ['error', { allowEmptyCatch: false }],
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'prefer-const': 'error',
     },
   },
