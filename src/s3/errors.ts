@@ -11,12 +11,9 @@ import type { ObjectErrorCode } from '../object/index.js';
 type ProtocolErrorCode =
   | 'AllAccessDisabled'
   | 'BadDigest'
-  | 'BucketAlreadyExists'
   | 'EntityTooLarge'
-  | 'IllegalLocationConstraintException'
   | 'InvalidBucketName'
   | 'InvalidDigest'
-  | 'InvalidLocationConstraint'
   | 'InvalidPartNumber'
   | 'InvalidRange'
   | 'InvalidRegion'
@@ -24,7 +21,6 @@ type ProtocolErrorCode =
   | 'InvalidURI'
   | 'KeyTooLongError'
   | 'MalformedXML'
-  | 'MaxMessageLengthExceeded'
   | 'MetadataTooLarge'
   | 'MethodNotAllowed'
   | 'MissingContentLength'
@@ -46,16 +42,11 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   AuthorizationHeaderMalformed: { status: 400, message: 'The authorization header that you provided is not valid.' },
   AuthorizationQueryParametersError: { status: 400, message: 'The query parameters of the signature are not valid.' },
   BadDigest: { status: 400, message: 'The digest that you specified did not match the content that was received.' },
-  BucketAlreadyExists: { status: 409, message: 'The requested bucket name is not available. Choose another one.' },
   BucketAlreadyOwnedByYou: { status: 409, message: 'You own a bucket of this name already.' },
   BucketNotEmpty: { status: 409, message: 'The bucket that you tried to delete is not empty.' },
   CredentialMalformed: { status: 400, message: 'The credential in the signature is malformed.' },
   EntityTooLarge: { status: 400, message: 'The upload exceeds the largest size allowed.' },
   EntityTooSmall: { status: 400, message: 'The upload is smaller than the smallest size allowed.' },
-  IllegalLocationConstraintException: {
-    status: 400,
-    message: 'The location constraint does not fit the region that this request was sent to.',
-  },
   IncompleteBody: { status: 400, message: 'The request body does not have the length that its headers declare.' },
   InternalError: { status: 500, message: 'We encountered an internal error. Try again.' },
   InvalidAccessKeyId: { status: 403, message: 'The access key that you provided does not exist in our records.' },
@@ -63,7 +54,6 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   InvalidBucketName: { status: 400, message: 'The specified bucket is not valid.' },
   InvalidChunkSizeError: { status: 400, message: 'A chunk of the body has a size that is not allowed.' },
   InvalidDigest: { status: 400, message: 'The Content-MD5 that you specified is not valid.' },
-  InvalidLocationConstraint: { status: 400, message: 'The specified location constraint is not valid.' },
   InvalidPart: {
     status: 400,
     message: 'One or more of the specified parts could not be found, or its entity tag did not match.',
@@ -85,7 +75,6 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     status: 400,
     message: 'The request contained trailing data that was not well formed or did not fit the headers.',
   },
-  MaxMessageLengthExceeded: { status: 400, message: 'Your request was too big.' },
   MetadataTooLarge: { status: 400, message: 'Your metadata headers exceed the largest size allowed.' },
   MethodNotAllowed: { status: 405, message: 'The specified method is not allowed against this resource.' },
   MissingContentLength: { status: 411, message: 'You must provide the Content-Length HTTP header.' },
@@ -124,7 +113,6 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     status: 400,
     message: 'The provided x-amz-content-sha256 header does not match what was computed.',
   },
-  XMinioInvalidObjectName: { status: 400, message: 'The object name contains characters that are not supported.' },
   XMinioStorageFull: { status: 507, message: 'The storage backend has no room left for this write.' },
 };
 
