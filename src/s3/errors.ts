@@ -26,8 +26,7 @@ type ProtocolErrorCode =
   | 'MissingContentLength'
   | 'MissingContentMD5'
   | 'ServerBusy'
-  | 'UnsupportedMetadata'
-  | 'XMinioInvalidObjectName';
+  | 'UnsupportedMetadata';
 
 export type S3ErrorCode = ObjectErrorCode | SignatureErrorCode | ProtocolErrorCode;
 
