@@ -190,7 +190,6 @@ function openSetJournal(
   deployment: Deployment,
   arena: SlabArena,
   engine: Engine,
-  set: LiveSet,
   log: Logger,
 ): Promise<OpenedJournal> {
   return openJournal({

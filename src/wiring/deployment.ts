@@ -57,12 +57,12 @@ export async function openDeployment(options: Options): Promise<Deployment> {
   let probes = await probeAll(folders, options.arena, false);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
+    refuseLocked(probes);
     if (opened.length === 0) {
       // A first start makes the folders that do not exist yet.
       probes = await probeAll(folders, options.arena, true);
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
     }
-    refuseLocked(probes);
     const ready = probes.filter((probe): probe is Ready => probe.kind === 'ready');
     return ready.length === 0
       ? await formatAll(probes, options, opened)
