@@ -91,9 +91,13 @@ class Opening {
     invariant(deploymentId.length === 16, 'a deployment id is a UUID');
     const identity = { deploymentId, setIndex, driveCount: drives.length, dataShards };
     const codec = new BatchCodec(identity, options.slabs, options.kernels);
+    this.#applied = options.indexPosition;
     const writeQuorum = writeQuorumOf(drives.length, dataShards);
     this.#setLog = new SetLog(codec, [...drives], writeQuorum, logFileBytes, options.clock, options.log);
   }
+
+  /** Where the index stands. */
+  #applied: LogPosition | null;
 
   async run(): Promise<OpenedJournal> {
     const findings = await examine(this.#setLog, this.options.dataShards);
@@ -101,17 +105,29 @@ class Opening {
     const { verdict } = findings;
     if (verdict.kind === 'refused') throw this.#refusal(findings, verdict.current);
     if (verdict.kind === 'fresh') return await this.#begin(findings, verdict.current);
+    return this.#open(await this.#serve(findings, verdict, true), verdict);
+  }
+
+  /** Brings the drives to one end, replays, and opens an epoch when there are enough of them. */
+  async #serve(findings: Findings, verdict: ServeVerdict, mayDiscard: boolean): Promise<boolean> {
     const chain = chainHeaders(findings, verdict);
     const tip = chain.at(-1);
     invariant(tip !== undefined, 'a history has a last batch');
-    this.#setLog.head = { last: tip, epochMax: verdict.nextEpoch - 1, sequenceMax: verdict.nextSequence - 1 };
     let members = 0;
     if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict.current, verdict.drives, chain);
     const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : cleanSources(verdict);
-    await this.#replay(tip, sources);
+    if (!(await this.#replay(tip, sources, mayDiscard))) return false;
+    this.#setLog.head = { last: tip, epochMax: verdict.nextEpoch - 1, sequenceMax: verdict.nextSequence - 1 };
     const isWritable = bitCount(members) >= this.#setLog.writeQuorum && (await this.#setLog.openEpoch(members));
     if (!isWritable) this.#setLog.members = sources;
-    return this.#open(isWritable, verdict);
+    return isWritable;
+  }
+
+  /** A read-only set looks again. What it shows already is not taken back: that takes a new start. */
+  async #reopen(): Promise<boolean> {
+    const findings = await examine(this.#setLog, this.options.dataShards);
+    const { verdict } = findings;
+    return verdict.kind === 'serve' && verdict.isWritable && (await this.#serve(findings, verdict, false));
   }
 
   /** The first start of a set. */
@@ -149,20 +165,26 @@ class Opening {
     return members;
   }
 
-  async #replay(tip: BatchHeader, sources: number): Promise<void> {
+  /** False: the index is not on the history, and must not be discarded. */
+  async #replay(tip: BatchHeader, sources: number, mayDiscard: boolean): Promise<boolean> {
     const { codec, stores } = this.#setLog;
     const common = new CommonReader(codec, stores);
     try {
       const history = this.#history(common, tip, sources);
-      const { indexPosition } = this.options;
-      const after = indexPosition === null ? null : await findPosition(history, indexPosition);
+      const after = this.#applied === null ? null : await findPosition(history, this.#applied);
+      if (after === null && !mayDiscard && this.#applied !== null) {
+        this.options.log.error('A batch that was shown is not part of the history: restart the server');
+        return false;
+      }
       if (after === null) await this.options.discardIndex();
       for await (const { header, records } of readHistory(history, after)) {
         // A batch without records changes nothing that an index knows.
         if (records.length === 0) continue;
-        await this.options.apply(records, this.#setLog.position(header));
+        this.#applied = this.#setLog.position(header);
+        await this.options.apply(records, this.#applied);
         this.#replayed++;
       }
+      return true;
     } finally {
       common.close();
     }
@@ -217,11 +239,14 @@ class Opening {
 
   #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
     const { members, stores } = this.#setLog;
-    const journal = new RunningJournal(this.#setLog, this.options, isWritable);
+    const { dataShards, apply, healRecord } = this.options;
+    const findBehindHole = (last: BatchHeader | null, sources: number): Promise<BatchHeader | null> =>
+      this.#findBehindHole(last, sources);
+    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen: () => this.#reopen() };
+    const journal = new RunningJournal(this.#setLog, hooks, isWritable);
     const out = listPositions(~members, stores.length).map((position) => ({
       position,
-      reason:
-        this.#reasons.get(position) ?? (!stores[position] ? 'not usable' : 'behind: it is being caught up'),
+      reason: this.#reasons.get(position) ?? (!stores[position] ? 'not usable' : 'behind: it is being caught up'),
     }));
     const report: StartReport = {
       out,

@@ -62,6 +62,7 @@ export async function examine(setLog: SetLog, dataShards: number): Promise<Findi
       const result = await listDrive(codec, store);
       if ('kind' in result) return note(position, result);
       setLog.noteFiles(position, result.files);
+      setLog.states.set(position, result.state);
       return result;
     }),
   );

@@ -35,7 +35,8 @@ export async function* readHistory(options: HistoryOptions, after: BatchHeader |
   }
 }
 
-async function readNext(options: HistoryOptions, last: BatchHeader | null): Promise<CommonResult | null> {
+/** The batch behind `last` (null: the first one); null when no source has it, nor anything behind it. */
+export async function readNext(options: HistoryOptions, last: BatchHeader | null): Promise<CommonResult | null> {
   const { common, sources, firstFile } = options;
   const wanted = last === null ? {} : { previous: last.digest };
   const places =

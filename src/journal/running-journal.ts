@@ -1,19 +1,29 @@
-/** A set's journal in service: commits through the sequencer, and what happens beside it. */
-import { Refusal } from '../base/index.js';
-import type { LogStore } from '../drive/index.js';
-import { bitCount } from './decide.js';
+/** A set's journal in service: commits through the sequencer, and beside it the drives that come back. */
+import { Refusal, invariant } from '../base/index.js';
+import type { DriveFault, LogStore } from '../drive/index.js';
+import { CatchUp } from './catch-up.js';
+import { bitCount, hasBit } from './decide.js';
 import type { ApplyBatch, CommitPurpose, HealRecord, Journal, JournalHealth, LogRecord, Prepare } from './journal.js';
+import type { BatchHeader } from './layout.js';
 import { Sequencer } from './sequencer.js';
 import type { SetLog } from './set-log.js';
+
+/** A drive that was only slow is asked again after this. */
+const slowRejoinMs = 30_000;
 
 export interface RunningOptions {
   readonly dataShards: number;
   readonly apply: ApplyBatch;
   readonly healRecord: HealRecord;
+  readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
+  /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
+  readonly reopen: () => Promise<boolean>;
 }
 
 export class RunningJournal implements Journal {
-  #sequencer: Sequencer | null;
+  #sequencer: Sequencer | null = null;
+  readonly #catchUp: CatchUp;
+  #reopening: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(
@@ -21,7 +31,14 @@ export class RunningJournal implements Journal {
     private readonly options: RunningOptions,
     isWritable: boolean,
   ) {
-    this.#sequencer = isWritable ? new Sequencer(setLog, options.apply) : null;
+    this.#catchUp = new CatchUp(setLog, {
+      healRecord: options.healRecord,
+      findBehindHole: options.findBehindHole,
+      join: async (position, last) => await (this.#sequencer?.join(position, last) ?? last()),
+      onJoined: (position) => this.#onJoined(position),
+    });
+    if (isWritable) this.#beginWriting();
+    this.#startOthers();
   }
 
   commit(prepare: Prepare, purpose: CommitPurpose = 'grow'): Promise<LogRecord> {
@@ -30,13 +47,18 @@ export class RunningJournal implements Journal {
   }
 
   async reportFault(position: number, operation: string): Promise<void> {
+    if (!hasBit(this.setLog.members, position)) return;
     this.setLog.log.error('A drive leaves the set', { position, operation });
+    // Without a sequencer nothing is written, and nothing relies on S.
     await this.#sequencer?.fence(1 << position).catch(() => undefined);
   }
 
-  /** A drive that was not there at the start, or was taken out, is usable now. */
+  /** A drive that was not there at the start, or had left the set, is usable now: it is caught up and joins. */
   joinDrive(position: number, store: LogStore): void {
+    invariant(position >= 0 && position < this.setLog.stores.length, 'a drive has a position in its set');
+    if (this.#isClosed || hasBit(this.setLog.members, position)) return;
     this.setLog.stores[position] = store;
+    this.#catchUp.start(position);
   }
 
   health(): JournalHealth {
@@ -47,14 +69,51 @@ export class RunningJournal implements Journal {
       inSync: this.setLog.positions(members),
       canRead: bitCount(members) >= this.options.dataShards,
       canWrite: this.#sequencer?.canWrite === true,
-      catchingUp: [],
+      catchingUp: this.#catchUp.progress,
     };
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    const caughtUp = this.#catchUp.close();
     this.setLog.isClosed = true;
     await this.#sequencer?.close();
+    await caughtUp;
+    await this.#reopening;
+  }
+
+  #beginWriting(): void {
+    const onLeave = (position: number, fault: DriveFault): void => {
+      if (fault.kind !== 'slow') return;
+      // The call that hangs must have ended: it would write over what catch-up copies.
+      void (fault.settled ?? Promise.resolve()).then(() => this.#catchUp.start(position, slowRejoinMs));
+    };
+    this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave);
+    for (const position of this.setLog.positions(this.setLog.members)) this.#catchUp.heal(position);
+  }
+
+  #startOthers(): void {
+    for (const position of this.setLog.positions(~this.setLog.members)) this.#catchUp.start(position);
+  }
+
+  #onJoined(position: number): void {
+    if (this.#isClosed) return;
+    if (this.#sequencer !== null) this.#catchUp.heal(position);
+    else if (!this.#catchUp.isBusy && this.#reopening === null) {
+      this.#reopening = this.#reopen().finally(() => (this.#reopening = null));
+    }
+  }
+
+  /** A read-only set has got another whole drive: it may be enough for a final verdict. */
+  async #reopen(): Promise<void> {
+    try {
+      if (!(await this.options.reopen()) || this.#isClosed) return;
+      this.#beginWriting();
+      this.setLog.log.info('The set takes writes again');
+    } catch (error) {
+      this.setLog.log.error('The set stays read-only', { cause: String(error) });
+    }
+    if (!this.#isClosed) this.#startOthers();
   }
 }

@@ -6,7 +6,7 @@
 import { Refusal, invariant } from '../base/index.js';
 import type { DriveFault } from '../drive/index.js';
 import { checkRecord, plannedBytes } from './batch-builder.js';
-import { bitCount, maskOf } from './decide.js';
+import { bitCount, hasBit, maskOf } from './decide.js';
 import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
 import {
   ordersPerBatch,
@@ -54,6 +54,7 @@ export class Sequencer {
   constructor(
     private readonly setLog: SetLog,
     private readonly apply: ApplyBatch,
+    private readonly onLeave: (position: number, fault: DriveFault) => void,
   ) {
     this.#done = this.#run();
     this.#makeSpare();
@@ -79,6 +80,16 @@ export class Sequencer {
     return this.exclusively(async () => {
       const rest = this.setLog.members & ~mask;
       if (rest !== this.setLog.members) await this.#changeMembers(rest);
+    });
+  }
+
+  /** Holds the commits for `last`, and takes a drive into S when that answers true. */
+  join(position: number, last: () => Promise<boolean>): Promise<boolean> {
+    return this.exclusively(async () => {
+      if (!(await last())) return false;
+      if (!(await this.#changeMembers(this.setLog.members | (1 << position)))) return false;
+      this.#makeSpare();
+      return hasBit(this.setLog.members, position);
     });
   }
 
@@ -220,7 +231,9 @@ export class Sequencer {
       return false;
     }
     this.setLog.advance(header);
-    return await this.#changeMembers(rest);
+    const isOpen = await this.#changeMembers(rest);
+    for (const [position, fault] of faults) this.onLeave(position, fault);
+    return isOpen;
   }
 
   async #applyAndAnswer(

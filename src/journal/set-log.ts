@@ -7,6 +7,7 @@ import type { DriveFault, LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
+import type { DriveStateFile } from './drive-state.js';
 import type { PreparedRecord, LogPosition } from './journal.js';
 import { batchEnd, slotsStart, type BatchHeader } from './layout.js';
 import { releaseWhenSettled } from './log-reader.js';
@@ -34,6 +35,8 @@ export class SetLog {
   /** S as bits. */
   members = 0;
   isClosed = false;
+  /** The journal's notes on each drive that was looked at. */
+  readonly states = new Map<number, DriveStateFile>();
   /** Log files that each drive is known to have. */
   readonly #files = new Map<number, Map<number, number>>();
 

@@ -4,7 +4,7 @@
  */
 import type { DriveFault, DriveFaultKind, DriveResult, LogFileInfo, LogStore } from '../../src/drive/index.js';
 import type { Segments } from '../../src/base/index.js';
-import { Random } from '../unit/journal/model/random.js';
+import type { Random } from '../unit/journal/model/random.js';
 
 const sectorBytes = 512;
 

@@ -1,0 +1,345 @@
+/**
+ * Brings drives that are outside S up to the history while commits go on, and takes them back into S.
+ * What a drive has got is known from its own log, so a break costs nothing. Records without slots are
+ * handed to the object layer, which rebuilds their blobs; what fails is noted on the drive and tried
+ * again. Main thread only.
+ */
+import type { DriveFault, LogStore } from '../drive/index.js';
+import { CommonReader } from './batch-copier.js';
+import { hasBit, maskOf } from './decide.js';
+import { DriveStateFile, pendingHealsMax, type PendingHeal } from './drive-state.js';
+import type { HealRecord, LogRecord } from './journal.js';
+import type { BatchHeader } from './layout.js';
+import { cutBack, writeBatchTo } from './recovery.js';
+import { readNext, type HistoryOptions } from './replay.js';
+import { lastFileStart, listLogFiles, scanDrive, type DriveScan } from './scan.js';
+import type { SetLog } from './set-log.js';
+
+/** With so few batches left the sequencer is held, and the rest is copied. */
+const heldBatchesMax = 8;
+/** Records of one batch that are healed at once. */
+const healsAtOnce = 8;
+const retryMsMin = 15_000;
+const retryMsMax = 600_000;
+const healRetryMs = 60_000;
+
+export interface CatchUpOptions {
+  readonly healRecord: HealRecord;
+  /** The first readable batch behind a hole in the history. */
+  readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
+  /**
+   * Holds the commits, runs `last`, and takes the drive into S when that answers true. False: the drive
+   * is not in S.
+   */
+  readonly join: (position: number, last: () => Promise<boolean>) => Promise<boolean>;
+  /** Called when a drive is in the set again, or is whole in a set that is read-only. */
+  readonly onJoined: (position: number) => void;
+}
+
+interface Target {
+  readonly position: number;
+  readonly store: LogStore;
+  readonly state: DriveStateFile;
+  readonly scan: DriveScan;
+  readonly common: CommonReader;
+  pending: PendingHeal[];
+  /** The last batch of the history that the drive holds. */
+  last: BatchHeader | null;
+}
+
+/** Stops an attempt; the drive is tried again later. */
+class Later extends Error {}
+
+export class CatchUp {
+  readonly #running = new Map<number, Promise<void>>();
+  readonly #progress = new Map<number, number>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #waits = new Map<number, number>();
+  #isClosed = false;
+
+  constructor(
+    private readonly setLog: SetLog,
+    private readonly options: CatchUpOptions,
+  ) {}
+
+  get progress(): { position: number; progress: number }[] {
+    return [...this.#progress].map(([position, progress]) => ({ position, progress }));
+  }
+
+  /** Begins, or begins again after a while. Does nothing for a drive that is being caught up already. */
+  start(position: number, delayMs = 0): void {
+    if (this.#isClosed) return;
+    if (delayMs > 0) {
+      this.#after(delayMs, () => this.start(position));
+      return;
+    }
+    if (this.#running.has(position) || hasBit(this.setLog.members, position)) return;
+    const store = this.setLog.stores[position] ?? null;
+    if (store === null) return;
+    this.#progress.set(position, 0);
+    const run = this.#run(position, store).then((isJoined) => {
+      this.#running.delete(position);
+      this.#progress.delete(position);
+      if (isJoined) this.options.onJoined(position);
+    });
+    this.#running.set(position, run);
+  }
+
+  get isBusy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** Goes on with what could not be healed before. */
+  heal(position: number): void {
+    const state = this.setLog.states.get(position);
+    if (this.#isClosed || state === undefined || state.state.pendingHeals.length === 0) return;
+    if (this.#running.has(position)) return;
+    const run = this.#healPending(position, state).finally(() => this.#running.delete(position));
+    this.#running.set(position, run);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    await Promise.all(this.#running.values());
+  }
+
+  #after(delayMs: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, delayMs);
+    timer.unref();
+    this.#timers.add(timer);
+  }
+
+  async #run(position: number, store: LogStore): Promise<boolean> {
+    const { log } = this.setLog;
+    try {
+      await this.#catchUp(position, store);
+      this.#waits.delete(position);
+      log.info('A drive holds everything again', { position });
+      return true;
+    } catch (error) {
+      if (this.#isClosed) return false;
+      if (error instanceof Later) log.warn(`Catch-up is interrupted: ${error.message}`, { position });
+      else log.error('Catch-up failed', { position, cause: String(error) });
+      const wait = Math.min(retryMsMax, this.#waits.get(position) ?? retryMsMin);
+      this.#waits.set(position, wait * 2);
+      this.#after(wait, () => this.start(position));
+      return false;
+    }
+  }
+
+  async #catchUp(position: number, store: LogStore): Promise<void> {
+    const common = new CommonReader(this.setLog.codec, this.setLog.stores);
+    try {
+      const target = await this.#open(position, store, common);
+      this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
+      await this.#prepare(target);
+      await this.#copyHistory(target);
+      const isIn = await this.options.join(position, () => this.#copyRest(target));
+      if (!isIn) throw new Later('the drive could not join');
+    } finally {
+      common.close();
+    }
+  }
+
+  /** Scans the drive back to the last batch that it shares with the history. */
+  async #open(position: number, store: LogStore, common: CommonReader): Promise<Target> {
+    const { codec } = this.setLog;
+    const state = valueOf(await DriveStateFile.open(codec, store));
+    this.setLog.states.set(position, state);
+    const files = valueOf(await listLogFiles(store));
+    this.setLog.noteFiles(position, files);
+    const start = valueOf(await lastFileStart(codec, store, files));
+    const oldest = files[0]?.fileNumber ?? 1;
+    let from = start?.fileNumber ?? oldest;
+    for (;;) {
+      const scan = valueOf(await scanDrive(codec, store, files, from));
+      const last = await this.#lastShared(scan, position, common);
+      if (last !== null || from <= oldest) {
+        return { position, store, state, scan, common, pending: [...state.state.pendingHeals], last };
+      }
+      from--;
+    }
+  }
+
+  async #lastShared(scan: DriveScan, position: number, common: CommonReader): Promise<BatchHeader | null> {
+    const tip = this.setLog.head.last;
+    for (const header of [...scan.batches].reverse()) {
+      if (tip === null || header.sequence > tip.sequence) continue;
+      const found = await common.read(header, { digest: header.digest }, this.#sources(position));
+      if (found !== null) return header;
+    }
+    return null;
+  }
+
+  /** Marks the drive where what it lacks must prove nothing, and cuts what is not of the history. */
+  async #prepare(target: Target): Promise<void> {
+    const { position, scan, state, last } = target;
+    const isEmptied = last === null;
+    if (state.state.isWitness && (isEmptied || scan.tail === 'damaged')) {
+      done(await state.write({ ...state.state, isWitness: false }));
+    }
+    this.setLog.noteNumbers(scan.epochMax, scan.sequenceMax);
+    const abandoned = last === null ? scan.batches : scan.batches.slice(scan.batches.indexOf(last) + 1);
+    done(await cutBack(this.setLog, position, scan.remains, abandoned));
+    // Its last batch may never have been synced, whatever the page cache shows.
+    if (last !== null) await this.#copy(target, last);
+  }
+
+  async #copyHistory(target: Target): Promise<void> {
+    const from = target.last;
+    for (;;) {
+      if (this.#isClosed) throw new Later('the server stops');
+      const tip = this.setLog.head.last;
+      if (tip === null || tip.sequence - (target.last?.sequence ?? 0) <= heldBatchesMax) return;
+      const { header, records } = await this.#next(target, tip);
+      await this.#healBatch(target, header, records);
+      await this.#copy(target, header);
+      target.last = header;
+      this.#progress.set(target.position, progressOf(from, header, tip));
+    }
+  }
+
+  /** Nothing is committed meanwhile. What would take long is left for afterwards, and noted. */
+  async #copyRest(target: Target): Promise<boolean> {
+    try {
+      const tip = this.setLog.head.last;
+      target.common.forget();
+      while (tip !== null && target.last?.digest !== tip.digest) {
+        const { header, records } = await this.#next(target, tip);
+        this.#noteHeals(
+          target,
+          header,
+          records.filter((record) => record.slots === null),
+        );
+        await this.#writeState(target, target.state.state.isWitness);
+        await this.#copy(target, header);
+        target.last = header;
+      }
+      await this.#writeState(target, true);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Later)) throw error;
+      this.setLog.log.warn(`A drive cannot join: ${error.message}`, { position: target.position });
+      return false;
+    }
+  }
+
+  async #next(target: Target, tip: BatchHeader): Promise<{ header: BatchHeader; records: readonly LogRecord[] }> {
+    const sources = this.#sources(target.position);
+    const history: HistoryOptions = {
+      common: target.common,
+      sources,
+      tip,
+      firstFile: this.setLog.firstFile(sources),
+      findBehindHole: (last) => this.options.findBehindHole(last, sources),
+      onWrongCopy: () => undefined,
+      onHole: (last, next) =>
+        this.setLog.log.error('Batches that no drive can read are skipped', {
+          after: last?.sequence ?? 0,
+          before: next.sequence,
+        }),
+    };
+    // What was read ahead of the end of the log has been written since.
+    const near = await readNext({ ...history, findBehindHole: () => Promise.resolve(null) }, target.last);
+    if (near !== null) return near;
+    target.common.forget();
+    const next = await readNext(history, target.last);
+    if (next === null) throw new Later('the history cannot be read');
+    return next;
+  }
+
+  async #copy(target: Target, header: BatchHeader): Promise<void> {
+    const sources = this.#sources(target.position);
+    const fault = await writeBatchTo(this.setLog, target.common, header, target.position, sources);
+    if (fault === 'unreadable') throw new Later('a batch cannot be read from any drive');
+    done(fault);
+  }
+
+  async #healBatch(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<void> {
+    const failed = await this.#healAll(
+      records.filter((record) => record.slots === null),
+      target.position,
+    );
+    if (failed.length === 0) return;
+    this.#noteHeals(target, header, failed);
+    await this.#writeState(target, target.state.state.isWitness);
+  }
+
+  async #healAll(records: readonly LogRecord[], position: number): Promise<LogRecord[]> {
+    const failed: LogRecord[] = [];
+    for (let from = 0; from < records.length; from += healsAtOnce) {
+      const some = records.slice(from, from + healsAtOnce);
+      await Promise.all(
+        some.map(async (record) => {
+          const isHealed = await this.options.healRecord(record, position).catch(() => false);
+          if (!isHealed) failed.push(record);
+        }),
+      );
+    }
+    return failed;
+  }
+
+  #noteHeals(target: Target, header: BatchHeader, records: readonly LogRecord[]): void {
+    const known = new Set(target.pending.map((heal) => heal.order));
+    const { fileNumber, fileOffset } = header;
+    for (const { order } of records) if (!known.has(order)) target.pending.push({ order, fileNumber, fileOffset });
+    if (target.pending.length > pendingHealsMax) throw new Later('too many blobs of this drive cannot be rebuilt now');
+  }
+
+  async #writeState(target: Target, isWitness: boolean): Promise<void> {
+    const { state } = target;
+    const isSame = state.state.isWitness === isWitness && state.state.pendingHeals.length === target.pending.length;
+    if (!isSame) done(await state.write({ isWitness, pendingHeals: [...target.pending] }));
+  }
+
+  async #healPending(position: number, state: DriveStateFile): Promise<void> {
+    const common = new CommonReader(this.setLog.codec, this.setLog.stores);
+    const left: PendingHeal[] = [];
+    try {
+      const pending = [...state.state.pendingHeals];
+      for (const heal of pending) {
+        if (this.#isClosed) return;
+        const read = await common.read(heal, {}, this.#sources(-1));
+        const record = read?.records.find(({ order }) => order === heal.order);
+        if (record === undefined || (await this.#healAll([record], position)).length > 0) left.push(heal);
+      }
+      if (left.length < pending.length) {
+        const fault = await state.write({ ...state.state, pendingHeals: left });
+        if (fault !== null) this.setLog.log.warn('The notes about a drive could not be written', { position });
+      }
+    } catch (error) {
+      this.setLog.log.error('Healing failed', { position, cause: String(error) });
+    } finally {
+      common.close();
+    }
+    if (left.length > 0) this.#after(healRetryMs, () => this.heal(position));
+  }
+
+  #sources(position: number): number {
+    return this.setLog.members & ~maskOf(position < 0 ? [] : [position]);
+  }
+}
+
+function progressOf(from: BatchHeader | null, at: BatchHeader, tip: BatchHeader): number {
+  const start = from?.sequence ?? 0;
+  const length = tip.sequence - start;
+  return length <= 0 ? 1 : Math.min(1, (at.sequence - start) / length);
+}
+
+function valueOf<T>(result: { ok: true; value: T } | { ok: false; fault: DriveFault }): T {
+  if (!result.ok) throw laterFor(result.fault);
+  return result.value;
+}
+
+function done(fault: DriveFault | null): void {
+  if (fault !== null) throw laterFor(fault);
+}
+
+function laterFor(fault: DriveFault): Later {
+  return new Later(`${fault.operation}: ${fault.kind}`);
+}
