@@ -19,6 +19,17 @@ function localAddresses(): string[] {
   return ['127.0.0.1', ...external];
 }
 
+/** What must not be missed where nobody reads the banner: drives that are away, and what that costs. */
+export function stateWarnings(report: StartReport): readonly string[] {
+  const drives = report.sets.flatMap((set) => set.drives);
+  const away = drives
+    .filter(({ state }) => state === 'offline' || state === 'catching-up')
+    .map(({ path, state, note }) => `Drive ${path} is ${stateWords[state]}${note === null ? '' : `: ${note}`}.`);
+  return report.readOnly ? [...away, 'Too few drives are in service for writes: the server is read-only.'] : away;
+}
+
+const stateWords = { online: 'online', formatted: 'new', 'catching-up': 'catching up', offline: 'offline' } as const;
+
 /** Warnings are not part of it: they are printed before, on standard error. */
 export function banner(config: Config, server: RunningServer, paint: Paint, tookMs: number): string {
   const { report } = server;
@@ -66,7 +77,7 @@ function layout(set: SetReport): string {
 }
 
 function driveLine(drive: DriveReport, paint: Paint): string {
-  const state = { online: '', formatted: 'new', 'catching-up': 'catching up', offline: 'offline' }[drive.state];
+  const state = drive.state === 'online' ? '' : stateWords[drive.state];
   const rest = [state, drive.note ?? ''].filter((text) => text !== '').map(printable);
   const mark =
     drive.state === 'offline' ? paint.red('✗') : drive.state === 'catching-up' ? paint.yellow('…') : paint.green('✓');

@@ -5,7 +5,7 @@
 import { StartupError, type Clock } from '../base/index.js';
 import { loadConfig, readSettings, splitWords, type Config, type Environment, type Settings } from '../config/index.js';
 import type { CreateServer, RunningServer } from '../wiring/index.js';
-import { banner, bannerRecord } from './banner.js';
+import { banner, bannerRecord, stateWarnings } from './banner.js';
 import { Printer } from './printer.js';
 import { parseCommandLine, type ServerInvocation } from './program.js';
 import { StopRequests, type SignalSource, type StopSignal } from './signals.js';
@@ -63,7 +63,7 @@ async function serve(typed: ServerInvocation, world: World): Promise<0 | 1> {
     // A start that is cut short could leave work for the next one; wait for it unless the operator insists.
     const server = await Promise.race([starting, stops.second]);
     if (typeof server === 'string') return insisted(server, printer);
-    for (const warning of server.report.warnings) printer.warn(warning);
+    for (const warning of [...server.report.warnings, ...stateWarnings(server.report)]) printer.warn(warning);
     if (!isAskedToStop && !invocation.isQuiet) {
       const tookMs = world.clock.monotonicMs() - startMs;
       printer.show(banner(config, server, printer.paint, tookMs), bannerRecord(config, server, tookMs));

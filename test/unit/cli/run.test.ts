@@ -52,7 +52,7 @@ describe('granary server', () => {
     const command = new TestCommand(['server', '/mnt/{1...4}'], {
       report: {
         readOnly: true,
-        warnings: ['drive /mnt/2 is missing'],
+        warnings: ['a warning of the engine'],
         sets: [
           {
             dataShards: 2,
@@ -70,7 +70,10 @@ describe('granary server', () => {
       },
     });
     await runToStop(command);
-    expect(command.err).toContain('WARNING: drive /mnt/2 is missing\n');
+    expect(command.err).toContain('WARNING: a warning of the engine\n');
+    expect(command.err).toContain('WARNING: Drive /mnt/2 is offline: no such folder.\n');
+    expect(command.err).toContain('WARNING: Drive /mnt/3\\x1b[2J is catching up.\n');
+    expect(command.err).toContain('read-only');
     expect(command.out).toContain('2 of 4 online');
     expect(command.out).toContain('✗ /mnt/2  offline: no such folder');
     expect(command.out).toContain('… /mnt/3\\x1b[2J  catching up');
