@@ -88,10 +88,14 @@ export class RequestCounters implements RequestObserver {
 export function requestLines(log: Logger): RequestObserver {
   return {
     observe(record) {
-      if (log.isEnabled('debug')) log.debug('request', { ...record });
+      if (!log.isEnabled('debug')) return;
+      const { durationMs, timeToFirstByteMs, ...rest } = record;
+      log.debug('request', { ...rest, durationMs: tenths(durationMs), timeToFirstByteMs: tenths(timeToFirstByteMs) });
     },
   };
 }
+
+const tenths = (ms: number) => Math.round(ms * 10) / 10;
 
 export function observers(...all: readonly RequestObserver[]): RequestObserver {
   return {

@@ -55,9 +55,12 @@ test('request lines are written at debug only', () => {
     ['debug', 1],
   ] as const) {
     const lines: string[] = [];
-    requestLines(createLogger({ level, format: 'json', write: (line) => void lines.push(line) })).observe(record);
+    const observer = requestLines(createLogger({ level, format: 'json', write: (line) => void lines.push(line) }));
+    observer.observe({ ...record, durationMs: 5.06 });
     expect(lines).toHaveLength(count);
-    for (const line of lines) expect(JSON.parse(line)).toMatchObject({ requestId: '0123456789ABCDEF', status: 200 });
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({ requestId: '0123456789ABCDEF', status: 200, durationMs: 5.1 });
+    }
   }
 });
 
