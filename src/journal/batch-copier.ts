@@ -2,7 +2,7 @@
  * Writes one batch of the history to one drive: the drive-independent part from any drive that has it,
  * and the drive's own slots, rebuilt where it does not hold them. For roll-forward, repair and catch-up.
  */
-import type { Slab } from '../base/index.js';
+import { MiB, type Slab } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { bitCount, hasBit } from './decide.js';
@@ -13,10 +13,11 @@ import { LogReader, releaseWhenSettled } from './log-reader.js';
 type Slots = NonNullable<LogRecord['slots']>;
 
 /** Slots that are held in the arena at once before they are written. */
-const pendingBytesMax = 2 * 1024 * 1024;
+const pendingBytesMax = 2 * MiB;
+const anyDrive = ~0;
 
 export type CopyResult =
-  | { readonly ok: true; readonly records: readonly LogRecord[]; readonly unrebuilt: number }
+  | { readonly ok: true; readonly records: readonly LogRecord[]; readonly unrebuilt: readonly LogRecord[] }
   /** Null: no drive could give the batch. */
   | { readonly ok: false; readonly fault: DriveFault | null };
 
@@ -33,6 +34,8 @@ export class CommonReader {
   constructor(
     private readonly codec: BatchCodec,
     private readonly stores: readonly (LogStore | null)[],
+    /** Digests of batches that lie on some drive and are not of the history. */
+    private readonly foreign: ReadonlySet<string>,
   ) {}
 
   /**
@@ -53,6 +56,7 @@ export class CommonReader {
       if (read.kind === 'batch') {
         const isWanted =
           (wanted.digest === undefined || read.header.digest === wanted.digest) &&
+          !this.foreign.has(read.header.digest) &&
           (wanted.previous === undefined || read.header.previous === wanted.previous);
         const records = isWanted ? readRecords(this.codec.view, read.offset, read.header, this.codec.identity) : null;
         if (records !== null) {
@@ -84,8 +88,8 @@ export class CommonReader {
 }
 
 /**
- * Copies `header`'s batch onto the drive at `position`. `sources` are the positions whose copies may be
- * used; the drive's own slots are used when they are right.
+ * Copies `header`'s batch onto the drive at `position`. Any drive may give its part: the digest and the
+ * hashes tell what is right.
  */
 export async function copyBatch(
   codec: BatchCodec,
@@ -93,13 +97,12 @@ export async function copyBatch(
   common: CommonReader,
   header: BatchHeader,
   position: number,
-  sources: number,
 ): Promise<CopyResult> {
   const target = stores[position] ?? null;
   if (target === null) return { ok: false, fault: null };
-  const found = await common.read(header, { digest: header.digest }, sources | (1 << position));
+  const found = await common.read(header, { digest: header.digest }, anyDrive);
   if (found === null) return { ok: false, fault: null };
-  const copy = new Copy(codec, stores, header, position, sources, target);
+  const copy = new Copy(codec, stores, header, position, target);
   // Header and records are copied out: reading slots must not move the window that they lie in.
   const slab = await codec.slabs.allocate(commonBytes(header) + scratchBytes, 'commit');
   codec.view.copyWithin(slab.offset, found.offset, found.offset + commonBytes(header));
@@ -117,7 +120,7 @@ export async function copyBatch(
 }
 
 class Copy {
-  unrebuilt = 0;
+  readonly unrebuilt: LogRecord[] = [];
   readonly #segments: number[] = [];
   readonly #held: Slab[] = [];
   #heldBytes = 0;
@@ -130,22 +133,21 @@ class Copy {
     private readonly stores: readonly (LogStore | null)[],
     private readonly header: BatchHeader,
     private readonly position: number,
-    private readonly sources: number,
     private readonly target: LogStore,
   ) {
     this.#from = header.fileOffset;
   }
 
   async write(slab: Slab, records: readonly LogRecord[]): Promise<DriveFault | null> {
-    const withSlots = records.flatMap(({ slots }) => (slots === null ? [] : [slots]));
-    const ownBytes = withSlots.reduce((sum, slots) => sum + slots.slotBytes, 0);
+    const ownBytes = records.reduce((sum, { slots }) => sum + (slots?.slotBytes ?? 0), 0);
     const isOneWrite = ownBytes <= pendingBytesMax;
     // In several writes the header comes last: until then the place holds no batch.
     if (isOneWrite) this.#append(slab.offset, commonBytes(this.header));
     else this.#from += slotsStart(this.header.recordsBytes);
-    for (const slots of withSlots) {
-      this.#padTo(slots.fileOffset);
-      await this.#appendSlot(slots);
+    for (const record of records) {
+      if (record.slots === null) continue;
+      this.#padTo(record.slots.fileOffset);
+      await this.#appendSlot(record, record.slots);
       if (!isOneWrite && this.#heldBytes >= pendingBytesMax) {
         const fault = await this.#flush();
         if (fault !== null) return fault;
@@ -181,11 +183,11 @@ class Copy {
     }
   }
 
-  async #appendSlot(slots: Slots): Promise<void> {
-    const rebuilt = await rebuildSlot(this.codec, this.stores, slots, this.position, this.sources);
+  async #appendSlot(record: LogRecord, slots: Slots): Promise<void> {
+    const rebuilt = await rebuildSlot(this.codec, this.stores, slots, this.position);
     if (rebuilt === null) {
       // Zeroes never pass for the shard: readers take it from the others, if there are enough.
-      this.unrebuilt++;
+      this.unrebuilt.push(record);
       this.#padTo(slots.fileOffset + slots.slotBytes);
       return;
     }
@@ -201,7 +203,6 @@ async function rebuildSlot(
   stores: readonly (LogStore | null)[],
   slots: Slots,
   position: number,
-  sources: number,
 ): Promise<Slab | null> {
   const { driveCount } = codec.identity;
   const wanted = shardAt(position, slots, driveCount);
@@ -209,7 +210,7 @@ async function rebuildSlot(
   const scratch = await codec.slabs.allocate(slots.hashes.length, 'commit');
   let result: Slab | null = null;
   try {
-    const others = stores.flatMap((_, other) => (other !== position && hasBit(sources, other) ? [other] : []));
+    const others = stores.flatMap((_, other) => (other === position ? [] : [other]));
     let present = 0;
     for (const other of [position, ...others]) {
       const store = stores[other] ?? null;

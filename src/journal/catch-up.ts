@@ -10,7 +10,7 @@ import { hasBit, maskOf } from './decide.js';
 import { DriveStateFile, pendingHealsMax, type PendingHeal } from './drive-state.js';
 import type { HealRecord, LogRecord } from './journal.js';
 import type { BatchHeader } from './layout.js';
-import { cutBack, writeBatchTo } from './recovery.js';
+import { cutBack, noteHeals, writeBatchTo } from './recovery.js';
 import { readNext, type HistoryOptions } from './replay.js';
 import { lastFileStart, listLogFiles, scanDrive, type DriveScan } from './scan.js';
 import type { SetLog } from './set-log.js';
@@ -133,7 +133,7 @@ export class CatchUp {
   }
 
   async #catchUp(position: number, store: LogStore): Promise<void> {
-    const common = new CommonReader(this.setLog.codec, this.setLog.stores);
+    const common = new CommonReader(this.setLog.codec, this.setLog.stores, this.setLog.foreign);
     try {
       const target = await this.#open(position, store, common);
       this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
@@ -211,12 +211,8 @@ export class CatchUp {
       target.common.forget();
       while (tip !== null && target.last?.digest !== tip.digest) {
         const { header, records } = await this.#next(target, tip);
-        this.#noteHeals(
-          target,
-          header,
-          records.filter((record) => record.slots === null),
-        );
-        await this.#writeState(target, target.state.state.isWitness);
+        const blobless = records.filter((record) => record.slots === null);
+        await this.#noteHeals(target, header, blobless);
         await this.#copy(target, header);
         target.last = header;
       }
@@ -254,10 +250,9 @@ export class CatchUp {
   }
 
   async #copy(target: Target, header: BatchHeader): Promise<void> {
-    const sources = this.#sources(target.position);
-    const fault = await writeBatchTo(this.setLog, target.common, header, target.position, sources);
-    if (fault === 'unreadable') throw new Later('a batch cannot be read from any drive');
-    done(fault);
+    const written = await writeBatchTo(this.setLog, target.common, header, target.position);
+    if (!written.ok) throw written.fault === null ? new Later('a batch cannot be read') : laterFor(written.fault);
+    await this.#noteHeals(target, header, written.unrebuilt);
   }
 
   async #healBatch(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<void> {
@@ -265,9 +260,7 @@ export class CatchUp {
       records.filter((record) => record.slots === null),
       target.position,
     );
-    if (failed.length === 0) return;
-    this.#noteHeals(target, header, failed);
-    await this.#writeState(target, target.state.state.isWitness);
+    await this.#noteHeals(target, header, failed);
   }
 
   async #healAll(records: readonly LogRecord[], position: number): Promise<LogRecord[]> {
@@ -284,11 +277,11 @@ export class CatchUp {
     return failed;
   }
 
-  #noteHeals(target: Target, header: BatchHeader, records: readonly LogRecord[]): void {
-    const known = new Set(target.pending.map((heal) => heal.order));
-    const { fileNumber, fileOffset } = header;
-    for (const { order } of records) if (!known.has(order)) target.pending.push({ order, fileNumber, fileOffset });
-    if (target.pending.length > pendingHealsMax) throw new Later('too many blobs of this drive cannot be rebuilt now');
+  /** Durable on the drive before the batch counts as copied. */
+  async #noteHeals(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<void> {
+    noteHeals(target.pending, header, records);
+    if (target.pending.length > pendingHealsMax) throw new Later('too much of this drive cannot be rebuilt now');
+    await this.#writeState(target, target.state.state.isWitness);
   }
 
   async #writeState(target: Target, isWitness: boolean): Promise<void> {
@@ -298,7 +291,7 @@ export class CatchUp {
   }
 
   async #healPending(position: number, state: DriveStateFile): Promise<void> {
-    const common = new CommonReader(this.setLog.codec, this.setLog.stores);
+    const common = new CommonReader(this.setLog.codec, this.setLog.stores, this.setLog.foreign);
     const left: PendingHeal[] = [];
     try {
       const pending = [...state.state.pendingHeals];
@@ -306,7 +299,9 @@ export class CatchUp {
         if (this.#isClosed) return;
         const read = await common.read(heal, {}, this.#sources(-1));
         const record = read?.records.find(({ order }) => order === heal.order);
-        if (record === undefined || (await this.#healAll([record], position)).length > 0) left.push(heal);
+        if (read === null || record === undefined || !(await this.#healOne(common, read.header, record, position))) {
+          left.push(heal);
+        }
       }
       if (left.length < pending.length) {
         const fault = await state.write({ ...state.state, pendingHeals: left });
@@ -318,6 +313,12 @@ export class CatchUp {
       common.close();
     }
     if (left.length > 0) this.#after(healRetryMs, () => this.heal(position));
+  }
+
+  async #healOne(common: CommonReader, header: BatchHeader, record: LogRecord, position: number): Promise<boolean> {
+    if (record.slots === null) return (await this.#healAll([record], position)).length === 0;
+    const written = await writeBatchTo(this.setLog, common, header, position);
+    return written.ok && !written.unrebuilt.some(({ order }) => order === record.order);
   }
 
   #sources(position: number): number {

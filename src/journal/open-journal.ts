@@ -6,11 +6,11 @@ import { MiB, StartupError, divCeil, invariant, type Clock, type SlabAllocator }
 import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader } from './batch-copier.js';
-import { bitCount, hasBit, maskOf, type DriveVerdict, type ServeVerdict } from './decide.js';
+import { bitCount, hasBit, type DriveVerdict, type ServeVerdict } from './decide.js';
 import type { ApplyBatch, HealRecord, LogPosition } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { bringUp, chainHeaders, examine, listPositions, writeBatchTo, type Findings } from './recovery.js';
-import { findPosition, readHistory, type HistoryOptions } from './replay.js';
+import { HistoryEnds, findPosition, readHistory, type HistoryOptions } from './replay.js';
 import { RunningJournal } from './running-journal.js';
 import { scanDrive } from './scan.js';
 import { SetLog, type JournalLog } from './set-log.js';
@@ -57,6 +57,8 @@ export interface OpenedJournal {
 }
 
 const logFileBytesDefault = 64 * MiB;
+/** More wrong copies than this are left to later starts and to those who read them. */
+const wrongCopiesMax = 1000;
 /** One batch of the largest records fits many times over. */
 export const logFileBytesMin = 1 * MiB;
 
@@ -72,6 +74,8 @@ export function writeQuorumOf(driveCount: number, dataShards: number): number {
 class Opening {
   readonly #setLog: SetLog;
   #replayed = 0;
+  /** Copies inside the history that turned out wrong; they are written anew once the set is writable. */
+  readonly #wrongCopies: { readonly header: BatchHeader; readonly position: number }[] = [];
   #lost = 0;
   readonly #reasons = new Map<number, string>();
 
@@ -115,11 +119,12 @@ class Opening {
     invariant(tip !== undefined, 'a history has a last batch');
     let members = 0;
     if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict.current, verdict.drives, chain);
-    const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : cleanSources(verdict);
+    const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : verdict.current;
     if (!(await this.#replay(tip, sources, mayDiscard))) return false;
     this.#setLog.head = { last: tip, epochMax: verdict.nextEpoch - 1, sequenceMax: verdict.nextSequence - 1 };
     const isWritable = bitCount(members) >= this.#setLog.writeQuorum && (await this.#setLog.openEpoch(members));
-    if (!isWritable) this.#setLog.members = sources;
+    if (isWritable) await this.#repair();
+    else this.#setLog.members = sources;
     return isWritable;
   }
 
@@ -168,7 +173,7 @@ class Opening {
   /** False: the index is not on the history, and must not be discarded. */
   async #replay(tip: BatchHeader, sources: number, mayDiscard: boolean): Promise<boolean> {
     const { codec, stores } = this.#setLog;
-    const common = new CommonReader(codec, stores);
+    const common = new CommonReader(codec, stores, this.#setLog.foreign);
     try {
       const history = this.#history(common, tip, sources);
       const after = this.#applied === null ? null : await findPosition(history, this.#applied);
@@ -185,6 +190,12 @@ class Opening {
         this.#replayed++;
       }
       return true;
+    } catch (error) {
+      if (!(error instanceof HistoryEnds)) throw error;
+      throw new StartupError(
+        `Set ${String(this.options.setIndex + 1)}: ${error.message}.`,
+        'Check the drives and start again.',
+      );
     } finally {
       common.close();
     }
@@ -200,7 +211,7 @@ class Opening {
       findBehindHole: (last) => this.#findBehindHole(last, sources),
       onWrongCopy: (header, position) => {
         log.warn('A damaged batch was read from another drive', { position, sequence: header.sequence });
-        void this.#repair(header, position, sources);
+        if (this.#wrongCopies.length < wrongCopiesMax) this.#wrongCopies.push({ header, position });
       },
       onHole: (last, next) => {
         this.#lost++;
@@ -210,12 +221,13 @@ class Opening {
     };
   }
 
-  /** A wrong copy inside the history is written anew from the others; whoever fails at that is found out later. */
-  async #repair(header: BatchHeader, position: number, sources: number): Promise<void> {
-    if (!hasBit(this.#setLog.members, position)) return;
-    const common = new CommonReader(this.#setLog.codec, this.#setLog.stores);
+  /** Whoever fails at this is found out with the next batch. */
+  async #repair(): Promise<void> {
+    const common = new CommonReader(this.#setLog.codec, this.#setLog.stores, this.#setLog.foreign);
     try {
-      await writeBatchTo(this.#setLog, common, header, position, sources);
+      for (const { header, position } of this.#wrongCopies.splice(0)) {
+        if (hasBit(this.#setLog.members, position)) await writeBatchTo(this.#setLog, common, header, position);
+      }
     } finally {
       common.close();
     }
@@ -277,12 +289,4 @@ class Opening {
       'Bring back the missing drives and start again. Nothing was changed.',
     );
   }
-}
-
-/** Drives whose log can be read as the history as it stands, without cutting anything. */
-function cleanSources(verdict: ServeVerdict): number {
-  const clean = verdict.drives.flatMap((drive, position) =>
-    drive?.isCurrent === true && drive.abandoned.length === 0 ? [position] : [],
-  );
-  return maskOf(clean);
 }

@@ -6,11 +6,10 @@
 import { invariant } from '../base/index.js';
 import type { DriveFault, LogFileInfo, LogStore } from '../drive/index.js';
 import type { BatchCodec } from './batch-codec.js';
-import { CommonReader, copyBatch } from './batch-copier.js';
+import { CommonReader, copyBatch, type CopyResult } from './batch-copier.js';
 import {
   decide,
   hasBit,
-  maskOf,
   type BatchSummary,
   type DriveVerdict,
   type DriveView,
@@ -18,7 +17,8 @@ import {
   type SlotState,
   type Verdict,
 } from './decide.js';
-import { DriveStateFile } from './drive-state.js';
+import { DriveStateFile, pendingHealsMax, type PendingHeal } from './drive-state.js';
+import type { LogRecord } from './journal.js';
 import { batchEnd, type BatchHeader } from './layout.js';
 import { lastFileStart, listLogFiles, readSlotStates, scanDrive, type DriveScan, type Remains } from './scan.js';
 import type { SetLog } from './set-log.js';
@@ -70,8 +70,13 @@ export async function examine(setLog: SetLog, dataShards: number): Promise<Findi
   const headers = new Map<string, BatchHeader>();
   for (const drive of drives) for (const header of drive?.scan.batches ?? []) headers.set(header.digest, header);
   const views = await viewAll(setLog, drives, headers, listed);
-  const geometry = { driveCount: stores.length, dataShards, writeQuorum: setLog.writeQuorum };
-  return { drives, out, headers, verdict: decide(views, geometry) };
+  const verdict = decide(views, { driveCount: stores.length, dataShards, writeQuorum: setLog.writeQuorum });
+  setLog.foreign.clear();
+  if (verdict.kind === 'serve') {
+    const abandoned = verdict.drives.flatMap((drive) => drive?.abandoned ?? []);
+    for (const digest of [...verdict.dropped, ...abandoned]) setLog.foreign.add(digest);
+  }
+  return { drives, out, headers, verdict };
 }
 
 async function listDrive(codec: BatchCodec, store: LogStore): Promise<Listed | DriveFault> {
@@ -204,46 +209,50 @@ export async function bringUp(
   const abandoned = verdict.abandoned.flatMap((digest) => headers.get(digest) ?? []);
   const cut = await cutBack(setLog, position, scan.remains, abandoned);
   if (cut !== null) return cut;
-  const common = new CommonReader(setLog.codec, setLog.stores);
+  const common = new CommonReader(setLog.codec, setLog.stores, setLog.foreign);
+  const pending = [...state.state.pendingHeals];
   try {
     const from = Math.max(
       0,
       chain.findIndex((header) => header.digest === verdict.ancestor),
     );
     for (const header of chain.slice(from)) {
-      const fault = await writeBatchTo(
-        setLog,
-        common,
-        header,
-        position,
-        maskOf(setLog.stores.map((_, index) => index)),
-      );
-      if (fault !== null) return fault;
+      const written = await writeBatchTo(setLog, common, header, position);
+      if (!written.ok) return written.fault ?? 'unreadable';
+      noteHeals(pending, header, written.unrebuilt);
     }
   } finally {
     common.close();
   }
-  return state.state.isWitness ? null : await state.write({ ...state.state, isWitness: true });
+  if (pending.length > pendingHealsMax) return 'unreadable';
+  const isSame = state.state.isWitness && pending.length === state.state.pendingHeals.length;
+  return isSame ? null : await state.write({ isWitness: true, pendingHeals: pending });
 }
 
+/** Adds records to the list of what a drive still lacks. */
+export function noteHeals(pending: PendingHeal[], header: BatchHeader, records: readonly LogRecord[]): void {
+  if (records.length === 0) return;
+  const known = new Set(pending.map((heal) => heal.order));
+  const { fileNumber, fileOffset } = header;
+  for (const { order } of records) if (!known.has(order)) pending.push({ order, fileNumber, fileOffset });
+}
+
+/** Writes a batch of the history to a drive, with whatever shards any reachable drive can give. */
 export async function writeBatchTo(
   setLog: SetLog,
   common: CommonReader,
   header: BatchHeader,
   position: number,
-  sources: number,
-): Promise<DriveFault | 'unreadable' | null> {
+): Promise<CopyResult> {
   const made = await setLog.ensureFile(header.fileNumber, 1 << position);
   const fault = made.get(position);
-  if (fault !== undefined) return fault;
-  const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position, sources);
-  if (copied.ok) {
-    if (copied.unrebuilt > 0) {
-      setLog.log.error('Some shards of a batch could not be rebuilt', { position, sequence: header.sequence });
-    }
-    return null;
+  if (fault !== undefined) return { ok: false, fault };
+  const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position);
+  if (copied.ok && copied.unrebuilt.length > 0) {
+    const details = { position, sequence: header.sequence, records: copied.unrebuilt.length };
+    setLog.log.error('Some shards of a batch could not be rebuilt', details);
   }
-  return copied.fault ?? 'unreadable';
+  return copied;
 }
 
 /**

@@ -3,6 +3,11 @@ import type { CommonReader, CommonResult } from './batch-copier.js';
 import type { LogPosition } from './journal.js';
 import { batchEnd, type BatchHeader } from './layout.js';
 
+/** No drive gives the next batch, and none has anything behind it: a drive must have failed meanwhile. */
+export class HistoryEnds extends Error {
+  override readonly name = 'HistoryEnds';
+}
+
 export interface HistoryOptions {
   readonly common: CommonReader;
   /** Drives that hold the history and nothing else. */
@@ -29,7 +34,7 @@ export async function* readHistory(options: HistoryOptions, after: BatchHeader |
   let last = after;
   while (last?.digest !== options.tip.digest) {
     const next = await readNext(options, last);
-    if (next === null) return;
+    if (next === null) throw new HistoryEnds(`the log cannot be read behind batch ${String(last?.sequence ?? 0)}`);
     yield next;
     last = next.header;
   }

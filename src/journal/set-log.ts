@@ -35,6 +35,8 @@ export class SetLog {
   /** S as bits. */
   members = 0;
   isClosed = false;
+  /** Digests of batches that were dropped or abandoned, and may still lie on a drive. */
+  readonly foreign = new Set<string>();
   /** The journal's notes on each drive that was looked at. */
   readonly states = new Map<number, DriveStateFile>();
   /** Log files that each drive is known to have. */
