@@ -24,7 +24,7 @@ extern "C" unsigned char* SHA256(const unsigned char* data, size_t bytes, unsign
 
 namespace {
 
-constexpr size_t kArenaBytes = size_t{16} << 20;
+constexpr size_t kArenaBytes = size_t{64} << 20;
 constexpr size_t kChecksumBlockBytes = 65536;
 
 using Work = std::function<void()>;
@@ -120,18 +120,22 @@ Task OfCoding(Coding coding) {
   return {[coding]() mutable { coding.Run(); }, bytes};
 }
 
-// What a PUT computes for one stripe, one reference library after the other.
-Task OfPass(int k, int m, int shardBytes, bool isSigned) {
-  Coding coding = MakeEncoding(k, m, shardBytes);
-  const size_t dataBytes = static_cast<size_t>(k) * static_cast<size_t>(shardBytes);
-  return OfBytes(dataBytes, [=]() mutable {
-    unsigned char digest[32];
-    MD5(arena, dataBytes, digest);
-    if (isSigned) SHA256(arena, dataBytes, digest);
-    coding.Run();
-    for (int s = 0; s < k + m; s++) {
-      HighwayHashBlocks(arena + static_cast<size_t>(s) * static_cast<size_t>(shardBytes),
-                        static_cast<size_t>(shardBytes));
+// What a PUT computes for each of `stripes` stripes, one reference library after the other.
+Task OfPass(int k, int m, int shardBytes, bool isSigned, int stripes) {
+  const size_t shard = static_cast<size_t>(shardBytes);
+  const size_t dataBytes = static_cast<size_t>(k) * shard;
+  const Coding first = MakeEncoding(k, m, shardBytes);
+  return OfBytes(dataBytes * static_cast<size_t>(stripes), [=] {
+    for (int i = 0; i < stripes; i++) {
+      uint8_t* at = arena + static_cast<size_t>(i) * static_cast<size_t>(k + m) * shard;
+      unsigned char digest[32];
+      MD5(at, dataBytes, digest);
+      if (isSigned) SHA256(at, dataBytes, digest);
+      Coding coding = first;
+      for (auto& row : coding.in) row += at - arena;
+      for (auto& row : coding.out) row += at - arena;
+      coding.Run();
+      for (int s = 0; s < k + m; s++) HighwayHashBlocks(at + static_cast<size_t>(s) * shard, shard);
     }
   });
 }
@@ -150,8 +154,10 @@ Task TaskOf(const std::string& what, std::istream& arguments) {
   arguments >> b >> c;
   if (what == "rs.encode") return OfCoding(MakeEncoding(a, b, c));
   if (what == "rs.reconstruct") return OfCoding(MakeRebuilding(a, b, c));
-  if (what == "pass.unsigned") return OfPass(a, b, c, false);
-  if (what == "pass.signed") return OfPass(a, b, c, true);
+  if (what == "pass.unsigned") return OfPass(a, b, c, false, 1);
+  if (what == "pass.signed") return OfPass(a, b, c, true, 1);
+  if (what == "pass.unsigned.x16") return OfPass(a, b, c, false, 16);
+  if (what == "pass.signed.x16") return OfPass(a, b, c, true, 16);
   return {};
 }
 

@@ -7,8 +7,8 @@ const addon = require('../../build/Release/granary.node');
 
 const checksumBlockBytes = 65536;
 const stateAt = 0;
-const dataAt = 4096;
-const arena = addon.createArena(16 << 20);
+const dataAt = 1 << 17;
+const arena = addon.createArena(64 << 20);
 const bytes = Buffer.from(arena);
 for (let i = 0; i < bytes.length; i++) bytes[i] = Math.imul(i, 2654435761) >>> 13;
 addon.attachArena(arena);
@@ -26,6 +26,22 @@ function nodeDigestTask(name, length) {
   const content = bytes.subarray(dataAt, dataAt + length);
   const hash = createHash(name);
   return { bytes: length, work: () => hash.update(content) };
+}
+
+const stateOf = (index) => stateAt + 2048 * index;
+
+/** As many stripes of different streams as a batch of the pool holds, in one call. */
+function batchTask(k, m, shardBytes, union, count) {
+  const length = k * shardBytes;
+  const stripes = Array.from({ length: count }, (_, i) => {
+    addon.streamInit(stateOf(i), union, null);
+    const at = dataAt + i * (k + m) * shardBytes;
+    const hashes = hashesAt + i * 4096;
+    return [stateOf(i), at, length, k, m, shardBytes, at + length, hashes, checksumBlockBytes, 1, 2, 0];
+  });
+  const args = Float64Array.from(stripes.flat());
+  const nothing = Array(count).fill(null);
+  return { bytes: count * length, work: () => addon.putPasses(args, nothing, nothing) };
 }
 
 const shardOffsets = (count, shardBytes) => Float64Array.from({ length: count }, (_, s) => dataAt + s * shardBytes);
@@ -72,6 +88,10 @@ function taskOf(what, a, b, c) {
       return passTask(a, b, c, digests.md5);
     case 'pass.signed':
       return passTask(a, b, c, digests.md5 | digests.sha256);
+    case 'pass.unsigned.x16':
+      return batchTask(a, b, c, digests.md5, 16);
+    case 'pass.signed.x16':
+      return batchTask(a, b, c, digests.md5 | digests.sha256, 16);
     case 'pass.code':
       return passTask(a, b, c, 0);
     default:

@@ -24,9 +24,11 @@ Call::Call(napi_env env, napi_callback_info info) : env_(env) {
   Check(napi_get_cb_info(env, info, &count, arguments_, nullptr, &data_));
 }
 
-bool Call::IsNullish(size_t index) const {
+bool Call::IsNullish(size_t index) const { return IsNullishValue(arguments_[index]); }
+
+bool Call::IsNullishValue(napi_value value) const {
   napi_valuetype type;
-  Check(napi_typeof(env_, arguments_[index], &type));
+  Check(napi_typeof(env_, value, &type));
   return type == napi_null || type == napi_undefined;
 }
 
@@ -57,11 +59,22 @@ ByteSpan Call::BytesOf(napi_value value, const char* name) const {
 
 ByteSpan Call::Bytes(size_t index, const char* name) const { return BytesOf(arguments_[index], name); }
 
-DoubleSpan Call::Doubles(size_t index, const char* name) const {
+napi_value Call::Element(size_t index, uint32_t element, const char* name) const {
+  bool isArray = false;
+  Check(napi_is_array(env_, arguments_[index], &isArray));
+  if (!isArray) FailType(std::string(name) + " must be an array");
+  napi_value value;
+  Check(napi_get_element(env_, arguments_[index], element, &value));
+  return value;
+}
+
+DoubleSpan Call::Doubles(size_t index, const char* name) const { return DoublesOf(arguments_[index], name); }
+
+DoubleSpan Call::DoublesOf(napi_value value, const char* name) const {
   napi_typedarray_type type;
   size_t length;
   void* data;
-  if (napi_get_typedarray_info(env_, arguments_[index], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+  if (napi_get_typedarray_info(env_, value, &type, &length, &data, nullptr, nullptr) != napi_ok ||
       type != napi_float64_array) {
     FailType(std::string(name) + " must be a Float64Array");
   }

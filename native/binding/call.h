@@ -68,11 +68,15 @@ class Call {
   napi_value at(size_t index) const { return arguments_[index]; }
 
   bool IsNullish(size_t index) const;
+  bool IsNullishValue(napi_value value) const;
+  // Element of an array argument.
+  napi_value Element(size_t index, uint32_t element, const char* name) const;
   double Number(size_t index, const char* name) const;
   // A whole number in low...high, both at most 2^53.
   double Integer(size_t index, const char* name, double low, double high) const;
   ByteSpan Bytes(size_t index, const char* name) const;
   DoubleSpan Doubles(size_t index, const char* name) const;
+  DoubleSpan DoublesOf(napi_value value, const char* name) const;
   void String(size_t index, const char* name, Text* text, bool isSecret = false) const;
   void StringOrBytes(size_t index, const char* name, Text* text) const;
   void StringOf(napi_value value, const char* name, Text* text, bool isSecret = false) const;

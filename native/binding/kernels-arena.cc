@@ -37,12 +37,13 @@ napi_value CopyWithinArena(Call& call) {
   return call.Undefined();
 }
 
-napi_value SetNames(Call& call, napi_value rs, napi_value hash, napi_value crc) {
+napi_value SetNames(Call& call, napi_value rs, napi_value hash, napi_value crc, napi_value md5) {
   napi_value object;
   Check(napi_create_object(call.env(), &object));
   Check(napi_set_named_property(call.env(), object, "rs", rs));
   Check(napi_set_named_property(call.env(), object, "highwayHash", hash));
   Check(napi_set_named_property(call.env(), object, "crc", crc));
+  Check(napi_set_named_property(call.env(), object, "md5", md5));
   return object;
 }
 
@@ -51,7 +52,7 @@ napi_value NameOf(Call& call, const char* name) { return call.Latin1Value(name, 
 napi_value GetPaths(Call& call) {
   const PathTable& table = Paths();
   return SetNames(call, NameOf(call, table.rsPaths[0].name), NameOf(call, table.hashPaths[0].name),
-                  NameOf(call, table.crcPaths[0].name));
+                  NameOf(call, table.crcPaths[0].name), NameOf(call, table.md5Paths[0].name));
 }
 
 template <typename Path>
@@ -68,7 +69,7 @@ napi_value GetAvailablePaths(Call& call) {
   const PathTable& table = Paths();
   return SetNames(call, NamesOf(call, table.rsPaths, table.rsPathCount),
                   NamesOf(call, table.hashPaths, table.hashPathCount),
-                  NamesOf(call, table.crcPaths, table.crcPathCount));
+                  NamesOf(call, table.crcPaths, table.crcPathCount), NamesOf(call, table.md5Paths, table.md5PathCount));
 }
 
 constexpr Method kMethods[] = {

@@ -60,20 +60,22 @@ napi_value StreamInit(Call& call) {
   return call.Undefined();
 }
 
-// The chunk list of arguments `first` and `first + 1`, checked against the bytes it divides.
-ChunkList ChunksOf(Call& call, size_t first, const StreamState* state, double dataBytes) {
-  if (call.IsNullish(first)) return {nullptr, nullptr, 0};
-  const DoubleSpan ends = call.Doubles(first, "chunkEnds");
+// A chunk list, checked against the bytes it divides.
+ChunkList ChunksOf(Call& call, napi_value endsValue, napi_value signaturesValue, const StreamState* state,
+                   double dataBytes) {
+  if (call.IsNullishValue(endsValue)) return {nullptr, nullptr, 0};
+  const DoubleSpan ends = call.DoublesOf(endsValue, "chunkEnds");
   if (ends.count == 0) return {nullptr, nullptr, 0};
-  const ByteSpan signatures = call.Bytes(first + 1, "chunkSignatures");
+  const ByteSpan signatures = call.BytesOf(signaturesValue, "chunkSignatures");
   if (state == nullptr || !state->isSigned) FailRange("chunkEnds need a stream that was started with signing");
   if (signatures.bytes / kSignatureBytes != ends.count || signatures.bytes % kSignatureBytes != 0) {
     FailRange("chunkSignatures must hold 32 bytes for each of chunkEnds");
   }
   double before = 0;
   for (size_t i = 0; i < ends.count; i++) {
-    if (!IsInteger(ends.data[i], before, dataBytes)) FailRange("chunkEnds must ascend within the data");
-    before = ends.data[i];
+    const double end = ends.data[i];
+    if (!IsInteger(end, before, dataBytes)) FailRange("chunkEnds must ascend within the data");
+    before = end;
   }
   return {ends.data, signatures.data, ends.count};
 }
@@ -83,7 +85,7 @@ napi_value StreamUpdateEntry(Call& call) {
   StreamState* state = LiveStateAt(instance, call.Number(0, "stateOffset"));
   const double bytes = call.Number(2, "dataBytes");
   const uint8_t* data = instance.Range(call.Number(1, "dataOffset"), bytes, "dataOffset");
-  const ChunkList chunks = ChunksOf(call, 3, state, bytes);
+  const ChunkList chunks = ChunksOf(call, call.at(3), call.at(4), state, bytes);
   return call.NumberValue(StreamUpdate(state, data, static_cast<size_t>(bytes), chunks) ? 1 : 0);
 }
 
@@ -127,22 +129,35 @@ uint64_t Whole(double value, const char* name) {
   return static_cast<uint64_t>(value);
 }
 
-napi_value PutPass(Call& call) {
-  KernelInstance& instance = InstanceOf(call);
-  const DoubleSpan args = call.Doubles(0, "args");
-  if (args.count != 12) FailRange("args must hold 12 numbers");
-  const double* a = args.data;
-  StreamState* state = a[0] == -1 ? nullptr : LiveStateAt(instance, a[0]);
+constexpr size_t kPassNumbers = 12;
+// Two sets of MD5 lanes; a batch is one task of a worker.
+constexpr size_t kPassesMax = 32;
+
+struct Pass {
+  StreamState* state;
+  const uint8_t* data;
+  size_t dataBytes;
+  StripeLayout layout;
+  ChunkList chunks;
+  bool isAccepted;
+};
+
+// Checks everything about one pass; touches nothing.
+void ReadPass(Call& call, const double* numbers, napi_value ends, napi_value signatures, Pass* pass) {
+  const KernelInstance& instance = InstanceOf(call);
+  double a[kPassNumbers];
+  std::memcpy(a, numbers, sizeof(a));
+  pass->state = a[0] == -1 ? nullptr : LiveStateAt(instance, a[0]);
   const double dataBytes = a[2];
   const Geometry geometry = GeometryOf(a[3], a[4]);
   const double shardBytes = a[5];
-  uint8_t* data = instance.Range(a[1], geometry.k * shardBytes, "dataOffset");
   if (!IsInteger(shardBytes, 0, instance.arenaBytes())) FailRange("shardBytes is out of range");
+  uint8_t* data = instance.Range(a[1], geometry.k * shardBytes, "dataOffset");
   if (!IsInteger(dataBytes, 0, geometry.k * shardBytes)) FailRange("dataBytes is out of range");
   uint8_t* parity = instance.Range(geometry.m == 0 ? 0 : a[6], geometry.m * shardBytes, "parityOffset");
   if (!IsInteger(a[8], 1, kSafeIntegerMax)) FailRange("checksumBlockBytes is out of range");
   const double blockCount = std::ceil(shardBytes / a[8]);
-  StripeLayout layout;
+  StripeLayout& layout = pass->layout;
   layout.hashes = instance.Range(a[7], kHashBytes * (geometry.k + geometry.m) * blockCount, "hashesOffset");
   layout.k = geometry.k;
   layout.m = geometry.m;
@@ -155,13 +170,68 @@ napi_value PutPass(Call& call) {
   for (int j = 0; j < geometry.m; j++) {
     layout.shards[geometry.k + j] = parity + static_cast<size_t>(j) * layout.shardBytes;
   }
-  const ChunkList chunks = ChunksOf(call, 1, state, dataBytes);
+  pass->data = data;
+  pass->dataBytes = static_cast<size_t>(dataBytes);
+  pass->chunks = ChunksOf(call, ends, signatures, pass->state, dataBytes);
+}
+
+// MD5 of all streams side by side; the rest stripe by stripe.
+void RunPasses(KernelInstance& instance, Pass* passes, size_t count) {
   const HashKey& key = instance.hashKey();
-  const auto used = static_cast<size_t>(dataBytes);
-  std::memset(data + used, 0, static_cast<size_t>(geometry.k) * layout.shardBytes - used);
-  if (state != nullptr && !StreamUpdate(state, data, used, chunks)) return call.NumberValue(0);
-  CodeAndHash(instance.EncodePlan(geometry.k, geometry.m), key, layout);
-  return call.NumberValue(1);
+  Md5Job jobs[kPassesMax];
+  int jobCount = 0;
+  for (size_t i = 0; i < count; i++) {
+    Pass& pass = passes[i];
+    StreamState* state = pass.state;
+    pass.isAccepted = state == nullptr || StreamUpdate(state, pass.data, pass.dataBytes, pass.chunks, kDigestMd5);
+    if (pass.isAccepted && state != nullptr && state->digest.digests & kDigestMd5) {
+      jobs[jobCount++] = {&state->digest.md5, pass.data, pass.dataBytes};
+    }
+  }
+  Md5UpdateMany(Paths().md5, jobs, jobCount);
+  for (size_t i = 0; i < count; i++) {
+    const Pass& pass = passes[i];
+    if (!pass.isAccepted) continue;
+    const StripeLayout& layout = pass.layout;
+    std::memset(layout.shards[0] + pass.dataBytes, 0,
+                static_cast<size_t>(layout.k) * layout.shardBytes - pass.dataBytes);
+    CodeAndHash(instance.EncodePlan(layout.k, layout.m), key, layout);
+  }
+}
+
+napi_value PutPass(Call& call) {
+  const DoubleSpan args = call.Doubles(0, "args");
+  if (args.count != kPassNumbers) FailRange("args must hold 12 numbers");
+  Pass pass;
+  ReadPass(call, args.data, call.at(1), call.at(2), &pass);
+  RunPasses(InstanceOf(call), &pass, 1);
+  return call.NumberValue(pass.isAccepted ? 1 : 0);
+}
+
+napi_value PutPasses(Call& call) {
+  const DoubleSpan args = call.Doubles(0, "args");
+  const size_t count = args.count / kPassNumbers;
+  if (args.count % kPassNumbers != 0 || count > kPassesMax)
+    FailRange("args must hold 12 numbers for each of 0 to 32 passes");
+  Pass passes[kPassesMax];
+  for (size_t i = 0; i < count; i++) {
+    const auto element = static_cast<uint32_t>(i);
+    ReadPass(call, args.data + i * kPassNumbers, call.Element(1, element, "chunkEnds"),
+             call.Element(2, element, "chunkSignatures"), &passes[i]);
+    for (size_t j = 0; j < i; j++) {
+      if (passes[i].state != nullptr && passes[i].state == passes[j].state) {
+        FailRange("two passes of a batch cannot go on with the same stream");
+      }
+    }
+  }
+  RunPasses(InstanceOf(call), passes, count);
+  napi_value answers;
+  Check(napi_create_array_with_length(call.env(), count, &answers));
+  for (size_t i = 0; i < count; i++) {
+    Check(napi_set_element(call.env(), answers, static_cast<uint32_t>(i),
+                           call.NumberValue(passes[i].isAccepted ? 1 : 0)));
+  }
+  return answers;
 }
 
 constexpr size_t kJobNumbers = 8;
@@ -265,6 +335,7 @@ constexpr Method kMethods[] = {
     {"streamDigest", Entry<StreamDigestEntry>},
     {"streamTrailerSignature", Entry<StreamTrailerSignatureEntry>},
     {"putPass", Entry<PutPass>},
+    {"putPasses", Entry<PutPasses>},
     {"verifyBlocks", Entry<VerifyBlocksEntry>},
     {"hashBlocks", Entry<HashBlocksEntry>},
     {"encode", Entry<Encode>},

@@ -46,13 +46,17 @@ void DigestBegin(DigestState* state, uint32_t digests) {
   for (int i = 0; i < kCrcKinds; i++) state->crc[i] = CrcMask(kCrcOrder[i]);
 }
 
-void DigestUpdate(DigestState* state, const uint8_t* data, size_t bytes) {
+void DigestUpdate(DigestState* state, const uint8_t* data, size_t bytes, uint32_t skipped) {
   if (bytes == 0) return;
-  if (state->digests & kDigestMd5) MD5_Update(&state->md5, data, bytes);
-  if (state->digests & kDigestSha256) SHA256_Update(&state->sha256, data, bytes);
-  if (state->digests & kDigestSha1) SHA1_Update(&state->sha1, data, bytes);
+  const uint32_t digests = state->digests & ~skipped;
+  if (digests & kDigestMd5) {
+    Md5Job job = {&state->md5, data, bytes};
+    Md5UpdateMany(Paths().md5, &job, 1);
+  }
+  if (digests & kDigestSha256) SHA256_Update(&state->sha256, data, bytes);
+  if (digests & kDigestSha1) SHA1_Update(&state->sha1, data, bytes);
   for (int i = 0; i < kCrcKinds; i++) {
-    if (state->digests & CrcBit(i)) state->crc[i] = Paths().crc(kCrcOrder[i], state->crc[i], data, bytes);
+    if (digests & CrcBit(i)) state->crc[i] = Paths().crc(kCrcOrder[i], state->crc[i], data, bytes);
   }
 }
 

@@ -37,7 +37,8 @@ struct DigestState {
 };
 
 void DigestBegin(DigestState* state, uint32_t digests);
-void DigestUpdate(DigestState* state, const uint8_t* data, size_t bytes);
+// Feeds all digests but those of `skipped`.
+void DigestUpdate(DigestState* state, const uint8_t* data, size_t bytes, uint32_t skipped = 0);
 // The digest so far; the state goes on. Returns its length.
 size_t DigestPeek(const DigestState& state, uint32_t digest, uint8_t out[kDigestBytesMax]);
 

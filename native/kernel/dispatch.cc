@@ -139,6 +139,34 @@ bool AgreesCrc(CrcUpdate update) {
   return true;
 }
 
+bool AgreesMd5(const Md5Path* path) {
+  constexpr int kStreams = kMd5LanesMax + 3;
+  auto data = std::make_unique<uint8_t[]>(kStreams * kTestBytes);
+  FillTest(data.get(), kStreams * kTestBytes, 4);
+  for (int count = 1; count <= kStreams; count++) {
+    MD5_CTX contexts[2][kStreams];
+    for (int which = 0; which < 2; which++) {
+      for (int i = 0; i < count; i++) MD5_Init(&contexts[which][i]);
+      // Twice, with odd lengths, so that the second time starts within a block.
+      for (int round = 0; round < 2; round++) {
+        Md5Job jobs[kStreams];
+        for (int i = 0; i < count; i++) {
+          const size_t bytes = (static_cast<size_t>(i) * 211 + static_cast<size_t>(count) * 67) % (kTestBytes / 2);
+          jobs[i] = {&contexts[which][i], data.get() + static_cast<size_t>(i) * kTestBytes + round, bytes};
+        }
+        Md5UpdateMany(which == 0 ? nullptr : path, jobs, count);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      uint8_t digests[2][MD5_DIGEST_LENGTH];
+      MD5_Final(digests[0], &contexts[0][i]);
+      MD5_Final(digests[1], &contexts[1][i]);
+      if (std::memcmp(digests[0], digests[1], MD5_DIGEST_LENGTH) != 0) return false;
+    }
+  }
+  return true;
+}
+
 class TableBuilder {
  public:
   TableBuilder(const CpuRank& cpu, int cap) : cpu_(cpu), cap_(cap) {}
@@ -152,10 +180,14 @@ class TableBuilder {
   void AddCrc(int rank, const char* name, CrcUpdate update) {
     if (Allows(rank) && AgreesCrc(update)) table_.crcPaths[table_.crcPathCount++] = {name, update};
   }
+  void AddMd5(int rank, const char* name, const Md5Path* path) {
+    if (Allows(rank) && AgreesMd5(path)) table_.md5Paths[table_.md5PathCount++] = {name, path};
+  }
   PathTable Finish() {
     table_.rs = table_.rsPaths[0].apply;
     table_.hash = *table_.hashPaths[0].path;
     table_.crc = table_.crcPaths[0].update;
+    table_.md5 = table_.md5Paths[0].path;
     return table_;
   }
 
@@ -178,6 +210,8 @@ PathTable MakeTable() {
   builder.AddRs(kAvx2Gfni, "avx2-gfni", RsApplyAvx2Gfni);
   builder.AddRs(kAvx2, "avx2", RsApplyAvx2);
   builder.AddRs(kSsse3, "ssse3", RsApplySsse3);
+  builder.AddMd5(kAvx512, "avx512", &kMd5Avx512);
+  builder.AddMd5(kAvx2, "avx2", &kMd5Avx2);
   builder.AddHash(kAvx512, "avx512", kHashAvx512);
   builder.AddHash(kAvx2, "avx2", kHashAvx2);
   builder.AddHash(kSsse3, "sse41", kHashSse41);
@@ -185,6 +219,7 @@ PathTable MakeTable() {
   builder.AddCrc(kSsse3, "pclmul", CrcUpdatePclmul);
 #endif
   builder.AddRs(kScalar, "scalar", RsApplyScalar);
+  builder.AddMd5(kScalar, "openssl", nullptr);
   builder.AddHash(kScalar, "scalar", kHashScalar);
   builder.AddCrc(kScalar, "table", CrcUpdateTable);
   PathTable table = builder.Finish();

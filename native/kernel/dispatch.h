@@ -4,6 +4,7 @@
 
 #include "crc.h"
 #include "highway-hash.h"
+#include "md5.h"
 #include "reed-solomon.h"
 
 namespace granary {
@@ -21,6 +22,12 @@ struct CrcPath {
   CrcUpdate update;
 };
 
+struct NamedMd5Path {
+  const char* name;
+  // Null: OpenSSL, stream by stream.
+  const Md5Path* path;
+};
+
 constexpr int kPathsMax = 6;
 
 struct PathTable {
@@ -28,6 +35,7 @@ struct PathTable {
   RsApply rs;
   HashPath hash;
   CrcUpdate crc;
+  const Md5Path* md5;
   // What the CPU can run and passed the self-test, best first; the first is selected.
   RsPath rsPaths[kPathsMax];
   int rsPathCount;
@@ -35,6 +43,8 @@ struct PathTable {
   int hashPathCount;
   CrcPath crcPaths[kPathsMax];
   int crcPathCount;
+  NamedMd5Path md5Paths[kPathsMax];
+  int md5PathCount;
   // False when GRANARY_KERNEL names no known path (the table is then usable all the same).
   bool overrideKnown;
 };

@@ -45,12 +45,12 @@ bool CheckLink(StreamState* state, const char* title, bool namesEmptyHash, SHA25
 }
 
 // One run of bytes without a chunk end inside.
-void Feed(StreamState* state, const uint8_t* data, size_t bytes) {
-  if (!state->isSigned) return DigestUpdate(&state->digest, data, bytes);
+void Feed(StreamState* state, const uint8_t* data, size_t bytes, uint32_t skipped) {
+  if (!state->isSigned) return DigestUpdate(&state->digest, data, bytes, skipped);
   while (bytes != 0) {
     const size_t turn = std::min(bytes, kTurnBytes);
     SHA256_Update(&state->chunk, data, turn);
-    DigestUpdate(&state->digest, data, turn);
+    DigestUpdate(&state->digest, data, turn, skipped);
     data += turn;
     bytes -= turn;
   }
@@ -74,18 +74,19 @@ void StreamBegin(StreamState* state, uint32_t digests, const StreamSigning* sign
 
 bool StreamIsValid(const StreamState& state) { return state.magic == kMagic; }
 
-bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks) {
+bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks, uint32_t skipped) {
   if (state->isRefused) return false;
   size_t done = 0;
   for (size_t i = 0; i < chunks.count; i++) {
-    const size_t end = static_cast<size_t>(chunks.ends[i]);
-    Feed(state, data + done, end - done);
+    // Checked by the binding; held again here, since the list may lie in shared memory.
+    const size_t end = std::max(done, std::min(bytes, static_cast<size_t>(chunks.ends[i])));
+    Feed(state, data + done, end - done, skipped);
     done = end;
     const bool isRight = CheckLink(state, kPayloadTitle, true, &state->chunk, chunks.signatures + i * kSignatureBytes);
     SHA256_Init(&state->chunk);
     if (!isRight) return false;
   }
-  Feed(state, data + done, bytes - done);
+  Feed(state, data + done, bytes - done, skipped);
   return true;
 }
 

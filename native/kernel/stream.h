@@ -46,8 +46,8 @@ struct ChunkList {
   size_t count;
 };
 
-// False when a chunk's signature was wrong, now or before.
-bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks);
+// False when a chunk's signature was wrong, now or before. Digests of `skipped` are left to the caller.
+bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks, uint32_t skipped = 0);
 bool StreamCheckTrailer(StreamState* state, const uint8_t* block, size_t bytes, const uint8_t signature[32]);
 
 }  // namespace granary

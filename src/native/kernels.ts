@@ -24,6 +24,13 @@ export interface ChunkSigning {
   readonly seedSignature: string;
 }
 
+export interface KernelPaths<Names> {
+  readonly rs: Names;
+  readonly highwayHash: Names;
+  readonly crc: Names;
+  readonly md5: Names;
+}
+
 export interface Kernels {
   /**
    * Memory for an arena, aligned to 2 MiB, on huge pages where the system has them; freed with the last
@@ -38,14 +45,10 @@ export interface Kernels {
   /** Copies `bytes` from `source[sourceStart…]` to the arena. Any alignment is fast. */
   copyToArena(arenaOffset: number, source: Uint8Array, sourceStart: number, bytes: number): void;
   copyWithinArena(to: number, from: number, bytes: number): void;
-  /** Selected path per kernel, for the banner and the bench: `{ rs: 'avx512-gfni', highwayHash: 'avx2', crc: 'pclmul' }`. */
-  paths(): { readonly rs: string; readonly highwayHash: string; readonly crc: string };
+  /** Selected path per kernel, for the banner and the bench: `{ rs: 'avx512-gfni', highwayHash: 'avx2', crc: 'pclmul', md5: 'avx2' }`. */
+  paths(): KernelPaths<string>;
   /** Every path this CPU can run, best first. */
-  availablePaths(): {
-    readonly rs: readonly string[];
-    readonly highwayHash: readonly string[];
-    readonly crc: readonly string[];
-  };
+  availablePaths(): KernelPaths<readonly string[]>;
 
   /** Starts a stream's state at `stateOffset` (64-byte aligned). `digests` is a union of `Digest` bits. */
   streamInit(stateOffset: number, digests: number, signing: ChunkSigning | null): void;
@@ -66,6 +69,16 @@ export interface Kernels {
    * Returns 1, or 0 when a chunk signature did not match (the state then stays refused for good).
    */
   putPass(args: Float64Array, chunkEnds: Float64Array | null, chunkSignatures: Uint8Array | null): number;
+  /**
+   * Up to 32 passes of different streams in one call, 12 numbers each: their MD5 runs side by side in
+   * the lanes of a vector, which makes it several times cheaper than pass by pass. Element i of the
+   * other arguments and of the answer belongs to pass i. Throws before any work when an argument is wrong.
+   */
+  putPasses(
+    args: Float64Array,
+    chunkEnds: readonly (Float64Array | null)[],
+    chunkSignatures: readonly (Uint8Array | null)[],
+  ): number[];
   /** Feeds stream digests only, without coding (chunkEnds as above). */
   streamUpdate(
     stateOffset: number,

@@ -197,6 +197,53 @@ void TestCrcPaths(Random* random) {
   }
 }
 
+void TestMd5Paths(Random* random) {
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.md5PathCount; p++) {
+    for (int round = 0; round < 100; round++) {
+      const int count = 1 + static_cast<int>(random->Below(2 * kMd5LanesMax + 1));
+      std::vector<MD5_CTX> contexts(static_cast<size_t>(count));
+      std::vector<MD5_CTX> expected(static_cast<size_t>(count));
+      for (int i = 0; i < count; i++) {
+        MD5_Init(&contexts[static_cast<size_t>(i)]);
+        MD5_Init(&expected[static_cast<size_t>(i)]);
+      }
+      for (int update = 0; update < 3; update++) {
+        std::vector<Md5Job> jobs;
+        std::vector<Block> blocks;
+        for (int i = 0; i < count; i++) {
+          const size_t bytes = SomeLength(random);
+          blocks.emplace_back(bytes, random->Below(70));
+          random->Fill(blocks.back().data(), bytes);
+          jobs.push_back({&contexts[static_cast<size_t>(i)], blocks.back().data(), bytes});
+          MD5_Update(&expected[static_cast<size_t>(i)], blocks.back().data(), bytes);
+        }
+        Md5UpdateMany(table.md5Paths[p].path, jobs.data(), count);
+      }
+      for (int i = 0; i < count; i++) {
+        uint8_t digests[2][MD5_DIGEST_LENGTH];
+        MD5_Final(digests[0], &contexts[static_cast<size_t>(i)]);
+        MD5_Final(digests[1], &expected[static_cast<size_t>(i)]);
+        EXPECT(std::memcmp(digests[0], digests[1], MD5_DIGEST_LENGTH) == 0, "%s stream %d of %d",
+               table.md5Paths[p].name, i, count);
+      }
+    }
+    // The length in bits carries into its second word at 512 MiB.
+    MD5_CTX context;
+    MD5_Init(&context);
+    MD5_CTX reference;
+    MD5_Init(&reference);
+    context.Nl = reference.Nl = 0xffffff00;
+    context.Nh = reference.Nh = 5;
+    const Block block(640, 0);
+    random->Fill(block.data(), 640);
+    Md5Job job = {&context, block.data(), 640};
+    Md5UpdateMany(table.md5Paths[p].path, &job, 1);
+    MD5_Update(&reference, block.data(), 640);
+    EXPECT(context.Nl == reference.Nl && context.Nh == reference.Nh, "%s length", table.md5Paths[p].name);
+  }
+}
+
 void TestStripe(Random* random) {
   for (int round = 0; round < 150; round++) {
     const int k = 1 + static_cast<int>(random->Below(kDataShardsMax));
@@ -312,6 +359,7 @@ int main(int argc, char** argv) {
   TestRebuild(&random);
   TestHashPaths(&random);
   TestCrcPaths(&random);
+  TestMd5Paths(&random);
   TestStripe(&random);
   TestStream(&random);
   TestConstantTimeEqual(&random);

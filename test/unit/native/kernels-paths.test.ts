@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { kernels } from '../../../src/native/index.js';
+import type { KernelPaths } from '../../../src/native/kernels.js';
 
 interface Probe {
-  readonly paths: { readonly rs: string; readonly highwayHash: string; readonly crc: string };
+  readonly paths: KernelPaths<string>;
   readonly results: string;
 }
 
@@ -23,16 +24,18 @@ describe('kernel paths', () => {
       rs: available.rs[0],
       highwayHash: available.highwayHash[0],
       crc: available.crc[0],
+      md5: available.md5[0],
     });
     expect(available.rs.at(-1)).toBe('scalar');
     expect(available.highwayHash.at(-1)).toBe('scalar');
     expect(available.crc.at(-1)).toBe('table');
+    expect(available.md5.at(-1)).toBe('openssl');
   });
 
   it('gives the same bytes on every path that this CPU has', { timeout: 60_000 }, () => {
     const seed = 1 + Math.floor(Math.random() * 2 ** 31);
     const scalar = runProbe('scalar', seed);
-    expect(scalar.paths).toEqual({ rs: 'scalar', highwayHash: 'scalar', crc: 'table' });
+    expect(scalar.paths).toEqual({ rs: 'scalar', highwayHash: 'scalar', crc: 'table', md5: 'openssl' });
     for (const cap of kernels.availablePaths().rs) {
       const capped = runProbe(cap, seed);
       expect(capped.paths.rs).toBe(cap);

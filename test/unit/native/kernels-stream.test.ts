@@ -152,6 +152,79 @@ describe('stream digests', () => {
   });
 });
 
+describe('putPasses', () => {
+  const passCount = 20;
+  const statesAt = 1 << 16;
+  const stripesAt = 1 << 17;
+  const stripeRoom = 1 << 15;
+  const shardBytes = 10_000;
+  const parityOf = (at: number): number => at + 2 * shardBytes;
+  const hashesOf = (at: number): number => at + 3 * shardBytes;
+  const stateOf = (pass: number): number => statesAt + streamStateBytes * pass;
+  const argsOf = (pass: number): number[] => {
+    const at = stripesAt + stripeRoom * pass;
+    const dataBytes = 2 * shardBytes - 777 * pass;
+    return [stateOf(pass), at, dataBytes, 2, 1, shardBytes, parityOf(at), hashesOf(at), 4096, 1, pass, 0];
+  };
+
+  function startStreams(seed: number): Uint8Array {
+    const bytes = newArena(1 << 20);
+    kernels.setHashKey(new Uint8Array(32));
+    bytes.set(seededBytes(stripeRoom * passCount, seed), stripesAt);
+    for (let pass = 0; pass < passCount; pass++) kernels.streamInit(stateOf(pass), Digest.md5 | Digest.sha256, null);
+    return bytes;
+  }
+  const all = Array.from({ length: passCount }, (_, pass) => pass);
+  const none = all.map(() => null);
+
+  it('do what as many calls of putPass do', () => {
+    const seed = 1 + Math.floor(Math.random() * 2 ** 30);
+    const one = startStreams(seed);
+    for (const pass of all) kernels.putPass(Float64Array.from(argsOf(pass)), null, null);
+    const many = startStreams(seed);
+    expect(kernels.putPasses(Float64Array.from(all.flatMap(argsOf)), none, none)).toEqual(all.map(() => 1));
+    expect(Buffer.from(many).equals(Buffer.from(one)), `seed ${seed}`).toBe(true);
+    for (const pass of all) {
+      const [, at = 0, dataBytes = 0] = argsOf(pass);
+      const md5 = createHash('md5')
+        .update(many.subarray(at, at + dataBytes))
+        .digest('hex');
+      expect(hex(kernels.streamDigest(stateOf(pass), Digest.md5)), `seed ${seed} pass ${pass}`).toBe(md5);
+    }
+  });
+
+  it('refuse one stream with a wrong signature and go on with the others', () => {
+    const bytes = startStreams(3);
+    const seedSignature = 'a'.repeat(64);
+    kernels.streamInit(stateOf(7), Digest.md5, { signingKey, amzDate, scope, seedSignature });
+    const ends = all.map((pass) => (pass === 7 ? Float64Array.of(100) : null));
+    const signatures = all.map((pass) => (pass === 7 ? new Uint8Array(32) : null));
+    const [, at = 0] = argsOf(7);
+    const parityBefore = bytes.slice(parityOf(at), parityOf(at) + shardBytes);
+    const answers = kernels.putPasses(Float64Array.from(all.flatMap(argsOf)), ends, signatures);
+    expect(answers).toEqual(all.map((pass) => (pass === 7 ? 0 : 1)));
+    expect(bytes.slice(parityOf(at), parityOf(at) + shardBytes)).toEqual(parityBefore);
+  });
+
+  it('take at most 32, each with its own stream, and throw before any work', () => {
+    const bytes = startStreams(5);
+    const before = Buffer.from(bytes);
+    const twice = Float64Array.from([...argsOf(0), ...argsOf(0)]);
+    expect(() => kernels.putPasses(twice, [null, null], [null, null])).toThrow('same stream');
+    const wrong = Float64Array.from([...argsOf(0), ...argsOf(1).with(5, 2 ** 30)]);
+    expect(() => kernels.putPasses(wrong, [null, null], [null, null])).toThrow(RangeError);
+    const stateless = (count: number): Float64Array =>
+      Float64Array.from(Array.from({ length: count }, () => argsOf(0).with(0, -1)).flat());
+    expect(() => kernels.putPasses(stateless(33), Array(33).fill(null), Array(33).fill(null))).toThrow(RangeError);
+    expect(() => kernels.putPasses(Float64Array.from(argsOf(0).slice(1)), [null], [null])).toThrow(RangeError);
+    const notArray = null as unknown as null[];
+    expect(() => kernels.putPasses(Float64Array.from(argsOf(0)), notArray, [null])).toThrow(TypeError);
+    expect(Buffer.from(bytes).equals(before)).toBe(true);
+    expect(kernels.putPasses(stateless(32), Array(32).fill(null), Array(32).fill(null))).toHaveLength(32);
+    expect(kernels.putPasses(new Float64Array(0), [], [])).toEqual([]);
+  });
+});
+
 describe('crcCombine', () => {
   it.each([Digest.crc32, Digest.crc32c, Digest.crc64nvme])('joins two values (digest %i)', (digest) => {
     const seed = 1 + Math.floor(Math.random() * 2 ** 30);
