@@ -162,8 +162,9 @@ export class StreamSender {
     });
     if (done) {
       this.#sentBytes = this.#length;
-      this.abort();
+      // First the response object is let go: what the source's owner does at its close must not touch it.
       this.#owner.sent();
+      this.abort();
       return;
     }
     this.#sentBytes = this.#res.getWriteOffset();
