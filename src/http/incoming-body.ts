@@ -62,7 +62,8 @@ export class IncomingBody implements BodySource {
     }
     if (bytes.length > 0) {
       if (!this.#budget.tryTake(bytes.length)) return false;
-      this.#held.push(bytes.slice());
+      // Not `slice`: a Buffer's shares its memory.
+      this.#held.push(new Uint8Array(bytes));
     }
     if (!this.#complete) this.#gate.stop();
     return true;

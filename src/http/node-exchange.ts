@@ -154,10 +154,11 @@ export class NodeExchange implements ExchangeRequest {
   }
 
   #handlerFailed(error: unknown): void {
-    this.shared.log.warn(
-      { requestId: this.id, err: error, method: this.method, path: this.rawPath },
-      'a request failed',
-    );
+    // A handler whose client has left may well end in an error: nobody is waiting for it.
+    if (!this.#aborted) {
+      const fields = { requestId: this.id, err: error, method: this.method, path: this.rawPath };
+      this.shared.log.warn(fields, 'a request failed');
+    }
     this.#answer(refusalAnswer('InternalError', this.id, this.rawPath));
   }
 

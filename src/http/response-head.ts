@@ -39,16 +39,39 @@ export function sendable(headers: HeaderPairs): [name: string, value: string][] 
     .map(([name, value]) => [name, cleanValue(value)] as [string, string]);
 }
 
-/** Status line and headers in one string, lines joined by CRLF, none at the end. */
-export function headText(status: number, headers: HeaderPairs, serverName: string): string {
-  let text = statusLine(status);
-  let named = false;
-  for (const [name, value] of headers) {
-    if (isOurs(name) || !token.test(name)) continue;
-    if (name.length === 6 && name.toLowerCase() === 'server') named = true;
-    text += `\r\n${name}: ${cleanValue(value)}`;
+/** Names of handlers are few; those of user metadata are not, so past this many the memory starts afresh. */
+const rememberedMax = 1024;
+
+/** Composes the head of an answer as one string: one call into the library instead of one per header. */
+export class HeadComposer {
+  readonly #serverLine: string;
+  readonly #names = new Map<string, 'send' | 'drop' | 'server'>();
+  readonly #statusLines: (string | undefined)[] = [];
+
+  constructor(serverName: string) {
+    this.#serverLine = `\r\nServer: ${cleanValue(serverName)}`;
   }
-  return named ? text : `${text}\r\nServer: ${serverName}`;
+
+  /** Status line and headers, lines joined by CRLF, none at the end. */
+  compose(status: number, headers: HeaderPairs): string {
+    let text = (this.#statusLines[status] ??= statusLine(status));
+    let isNamed = false;
+    for (const pair of headers) {
+      const name = pair[0];
+      const kind = this.#names.get(name) ?? this.#classify(name);
+      if (kind === 'drop') continue;
+      if (kind === 'server') isNamed = true;
+      text += `\r\n${name}: ${cleanValue(pair[1])}`;
+    }
+    return isNamed ? text : text + this.#serverLine;
+  }
+
+  #classify(name: string): 'send' | 'drop' | 'server' {
+    if (this.#names.size >= rememberedMax) this.#names.clear();
+    const kind = isOurs(name) || !token.test(name) ? 'drop' : name.toLowerCase() === 'server' ? 'server' : 'send';
+    this.#names.set(name, kind);
+    return kind;
+  }
 }
 
 /** Answers that HTTP forbids a body. */

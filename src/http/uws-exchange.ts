@@ -15,12 +15,13 @@ import type {
   PieceSource,
   ResponseBody,
 } from '../exchange/index.js';
+import type { AddressTexts } from './addresses.js';
 import type { FrontBounds, FrontLog } from './front.js';
 import { EmptyBody, IncomingBody } from './incoming-body.js';
 import type { OverflowBudget } from './overflow.js';
 import { Pace } from './pace.js';
 import { type FrontRefusal, refusalAnswer } from './refusals.js';
-import { headText, isBodiless } from './response-head.js';
+import { type HeadComposer, isBodiless } from './response-head.js';
 import { StreamSender } from './stream-sender.js';
 import type { HttpResponse } from './uws-library.js';
 
@@ -31,23 +32,15 @@ const bufferedBytesMax = 128 * KiB;
 export interface FrontShared {
   readonly bounds: FrontBounds;
   readonly log: FrontLog;
-  readonly serverName: string;
+  readonly heads: HeadComposer;
   readonly secure: boolean;
   readonly overflow: OverflowBudget;
+  readonly addresses: AddressTexts;
   /** Exchanges with a timer of the library to be fed, or a rate to be watched. */
   readonly watched: Set<UwsExchange>;
   /** True once the front is closing: every answer closes its connection. */
   readonly isClosing: () => boolean;
   readonly finished: () => void;
-}
-
-export interface RequestFacts {
-  readonly id: string;
-  readonly method: string;
-  readonly rawPath: string;
-  readonly rawQuery: string;
-  readonly headers: HeaderMap;
-  readonly remoteAddress: string;
 }
 
 type Phase = 'handling' | 'draining' | 'lingering' | 'sending' | 'over';
@@ -60,12 +53,12 @@ export class UwsExchange implements ExchangeRequest {
   readonly rawPath: string;
   readonly rawQuery: string;
   readonly headers: HeaderMap;
-  readonly remoteAddress: string;
   readonly secure: boolean;
   readonly body: BodySource;
   readonly #shared: FrontShared;
   readonly #incoming: IncomingBody | null;
   #res: HttpResponse | null;
+  #remoteAddress: string | null = null;
   #phase: Phase = 'handling';
   #handlerDone = false;
   #counted = true;
@@ -81,15 +74,23 @@ export class UwsExchange implements ExchangeRequest {
   #droppedBytes = 0;
   #pace: Pace | null = null;
 
-  constructor(shared: FrontShared, res: HttpResponse, facts: RequestFacts, declaredBytes: number | null) {
+  constructor(
+    shared: FrontShared,
+    res: HttpResponse,
+    id: string,
+    method: string,
+    rawPath: string,
+    rawQuery: string,
+    headers: HeaderMap,
+    declaredBytes: number | null,
+  ) {
     this.#shared = shared;
     this.#res = res;
-    this.id = facts.id;
-    this.method = facts.method;
-    this.rawPath = facts.rawPath;
-    this.rawQuery = facts.rawQuery;
-    this.headers = facts.headers;
-    this.remoteAddress = facts.remoteAddress;
+    this.id = id;
+    this.method = method;
+    this.rawPath = rawPath;
+    this.rawQuery = rawQuery;
+    this.headers = headers;
     this.secure = shared.secure;
     if (declaredBytes === 0) {
       this.#incoming = null;
@@ -99,6 +100,17 @@ export class UwsExchange implements ExchangeRequest {
       this.#incoming = new IncomingBody(declaredBytes, gate, shared.overflow, (error) => this.#bodyFault(error));
       this.body = this.#incoming;
     }
+  }
+
+  /**
+   * Asked of the library when first wanted, and at the latest when the handler goes on in a later turn:
+   * it costs a system call. Only a handler that answers at once without having read it cannot have it afterwards.
+   */
+  get remoteAddress(): string {
+    if (this.#remoteAddress === null && this.#res !== null) {
+      this.#remoteAddress = this.#shared.addresses.text(this.#res.getRemoteAddress());
+    }
+    return this.#remoteAddress ?? '';
   }
 
   // Closures on demand: these may be handed on without their object, but seldom are used at all.
@@ -126,6 +138,8 @@ export class UwsExchange implements ExchangeRequest {
       const answer = handler(this);
       if (answer instanceof Promise) {
         if (this.#incoming === null) res.onAborted(() => this.#gone());
+        // The handler may want it after the client has left: a policy must not see an empty address then.
+        void this.remoteAddress;
         answer.then(
           (response) => this.#answer(response),
           (error: unknown) => this.#handlerFailed(error),
@@ -207,10 +221,11 @@ export class UwsExchange implements ExchangeRequest {
   }
 
   #handlerFailed(error: unknown): void {
-    this.#shared.log.warn(
-      { requestId: this.id, err: error, method: this.method, path: this.rawPath },
-      'a request failed',
-    );
+    // A handler whose client has left may well end in an error: nobody is waiting for it.
+    if (!this.#aborted) {
+      const fields = { requestId: this.id, err: error, method: this.method, path: this.rawPath };
+      this.#shared.log.warn(fields, 'a request failed');
+    }
     this.#answer(refusalAnswer('InternalError', this.id, this.rawPath));
   }
 
@@ -319,7 +334,7 @@ export class UwsExchange implements ExchangeRequest {
   /** Head and body in one; the line end that the library adds to a status line is counted as body. */
   #wholeText(response: ExchangeResponse): Uint8Array {
     const { status, headers, body } = response;
-    let head = `${headText(status, headers, this.#shared.serverName)}\r\nDate: ${new Date().toUTCString()}\r\nConnection: close`;
+    let head = `${this.#shared.heads.compose(status, headers)}\r\nDate: ${new Date().toUTCString()}\r\nConnection: close`;
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = announcedLength(body);
       if (length !== null && !isBodiless(status)) head += `\r\nContent-Length: ${length}`;
@@ -333,7 +348,7 @@ export class UwsExchange implements ExchangeRequest {
     this.#phase = 'sending';
     const { status, headers, body } = response;
     const close = response.close === true || this.#shared.isClosing();
-    let head = headText(status, headers, this.#shared.serverName);
+    let head = this.#shared.heads.compose(status, headers);
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = isBodiless(status) ? null : announcedLength(body);
       closeSource(body);
@@ -345,9 +360,9 @@ export class UwsExchange implements ExchangeRequest {
     }
     if (body.kind === 'empty' || (body.kind === 'stream' && body.length === 0)) {
       closeSource(body);
-      this.#write((res) => res.writeStatus(head).end('', close));
+      this.#end(head, '', close);
     } else if (body.kind === 'bytes' && body.bytes.length <= bufferedBytesMax) {
-      this.#write((res) => res.writeStatus(head).end(body.bytes, close));
+      this.#end(head, body.bytes, close);
     } else {
       if (close) head += '\r\nConnection: close';
       const bytes = body.kind === 'bytes' ? Buffer.from(body.bytes as string) : null;
@@ -361,6 +376,16 @@ export class UwsExchange implements ExchangeRequest {
     const res = this.#res!;
     if (this.#corked) write(res);
     else res.cork(() => write(res));
+    this.#res = null;
+    this.#over();
+  }
+
+  #end(head: string, bytes: Uint8Array | string, close: boolean): void {
+    if (!this.#corked) {
+      this.#write((res) => res.writeStatus(head).end(bytes, close));
+      return;
+    }
+    this.#res!.writeStatus(head).end(bytes, close);
     this.#res = null;
     this.#over();
   }

@@ -10,6 +10,7 @@ import { createNodeHttpFront } from './node-front.js';
 import { OverflowBudget } from './overflow.js';
 import { type FrontRefusal, refusalAnswer } from './refusals.js';
 import { RequestIds } from './request-ids.js';
+import { HeadComposer } from './response-head.js';
 import { type FrontShared, UwsExchange } from './uws-exchange.js';
 import {
   type HttpRequest,
@@ -46,7 +47,6 @@ class UwsFront implements HttpFront {
   readonly #shared: FrontShared;
   readonly #watched = new Set<UwsExchange>();
   readonly #ids = new RequestIds();
-  readonly #addresses = new AddressTexts();
   readonly #onHeader: (name: string, value: string) => void;
   #listenSocket: ListenSocket | null = null;
   #sweeper: NodeJS.Timeout | null = null;
@@ -67,9 +67,10 @@ class UwsFront implements HttpFront {
     this.#shared = {
       bounds,
       log: options.log,
-      serverName: options.serverName,
+      heads: new HeadComposer(options.serverName),
       secure: options.tls !== null,
       overflow: new OverflowBudget(bounds.overflowBytesMax),
+      addresses: new AddressTexts(),
       watched: this.#watched,
       isClosing: () => this.#isClosing,
       finished: () => this.#finished(),
@@ -175,14 +176,6 @@ class UwsFront implements HttpFront {
     req.forEach(this.#onHeader);
     const rawPath = req.getUrl();
     const rawQuery = (req.getQuery() as string | undefined) ?? '';
-    const facts = {
-      id: this.#ids.next(),
-      method: req.getCaseSensitiveMethod().toUpperCase(),
-      rawPath,
-      rawQuery,
-      headers,
-      remoteAddress: this.#addresses.text(res.getRemoteAddress()),
-    };
     const bodyLength = bodyLengthOf(headers);
     let handler: ExchangeHandler = this.#options.handler;
     if (typeof bodyLength === 'string') {
@@ -191,7 +184,16 @@ class UwsFront implements HttpFront {
       handler = refuse('RequestHeaderSectionTooLarge');
     }
     this.#activeRequests++;
-    new UwsExchange(this.#shared, res, facts, typeof bodyLength === 'string' ? null : bodyLength).start(handler);
+    new UwsExchange(
+      this.#shared,
+      res,
+      this.#ids.next(),
+      req.getCaseSensitiveMethod().toUpperCase(),
+      rawPath,
+      rawQuery,
+      headers,
+      typeof bodyLength === 'string' ? null : bodyLength,
+    ).start(handler);
   }
 
   #finished(): void {

@@ -73,6 +73,7 @@ describe.each(adapters)('streamed answers over %s', (name, create) => {
     const client = await RawClient.open(port);
     const hash = createHash('sha256');
     let received = 0;
+    let chunks = 0;
     client.socket.removeAllListeners('data');
     client.socket.pause();
     client.send(get());
@@ -89,6 +90,7 @@ describe.each(adapters)('streamed answers over %s', (name, create) => {
       received += body.length;
       hash.update(body);
       rssMax = Math.max(rssMax, process.memoryUsage.rss());
+      if (++chunks % 8 > 0) return;
       client.socket.pause();
       setTimeout(() => client.socket.resume(), 1);
     });

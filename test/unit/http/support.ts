@@ -86,7 +86,8 @@ export interface Answer {
 /** A connection that sends exactly what it is told and parses answers by their Content-Length. */
 export class RawClient {
   readonly socket: Socket;
-  #received = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #bytes = 0;
   #ended = false;
   #wake: () => void = () => {};
   errorCode: string | null = null;
@@ -94,7 +95,8 @@ export class RawClient {
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
       this.#wake();
     });
     const end = () => {
@@ -127,7 +129,13 @@ export class RawClient {
   }
 
   get received(): Buffer {
-    return this.#received;
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
+  }
+
+  #drop(bytes: number): void {
+    this.#chunks = [this.received.subarray(bytes)];
+    this.#bytes -= bytes;
   }
 
   destroy(): void {
@@ -149,18 +157,18 @@ export class RawClient {
   }
 
   #text(): string {
-    return JSON.stringify(this.#received.subarray(0, 400).toString('latin1'));
+    return JSON.stringify(this.received.subarray(0, 400).toString('latin1'));
   }
 
   async readText(text: string): Promise<void> {
-    await this.#until(() => this.#received.includes(text));
-    this.#received = this.#received.subarray(this.#received.indexOf(text) + text.length);
+    await this.#until(() => this.received.includes(text));
+    this.#drop(this.received.indexOf(text) + text.length);
   }
 
   async readAnswer(isHead = false, msMax = 5_000): Promise<Answer> {
-    await this.#until(() => this.#received.includes('\r\n\r\n'), msMax);
-    const end = this.#received.indexOf('\r\n\r\n');
-    const [statusLine, ...lines] = this.#received.subarray(0, end).toString('latin1').split('\r\n');
+    await this.#until(() => this.received.includes('\r\n\r\n'), msMax);
+    const end = this.received.indexOf('\r\n\r\n');
+    const [statusLine, ...lines] = this.received.subarray(0, end).toString('latin1').split('\r\n');
     const [, status, reason] = /^HTTP\/1\.1 (\d{3}) ?(.*)$/.exec(statusLine!) ?? [];
     if (status === undefined) throw new Error(`not an answer: ${this.#text()}`);
     const headers = lines.map((line): [string, string] => {
@@ -169,9 +177,9 @@ export class RawClient {
     });
     const header = (name: string) => headers.find(([key]) => key.toLowerCase() === name)?.[1];
     const length = isHead || status === '204' || status === '304' ? 0 : Number(header('content-length') ?? 0);
-    await this.#until(() => this.#received.length >= end + 4 + length, msMax);
-    const body = Buffer.from(this.#received.subarray(end + 4, end + 4 + length));
-    this.#received = this.#received.subarray(end + 4 + length);
+    await this.#until(() => this.#bytes >= end + 4 + length, msMax);
+    const body = Buffer.from(this.received.subarray(end + 4, end + 4 + length));
+    this.#drop(end + 4 + length);
     return { status: Number(status), reason: reason ?? '', headers, body, header };
   }
 
