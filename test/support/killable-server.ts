@@ -30,7 +30,7 @@ export async function startServer(drives: readonly string[], environment: Record
     }, startMsMax);
     const onText = (text: Buffer): void => {
       output += text.toString();
-      const found = /"(?:url|api)":"(https?:[^"]+)"/.exec(output);
+      const found = /"api":\["(https?:[^"]+)"/.exec(output);
       if (found?.[1] === undefined) return;
       clearTimeout(timer);
       resolve(found[1]);
