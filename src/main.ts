@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
-import { systemClock } from './base/index.js';
+import { StartupError, systemClock } from './base/index.js';
 import { run, type Output } from './cli/index.js';
 import type { CreateServer } from './wiring/index.js';
 
@@ -18,7 +18,17 @@ function output(stream: WriteStream): Output {
 }
 
 /** Loaded when a server is wanted: help and version need neither the addon nor the HTTP library. */
-const createServer: CreateServer = async (options) => (await import('./wiring/index.js')).createServer(options);
+const createServer: CreateServer = async (options) => {
+  const wiring = await import('./wiring/index.js').catch((error: unknown) => {
+    const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
+    throw new StartupError(
+      `the server's parts cannot be loaded: ${reason}`,
+      'Build them again with: npm run build (installed as a package: npm rebuild granary)',
+      error,
+    );
+  });
+  return await wiring.createServer(options);
+};
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 

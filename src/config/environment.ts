@@ -11,7 +11,7 @@ export interface Setting {
 }
 
 /** Names that exist with our prefix only or in another sense than MinIO's. */
-const granaryOnly = ['DEBUG', 'KERNEL'];
+const granaryOnly = ['KERNEL', 'SEED', 'KILL_ROUNDS'];
 
 export class Settings {
   readonly warnings: readonly string[];
