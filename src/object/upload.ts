@@ -105,6 +105,8 @@ export class EngineUpload implements Upload {
   #isAborted = false;
   #isHandedOver = false;
   #waiters: (() => void)[] = [];
+  /** Left the queue for its pass, which has not yet read where its chunks end. */
+  #unread: Filling | null = null;
   /** Signed chunks that end behind the last byte. */
   readonly #lateEnds: Uint8Array[] = [];
   readonly #abortSignal = new AbortController();
@@ -375,8 +377,8 @@ export class EngineUpload implements Upload {
       return;
     }
     // The stripe was sealed with the chunk's last byte; it may not have been passed over yet.
-    const last = this.#sealed.at(-1);
-    if (last !== undefined) {
+    const last = this.#sealed.at(-1) ?? this.#unread;
+    if (last !== null) {
       last.chunkEnds.push(last.used);
       last.chunkSignatures.push(signature);
       return;
@@ -408,6 +410,7 @@ export class EngineUpload implements Upload {
     const stripe = this.#sealed.shift();
     if (stripe === undefined) return;
     this.#isPassing = true;
+    this.#unread = stripe;
     this.#passAndWrite(stripe)
       .catch((error: unknown) => {
         this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
@@ -426,6 +429,7 @@ export class EngineUpload implements Upload {
       await this.#startBlob();
       aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'commit');
       const late = this.#lateEnds.splice(0);
+      this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
       const hashesOffset = aux.offset + align64(this.#geometry.parityShards * shard);
       isPassed = await compute.pass({

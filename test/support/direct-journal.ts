@@ -4,7 +4,14 @@
  */
 import { shardAtPosition } from '../../dist/erasure/index.js';
 import type { Drive } from '../../dist/drive/index.js';
-import type { ApplyBatch, CommitContext, Journal, JournalHealth, LogRecord, Prepare } from '../../dist/journal/index.js';
+import type {
+  ApplyBatch,
+  CommitContext,
+  Journal,
+  JournalHealth,
+  LogRecord,
+  Prepare,
+} from '../../dist/journal/index.js';
 
 export class DirectJournal implements Journal {
   readonly records: LogRecord[] = [];
@@ -58,7 +65,13 @@ export class DirectJournal implements Journal {
       record = { ...record, slots: { ...slots, fileNumber: 1, fileOffset } };
     }
     this.records.push(record);
-    await this.apply([record], { fileNumber: 1, fileOffset: this.#at, epoch: 1, sequence: this.#sequence, digest: '00'.repeat(32) });
+    await this.apply([record], {
+      fileNumber: 1,
+      fileOffset: this.#at,
+      epoch: 1,
+      sequence: this.#sequence,
+      digest: '00'.repeat(32),
+    });
     return record;
   }
 }

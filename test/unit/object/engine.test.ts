@@ -3,6 +3,7 @@ import { rmSync, readdirSync, openSync, writeSync, closeSync, statSync } from 'n
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ObjectInfo, ObjectSnapshot, UploadOptions } from '../../../dist/object/index.js';
+import { kernels } from '../../../dist/native/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
 
 const open: EngineFixture[] = [];
@@ -129,7 +130,8 @@ describe('an engine on four drives', () => {
         if (!entry.isFile()) continue;
         const file = join(entry.parentPath, entry.name);
         const fd = openSync(file, 'r+');
-        for (let at = 9000; at < statSync(file).size; at += 100_000) writeSync(fd, Buffer.from([0x5a, 0xa5, 0x5a]), 0, 3, at);
+        for (let at = 9000; at < statSync(file).size; at += 100_000)
+          writeSync(fd, Buffer.from([0x5a, 0xa5, 0x5a]), 0, 3, at);
         closeSync(fd);
       }
     }
@@ -142,7 +144,9 @@ describe('an engine on four drives', () => {
       [0, 1, 2, 3].reduce(
         (sum, position) =>
           sum +
-          readdirSync(join(fixture.driveFolder(position), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).length,
+          readdirSync(join(fixture.driveFolder(position), 'blobs'), { recursive: true, withFileTypes: true }).filter(
+            (e) => e.isFile(),
+          ).length,
         0,
       );
     const body = randomBytes(2_000_000);
@@ -182,6 +186,60 @@ describe('an engine on four drives', () => {
     expect(fixture.arena.freeBytes).toBe(free);
   });
 
+  it('verifies signed chunks wherever they end', async () => {
+    const fixture = await start(4);
+    const scope = '20260101/us-east-1/s3/aws4_request';
+    const amzDate = '20260101T000000Z';
+    const signingKey = kernels.createSigningKey('secret', '20260101', 'us-east-1', 's3');
+    const empty = createHash('sha256').digest('hex');
+    // On the end of a stripe, across it, in one piece, and of a small body.
+    for (const [bytes, chunkBytes] of [
+      [3 << 20, 65_536],
+      [2_500_000, 100_001],
+      [1_048_577, 4 << 20],
+      [70_000, 65_536],
+      [300, 100],
+      [0, 100],
+    ] as const) {
+      for (const isTampered of [false, true]) {
+        const body = randomBytes(bytes);
+        const seedSignature = '0'.repeat(64);
+        const upload = fixture.engine.openUpload({
+          ...uploadOptions('k', bytes),
+          signedStream: { signingKey, amzDate, scope, seedSignature },
+        });
+        let failure: unknown = null;
+        upload.onFailure = (refusal) => (failure = refusal);
+        let previous: string = seedSignature;
+        for (let at = 0; ; at += chunkBytes) {
+          const chunk = body.subarray(at, at + chunkBytes);
+          const hash = createHash('sha256').update(chunk).digest('hex');
+          const text = `AWS4-HMAC-SHA256-PAYLOAD\n${amzDate}\n${scope}\n${previous}\n${empty}\n${hash}`;
+          previous = kernels.sign(signingKey, text);
+          if (isTampered && at + chunkBytes >= bytes && chunk.length > 0) chunk[chunk.length - 1]! ^= 1;
+          for (let from = 0; from < chunk.length; from += 33_333) {
+            if (!upload.write(chunk, from, Math.min(chunk.length, from + 33_333))) {
+              await new Promise<void>((resolve) => (upload.onDrain = resolve));
+            }
+          }
+          upload.endChunk(Buffer.from(previous, 'hex'));
+          if (chunk.length === 0) break;
+          if (at % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+        const label = `${bytes} in ${chunkBytes}, ${isTampered ? 'tampered' : 'sound'}`;
+        if (isTampered && bytes > 0) {
+          await expect(upload.finish(), label).rejects.toMatchObject({ code: 'SignatureDoesNotMatch' });
+          upload.abort();
+          continue;
+        }
+        await upload.finish();
+        await upload.commitObject(plain);
+        expect(failure, label).toBeNull();
+        expect((await get(fixture, 'k')).equals(body), label).toBe(true);
+      }
+    }
+  });
+
   it('leaves nothing behind when an upload is given up at any point', async () => {
     const fixture = await start(4);
     const free = fixture.arena.freeBytes;
@@ -193,7 +251,9 @@ describe('an engine on four drives', () => {
       upload.abort();
     }
     await expect.poll(() => fixture.arena.freeBytes, { timeout: 5000 }).toBe(free);
-    const files = readdirSync(join(fixture.driveFolder(0), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) => e.isFile());
+    const files = readdirSync(join(fixture.driveFolder(0), 'blobs'), { recursive: true, withFileTypes: true }).filter(
+      (e) => e.isFile(),
+    );
     expect(files).toHaveLength(0);
   });
 
@@ -210,15 +270,23 @@ describe('an engine on four drives', () => {
     const etags: string[] = [];
     for (const number of [3, 1, 2]) {
       const body = parts[number - 1] ?? Buffer.alloc(0);
-      const info = await (await feed(fixture, 'm', body)).commitPart({ uploadId: upload.uploadId, partNumber: number, checksum: null });
+      const info = await (
+        await feed(fixture, 'm', body)
+      ).commitPart({ uploadId: upload.uploadId, partNumber: number, checksum: null });
       etags[number - 1] = info.etag;
     }
     // A part that is not listed goes with the completion.
-    await (await feed(fixture, 'm', randomBytes(400_000))).commitPart({ uploadId: upload.uploadId, partNumber: 9, checksum: null });
-    expect(fixture.engine.listParts('b', 'm', upload.uploadId, 0, 10).parts.map((part) => part.partNumber)).toEqual([1, 2, 3, 9]);
+    await (
+      await feed(fixture, 'm', randomBytes(400_000))
+    ).commitPart({ uploadId: upload.uploadId, partNumber: 9, checksum: null });
+    expect(fixture.engine.listParts('b', 'm', upload.uploadId, 0, 10).parts.map((part) => part.partNumber)).toEqual([
+      1, 2, 3, 9,
+    ]);
     const listed = etags.map((etag, index) => ({ partNumber: index + 1, etag, checksum: null }));
     const complete = { bucket: 'b', key: 'm', uploadId: upload.uploadId, precondition: null };
-    await expect(fixture.engine.completeMultipartUpload({ ...complete, parts: [...listed].reverse() })).rejects.toMatchObject({ code: 'InvalidPartOrder' });
+    await expect(
+      fixture.engine.completeMultipartUpload({ ...complete, parts: [...listed].reverse() }),
+    ).rejects.toMatchObject({ code: 'InvalidPartOrder' });
     const first = await fixture.engine.completeMultipartUpload({ ...complete, parts: listed });
     expect(first.etag).toMatch(/^[0-9a-f]{32}-3$/);
     expect(await fixture.engine.completeMultipartUpload({ ...complete, parts: listed })).toEqual(first);
@@ -226,25 +294,48 @@ describe('an engine on four drives', () => {
     expect((await get(fixture, 'm')).equals(whole)).toBe(true);
     const middle = await readAll(fixture.engine.open('b', 'm', ''), (5 << 20) - 10, (10 << 20) + 20);
     expect(middle.equals(whole.subarray((5 << 20) - 10, (10 << 20) + 20))).toBe(true);
-    expect(fixture.engine.listUploads({ bucket: 'b', prefix: '', delimiter: '', keyMarker: '', uploadIdMarker: '', countMax: 10 }).uploads).toHaveLength(0);
+    expect(
+      fixture.engine.listUploads({
+        bucket: 'b',
+        prefix: '',
+        delimiter: '',
+        keyMarker: '',
+        uploadIdMarker: '',
+        countMax: 10,
+      }).uploads,
+    ).toHaveLength(0);
     await fixture.engine.deleteObject('b', 'm', '', null);
     const files = (): number =>
-      readdirSync(join(fixture.driveFolder(0), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).length;
+      readdirSync(join(fixture.driveFolder(0), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) =>
+        e.isFile(),
+      ).length;
     await expect.poll(files).toBe(0);
   });
 
   it('aborts an upload with all its parts', async () => {
     const fixture = await start(4);
-    const options = { bucket: 'b', key: 'm', metadata: plain.metadata, checksumAlgorithm: null, checksumType: null } as const;
+    const options = {
+      bucket: 'b',
+      key: 'm',
+      metadata: plain.metadata,
+      checksumAlgorithm: null,
+      checksumType: null,
+    } as const;
     const { uploadId } = await fixture.engine.createMultipartUpload(options);
     await (await feed(fixture, 'm', randomBytes(600_000))).commitPart({ uploadId, partNumber: 1, checksum: null });
     await expect(fixture.engine.deleteBucket('b')).rejects.toMatchObject({ code: 'BucketNotEmpty' });
     await fixture.engine.abortMultipartUpload('b', 'm', uploadId);
-    await expect(fixture.engine.abortMultipartUpload('b', 'm', uploadId)).rejects.toMatchObject({ code: 'NoSuchUpload' });
+    await expect(fixture.engine.abortMultipartUpload('b', 'm', uploadId)).rejects.toMatchObject({
+      code: 'NoSuchUpload',
+    });
     const late = await feed(fixture, 'm', randomBytes(600_000));
-    await expect(late.commitPart({ uploadId, partNumber: 2, checksum: null })).rejects.toMatchObject({ code: 'NoSuchUpload' });
+    await expect(late.commitPart({ uploadId, partNumber: 2, checksum: null })).rejects.toMatchObject({
+      code: 'NoSuchUpload',
+    });
     const files = (): number =>
-      readdirSync(join(fixture.driveFolder(1), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).length;
+      readdirSync(join(fixture.driveFolder(1), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) =>
+        e.isFile(),
+      ).length;
     await expect.poll(files).toBe(0);
     await fixture.engine.deleteBucket('b');
     expect(fixture.engine.listBuckets()).toEqual([]);
@@ -258,7 +349,10 @@ describe('an engine on four drives', () => {
     const list = (options: object) =>
       fixture.engine.list({ bucket: 'b', prefix: '', delimiter: '', startAfter: '', countMax: 1000, ...options });
     expect(list({}).entries.map((entry) => entry.key)).toEqual(ordered);
-    expect(list({ delimiter: '/' })).toMatchObject({ commonPrefixes: ['/', 'a/', 'b/', 'c/', 'z/'], isTruncated: false });
+    expect(list({ delimiter: '/' })).toMatchObject({
+      commonPrefixes: ['/', 'a/', 'b/', 'c/', 'z/'],
+      isTruncated: false,
+    });
     expect(list({ delimiter: '/', prefix: 'a/' })).toMatchObject({ commonPrefixes: ['a/b/'] });
     expect(list({ delimiter: '/', startAfter: 'a/1' }).commonPrefixes).toEqual(['b/', 'c/', 'z/']);
     for (const countMax of [1, 2, 3, 5]) {
