@@ -291,7 +291,8 @@ export class UwsExchange implements ExchangeRequest {
       this.body.declaredBytes === null ||
       response.close === true ||
       this.#shared.isClosing() ||
-      this.headers.has('connection');
+      // The library takes any value of five letters for `close`.
+      this.headers.get('connection')?.length === 5;
     if (!mayClose) {
       this.#send(response);
       return;

@@ -148,6 +148,8 @@ class UwsFront implements HttpFront {
     if (this.#connections > 0 && graceMs > 0)
       await new Promise((resolve) => setTimeout(resolve, Math.min(flushMs, graceMs)));
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    // The caller may stand in one of the library's own callbacks.
+    await new Promise((resolve) => setImmediate(resolve));
     this.#app.close();
   }
 

@@ -96,6 +96,24 @@ describe.each(adapters)('requests and answers over %s', (name, create) => {
     await client.untilClosed();
   });
 
+  test('pipelining while an answer is awaited: a known limit of uWebSockets.js', async () => {
+    let told = 0;
+    const { port, front } = await openFront(create, async (request) => {
+      request.onAborted(() => told++);
+      await sleep(30);
+      return plain(request.rawPath);
+    });
+    const client = await RawClient.open(port);
+    client.send(get('/1') + get('/2'));
+    if (name === 'node:http') {
+      for (const path of ['/1', '/2']) expect((await client.readAnswer()).body.toString()).toBe(path);
+    } else {
+      await client.untilClosed();
+      expect(told).toBe(1);
+    }
+    await eventually(() => front.activeRequests === 0, 'idle');
+  });
+
   test('request ids do not repeat', async () => {
     const ids = new Set<string>();
     const { port } = await openFront(create, (request) => {
