@@ -26,7 +26,7 @@ function nodeHeaders() {
  * @returns {Promise<string>} the program's path
  */
 async function compileWithKernels(source, options) {
-  const common = ['-std=c++17', '-g', '-Wall', '-Wextra', '-Werror', `-I${nodeHeaders()}`, ...options.flags];
+  const common = ['-std=c++17', '-g1', '-Wall', '-Wextra', '-Werror', `-I${nodeHeaders()}`, ...options.flags];
   const baseline = { flags: [], sources: [source, ...baselineSources()] };
   const sets = process.arch === 'x64' ? instructionSetNames.map(instructionSet) : [];
   const jobs = [baseline, ...sets].flatMap(({ flags, sources }) =>

@@ -22,6 +22,7 @@ interface Compiler {
 const run = promisify(execFile);
 const { compileWithKernels } = createRequire(import.meta.url)('../../native/compile.cjs') as Compiler;
 const crypto = '-l:libcrypto.so.3';
+// Half a minute on an idle machine.
 const minutes = 60_000;
 
 async function compile(source: string, flags: string[], libraries: string[]): Promise<string> {
@@ -47,7 +48,7 @@ describe('kernels compiled alone', () => {
         expect(stdout, `GRANARY_KERNEL=${cap}`).toContain('ok kernels');
       }
     },
-    3 * minutes,
+    5 * minutes,
   );
 
   it(
@@ -57,6 +58,6 @@ describe('kernels compiled alone', () => {
       const { stdout } = await run(program, [String(Math.floor(Math.random() * 2 ** 32))]);
       expect(stdout).toContain('ok oracles');
     },
-    3 * minutes,
+    5 * minutes,
   );
 });
