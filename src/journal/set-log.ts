@@ -30,6 +30,13 @@ const slowRetryMs = 250;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
 
+const EEXIST = 17;
+
+async function lists(store: LogStore | null | undefined, fileNumber: number, bytes: number): Promise<boolean> {
+  const listed = await store?.listFiles();
+  return listed?.ok === true && listed.value.some((file) => file.fileNumber === fileNumber && file.bytes === bytes);
+}
+
 export class SetLog {
   head: LogHead = { last: null, epochMax: 0, sequenceMax: 0 };
   /** S as bits. */
@@ -41,6 +48,8 @@ export class SetLog {
   readonly states = new Map<number, DriveStateFile>();
   /** Log files that each drive is known to have. */
   readonly #files = new Map<number, Map<number, number>>();
+  /** Files being made, by drive and number. */
+  readonly #making = new Map<string, Promise<DriveFault | null>>();
 
   constructor(
     readonly codec: BatchCodec,
@@ -88,13 +97,30 @@ export class SetLog {
     const faults = new Map<number, DriveFault>();
     const make = async (position: number): Promise<void> => {
       if (this.hasFile(position, fileNumber)) return;
-      const created = await this.stores[position]?.createFile(fileNumber, bytes);
-      if (created === undefined) return;
-      if (!created.ok) faults.set(position, created.fault);
-      else this.#note(position, fileNumber, bytes);
+      const fault = await this.#makeOnce(position, fileNumber, bytes);
+      if (fault !== null) faults.set(position, fault);
     };
     await Promise.all(this.positions(mask).map(make));
     return faults;
+  }
+
+  /** The next file may be on its way already when it is needed: two calls must not make it twice. */
+  #makeOnce(position: number, fileNumber: number, bytes: number): Promise<DriveFault | null> {
+    const key = `${String(position)}/${String(fileNumber)}`;
+    const known = this.#making.get(key);
+    if (known !== undefined) return known;
+    const make = async (): Promise<DriveFault | null> => {
+      const store = this.stores[position];
+      const created = await store?.createFile(fileNumber, bytes);
+      // A call that was given up as slow may have made the file after all.
+      const isThere =
+        created?.ok === true || (created?.fault.errno === EEXIST && (await lists(store, fileNumber, bytes)));
+      if (isThere) this.#note(position, fileNumber, bytes);
+      return isThere ? null : (created?.fault ?? null);
+    };
+    const making = make().finally(() => this.#making.delete(key));
+    this.#making.set(key, making);
+    return making;
   }
 
   /** Where a batch of so many bytes goes. */

@@ -16,6 +16,8 @@ class Scenario {
   settled: LogRecord[] = [];
   counts = { starts: 0, refused: 0, readOnly: 0, acknowledged: 0, unknown: 0, joined: 0, emptied: 0, promoted: 0 };
   private recordCount = 0;
+  /** Drives of the last S that have not been emptied since. */
+  private whole: readonly number[] = [];
 
   constructor(seed: number) {
     this.random = new Random(seed);
@@ -72,17 +74,10 @@ class Scenario {
       }
       if (!set.machine.isDead) this.checkComplete(journal.health().inSync);
     }
+    if (!report.isReadOnly || journal.health().canWrite) this.whole = journal.health().inSync;
     await journal.close();
     await this.quiet();
     this.hurt();
-  }
-
-  /** Drives that hold a record without slots: those with its bytes where the others have them. */
-  private holders(record: LogRecord): number[] {
-    const needle = Buffer.from(record.body);
-    return this.set.stores.flatMap((store, position) =>
-      [...store.files.values()].some((file) => file.includes(needle)) ? [position] : [],
-    );
   }
 
   /** Waits until no drive is being copied; not for one that is tried again later. */
@@ -110,15 +105,9 @@ class Scenario {
     const { set, random } = this;
     if (!random.chance(0.3)) return;
     const victim = random.below(this.driveCount);
-    const isBorne = this.settled.every((record) => {
-      const valid = record.slots === null ? this.holders(record) : set.validSlots(record);
-      return valid.filter((position) => position !== victim).length >= set.dataShards;
-    });
-    if (
-      !isBorne ||
-      set.stores.filter((store, position) => position !== victim && store.files.size > 0).length < set.dataShards
-    )
-      return;
+    const others = this.whole.filter((position) => position !== victim);
+    if (others.length < set.dataShards) return;
+    this.whole = others;
     set.stores[victim]?.empty();
     this.counts.emptied++;
   }
