@@ -156,6 +156,13 @@ describe('any stream', () => {
     );
   });
 
+  it('of signed chunks tolerates no further line', () => {
+    for (const options of [plain(3), signedTrailer(3)]) {
+      const wire = Buffer.concat([encode([Buffer.from('abc')], options), Buffer.from('\r\n')]);
+      expect(refusalOf(() => decode(wire, options)).code).toBe('IncompleteBody');
+    }
+  });
+
   it('hands payload over without copying it', () => {
     const wire = encode([Buffer.alloc(100_000, 1)], plain(100_000));
     const seen: Uint8Array[] = [];
@@ -228,6 +235,8 @@ describe('malformed framing', () => {
     '3\r\nabc0\r\n\r\n',
     '3\r\nabc\n0\r\n\r\n',
     '3\r\nabc\r0\r\n\r\n',
+    '3\r\nabc\rX0\r\n\r\n',
+    '3\r\nabcX\n0\r\n\r\n',
     '20000000000000\r\nabc',
     'f'.repeat(300) + '\r\nabc',
     '0'.repeat(limits.chunkHeaderBytesMax),

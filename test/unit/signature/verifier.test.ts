@@ -105,6 +105,15 @@ describe('header form', () => {
     expect(result).toMatchObject({ accessKey: 'team/app//1', region: 'mars-1' });
   });
 
+  it('refuses what is no region even when any region will do', () => {
+    for (const region of ['', 'a b', 'région', 'a\0', 'a'.repeat(65)]) {
+      const input = signed({}, { scope: `20130524/${region}/s3/aws4_request` });
+      expect(refused(input, { region: '' }).code).toBe('AuthorizationHeaderMalformed');
+    }
+    const longest = signed({}, { scope: `20130524/${'a'.repeat(64)}/s3/aws4_request` });
+    expect(verify(longest, { ...options, region: '' }).kind).toBe('header-v4');
+  });
+
   it('knows US as the old name of us-east-1', () => {
     const input = signed({}, { scope: '20130524/US/s3/aws4_request' });
     expect(verify(input, options)).toMatchObject({ region: 'US' });
