@@ -359,6 +359,7 @@ describe.each(adapters)('requests and answers over %s', (name, create) => {
     ['no version', 'GET /\r\n\r\n'],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['line feeds only', 'GET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\n\n'],
+    ['no Host', 'GET / HTTP/1.1\r\nX-A: b\r\n\r\n'],
     ['a space in a header name', 'GET / HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n'],
   ])('garbage: %s', async (_what, data) => {
     let calls = 0;
