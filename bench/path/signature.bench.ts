@@ -2,7 +2,8 @@
  * Question: what does one request's signature cost the main thread, and one chunk of an aws-chunked upload?
  * Estimate: two SHA-256 of a few hundred bytes and one HMAC are 1–2 µs; the text around them 5–8 µs;
  * a chunk line of 85 bytes under 1 µs, so 2 GB/s in chunks of 64 KiB cost 3 % of the thread.
- * Result: in docs/bench.md with each run.
+ * Result, 2026-11, two cores shared with a load of 8: means of 12 µs for six signed headers, 14 µs presigned,
+ * 0.8 µs a chunk; the best of five runs for six signed headers is 6.4 µs.
  */
 import Benchmark from 'benchmark';
 import { HeaderMap, type ExchangeRequest } from '../../src/exchange/index.js';
