@@ -9,8 +9,8 @@ namespace granary {
 namespace {
 
 // Bytes of each shard that are coded and then hashed before going on: k + m such pieces stay in a
-// second-level cache of 512 KiB at every geometry.
-constexpr size_t kPieceBytes = 8192;
+// first-level cache at most geometries. Larger pieces were no faster at any, and up to a quarter slower at 2 + 2.
+constexpr size_t kPieceBytes = 2048;
 
 // Hashes the same run of checksum blocks of several shards side by side, as their bytes become final.
 class RowHasher {
