@@ -2,7 +2,7 @@
  * Writes one batch of the history to one drive: the drive-independent part from any drive that has it,
  * and the drive's own slots, rebuilt where it does not hold them. For roll-forward, repair and catch-up.
  */
-import { MiB, type Slab } from '../base/index.js';
+import { KiB, MiB, type Slab } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { bitCount, hasBit } from './decide.js';
@@ -14,7 +14,8 @@ type Slots = NonNullable<LogRecord['slots']>;
 
 /** Slots that are held in the arena at once before they are written. */
 const pendingBytesMax = 2 * MiB;
-const anyDrive = ~0;
+/** Slots that are read from a drive at once; k + 2 times as much is held meanwhile. */
+const spanBytesMax = 512 * KiB;
 
 export type CopyResult =
   | { readonly ok: true; readonly records: readonly LogRecord[]; readonly unrebuilt: readonly LogRecord[] }
@@ -89,7 +90,7 @@ export class CommonReader {
 
 /**
  * Copies `header`'s batch onto the drive at `position`. Any drive may give its part: the digest and the
- * hashes tell what is right.
+ * hashes tell what is right. Those of `preferred` are asked first; others may be slow or gone.
  */
 export async function copyBatch(
   codec: BatchCodec,
@@ -97,13 +98,17 @@ export async function copyBatch(
   common: CommonReader,
   header: BatchHeader,
   position: number,
+  preferred: number,
 ): Promise<CopyResult> {
   const target = stores[position] ?? null;
   if (target === null) return { ok: false, fault: null };
-  const found = await common.read(header, { digest: header.digest }, anyDrive);
+  const wanted = { digest: header.digest };
+  const found = (await common.read(header, wanted, preferred)) ?? (await common.read(header, wanted, ~preferred));
   if (found === null) return { ok: false, fault: null };
-  const copy = new Copy(codec, stores, header, position, target);
-  // Header and records are copied out: reading slots must not move the window that they lie in.
+  const others = stores.flatMap((_, other) => (other === position ? [] : [other]));
+  const order = [position, ...others.sort((a, b) => Number(hasBit(preferred, b)) - Number(hasBit(preferred, a)))];
+  const copy = new Copy(codec, stores, order, header, target);
+  // Header and records are copied out: the window that they lie in moves with the next read.
   const slab = await codec.slabs.allocate(commonBytes(header) + scratchBytes, 'commit');
   codec.view.copyWithin(slab.offset, found.offset, found.offset + commonBytes(header));
   const faults: DriveFault[] = [];
@@ -119,6 +124,13 @@ export async function copyBatch(
   }
 }
 
+/** Records whose slots lie side by side, and the bytes of the file that these take. */
+interface Span {
+  readonly records: { readonly record: LogRecord; readonly slots: Slots }[];
+  readonly from: number;
+  to: number;
+}
+
 class Copy {
   readonly unrebuilt: LogRecord[] = [];
   readonly #segments: number[] = [];
@@ -131,23 +143,25 @@ class Copy {
   constructor(
     private readonly codec: BatchCodec,
     private readonly stores: readonly (LogStore | null)[],
+    /** The target's position first, then those that are asked for their shards. */
+    private readonly order: readonly number[],
     private readonly header: BatchHeader,
-    private readonly position: number,
     private readonly target: LogStore,
   ) {
     this.#from = header.fileOffset;
   }
 
   async write(slab: Slab, records: readonly LogRecord[]): Promise<DriveFault | null> {
-    const ownBytes = records.reduce((sum, { slots }) => sum + (slots?.slotBytes ?? 0), 0);
-    const isOneWrite = ownBytes <= pendingBytesMax;
+    const isOneWrite = this.header.slotsBytes <= pendingBytesMax;
     // In several writes the header comes last: until then the place holds no batch.
     if (isOneWrite) this.#append(slab.offset, commonBytes(this.header));
     else this.#from += slotsStart(this.header.recordsBytes);
-    for (const record of records) {
-      if (record.slots === null) continue;
-      this.#padTo(record.slots.fileOffset);
-      await this.#appendSlot(record, record.slots);
+    for (const span of spansOf(records)) {
+      this.#padTo(span.from);
+      const rebuilt = await this.#rebuild(span);
+      this.#held.push(rebuilt);
+      this.#heldBytes += rebuilt.bytes;
+      this.#append(rebuilt.offset, span.to - span.from);
       if (!isOneWrite && this.#heldBytes >= pendingBytesMax) {
         const fault = await this.#flush();
         if (fault !== null) return fault;
@@ -183,74 +197,88 @@ class Copy {
     }
   }
 
-  async #appendSlot(record: LogRecord, slots: Slots): Promise<void> {
-    const rebuilt = await rebuildSlot(this.codec, this.stores, slots, this.position);
-    if (rebuilt === null) {
-      // Zeroes never pass for the shard: readers take it from the others, if there are enough.
-      this.unrebuilt.push(record);
-      this.#padTo(slots.fileOffset + slots.slotBytes);
-      return;
+  /** The target's bytes of a span; zeroes where a shard cannot be had: they never pass for one. */
+  async #rebuild(span: Span): Promise<Slab> {
+    const { slabs, view } = this.codec;
+    const result = await slabs.allocate(span.to - span.from, 'commit');
+    view.fill(0, result.offset, result.offset + span.to - span.from);
+    const scratch = await slabs.allocate(Math.max(...span.records.map(({ slots }) => slots.hashes.length)), 'commit');
+    const sources = new Map<number, Slab | null>();
+    try {
+      for (const { record, slots } of span.records) {
+        const isDone = await this.#rebuildSlot(slots, span, result, sources, scratch.offset);
+        if (!isDone) this.unrebuilt.push(record);
+      }
+    } finally {
+      scratch.release();
+      for (const slab of sources.values()) slab?.release();
     }
-    this.#held.push(rebuilt);
-    this.#heldBytes += rebuilt.bytes;
-    this.#append(rebuilt.offset, slots.slotBytes);
+    return result;
   }
-}
 
-/** The shard of one position, read or computed from k others; null when fewer than k are right. */
-async function rebuildSlot(
-  codec: BatchCodec,
-  stores: readonly (LogStore | null)[],
-  slots: Slots,
-  position: number,
-): Promise<Slab | null> {
-  const { driveCount } = codec.identity;
-  const wanted = shardAt(position, slots, driveCount);
-  const byShard: (Slab | null)[] = Array.from({ length: driveCount }, () => null);
-  const scratch = await codec.slabs.allocate(slots.hashes.length, 'commit');
-  let result: Slab | null = null;
-  try {
-    const others = stores.flatMap((_, other) => (other === position ? [] : [other]));
+  async #rebuildSlot(
+    slots: Slots,
+    span: Span,
+    result: Slab,
+    sources: Map<number, Slab | null>,
+    scratchOffset: number,
+  ): Promise<boolean> {
+    const { driveCount } = this.codec.identity;
+    const { view, kernels } = this.codec;
+    const delta = slots.fileOffset - span.from;
+    const wantedAt = result.offset + delta;
+    const wanted = shardAt(this.order[0] ?? 0, slots, driveCount);
+    const offsets = new Float64Array(driveCount).fill(wantedAt);
     let present = 0;
-    for (const other of [position, ...others]) {
-      const store = stores[other] ?? null;
-      if (store === null) continue;
-      const shard = shardAt(other, slots, driveCount);
-      const slab = await readSlot(codec, store, slots, shard, scratch.offset);
-      byShard[shard] = slab;
-      if (slab === null) continue;
+    for (const position of this.order) {
+      const slab = await this.#source(position, span, sources);
+      const shard = shardAt(position, slots, driveCount);
+      if (slab === null || !this.codec.isSlotValid(slab.offset + delta, slots, shard, scratchOffset)) continue;
+      offsets[shard] = slab.offset + delta;
       present |= 1 << shard;
-      // Our own is on its drive already, in the page cache at least: written again, it is synced again.
-      if (shard === wanted) return (result = slab);
+      if (shard === wanted) {
+        // On its drive already, in the page cache at least: written again, it is synced again.
+        view.copyWithin(wantedAt, slab.offset + delta, slab.offset + delta + slots.slotBytes);
+        return true;
+      }
       if (bitCount(present) >= slots.k) break;
     }
-    if (bitCount(present) < slots.k) return null;
-    result = await codec.slabs.allocate(slots.slotBytes, 'commit');
-    byShard[wanted] = result;
-    const anywhere = result.offset;
-    const offsets = Float64Array.from(byShard, (slab) => slab?.offset ?? anywhere);
-    codec.kernels.reconstruct(slots.k, driveCount - slots.k, slots.slotBytes, offsets, present, 1 << wanted);
-    if (codec.isSlotValid(result.offset, slots, wanted, scratch.offset)) return result;
-    result = null;
-    return null;
-  } finally {
-    scratch.release();
-    for (const slab of byShard) if (slab !== null && slab !== result) slab.release();
+    if (bitCount(present) < slots.k) return false;
+    kernels.reconstruct(slots.k, driveCount - slots.k, slots.slotBytes, offsets, present, 1 << wanted);
+    if (this.codec.isSlotValid(wantedAt, slots, wanted, scratchOffset)) return true;
+    view.fill(0, wantedAt, wantedAt + slots.slotBytes);
+    return false;
+  }
+
+  /** The bytes of a span as a drive holds them, read once. */
+  async #source(position: number, span: Span, sources: Map<number, Slab | null>): Promise<Slab | null> {
+    const known = sources.get(position);
+    if (known !== undefined) return known;
+    sources.set(position, null);
+    const store = this.stores[position] ?? null;
+    if (store === null) return null;
+    const slab = await this.codec.slabs.allocate(span.to - span.from, 'commit');
+    const segments = Float64Array.of(slab.offset, span.to - span.from);
+    const read = await store.read(this.header.fileNumber, span.from, segments);
+    if (read.ok && read.value === span.to - span.from) sources.set(position, slab);
+    else releaseWhenSettled(slab, ...(read.ok ? [] : [read.fault]));
+    return sources.get(position) ?? null;
   }
 }
 
-async function readSlot(
-  codec: BatchCodec,
-  store: LogStore,
-  slots: Slots,
-  shard: number,
-  scratchOffset: number,
-): Promise<Slab | null> {
-  const slab = await codec.slabs.allocate(slots.slotBytes, 'commit');
-  const read = await store.read(slots.fileNumber, slots.fileOffset, Float64Array.of(slab.offset, slots.slotBytes));
-  const isRight =
-    read.ok && read.value === slots.slotBytes && codec.isSlotValid(slab.offset, slots, shard, scratchOffset);
-  if (isRight) return slab;
-  releaseWhenSettled(slab, ...(read.ok ? [] : [read.fault]));
-  return null;
+function spansOf(records: readonly LogRecord[]): Span[] {
+  const spans: Span[] = [];
+  for (const record of records) {
+    const { slots } = record;
+    if (slots === null) continue;
+    const end = slots.fileOffset + slots.slotBytes;
+    const last = spans.at(-1);
+    if (last !== undefined && end - last.from <= spanBytesMax) {
+      last.records.push({ record, slots });
+      last.to = end;
+    } else {
+      spans.push({ records: [{ record, slots }], from: slots.fileOffset, to: end });
+    }
+  }
+  return spans;
 }

@@ -15,8 +15,12 @@ import { readNext, type HistoryOptions } from './replay.js';
 import { lastFileStart, listLogFiles, scanDrive, type DriveScan } from './scan.js';
 import type { SetLog } from './set-log.js';
 
-/** With so few batches left the sequencer is held, and the rest is copied. */
-const heldBatchesMax = 8;
+/** With so few batches left the sequencer is held, and the rest is copied: some milliseconds. */
+const heldBatchesMin = 8;
+/** So many take about a second. */
+const heldBatchesMax = 256;
+/** Batches copied before more of them are copied with the sequencer held. */
+const patience = 500;
 /** Records of one batch that are healed at once. */
 const healsAtOnce = 8;
 const retryMsMin = 15_000;
@@ -192,10 +196,13 @@ export class CatchUp {
 
   async #copyHistory(target: Target): Promise<void> {
     const from = target.last;
-    for (;;) {
+    let heldMax = heldBatchesMin;
+    for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
       const tip = this.setLog.head.last;
-      if (tip === null || tip.sequence - (target.last?.sequence ?? 0) <= heldBatchesMax) return;
+      if (tip === null || tip.sequence - (target.last?.sequence ?? 0) <= heldMax) return;
+      // Under a load that grows the log as fast as it is copied, the last stretch must get longer.
+      if (copied % patience === 0) heldMax = Math.min(2 * heldMax, heldBatchesMax);
       const { header, records } = await this.#next(target, tip);
       await this.#healBatch(target, header, records);
       await this.#copy(target, header);

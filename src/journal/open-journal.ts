@@ -117,11 +117,16 @@ class Opening {
     const chain = chainHeaders(findings, verdict);
     const tip = chain.at(-1);
     invariant(tip !== undefined, 'a history has a last batch');
+    // Drives that were not asked for the verdict count here: no number may be used twice.
+    for (const drive of findings.drives) {
+      if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
+    }
     let members = 0;
     if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict.current, verdict.drives, chain);
     const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : verdict.current;
     if (!(await this.#replay(tip, sources, mayDiscard))) return false;
-    this.#setLog.head = { last: tip, epochMax: verdict.nextEpoch - 1, sequenceMax: verdict.nextSequence - 1 };
+    this.#setLog.noteNumbers(verdict.nextEpoch - 1, verdict.nextSequence - 1);
+    this.#setLog.advance(tip);
     const isWritable = bitCount(members) >= this.#setLog.writeQuorum && (await this.#setLog.openEpoch(members));
     if (isWritable) await this.#repair();
     else this.#setLog.members = sources;

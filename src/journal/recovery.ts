@@ -247,7 +247,8 @@ export async function writeBatchTo(
   const made = await setLog.ensureFile(header.fileNumber, 1 << position);
   const fault = made.get(position);
   if (fault !== undefined) return { ok: false, fault };
-  const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position);
+  const preferred = setLog.members === 0 ? ~0 : setLog.members;
+  const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position, preferred);
   if (copied.ok && copied.unrebuilt.length > 0) {
     const details = { position, sequence: header.sequence, records: copied.unrebuilt.length };
     setLog.log.error('Some shards of a batch could not be rebuilt', details);

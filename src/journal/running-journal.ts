@@ -8,8 +8,9 @@ import type { BatchHeader } from './layout.js';
 import { Sequencer } from './sequencer.js';
 import type { SetLog } from './set-log.js';
 
-/** A drive that was only slow is asked again after this. */
-const slowRejoinMs = 30_000;
+/** A drive that left the set is asked again after this, and after twice as long each time it leaves again. */
+const rejoinMsMin = 30_000;
+const rejoinMsMax = 3_600_000;
 
 export interface RunningOptions {
   readonly dataShards: number;
@@ -25,6 +26,8 @@ export class RunningJournal implements Journal {
   readonly #catchUp: CatchUp;
   #reopening: Promise<void> | null = null;
   #isClosed = false;
+  /** How often each drive has left. */
+  readonly #departures = new Map<number, number>();
 
   constructor(
     private readonly setLog: SetLog,
@@ -51,6 +54,7 @@ export class RunningJournal implements Journal {
     this.setLog.log.error('A drive leaves the set', { position, operation });
     // Without a sequencer nothing is written, and nothing relies on S.
     await this.#sequencer?.fence(1 << position).catch(() => undefined);
+    if (!hasBit(this.setLog.members, position)) this.#rejoinLater(position);
   }
 
   /** A drive that was not there at the start, or had left the set, is usable now: it is caught up and joins. */
@@ -85,12 +89,17 @@ export class RunningJournal implements Journal {
 
   #beginWriting(): void {
     const onLeave = (position: number, fault: DriveFault): void => {
-      if (fault.kind !== 'slow') return;
-      // The call that hangs must have ended: it would write over what catch-up copies.
-      void (fault.settled ?? Promise.resolve()).then(() => this.#catchUp.start(position, slowRejoinMs));
+      // A call that hangs must have ended before: it would write over what catch-up copies.
+      void (fault.settled ?? Promise.resolve()).then(() => this.#rejoinLater(position));
     };
     this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave);
     for (const position of this.setLog.positions(this.setLog.members)) this.#catchUp.heal(position);
+  }
+
+  #rejoinLater(position: number): void {
+    const departures = this.#departures.get(position) ?? 0;
+    this.#departures.set(position, departures + 1);
+    this.#catchUp.start(position, Math.min(rejoinMsMax, rejoinMsMin * 2 ** departures));
   }
 
   #startOthers(): void {
