@@ -2,7 +2,7 @@
  * Reads the shards of one body, wherever they lie. A source knows drives and offsets; verification,
  * choice of shards and reconstruction are the reader's.
  */
-import { type Slab, type SlabAllocator } from '../base/index.js';
+import type { Slab, SlabAllocator } from '../base/index.js';
 import type { BlobHandle, DriveFault, DriveResult } from '../drive/index.js';
 import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format.js';
 import type { Compute } from './compute.js';

@@ -424,7 +424,6 @@ export class EngineUpload implements Upload {
   async #passAndWrite(stripe: Filling): Promise<void> {
     const { slabs, compute } = this.context;
     let aux: Slab | null = null;
-    let isPassed = false;
     try {
       await this.#startBlob();
       aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'commit');
@@ -432,7 +431,7 @@ export class EngineUpload implements Upload {
       this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
       const hashesOffset = aux.offset + align64(this.#geometry.parityShards * shard);
-      isPassed = await compute.pass({
+      const isPassed = await compute.pass({
         stateOffset: this.#control?.offset ?? -1,
         dataOffset: stripe.slab.offset,
         dataBytes: stripe.target,

@@ -84,7 +84,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     deployment.deploymentId,
     deployment.places.map(({ drive }) => drive),
     log,
-    systemClock.monotonicMs,
+    () => systemClock.monotonicMs(),
   );
 
   const compute = new ComputePool({
