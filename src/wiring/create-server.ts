@@ -186,12 +186,7 @@ function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger
   );
 }
 
-function openSetJournal(
-  deployment: Deployment,
-  arena: SlabArena,
-  engine: Engine,
-  log: Logger,
-): Promise<OpenedJournal> {
+function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine, log: Logger): Promise<OpenedJournal> {
   return openJournal({
     deploymentId: deployment.deploymentId,
     setIndex: 0,
