@@ -11,6 +11,9 @@ import type { HttpResponse } from './uws-library.js';
 /** A fast reader gets this much before other connections have their turn. */
 const turnBytesMax = 4 * MiB;
 
+/** What a source answers when asked for a piece. */
+export type NextPiece = ReturnType<PieceSource['next']>;
+
 export interface StreamOwner {
   /** Runs `write` corked, with the head already written. */
   corked(write: () => void): void;
@@ -25,6 +28,7 @@ export class StreamSender {
   readonly #length: number;
   readonly #source: PieceSource;
   readonly #owner: StreamOwner;
+  #first: NextPiece | undefined;
   #piece: Piece | null = null;
   #pieceStart = 0;
   #fetched: Piece | null = null;
@@ -38,12 +42,13 @@ export class StreamSender {
   #closed = false;
   #progressCount = 0;
 
-  /** Requires: length > 0. */
-  constructor(res: HttpResponse, length: number, source: PieceSource, owner: StreamOwner) {
+  /** Requires: length > 0. `first`: what the source's `next` answered already, if it was asked. */
+  constructor(res: HttpResponse, length: number, source: PieceSource, owner: StreamOwner, first?: NextPiece) {
     this.#res = res;
     this.#length = length;
     this.#source = source;
     this.#owner = owner;
+    this.#first = first;
   }
 
   get sentBytes(): number {
@@ -121,7 +126,8 @@ export class StreamSender {
 
   #fetch(): void {
     while (this.#fetched === null && !this.#fetching && !this.#exhausted && !this.#closed) {
-      const next = this.#source.next();
+      const next = this.#first === undefined ? this.#source.next() : this.#first;
+      this.#first = undefined;
       if (next instanceof Promise) {
         this.#fetching = true;
         next.then(

@@ -22,7 +22,7 @@ import type { OverflowBudget } from './overflow.js';
 import { Pace } from './pace.js';
 import { type FrontRefusal, refusalAnswer } from './refusals.js';
 import { type HeadComposer, isBodiless } from './response-head.js';
-import { StreamSender } from './stream-sender.js';
+import { type NextPiece, type StreamOwner, StreamSender } from './stream-sender.js';
 import type { HttpResponse } from './uws-library.js';
 
 /** Longer answers are sent at the client's pace instead of being copied into the library's buffer. */
@@ -364,12 +364,33 @@ export class UwsExchange implements ExchangeRequest {
       this.#end(head, '', close);
     } else if (body.kind === 'bytes' && body.bytes.length <= bufferedBytesMax) {
       this.#end(head, body.bytes, close);
-    } else {
-      if (close) head += '\r\nConnection: close';
-      const bytes = body.kind === 'bytes' ? Buffer.from(body.bytes as string) : null;
-      const length = bytes === null ? (body as { length: number }).length : bytes.length;
-      this.#stream(head, length, bytes === null ? (body as { source: PieceSource }).source : onePiece(bytes));
+    } else if (body.kind === 'bytes') {
+      const bytes = typeof body.bytes === 'string' ? Buffer.from(body.bytes) : body.bytes;
+      this.#stream(head, bytes.length, onePiece(bytes), close);
+    } else this.#sendStream(head, body.length, body.source, close);
+  }
+
+  /** A short stream whose bytes are there at once goes out like an answer in memory. */
+  #sendStream(head: string, length: number, source: PieceSource, close: boolean): void {
+    if (length > bufferedBytesMax) {
+      this.#stream(head, length, source, close);
+      return;
     }
+    let first: NextPiece;
+    try {
+      first = source.next();
+    } catch (error) {
+      source.close();
+      this.#streamBroken(error, false);
+      return;
+    }
+    if (first === null || first instanceof Promise || first.bytes.length !== length) {
+      this.#stream(head, length, source, close, first);
+      return;
+    }
+    this.#end(head, first.bytes, close);
+    first.release();
+    source.close();
   }
 
   /** Writes all of an answer, corked; afterwards the response object is gone. */
@@ -391,14 +412,15 @@ export class UwsExchange implements ExchangeRequest {
     this.#over();
   }
 
-  #stream(head: string, length: number, source: PieceSource): void {
+  #stream(head: string, length: number, source: PieceSource, close: boolean, first?: NextPiece): void {
     const res = this.#res!;
+    const whole = close ? `${head}\r\nConnection: close` : head;
     let headWritten = false;
     this.#pace = null;
-    const sender = new StreamSender(res, length, source, {
+    const owner: StreamOwner = {
       corked: (write) => {
         const all = () => {
-          if (!headWritten) res.writeStatus(head);
+          if (!headWritten) res.writeStatus(whole);
           headWritten = true;
           write();
         };
@@ -410,7 +432,8 @@ export class UwsExchange implements ExchangeRequest {
         this.#over();
       },
       broken: (error, started) => this.#streamBroken(error, started),
-    });
+    };
+    const sender = new StreamSender(res, length, source, owner, first);
     this.#sender = sender;
     sender.run();
     if (this.#res !== null) this.#shared.watched.add(this);
