@@ -4,6 +4,7 @@
  * untouched pages cost nothing, because the operating system gives them on first write.
  */
 import { invariant, limits, type Slab, type SlabAllocator, type SlabPurpose } from '../base/index.js';
+import { kernels } from '../native/index.js';
 
 const unitBytes = 4096;
 /** Slabs above this are not needed by any path: a read window of four stripes. */
@@ -56,7 +57,8 @@ export class SlabArena implements SlabAllocator {
     );
     const topCount = Math.floor(budgetBytes / topBytes);
     const bytes = topCount * topBytes;
-    this.arena = new SharedArrayBuffer(bytes);
+    // Page-aligned, unlike what the language hands out: coding runs twice as fast, and direct I/O is possible.
+    this.arena = kernels.createArena(bytes);
     this.view = Buffer.from(this.arena);
     this.#unitCount = bytes / unitBytes;
     this.#next = new Int32Array(this.#unitCount).fill(none);

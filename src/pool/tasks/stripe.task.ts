@@ -10,14 +10,16 @@ const setup = workerData as WorkerSetup;
 kernels.attachArena(setup.arena);
 kernels.setHashKey(setup.hashKey);
 
+/** Passes of different streams: their MD5 runs side by side, one stream per vector lane. */
 export interface PassTask {
+  /** Twelve numbers for each pass. */
   readonly args: Float64Array;
-  readonly chunkEnds: Float64Array | null;
-  readonly chunkSignatures: Uint8Array | null;
+  readonly chunkEnds: readonly (Float64Array | null)[];
+  readonly chunkSignatures: readonly (Uint8Array | null)[];
 }
 
-export function pass(task: PassTask): number {
-  return kernels.putPass(task.args, task.chunkEnds, task.chunkSignatures);
+export function passes(task: PassTask): number[] {
+  return kernels.putPasses(task.args, task.chunkEnds, task.chunkSignatures);
 }
 
 export function verify(jobs: Float64Array): number[] {
