@@ -1,6 +1,6 @@
 /** A set's journal in service: commits through the sequencer, and beside it the drives that come back. */
 import { Refusal, invariant } from '../base/index.js';
-import type { DriveFault, LogStore } from '../drive/index.js';
+import type { LogStore } from '../drive/index.js';
 import { CatchUp } from './catch-up.js';
 import { bitCount, hasBit } from './decide.js';
 import type { ApplyBatch, CommitPurpose, HealRecord, Journal, JournalHealth, LogRecord, Prepare } from './journal.js';
@@ -54,7 +54,6 @@ export class RunningJournal implements Journal {
     this.setLog.log.error('A drive leaves the set', { position, operation });
     // Without a sequencer nothing is written, and nothing relies on S.
     await this.#sequencer?.fence(1 << position).catch(() => undefined);
-    if (!hasBit(this.setLog.members, position)) this.#rejoinLater(position);
   }
 
   /** A drive that was not there at the start, or had left the set, is usable now: it is caught up and joins. */
@@ -88,9 +87,9 @@ export class RunningJournal implements Journal {
   }
 
   #beginWriting(): void {
-    const onLeave = (position: number, fault: DriveFault): void => {
+    const onLeave = (position: number): void => {
       // A call that hangs must have ended before: it would write over what catch-up copies.
-      void (fault.settled ?? Promise.resolve()).then(() => this.#rejoinLater(position));
+      void this.setLog.settled(position).then(() => this.#rejoinLater(position));
     };
     this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave);
     for (const position of this.setLog.positions(this.setLog.members)) this.#catchUp.heal(position);

@@ -54,7 +54,7 @@ export class Sequencer {
   constructor(
     private readonly setLog: SetLog,
     private readonly apply: ApplyBatch,
-    private readonly onLeave: (position: number, fault: DriveFault) => void,
+    private readonly onLeave: (position: number) => void,
   ) {
     this.#done = this.#run();
     this.#makeSpare();
@@ -117,9 +117,13 @@ export class Sequencer {
 
   /** Opens an epoch of `members`; below w the set stops. */
   async #changeMembers(members: number): Promise<boolean> {
-    if (await this.setLog.openEpoch(members)) return true;
-    this.#stop();
-    return false;
+    const before = this.setLog.members;
+    if (!(await this.setLog.openEpoch(members))) {
+      this.#stop();
+      return false;
+    }
+    for (const position of this.setLog.positions(before & ~this.setLog.members)) this.onLeave(position);
+    return true;
   }
 
   async #run(): Promise<void> {
@@ -231,9 +235,7 @@ export class Sequencer {
       return false;
     }
     this.setLog.advance(header);
-    const isOpen = await this.#changeMembers(rest);
-    for (const [position, fault] of faults) this.onLeave(position, fault);
-    return isOpen;
+    return await this.#changeMembers(rest);
   }
 
   async #applyAndAnswer(

@@ -48,6 +48,8 @@ export class SetLog {
   readonly states = new Map<number, DriveStateFile>();
   /** Log files that each drive is known to have. */
   readonly #files = new Map<number, Map<number, number>>();
+  /** By drive: the last call that was given up while it was still in the kernel. */
+  readonly #hanging = new Map<number, Promise<void>>();
   /** Files being made, by drive and number. */
   readonly #making = new Map<string, Promise<DriveFault | null>>();
 
@@ -123,6 +125,11 @@ export class SetLog {
     return making;
   }
 
+  /** Resolves when no write that was given up can reach the drive any more. */
+  async settled(position: number): Promise<void> {
+    await this.#hanging.get(position);
+  }
+
   /** Where a batch of so many bytes goes. */
   placeFor(totalBytes: number): { fileNumber: number; fileOffset: number } {
     const { last } = this.head;
@@ -182,6 +189,7 @@ export class SetLog {
         const result = await this.stores[position]?.write(fileNumber, fileOffset, batch.segmentsFor(position));
         if (result === undefined || result.ok) return;
         seen.push(result.fault);
+        if (result.fault.settled !== undefined) this.#hanging.set(position, result.fault.settled);
         if (result.fault.kind === 'full') full |= 1 << position;
         if (result.fault.kind !== 'full' || this.isClosed) faults.set(position, result.fault);
         if (result.fault.kind === 'slow') slow |= 1 << position;

@@ -7,6 +7,7 @@ import type { Segments } from '../../src/base/index.js';
 import type { Random } from '../unit/journal/model/random.js';
 
 const sectorBytes = 512;
+const outcomes = ['done', 'torn', 'lost'] as const;
 
 /** All drives of a machine: they lose power together. */
 export class MemoryMachine {
@@ -38,7 +39,7 @@ export class MemoryMachine {
         this.#isDying = false;
       });
     }
-    return this.random.pick(['done', 'torn', 'lost'] as const);
+    return this.random.pick(outcomes);
   }
 
   get isDying(): boolean {
@@ -52,6 +53,8 @@ export class MemoryLogStore implements LogStore {
   readonly files = new Map<number, Buffer>();
   /** Called before each write: a kind makes it fail; what it did before is random. */
   failWrite: (fileNumber: number, fileOffset: number) => DriveFaultKind | null = () => null;
+  /** What a failing write has done all the same; null: at random. */
+  failOutcome: 'done' | 'torn' | 'lost' | null = null;
   failCreate: (fileNumber: number) => DriveFaultKind | null = () => null;
   failRead = false;
   writes = 0;
@@ -85,7 +88,7 @@ export class MemoryLogStore implements LogStore {
     const bytes = this.#gather(segments);
     if (fileOffset + bytes.length > file.length) throw new Error('a write runs over the end of its file');
     const kind = this.failWrite(fileNumber, fileOffset);
-    const outcome = kind === null ? this.machine.step() : this.machine.random.pick(['done', 'torn', 'lost'] as const);
+    const outcome = kind === null ? this.machine.step() : (this.failOutcome ?? this.machine.random.pick(outcomes));
     if (outcome === 'done') bytes.copy(file, fileOffset);
     else if (outcome === 'torn') this.#tear(file, fileOffset, bytes);
     await Promise.resolve();

@@ -1,24 +1,457 @@
-import { expect, it } from 'vitest';
-import { JournalSet } from '../../support/journal-set.js';
+import { describe, expect, it, vi } from 'vitest';
+import { Refusal, StartupError } from '../../../src/base/index.js';
+import type { LogRecord, RunningJournal } from '../../../src/journal/index.js';
+import { JournalSet, TestIndex } from '../../support/journal-set.js';
 
-it('commits, and replays what it committed', async () => {
-  const set = new JournalSet(4, 2);
-  const first = await set.open();
-  expect(first.report).toMatchObject({ out: [], isReadOnly: false, toleranceLeft: 2, replayedBatches: 0 });
-  const small = set.record('one');
-  const large = set.record('two', 5000);
-  const [one, two] = await Promise.all([
-    first.journal.commit(() => small.prepared),
-    first.journal.commit(() => large.prepared),
-  ]);
-  large.release();
-  expect(two.order).toBe(one.order + 1);
-  expect(set.validSlots(two)).toEqual([0, 1, 2, 3]);
-  await first.journal.close();
-  set.index.position = null;
-  const second = await set.open();
-  expect(second.report).toMatchObject({ replayedBatches: 1, isReadOnly: false });
-  expect(set.index.records).toEqual([one, two]);
-  expect(second.journal.health().epoch).toBe(2);
-  await second.journal.close();
+/** Commits a record and frees its slots. */
+async function put(set: JournalSet, journal: RunningJournal, text: string, slotBytes = 0): Promise<LogRecord> {
+  const { prepared, release } = set.record(text, slotBytes);
+  try {
+    return await journal.commit(() => prepared);
+  } finally {
+    release();
+  }
+}
+
+/** Opens anew with an empty index, and answers what it replays. */
+async function replayed(set: JournalSet, reachable = ~0): Promise<string[]> {
+  set.index = new TestIndex();
+  const { journal } = await set.open({}, reachable);
+  await journal.close();
+  return set.index.bodies;
+}
+
+/** The text with which a start is refused. */
+async function refusal(set: JournalSet, reachable: number): Promise<string> {
+  try {
+    const { journal } = await set.open({}, reachable);
+    await journal.close();
+    return 'it started';
+  } catch (error) {
+    expect(error).toBeInstanceOf(StartupError);
+    return error instanceof Error ? error.message : '';
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  await vi.waitFor(() => expect(condition()).toBe(true), { timeout: 5000, interval: 1 });
+}
+
+describe('commit', () => {
+  it('commits, and replays what it committed', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    expect(first.report).toMatchObject({ out: [], isReadOnly: false, toleranceLeft: 2, replayedBatches: 0 });
+    const [one, two] = await Promise.all([put(set, first.journal, 'one'), put(set, first.journal, 'two', 5000)]);
+    expect(two.order).toBe(one.order + 1);
+    expect(set.validSlots(two)).toEqual([0, 1, 2, 3]);
+    await first.journal.close();
+    set.index.position = null;
+    const second = await set.open();
+    expect(second.report).toMatchObject({ replayedBatches: 1, isReadOnly: false });
+    expect(set.index.records).toEqual([one, two]);
+    expect(second.journal.health().epoch).toBe(2);
+    await second.journal.close();
+  });
+
+  it('puts what arrives together into one batch', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    const before = set.stores[0]?.writes ?? 0;
+    const records = await Promise.all(Array.from({ length: 64 }, (_, index) => put(set, journal, `r${String(index)}`)));
+    expect(new Set(records.map((record) => Math.floor(record.order / 65_536))).size).toBe(1);
+    expect((set.stores[0]?.writes ?? 0) - before).toBe(1);
+    await journal.close();
+  });
+
+  it('applies in order, and only then answers', async () => {
+    const set = new JournalSet(1, 1);
+    const events: string[] = [];
+    const apply = async (records: readonly LogRecord[]): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      for (const record of records) events.push(`applied ${Buffer.from(record.body).toString()}`);
+    };
+    const { journal } = await set.open({ apply });
+    const answered = Array.from({ length: 5 }, async (_, index) => {
+      await new Promise((resolve) => setTimeout(resolve, index));
+      await put(set, journal, String(index));
+      events.push(`answered ${String(index)}`);
+    });
+    await Promise.all(answered);
+    for (const index of [0, 1, 2, 3, 4]) {
+      expect(events.indexOf(`applied ${String(index)}`)).toBeLessThan(events.indexOf(`answered ${String(index)}`));
+    }
+    const applied = events.filter((event) => event.startsWith('applied'));
+    expect(applied).toEqual([...applied].sort());
+    await journal.close();
+  });
+
+  it('rejects only the commit whose prepare throws', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    const refusal = new Refusal('PreconditionFailed');
+    const results = await Promise.allSettled([
+      put(set, journal, 'before'),
+      journal.commit(() => {
+        throw refusal;
+      }),
+      put(set, journal, 'after'),
+    ]);
+    expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((results[1] as PromiseRejectedResult).reason).toBe(refusal);
+    await journal.close();
+    expect(await replayed(set)).toEqual(['before', 'after']);
+  });
+
+  it('never lets time or sequence step back, not even over a restart', async () => {
+    const set = new JournalSet(2, 1);
+    const first = await set.open();
+    const times: number[] = [];
+    const commit = (journal: RunningJournal): Promise<LogRecord> =>
+      journal.commit(({ timeMs }) => {
+        times.push(timeMs);
+        return set.record('x').prepared;
+      });
+    const one = await commit(first.journal);
+    set.clock.now -= 60_000;
+    const two = await commit(first.journal);
+    await first.journal.close();
+    const second = await set.open();
+    const three = await commit(second.journal);
+    await second.journal.close();
+    expect(times).toEqual([times[0], times[0], times[0]]);
+    expect(one.order).toBeLessThan(two.order);
+    expect(two.order).toBeLessThan(three.order);
+  });
+
+  it('goes on in the next file when a batch does not fit', async () => {
+    const set = new JournalSet(3, 2);
+    const { journal } = await set.open();
+    const texts = Array.from({ length: 60 }, (_, index) => `r${String(index)}`);
+    for (const text of texts) await put(set, journal, text, 60_000);
+    await journal.close();
+    expect([...(set.stores[0]?.files.keys() ?? [])].length).toBeGreaterThan(3);
+    expect(await replayed(set)).toEqual(texts);
+    expect(await replayed(set, 0b101)).toEqual(texts);
+  });
+
+  it('refuses everything once it is closed', async () => {
+    const set = new JournalSet(1, 1);
+    const { journal } = await set.open();
+    const last = put(set, journal, 'last');
+    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all([journal.close(), journal.close()]);
+    await Promise.allSettled([last]);
+    await expect(put(set, journal, 'late')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+  });
+
+  it('stops when the index fails, and says why', async () => {
+    const set = new JournalSet(1, 1);
+    const { journal } = await set.open({ apply: () => Promise.reject(new Error('index is broken')) });
+    await expect(put(set, journal, 'one')).rejects.toThrow('index is broken');
+    await expect(put(set, journal, 'two')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    expect(journal.health().canWrite).toBe(false);
+    await journal.close();
+    expect(await replayed(set)).toEqual(['one']);
+  });
+});
+
+describe('faults', () => {
+  it('takes a failing drive out of S before it answers, and goes on', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    await put(set, journal, 'one', 3000);
+    const bad = set.stores[2];
+    if (bad) Object.assign(bad, { failWrite: () => 'io', failOutcome: 'lost' });
+    const two = await put(set, journal, 'two', 3000);
+    expect(journal.health()).toMatchObject({ inSync: [0, 1, 3], epoch: 2, canWrite: true });
+    expect(set.validSlots(two)).toEqual(expect.arrayContaining([0, 1, 3]));
+    await journal.close();
+    if (bad) bad.failWrite = () => null;
+    // The drive that was fenced and one more: what it missed is not there any more.
+    expect(await refusal(set, 0b0110)).toContain('1 of 4 drives hold everything that was acknowledged, 2 are needed');
+    expect(await replayed(set, 0b0011)).toEqual(['one', 'two']);
+  });
+
+  it('stops writing below w, keeps reading, and decides the batch under way at the next start', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    await put(set, journal, 'one');
+    for (const store of set.stores.slice(0, 2)) store.failWrite = () => 'io';
+    await expect(put(set, journal, 'two')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    await expect(put(set, journal, 'three')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    expect(journal.health()).toMatchObject({ canRead: true, canWrite: false, inSync: [0, 1, 2, 3] });
+    await journal.close();
+    for (const store of set.stores) store.failWrite = () => null;
+    // It lies whole on two drives, so it is kept; a record without slots needs only one.
+    expect(await replayed(set)).toEqual(['one', 'two']);
+    expect(await replayed(set)).toEqual(['one', 'two']);
+  });
+
+  it('waits when more drives are slow at once than may be lost', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    let slowWrites = 4;
+    for (const store of set.stores) store.failWrite = () => (slowWrites-- > 0 ? 'slow' : null);
+    await put(set, journal, 'one');
+    expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1 });
+    await journal.close();
+  });
+
+  it('fences one slow drive, and takes it back when it answers again', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    const slow = set.stores[3];
+    if (!slow) throw new Error('four drives');
+    slow.failWrite = () => 'slow';
+    await put(set, journal, 'one', 2000);
+    expect(journal.health().inSync).toEqual([0, 1, 2]);
+    slow.failWrite = () => null;
+    journal.joinDrive(3, slow);
+    await until(() => journal.health().inSync.length === 4);
+    const record = set.index.records[0];
+    expect(record && set.validSlots(record)).toEqual([0, 1, 2, 3]);
+    await journal.close();
+  });
+
+  it('refuses what grows when there is no room for another file, and lets deletes through', async () => {
+    const set = new JournalSet(4, 2);
+    for (const store of set.stores) store.failCreate = (fileNumber) => (fileNumber > 2 ? 'full' : null);
+    const { journal } = await set.open();
+    const outcomes: string[] = [];
+    for (let index = 0; index < 40; index++) {
+      await put(set, journal, `r${String(index)}`, 60_000).then(
+        () => outcomes.push('ok'),
+        (error: unknown) => outcomes.push((error as Refusal).code),
+      );
+    }
+    expect(new Set(outcomes)).toEqual(new Set(['ok', 'XMinioStorageFull']));
+    expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1 });
+    await expect(journal.commit(() => set.record('delete').prepared, 'free')).resolves.toMatchObject({ type: 1 });
+    for (const store of set.stores) store.failCreate = () => null;
+    await until(() => set.stores.every((store) => store.files.has(3)));
+    await put(set, journal, 'again', 60_000);
+    await journal.close();
+  });
+
+  it('does not fence a drive that is full in the middle of a batch', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    let fullWrites = 1;
+    const tight = set.stores[1];
+    if (tight) tight.failWrite = () => (fullWrites-- > 0 ? 'full' : null);
+    await expect(put(set, journal, 'one')).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    await until(() => set.index.records.length === 1);
+    expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1, canWrite: true });
+    await journal.close();
+    // Its caller was told to try again; it was written as soon as there was room.
+    expect(await replayed(set)).toEqual(['one']);
+  });
+
+  it('takes out a drive whose blobs fail', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open();
+    await journal.reportFault(1, 'write blobs/aa/aa.1');
+    expect(journal.health()).toMatchObject({ inSync: [0, 2, 3], epoch: 2, canWrite: true });
+    await journal.reportFault(1, 'again');
+    expect(journal.health().epoch).toBe(2);
+    await journal.close();
+  });
+});
+
+describe('start', () => {
+  it('begins a set only with w drives', async () => {
+    const set = new JournalSet(4, 2);
+    expect(await refusal(set, 0b0011)).toContain('0 of 4 drives hold everything');
+    const { journal, report } = await set.open({}, 0b0111);
+    expect(report.out).toEqual([{ position: 3, reason: 'not usable' }]);
+    await journal.close();
+  });
+
+  it('is read-only between k and w, and takes writes when another drive comes', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    await put(set, first.journal, 'one', 3000);
+    await first.journal.close();
+    const second = await set.open({}, 0b0011);
+    expect(second.report).toMatchObject({ isReadOnly: true, toleranceLeft: 0 });
+    expect(second.journal.health()).toMatchObject({ canRead: true, canWrite: false });
+    await expect(put(set, second.journal, 'two')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    const third = set.stores[2];
+    if (third) second.journal.joinDrive(2, third);
+    await until(() => second.journal.health().canWrite);
+    await put(set, second.journal, 'two');
+    await second.journal.close();
+    expect(await replayed(set)).toEqual(['one', 'two']);
+  });
+
+  it('replays from where the index stands', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    await put(set, first.journal, 'one');
+    const position = set.index.position;
+    await put(set, first.journal, 'two');
+    await first.journal.close();
+    set.index = new TestIndex();
+    const second = await set.open({ indexPosition: position });
+    expect(set.index.bodies).toEqual(['two']);
+    await second.journal.close();
+  });
+
+  it('discards an index that stands elsewhere', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    await put(set, first.journal, 'one');
+    await first.journal.close();
+    const position = set.index.position;
+    if (position === null) throw new Error('something was applied');
+    for (const wrong of [
+      { ...position, digest: 'ab'.repeat(32) },
+      { ...position, sequence: 1000 },
+      { ...position, fileNumber: 9 },
+      { ...position, fileOffset: position.fileOffset + 4096 },
+    ]) {
+      set.index = new TestIndex();
+      set.index.position = wrong;
+      const discard = vi.spyOn(set.index, 'discard');
+      const { journal } = await set.open({ discardIndex: set.index.discard });
+      expect(discard).toHaveBeenCalledOnce();
+      expect(set.index.bodies).toEqual(['one']);
+      await journal.close();
+    }
+  });
+
+  it('reads around damage, repairs it, and does not take it for the end', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    const records = [];
+    for (const text of ['one', 'two', 'three']) records.push(await put(set, first.journal, text, 3000));
+    await first.journal.close();
+    const offset = records[1]?.slots?.fileOffset ?? 0;
+    const start = offset - (offset % 4096);
+    set.stores[0]?.files.get(1)?.fill(0x5a, start, start + 300);
+    expect(await replayed(set)).toEqual(['one', 'two', 'three']);
+    // All others are gone or damaged in the same place: the first drive has been repaired.
+    for (const store of set.stores.slice(1)) store.files.get(1)?.fill(0x5a, start, start + 300);
+    expect(await replayed(set)).toEqual(['one', 'two', 'three']);
+  });
+
+  it('skips what no drive can read any more, and says so', async () => {
+    const set = new JournalSet(2, 1);
+    const first = await set.open();
+    for (const text of ['one', 'two', 'three']) await put(set, first.journal, text);
+    await first.journal.close();
+    // Epoch at 0, then one page each.
+    for (const store of set.stores) store.files.get(1)?.fill(0x5a, 8192, 8192 + 100);
+    set.index = new TestIndex();
+    const { journal, report } = await set.open();
+    expect(report.lostPlaces).toBeGreaterThan(0);
+    expect(set.index.bodies).toEqual(['one', 'three']);
+    await put(set, journal, 'four');
+    await journal.close();
+    expect(await replayed(set)).toEqual(['one', 'three', 'four']);
+  });
+
+  it('drops a batch that is not whole and that a member never synced', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    await put(set, first.journal, 'one', 3000);
+    const lost = set.record('two', 3000);
+    for (const store of set.stores.slice(1)) Object.assign(store, { failWrite: () => 'io', failOutcome: 'lost' });
+    await expect(first.journal.commit(() => lost.prepared)).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    lost.release();
+    await first.journal.close();
+    for (const store of set.stores) store.failWrite = () => null;
+    set.index = new TestIndex();
+    const second = await set.open();
+    expect(second.report).toMatchObject({ droppedBatches: 1, rolledForwardBatches: 0 });
+    expect(set.index.bodies).toEqual(['one']);
+    await put(set, second.journal, 'other');
+    await second.journal.close();
+    expect(await replayed(set)).toEqual(['one', 'other']);
+  });
+
+  it('refuses below read quorum without changing anything', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    await put(set, first.journal, 'one');
+    await first.journal.close();
+    const before = set.stores.map((store) => [...store.files.values()].map((file) => Buffer.from(file)));
+    expect(await refusal(set, 0b1000)).toContain('1 of 4 drives hold everything that was acknowledged, 2 are needed');
+    set.stores.forEach((store, position) => {
+      const files = [...store.files.values()];
+      expect(files.every((file, index) => before[position]?.[index]?.equals(file))).toBe(true);
+    });
+  });
+});
+
+describe('catch-up', () => {
+  it('rebuilds an emptied drive while commits go on', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 30; index++) await put(set, first.journal, `r${String(index)}`, 20_000);
+    await first.journal.close();
+    set.stores[1]?.empty();
+    const { journal, report } = await set.open();
+    expect(report.out).toEqual([{ position: 1, reason: 'behind: it is being caught up' }]);
+    for (let index = 30; index < 60; index++) await put(set, journal, `r${String(index)}`, 20_000);
+    await until(() => journal.health().inSync.length === 4);
+    await put(set, journal, 'last', 20_000);
+    for (const record of set.index.records) expect(set.validSlots(record)).toEqual([0, 1, 2, 3]);
+    await journal.close();
+    // The rebuilt drive and one more are enough.
+    expect((await replayed(set, 0b0011)).length).toBe(61);
+  });
+
+  it('goes on where it was interrupted', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 40; index++) await put(set, first.journal, `r${String(index)}`, 2000);
+    await first.journal.close();
+    const target = set.stores[2];
+    target?.empty();
+    let copies = 0;
+    if (target) target.failWrite = () => (++copies > 20 ? 'io' : null);
+    const second = await set.open();
+    await until(() => copies > 20 && second.journal.health().catchingUp.length === 0);
+    await second.journal.close();
+    copies = 0;
+    if (target) target.failWrite = () => (copies++, null);
+    const third = await set.open();
+    await until(() => third.journal.health().inSync.length === 4);
+    expect(copies).toBeLessThan(40);
+    await third.journal.close();
+    expect((await replayed(set, 0b0101)).length).toBe(40);
+  });
+
+  it('hands records without slots to the object layer, and remembers what fails', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 12; index++) await put(set, first.journal, `r${String(index)}`);
+    await put(set, first.journal, 'slot', 2000);
+    await first.journal.close();
+    set.stores[0]?.empty();
+    let isBroken = true;
+    const asked = new Map<string, number>();
+    const healRecord = (record: LogRecord, position: number): Promise<boolean> => {
+      const text = `${Buffer.from(record.body).toString()}@${String(position)}`;
+      asked.set(text, (asked.get(text) ?? 0) + 1);
+      return Promise.resolve(!(isBroken && text.startsWith('r7')));
+    };
+    const second = await set.open({ healRecord });
+    await until(() => second.journal.health().inSync.length === 4 && asked.has('r11@0'));
+    await second.journal.close();
+    expect([...asked.keys()].sort()).toEqual(Array.from({ length: 12 }, (_, index) => `r${String(index)}@0`).sort());
+    asked.clear();
+    isBroken = false;
+    const third = await set.open({ healRecord });
+    await until(() => asked.size > 0);
+    await third.journal.close();
+    expect([...asked.keys()]).toEqual(['r7@0']);
+    asked.clear();
+    const fourth = await set.open({ healRecord });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await fourth.journal.close();
+    expect([...asked.keys()]).toEqual([]);
+  });
 });
