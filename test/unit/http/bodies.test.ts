@@ -124,10 +124,14 @@ describe.each(adapters)('request bodies over %s', (name, create) => {
     ['only another coding', 'Transfer-Encoding: gzip\r\n', [400, 501]],
   ])('framing that cannot be relied on: %s', async (_what, lines, statuses) => {
     let calls = 0;
-    const { port, front } = await openFront(create, (request) => {
-      calls++;
-      return echo(request);
-    });
+    const { port, front } = await openFront(
+      create,
+      (request) => {
+        calls++;
+        return echo(request);
+      },
+      { bounds: { lingerMsMax: 100 } },
+    );
     const client = await RawClient.open(port);
     client.send(`PUT / HTTP/1.1\r\nHost: x\r\n${lines}\r\n`);
     expect(statuses).toContain((await client.readAnswer()).status);
@@ -225,7 +229,7 @@ describe.each(adapters)('request bodies over %s', (name, create) => {
           },
         );
       },
-      { overflowBytesMax: 10_000 },
+      { overflowBytesMax: 10_000, bounds: { lingerMsMax: 300 } },
     );
     const client = await RawClient.open(port);
     client.send(put(4 * MiB, '', '/slow'));

@@ -262,6 +262,10 @@ export class CountingSource implements PieceSource {
     return this.#shape.pieceBytes * this.#shape.pieceCount;
   }
 
+  get pieceCount(): number {
+    return this.#shape.pieceCount;
+  }
+
   next(): Promise<Piece | null> | Piece | null {
     if (this.#pending) this.nextWhilePending++;
     if (this.#shape.isAsync !== true) return this.#give();
