@@ -33,6 +33,10 @@ interface Sealed {
   readonly timeMs: number;
 }
 
+function isGrowing(entry: Waiting): boolean {
+  return entry.purpose === 'grow';
+}
+
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
 
@@ -68,6 +72,10 @@ export class Sequencer {
     return new Promise((resolve, reject) => {
       if (!this.canWrite) {
         reject(this.#refusal());
+        return;
+      }
+      if (this.#isFull && purpose === 'grow') {
+        reject(new Refusal('XMinioStorageFull'));
         return;
       }
       this.#queue.push({ prepare, purpose, resolve, reject });
@@ -209,9 +217,12 @@ export class Sequencer {
     const { members } = this.setLog;
     const batch = await this.setLog.build(prepared, { sequence, timeMs, isEpochStart: false, members });
     const onFull = (): void => {
-      // The batch is written as soon as there is room; nobody waits for that.
+      // What comes next is refused. This batch goes on as soon as there is room; its callers wait for that,
+      // because the slots that are written are still their memory.
       this.#isFull = true;
-      for (const { reject } of waiting) reject(new Refusal('XMinioStorageFull'));
+      const [growing, freeing] = [this.#queue.filter(isGrowing), this.#queue.filter((entry) => !isGrowing(entry))];
+      this.#queue = freeing;
+      this.#rejectAll(growing);
     };
     const faults = await this.setLog.write(batch, members, onFull);
     if (faults.size > 0 && !(await this.#leave(faults, batch.header))) {

@@ -240,11 +240,15 @@ describe('faults', () => {
     let fullWrites = 1;
     const tight = set.stores[1];
     if (tight) tight.failWrite = () => (fullWrites-- > 0 ? 'full' : null);
-    await expect(put(set, journal, 'one')).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    const one = put(set, journal, 'one');
+    // Its shards are still in its caller's memory: it waits for room, and what comes behind it is refused.
+    await until(() => fullWrites === 0);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await expect(put(set, journal, 'two')).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    await one;
     await until(() => set.index.records.length === 1);
     expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1, canWrite: true });
     await journal.close();
-    // Its caller was told to try again; it was written as soon as there was room.
     expect(await replayed(set)).toEqual(['one']);
   });
 
