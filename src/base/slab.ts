@@ -10,8 +10,16 @@ export interface Slab {
   release(): void;
 }
 
-/** What a slab is for: reads, commits and repair keep a reserve that uploads cannot take. */
-export type SlabPurpose = 'upload' | 'read' | 'commit';
+/**
+ * What a slab is for, from the least urgent to the most. Each leaves a reserve to those behind it, so that
+ * what holds memory of one kind can always get the next and go on: a body its parity, a commit its batch.
+ *
+ *   upload  bodies as they arrive
+ *   read    bodies on their way out
+ *   pass    parity, hashes and tables of both
+ *   commit  batches of the log
+ */
+export type SlabPurpose = 'upload' | 'read' | 'pass' | 'commit';
 
 export interface SlabAllocator {
   readonly arena: SharedArrayBuffer;

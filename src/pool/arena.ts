@@ -11,6 +11,7 @@ const unitBytes = 4096;
 const orderMax = 10;
 const topBytes = unitBytes << orderMax;
 const none = -1;
+const purposes: readonly SlabPurpose[] = ['upload', 'read', 'pass', 'commit'];
 
 interface Waiter {
   readonly bytes: number;
@@ -47,8 +48,10 @@ export class SlabArena implements SlabAllocator {
   /** Order + 1 at the first unit of a free block, else 0. */
   readonly #freeOrder: Uint8Array;
   #freeBytes = 0;
-  readonly #reserveBytes: number;
+  /** Bytes that stay free for more urgent purposes. */
+  readonly #reserves: Readonly<Record<SlabPurpose, number>>;
   readonly #waiters: Waiter[] = [];
+  readonly #waiting: Record<SlabPurpose, number> = { upload: 0, read: 0, pass: 0, commit: 0 };
 
   constructor(budgetBytes: number) {
     invariant(
@@ -66,8 +69,13 @@ export class SlabArena implements SlabAllocator {
     this.#freeOrder = new Uint8Array(this.#unitCount);
     for (let top = topCount - 1; top >= 0; top--) this.#push(top << orderMax, orderMax);
     this.#freeBytes = bytes;
-    // Reads, commits and the parity of passes under way must go on when uploads hold all they may.
-    this.#reserveBytes = Math.floor(bytes * 0.35);
+    // Of a small arena more, in multiples of the largest slab: one parity of a read window, one batch.
+    this.#reserves = {
+      upload: Math.max(Math.floor(bytes * 0.35), 3 * topBytes),
+      read: Math.max(Math.floor(bytes * 0.175), 2.5 * topBytes),
+      pass: Math.max(Math.floor(bytes * 0.05), topBytes),
+      commit: 0,
+    };
     const zero = this.#take(0);
     invariant(zero !== none, 'a fresh arena has room');
     this.zeroPageOffset = zero * unitBytes;
@@ -83,12 +91,14 @@ export class SlabArena implements SlabAllocator {
   }
 
   tryAllocate(bytes: number, purpose: SlabPurpose): Slab | null {
-    // Those who wait come first, or a stream of small requests would starve a large one.
-    if (this.#waiters.length > 0 && purpose !== 'commit') return null;
+    // Those who wait come first, or a stream of small requests would starve a large one. Who is more urgent
+    // than all of them does not wait for memory that is kept for it.
+    if (purpose !== 'commit' && this.#isQueued(purpose)) return null;
     return this.#allocateNow(bytes, purpose);
   }
 
   allocate(bytes: number, purpose: SlabPurpose, signal?: AbortSignal): Promise<Slab> {
+    if (signal?.aborted === true) return Promise.reject(givenUp());
     const now = this.tryAllocate(bytes, purpose);
     if (now !== null) return Promise.resolve(now);
     return new Promise<Slab>((resolve, reject) => {
@@ -96,16 +106,21 @@ export class SlabArena implements SlabAllocator {
         bytes,
         purpose,
         resolve: (slab) => {
+          this.#waiting[purpose]--;
           signal?.removeEventListener('abort', onAbort);
           resolve(slab);
         },
       };
       const onAbort = (): void => {
         const index = this.#waiters.indexOf(waiter);
-        if (index >= 0) this.#waiters.splice(index, 1);
-        reject(new Error('waiting for memory was given up'));
+        if (index >= 0) {
+          this.#waiters.splice(index, 1);
+          this.#waiting[purpose]--;
+        }
+        reject(givenUp());
       };
       this.#waiters.push(waiter);
+      this.#waiting[purpose]++;
       signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -126,13 +141,17 @@ export class SlabArena implements SlabAllocator {
     if (this.#waiters.length > 0) this.#serveWaiters();
   }
 
+  /** Whether somebody waits who is at least as urgent. */
+  #isQueued(purpose: SlabPurpose): boolean {
+    if (this.#waiters.length === 0) return false;
+    return purposes.slice(purposes.indexOf(purpose)).some((urgent) => this.#waiting[urgent] > 0);
+  }
+
   #allocateNow(bytes: number, purpose: SlabPurpose): Slab | null {
     invariant(bytes > 0 && bytes <= topBytes, 'slab size is in its bounds');
     const order = bytes <= unitBytes ? 0 : 32 - Math.clz32(Math.floor((bytes - 1) / unitBytes));
     const slabBytes = unitBytes << order;
-    const reserve =
-      purpose === 'upload' ? this.#reserveBytes : purpose === 'read' ? Math.floor(this.#reserveBytes / 2) : 0;
-    if (this.#freeBytes - slabBytes < reserve) return null;
+    if (this.#freeBytes - slabBytes < this.#reserves[purpose]) return null;
     const unit = this.#take(order);
     if (unit === none) return null;
     this.#freeBytes -= slabBytes;
@@ -184,4 +203,8 @@ export class SlabArena implements SlabAllocator {
     if (next !== none) this.#previous[next] = previous;
     this.#freeOrder[unit] = 0;
   }
+}
+
+function givenUp(): Error {
+  return new Error('waiting for memory was given up');
 }
