@@ -38,10 +38,17 @@ export class BlobWriter {
   readonly stuck = new StuckCalls();
   readonly #lanes: DriveLane[] = [];
   readonly #quorum: number;
-  #page: Slab | null = null;
+  /**
+   * A page of the checksum table for each drive, and for a body of one stripe a header page behind them. All
+   * that the writer ever needs: it never waits for memory while it holds a stripe, or all could wait for ever.
+   */
+  #pages: Slab | null = null;
   #pageIndex = 0;
   #blocksWritten = 0;
-  #finished = false;
+  /** The stripes so far: their hashes are taken in order. */
+  #stripes: Promise<void> = Promise.resolve();
+  #finishing: Promise<void> | null = null;
+  #isAborted = false;
 
   constructor(
     private readonly set: DriveSet,
@@ -84,6 +91,14 @@ export class BlobWriter {
     return !lane.failed && this.set.departures(lane.position) === lane.departures;
   }
 
+  /** Waits for the memory that the writer works with. Once, before the first stripe. */
+  async prepare(): Promise<void> {
+    invariant(this.#pages === null, 'a writer is prepared once');
+    const pages = await this.slabs.allocate(this.#driveCount * (this.#isOneStripe ? 2 : 1) * pageBytes, 'commit');
+    if (this.#isAborted) pages.release();
+    else this.#pages = pages;
+  }
+
   /**
    * Stripe `stripeIndex`, in order. Hashes as the pass leaves them: shard by shard, block by block.
    * Resolves when every drive has taken it or failed; the stripe's memory may go then.
@@ -96,43 +111,44 @@ export class BlobWriter {
   ): Promise<void> {
     const bytes = stripeLength(this.layout, stripeIndex);
     const shard = shardBytes(this.layout.dataShards, bytes);
-    const blocks = checksumBlockCount(shard);
-    await this.#keepHashes(hashesOffset, blocks);
-    const isOnly = stripeCount(this.layout) === 1;
+    // The next stripe may come while the page of this one is full and on its way.
+    const kept = this.#stripes.then(() => this.#keepHashes(hashesOffset, checksumBlockCount(shard)));
+    this.#stripes = kept;
+    await kept;
+    if (this.#isAborted) return;
     const fileOffset = payloadOffset(this.layout) + stripeIndex * (this.layout.stripeBytes / this.layout.dataShards);
     const offsetOf = (shardIndex: number): number =>
       shardIndex < this.layout.dataShards
         ? dataOffset + shardIndex * shard
         : parityOffset + (shardIndex - this.layout.dataShards) * shard;
-    if (isOnly) {
+    if (this.#isOneStripe) {
       // One call per drive for the whole file.
-      await this.#writeClosing((lane) => [offsetOf(lane.shardIndex), shard]);
+      this.#finishing = this.#writeWhole((shardIndex) => [offsetOf(shardIndex), shard]);
+      await this.#finishing;
       return;
     }
-    await Promise.all(
-      this.#lanes.map((lane) =>
-        this.#enqueue(lane, {
-          fileOffset,
-          segments: Float64Array.of(offsetOf(lane.shardIndex), shard),
-          sync: false,
-          close: false,
-        }),
-      ),
-    );
+    await this.#onAll((lane) => ({
+      fileOffset,
+      segments: Float64Array.of(offsetOf(lane.shardIndex), shard),
+      sync: false,
+      close: false,
+    }));
   }
 
   /** Header, last page of the table, sync of file and directory, close. Throws SlowDownWrite below the write quorum. */
   async finish(): Promise<void> {
-    if (!this.#finished) await this.#writeClosing(() => []);
-    this.#releasePage();
+    this.#finishing ??= this.#writeEnd();
+    await this.#finishing;
+    this.#releasePages();
     if (!this.hasQuorum) throw new Refusal('SlowDownWrite', 'Too few drives took the data; try again later.');
   }
 
   /** Removes what was written. Never throws. */
   async abort(): Promise<void> {
-    this.#finished = true;
+    this.#isAborted = true;
+    await Promise.allSettled([this.#stripes, this.#finishing]);
     await Promise.all(this.#lanes.map((lane) => lane.tail));
-    this.#releasePage();
+    this.#releasePages();
     await Promise.all(
       this.#lanes.map(async (lane) => {
         if (lane.handle !== null) lane.drive.blobs.close(lane.handle);
@@ -142,119 +158,104 @@ export class BlobWriter {
     );
   }
 
-  async #writeClosing(payload: (lane: DriveLane) => number[]): Promise<void> {
-    this.#finished = true;
-    const page = this.#page;
-    invariant(page !== null, 'a body has at least one stripe');
-    const driveCount = this.layout.dataShards + this.layout.parityShards;
-    const headers = await this.slabs.allocate(driveCount * pageBytes, 'commit');
-    const pageIndex = this.#pageIndex;
-    try {
-      await Promise.all(
-        this.#lanes.map(async (lane) => {
-          const header = encodeBlobHeader(
-            {
-              deploymentId: this.set.deploymentId,
-              setIndex: this.set.setIndex,
-              shardIndex: lane.shardIndex,
-              id: this.id,
-              layout: this.layout,
-            },
-            limits.checksumBlockBytes,
-            (bytes) => this.compute.digest('crc32c', bytes),
-          );
-          const headerOffset = headers.offset + lane.shardIndex * pageBytes;
-          this.compute.copyIn(headerOffset, header, 0, pageBytes);
-          const pageOffset = page.offset + lane.shardIndex * pageBytes;
-          if (pageIndex === 0) {
-            await this.#enqueue(lane, {
-              fileOffset: 0,
-              segments: Float64Array.from([headerOffset, pageBytes, pageOffset, pageBytes, ...payload(lane)]),
-              sync: true,
-              close: true,
-            });
-            return;
-          }
-          await this.#enqueue(lane, {
-            fileOffset: tableOffset + pageIndex * pageBytes,
-            segments: Float64Array.of(pageOffset, pageBytes),
-            sync: false,
-            close: false,
-          });
-          await this.#enqueue(lane, {
-            fileOffset: 0,
-            segments: Float64Array.of(headerOffset, pageBytes),
-            sync: true,
-            close: true,
-          });
-        }),
-      );
-    } finally {
-      this.stuck.release(headers);
-    }
+  get #driveCount(): number {
+    return this.layout.dataShards + this.layout.parityShards;
+  }
+
+  get #isOneStripe(): boolean {
+    return stripeCount(this.layout) === 1;
+  }
+
+  #pageOffset(shardIndex: number): number {
+    invariant(this.#pages !== null, 'a writer is prepared before its first stripe');
+    return this.#pages.offset + shardIndex * pageBytes;
+  }
+
+  async #writeWhole(payload: (shardIndex: number) => number[]): Promise<void> {
+    await this.#onAll((lane) => {
+      const headerOffset = this.#pageOffset(this.#driveCount + lane.shardIndex);
+      this.#copyHeader(lane, headerOffset);
+      const pageOffset = this.#pageOffset(lane.shardIndex);
+      return {
+        fileOffset: 0,
+        segments: Float64Array.from([headerOffset, pageBytes, pageOffset, pageBytes, ...payload(lane.shardIndex)]),
+        sync: true,
+        close: true,
+      };
+    });
+  }
+
+  async #writeEnd(): Promise<void> {
+    await this.#writePage();
+    // The header takes the place of the page that is on the drives now.
+    await this.#onAll((lane) => {
+      const headerOffset = this.#pageOffset(lane.shardIndex);
+      this.#copyHeader(lane, headerOffset);
+      return { fileOffset: 0, segments: Float64Array.of(headerOffset, pageBytes), sync: true, close: true };
+    });
+  }
+
+  #copyHeader(lane: DriveLane, headerOffset: number): void {
+    const { deploymentId, setIndex } = this.set;
+    const { shardIndex } = lane;
+    const header = encodeBlobHeader(
+      { deploymentId, setIndex, shardIndex, id: this.id, layout: this.layout },
+      limits.checksumBlockBytes,
+      (bytes) => this.compute.digest('crc32c', bytes),
+    );
+    this.compute.copyIn(headerOffset, header, 0, pageBytes);
   }
 
   /** Copies a stripe's hashes to the current table page of each shard; a full page goes to the drives. */
   async #keepHashes(hashesOffset: number, blocks: number): Promise<void> {
-    const driveCount = this.layout.dataShards + this.layout.parityShards;
     let done = 0;
     while (done < blocks) {
-      this.#page ??= await this.#newPage(driveCount);
-      const page = this.#page;
+      if (this.#isAborted) return;
       const at = this.#blocksWritten % hashesPerPage;
+      if (at === 0) {
+        if (this.#blocksWritten > 0) {
+          await this.#writePage();
+          this.#pageIndex++;
+        }
+        this.#clearPage();
+      }
       const count = Math.min(blocks - done, hashesPerPage - at);
-      for (let shard = 0; shard < driveCount; shard++) {
+      for (let shard = 0; shard < this.#driveCount; shard++) {
         this.compute.copyWithin(
-          page.offset + shard * pageBytes + at * hashBytes,
+          this.#pageOffset(shard) + at * hashBytes,
           hashesOffset + (shard * blocks + done) * hashBytes,
           count * hashBytes,
         );
       }
       done += count;
       this.#blocksWritten += count;
-      // The last page stays for the closing write.
-      const isLastBlock = this.#blocksWritten === this.#blockTotal;
-      if (this.#blocksWritten % hashesPerPage === 0 && !isLastBlock) this.#flushPage(page);
     }
   }
 
-  get #blockTotal(): number {
-    const full = Math.floor(this.layout.objectBytes / this.layout.stripeBytes);
-    const tail = this.layout.objectBytes - full * this.layout.stripeBytes;
-    const k = this.layout.dataShards;
-    return full * checksumBlockCount(this.layout.stripeBytes / k) + checksumBlockCount(shardBytes(k, tail));
-  }
-
-  async #newPage(driveCount: number): Promise<Slab> {
-    const page = await this.slabs.allocate(driveCount * pageBytes, 'commit');
-    // A partly filled page is written in full: no bytes of other requests may reach a file.
-    for (let shard = 0; shard < driveCount; shard++) {
-      this.compute.copyWithin(page.offset + shard * pageBytes, this.slabs.zeroPageOffset, pageBytes);
+  /** A partly filled page is written in full: no bytes of other requests may reach a file. */
+  #clearPage(): void {
+    for (let shard = 0; shard < this.#driveCount; shard++) {
+      this.compute.copyWithin(this.#pageOffset(shard), this.slabs.zeroPageOffset, pageBytes);
     }
-    return page;
   }
 
-  #flushPage(page: Slab): void {
+  #writePage(): Promise<void> {
     const fileOffset = tableOffset + this.#pageIndex * pageBytes;
-    this.#page = null;
-    this.#pageIndex++;
-    void Promise.all(
-      this.#lanes.map((lane) =>
-        this.#enqueue(lane, {
-          fileOffset,
-          segments: Float64Array.of(page.offset + lane.shardIndex * pageBytes, pageBytes),
-          sync: false,
-          close: false,
-        }),
-      ),
-    ).then(() => {
-      this.stuck.release(page);
-    });
+    return this.#onAll((lane) => ({
+      fileOffset,
+      segments: Float64Array.of(this.#pageOffset(lane.shardIndex), pageBytes),
+      sync: false,
+      close: false,
+    }));
+  }
+
+  async #onAll(write: (lane: DriveLane) => Omit<BlobWrite, 'handle'>): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => this.#enqueue(lane, write(lane))));
   }
 
   #enqueue(lane: DriveLane, write: Omit<BlobWrite, 'handle'>): Promise<void> {
     lane.tail = lane.tail.then(async () => {
-      if (lane.failed) return;
+      if (lane.failed || this.#isAborted) return;
       lane.created = true;
       const result = await lane.drive.blobs.write(this.name, { ...write, handle: lane.handle });
       if (result.ok) {
@@ -264,14 +265,14 @@ export class BlobWriter {
       lane.failed = true;
       if (!write.close && lane.handle !== null) lane.drive.blobs.close(lane.handle);
       lane.handle = null;
-      this.stuck.add(result.fault);
+      this.stuck.add(result.fault, write.segments);
       this.set.reportWrite(lane.position, result.fault);
     });
     return lane.tail;
   }
 
-  #releasePage(): void {
-    if (this.#page !== null) this.stuck.release(this.#page);
-    this.#page = null;
+  #releasePages(): void {
+    if (this.#pages !== null) this.stuck.release(this.#pages);
+    this.#pages = null;
   }
 }

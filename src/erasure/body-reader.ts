@@ -175,36 +175,39 @@ export class BodyReader implements PieceSource {
     return window;
   }
 
-  #startWindow(): Promise<Window> {
-    const { layout } = this.source;
+  async #startWindow(): Promise<Window> {
+    // What the source needs comes first: nobody waits for memory of a kind that it holds already.
+    await this.source.prepare();
     // A window of several stripes is worth a worker's hop; under memory pressure one stripe must do.
     let plan = this.#plan(windowStripesMax);
-    let slab = this.slabs.tryAllocate(
-      windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards),
-      'read',
-    );
-    if (slab === null && plan.stripes > 1) {
+    let slab = this.slabs.tryAllocate(this.#windowBytes(plan), 'read');
+    if (slab === null) {
       plan = this.#plan(1);
-      slab = this.slabs.tryAllocate(
-        windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards),
-        'read',
-      );
+      slab = await this.slabs.allocate(this.#windowBytes(plan), 'read');
     }
     this.#at = plan.end;
     return this.#fill(plan, slab);
   }
 
-  async #fill(plan: WindowPlan, given: Slab | null): Promise<Window> {
-    const { layout } = this.source;
-    const slab =
-      given ??
-      (await this.slabs.allocate(windowBytes(plan, layout.stripeBytes, layout.objectBytes, layout.dataShards), 'read'));
+  async #fill(plan: WindowPlan, given: Slab): Promise<Window> {
+    const { layout, stuck } = this.source;
+    let slab = given;
     try {
       const isWhole = plan.stripes > 1 || plan.end - plan.start === stripeLength(layout, plan.firstStripe);
-      const isRead = !isWhole && (await this.#readPartial(plan, slab));
-      if (!isRead) await this.#readWhole(plan, slab);
+      let stuckBefore = stuck.count;
+      let isRead = !isWhole && (await this.#readPartial(plan, slab));
+      while (!isRead) {
+        if (stuck.count !== stuckBefore) {
+          // A call that hangs may yet write into this memory, after it was verified.
+          stuckBefore = stuck.count;
+          stuck.release(slab);
+          slab = await this.slabs.allocate(this.#windowBytes(plan), 'pass');
+        }
+        await this.#readWhole(plan, slab);
+        isRead = stuck.count === stuckBefore;
+      }
     } catch (error) {
-      this.source.stuck.release(slab);
+      stuck.release(slab);
       throw error;
     }
     const pieces: { offset: number; bytes: number }[] = [];
@@ -234,7 +237,10 @@ export class BodyReader implements PieceSource {
     const jobs: VerifyJob[] = [];
     const reads: Promise<boolean>[] = [];
     for (let s = Math.floor(from / shard); s * shard < to; s++) {
-      if (this.#bad.has(s) || !this.source.mayHave(s)) return false;
+      if (this.#bad.has(s) || !this.source.mayHave(s)) {
+        await Promise.all(reads);
+        return false;
+      }
       const block = Math.floor(Math.max(from - s * shard, 0) / limits.checksumBlockBytes);
       const start = block * limits.checksumBlockBytes;
       const blockEnd = Math.min(
@@ -243,7 +249,11 @@ export class BodyReader implements PieceSource {
       );
       const bytes = blockEnd - start;
       const hashesOffset = await this.source.hashes(s, firstBlock + block, checksumBlockCount(bytes));
-      if (hashesOffset === null) return false;
+      if (hashesOffset === null) {
+        // What was asked for before still writes into this memory.
+        await Promise.all(reads);
+        return false;
+      }
       const dataOffset = slab.offset + s * shard + start;
       reads.push(this.source.read(s, fileStart + start, Float64Array.of(dataOffset, bytes)));
       jobs.push(this.#job(s, dataOffset, bytes, hashesOffset, firstBlock + block));
@@ -278,7 +288,7 @@ export class BodyReader implements PieceSource {
           throw new Refusal('SlowDownRead', 'Too few sound shards of this object can be read now; try again later.');
         }
         if (parity === null && batch.some((s) => s >= layout.dataShards)) {
-          parity = await this.slabs.allocate(layout.parityShards * plan.stripes * full, 'commit');
+          parity = await this.slabs.allocate(layout.parityShards * plan.stripes * full, 'pass');
         }
         for (const s of batch) tried.add(s);
         const sound = await this.#readShards(plan, batch, offsetOf);
@@ -384,11 +394,11 @@ export class BodyReader implements PieceSource {
       firstBlock,
     };
   }
-}
 
-function windowBytes(plan: WindowPlan, stripeBytes: number, objectBytes: number, dataShards: number): number {
-  if (plan.stripes > 1) return plan.stripes * stripeBytes;
-  // The padding of the last data shard may reach past the object's end.
-  const bytes = Math.min(stripeBytes, objectBytes - plan.firstStripe * stripeBytes);
-  return Math.max(shardBytes(dataShards, bytes) * dataShards, 1);
+  #windowBytes(plan: WindowPlan): number {
+    const { layout } = this.source;
+    if (plan.stripes > 1) return plan.stripes * layout.stripeBytes;
+    // The padding of the last data shard may reach past the object's end.
+    return Math.max(shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe)) * layout.dataShards, 1);
+  }
 }

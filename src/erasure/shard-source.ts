@@ -2,7 +2,7 @@
  * Reads the shards of one body, wherever they lie. A source knows drives and offsets; verification,
  * choice of shards and reconstruction are the reader's.
  */
-import type { Slab, SlabAllocator } from '../base/index.js';
+import { invariant, type Slab, type SlabAllocator } from '../base/index.js';
 import type { BlobHandle, DriveFault, DriveResult } from '../drive/index.js';
 import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format.js';
 import type { Compute } from './compute.js';
@@ -16,6 +16,8 @@ export interface ShardSource {
   /** Memory that was handed to `read` goes back through here. */
   readonly stuck: StuckCalls;
   readonly layout: StripeLayout;
+  /** Waits for the memory that the source needs. Before the first `hashes`, and by those who hold none yet. */
+  prepare(): Promise<void>;
   /** Whether the shard should be there. */
   mayHave(shardIndex: number): boolean;
   /** Whether it is worth a try when others fail: a repair may have written it since. */
@@ -56,6 +58,10 @@ export class SlotSource implements ShardSource {
     compute.copyIn(hashes.offset, placement.hashes, 0, placement.hashes.length);
   }
 
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
   mayHave(shardIndex: number): boolean {
     return this.set.drive(positionOfShard(this.layout, shardIndex)) !== null;
   }
@@ -93,22 +99,18 @@ export class SlotSource implements ShardSource {
   }
 }
 
-/** Hashes of one shard kept in memory: a run of table pages. */
-interface HashCache {
-  readonly slab: Slab;
-  firstBlock: number;
-  blockCount: number;
-}
-
-/** Table bytes read at once: the hashes of 64 stripes when k = 2. */
+/** Table bytes of one shard that are read and kept at once: the hashes of 64 stripes when k = 2. */
 const hashCacheBytes = 16 * 1024;
 
 export class BlobSource implements ShardSource {
   readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly #handles = new Map<number, Promise<BlobHandle | null>>();
-  readonly #caches = new Map<number, HashCache>();
+  /** A run of blocks for each shard whose hashes were read; they lie in `#tables`. */
+  readonly #cached = new Map<number, { readonly firstBlock: number; readonly blockCount: number }>();
+  readonly #cacheBytes: number;
   readonly #name: string;
+  #tables: Slab | null = null;
 
   constructor(
     private readonly set: DriveSet,
@@ -118,6 +120,12 @@ export class BlobSource implements ShardSource {
   ) {
     this.id = placement.id;
     this.#name = blobName(placement.id);
+    this.#cacheBytes = Math.min(tableBytes(layout), hashCacheBytes);
+  }
+
+  async prepare(): Promise<void> {
+    const shardCount = this.layout.dataShards + this.layout.parityShards;
+    this.#tables ??= await this.slabs.allocate(shardCount * this.#cacheBytes, 'read');
   }
 
   mayHave(shardIndex: number): boolean {
@@ -142,26 +150,28 @@ export class BlobSource implements ShardSource {
   }
 
   async hashes(shardIndex: number, firstBlock: number, count: number): Promise<number | null> {
-    let cache = this.#caches.get(shardIndex);
-    if (cache === undefined) {
-      const bytes = Math.min(tableBytes(this.layout), hashCacheBytes);
-      cache = { slab: await this.slabs.allocate(bytes, 'read'), firstBlock: 0, blockCount: 0 };
-      this.#caches.set(shardIndex, cache);
+    invariant(this.#tables !== null, 'a source is prepared before its hashes are asked for');
+    const cacheOffset = this.#tables.offset + shardIndex * this.#cacheBytes;
+    const cached = this.#cached.get(shardIndex);
+    if (
+      cached !== undefined &&
+      firstBlock >= cached.firstBlock &&
+      firstBlock + count <= cached.firstBlock + cached.blockCount
+    ) {
+      return cacheOffset + (firstBlock - cached.firstBlock) * hashBytes;
     }
-    if (firstBlock < cache.firstBlock || firstBlock + count > cache.firstBlock + cache.blockCount) {
-      const at = firstBlock * hashBytes;
-      const bytes = Math.min(cache.slab.bytes, tableBytes(this.layout) - at);
-      if (count * hashBytes > bytes) return null;
-      if (!(await this.#readAt(shardIndex, tableOffset + at, Float64Array.of(cache.slab.offset, bytes)))) return null;
-      cache.firstBlock = firstBlock;
-      cache.blockCount = Math.floor(bytes / hashBytes);
-    }
-    return cache.slab.offset + (firstBlock - cache.firstBlock) * hashBytes;
+    const at = firstBlock * hashBytes;
+    const bytes = Math.min(this.#cacheBytes, tableBytes(this.layout) - at);
+    if (count * hashBytes > bytes) return null;
+    this.#cached.delete(shardIndex);
+    if (!(await this.#readAt(shardIndex, tableOffset + at, Float64Array.of(cacheOffset, bytes)))) return null;
+    this.#cached.set(shardIndex, { firstBlock, blockCount: Math.floor(bytes / hashBytes) });
+    return cacheOffset;
   }
 
   close(): void {
-    for (const cache of this.#caches.values()) this.stuck.release(cache.slab);
-    this.#caches.clear();
+    if (this.#tables !== null) this.stuck.release(this.#tables);
+    this.#tables = null;
     for (const [position, opening] of this.#handles) {
       void opening.then((handle) => {
         if (handle !== null) this.set.drive(position)?.blobs.close(handle);
@@ -199,7 +209,7 @@ function settle(
   let wanted = 0;
   for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
   if (!result.ok) {
-    stuck.add(result.fault);
+    stuck.add(result.fault, segments);
     set.reportRead(position, result.fault);
     return false;
   }

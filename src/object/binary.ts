@@ -99,7 +99,9 @@ export class BinaryReader {
 
   u53(): number {
     const at = this.#take(8);
-    return this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * twoTo32;
+    const value = this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * twoTo32;
+    if (!Number.isSafeInteger(value)) throw new RecordFormatError(`a number in a record is too large: ${value}`);
+    return value;
   }
 
   text(): string {

@@ -7,6 +7,7 @@ import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
 import type { Reclaimer } from './reclaimer.js';
 import type { IndexEntry, ObjectRecord } from './records.js';
+import type { RepairTurns } from './repair-turns.js';
 
 /** Decides in commit order what is written, and hands over what takes its mark in the overlay back. */
 export type DecideRecord = (context: CommitContext, onSettled: (undo: () => void) => void) => PreparedRecord;
@@ -19,6 +20,7 @@ export interface EngineContext {
   readonly index: IndexState;
   readonly overlay: Overlay;
   readonly reclaimer: Reclaimer;
+  readonly repairs: RepairTurns;
   readonly dataShards: number;
   readonly parityShards: number;
   /** Bytes held outside slabs because none was free, over all uploads. */

@@ -52,6 +52,7 @@ import {
   type PartRecord,
   type UploadRecord,
 } from './records.js';
+import { RepairTurns } from './repair-turns.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, currentEtag, requireUpload } from './upload.js';
 
@@ -65,27 +66,37 @@ export interface EngineOptions {
   readonly log: (text: string) => void;
 }
 
+interface CompleteOptions {
+  readonly bucket: string;
+  readonly key: string;
+  readonly uploadId: string;
+  readonly parts: readonly CompletedPart[];
+  readonly precondition: WritePrecondition | null;
+  readonly checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
+}
+
 type CommitFunction = EngineContext['commit'];
 
 export class Engine implements ObjectLayer {
   readonly index: IndexState;
   readonly #overlay = new Overlay();
   readonly #reclaimer: Reclaimer;
+  readonly #repairs: RepairTurns;
   #journal: Journal | null = null;
   #context: EngineContext | null = null;
-  #placementEpoch = 0;
+  /** Completions under way, by upload: a client that repeats one gets its answer. */
+  readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
 
   constructor(private readonly options: EngineOptions) {
     this.index = new IndexState(options.catalog, options.set.driveCount);
+    this.#repairs = new RepairTurns(options.slabs.view.length);
     this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log);
   }
 
   /** Once the journal has recovered and replayed: from here on the engine answers. */
   start(journal: Journal): void {
     this.#journal = journal;
-    // A writable start opens an epoch of its own, so these ids never come back.
-    this.#placementEpoch = journal.health().epoch;
     this.#context = this.#buildContext(journal);
     this.index.onGarbage = this.#reclaimer.add;
     this.#reclaimer.add(this.index.pendingGarbage());
@@ -276,14 +287,21 @@ export class Engine implements ObjectLayer {
     return listUploads(this.index.catalog, this.#bucket(options.bucket).bucketId, options.bucket, options);
   }
 
-  async completeMultipartUpload(options: {
-    bucket: string;
-    key: string;
-    uploadId: string;
-    parts: readonly CompletedPart[];
-    precondition: WritePrecondition | null;
-    checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
-  }): Promise<ObjectInfo> {
+  async completeMultipartUpload(options: CompleteOptions): Promise<ObjectInfo> {
+    const { bucket, key, uploadId } = options;
+    const id = `${uploadId} ${bucket}/${key}`;
+    const first = await this.#completing.get(id)?.catch(() => null);
+    if (first != null) return first;
+    const completion = this.#complete(options);
+    this.#completing.set(id, completion);
+    try {
+      return await completion;
+    } finally {
+      if (this.#completing.get(id) === completion) this.#completing.delete(id);
+    }
+  }
+
+  async #complete(options: CompleteOptions): Promise<ObjectInfo> {
     const { bucket, key, uploadId } = options;
     const { bucketId } = this.#bucket(bucket);
     const repeated = this.#completedBefore(bucket, key, uploadId);
@@ -369,13 +387,16 @@ export class Engine implements ObjectLayer {
       index: this.index,
       overlay: this.#overlay,
       reclaimer: this.#reclaimer,
+      repairs: this.#repairs,
       dataShards,
       parityShards,
       overflow: { bytes: 0 },
       newPlacement: () => {
         const low = this.#placementCount++;
         const rotation = low % (dataShards + parityShards);
-        return { id: { high: this.#placementEpoch, low }, geometry: { dataShards, parityShards, rotation } };
+        // The set opens an epoch of its own before it takes writes, at the start or later, so ids never come back.
+        const high = journal?.health().epoch ?? 0;
+        return { id: { high, low }, geometry: { dataShards, parityShards, rotation } };
       },
       commit,
       reportDamage: (id, shardIndex) => {
@@ -430,6 +451,7 @@ export class Engine implements ObjectLayer {
   #assemble(upload: UploadRecord, listed: readonly CompletedPart[]): AssembledObject {
     const stored = new Map<number, PartRecord>();
     for (const part of uploadParts(this.#running(), upload.uploadId, 0)) stored.set(part.partNumber, part);
+    for (const part of this.#overlay.parts(upload.uploadId)) stored.set(part.partNumber, part);
     return assemble(this.options.compute, upload, stored, listed);
   }
 

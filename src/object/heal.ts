@@ -2,16 +2,21 @@
  * Rebuilds one drive's blob file of a body from the others. Used by catch-up: a drive that was away, or is
  * new, gets what the records of its missing interval say it should hold.
  */
+import { Refusal } from '../base/index.js';
 import {
   BlobWriter,
   BodyReader,
   blobName,
   checksumBlockCount,
+  shardAtPosition,
   shardBytes,
+  stripeCount,
+  stripeLength,
   type StripeLayout,
 } from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
 import type { EngineContext } from './engine-context.js';
+import type { ObjectErrorCode } from './object-layer.js';
 import { objectKey, partKey } from './index-keys.js';
 import { RecordType, decodeEntry, decodeObject, decodePart, type BodyRecord } from './records.js';
 import { openShards } from './snapshot.js';
@@ -28,12 +33,14 @@ export async function healRecord(context: EngineContext, record: LogRecord, posi
   const opened = await drive.blobs.open(name);
   if (opened.ok) {
     drive.blobs.close(opened.value);
-    // Whole and synced before its record was committed: only a file that the record does not count is suspect.
-    if (((placement.positions >>> position) & 1) === 1) return true;
+    if (await isShardSound(context, body, position)) return true;
     const unlinked = await drive.blobs.unlink(name);
     if (!unlinked.ok) return false;
   }
-  return rebuildBlob(context, body, position);
+  if (!(await context.repairs.run(() => rebuildBlob(context, body, position)))) return false;
+  // The object may have gone meanwhile, and its files with it, before there was one on this drive.
+  if (liveBlobBody(context, record) === null) await drive.blobs.unlink(name);
+  return true;
 }
 
 /** The blob body that a record wrote, if it is still in use. */
@@ -58,48 +65,73 @@ function liveBlobBody(context: EngineContext, record: LogRecord): BodyRecord | n
   return isSameBlob ? object : null;
 }
 
+/** Whether the drive's own shard reads back and matches its hashes: it may have been cut off half-way. */
+async function isShardSound(context: EngineContext, body: BodyRecord, position: number): Promise<boolean> {
+  const { compute, slabs } = context;
+  const source = openShards(context, body);
+  const { layout, id } = source;
+  const shardIndex = shardAtPosition(layout, position);
+  const full = layout.stripeBytes / layout.dataShards;
+  const blocksPerStripe = checksumBlockCount(full);
+  await source.prepare();
+  const slab = await slabs.allocate(full, 'pass');
+  try {
+    for (let stripe = 0; stripe < stripeCount(layout); stripe++) {
+      const bytes = shardBytes(layout.dataShards, stripeLength(layout, stripe));
+      const firstBlock = stripe * blocksPerStripe;
+      const hashesOffset = await source.hashes(shardIndex, firstBlock, checksumBlockCount(bytes));
+      if (hashesOffset === null) return false;
+      if (!(await source.read(shardIndex, stripe * full, Float64Array.of(slab.offset, bytes)))) return false;
+      const job = { dataOffset: slab.offset, bytes, hashesOffset, idHigh: id.high, idLow: id.low };
+      if ((await compute.verify([{ ...job, shardIndex, firstBlock }])).length > 0) return false;
+    }
+    return true;
+  } finally {
+    source.stuck.release(slab);
+    source.close();
+  }
+}
+
 async function rebuildBlob(context: EngineContext, body: BodyRecord, position: number): Promise<boolean> {
   const { placement } = body;
   if (placement.kind !== 'blob') return true;
   const { compute, slabs, set } = context;
   const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
-  const reader = new BodyReader(openShards(context, body), slabs, compute, 0, body.bytes, () => undefined);
+  const { dataShards, parityShards } = layout;
+  const full = shardBytes(dataShards, stripeLength(layout, 0));
+  const hashesAt = align64(full * dataShards) + align64(full * parityShards);
   const writer = new BlobWriter(set, slabs, compute, placement.id, layout, position);
+  const slab = await slabs.allocate(hashesAt + (dataShards + parityShards) * checksumBlockCount(full) * 32, 'pass');
+  await writer.prepare();
+  const reader = new BodyReader(openShards(context, body), slabs, compute, 0, body.bytes, () => undefined);
+  const parityOffset = slab.offset + align64(full * dataShards);
+  const hashesOffset = slab.offset + hashesAt;
   let stripeIndex = 0;
   try {
     for (;;) {
       // A stripe is at most one piece long, so pieces are stripes.
       const piece = await reader.next();
       if (piece === null) break;
-      const shard = shardBytes(layout.dataShards, piece.bytes.length);
-      const shardCount = layout.dataShards + layout.parityShards;
-      const data = await slabs.allocate(shard * layout.dataShards, 'commit');
-      const auxBytes = layout.parityShards * shard + 64 + shardCount * checksumBlockCount(shard) * 32;
-      const aux = await slabs.allocate(auxBytes, 'commit');
-      try {
-        compute.copyIn(data.offset, piece.bytes, 0, piece.bytes.length);
-        const hashesOffset = aux.offset + Math.ceil((layout.parityShards * shard) / 64) * 64;
-        await compute.pass({
-          stateOffset: -1,
-          dataOffset: data.offset,
-          dataBytes: piece.bytes.length,
-          dataShards: layout.dataShards,
-          parityShards: layout.parityShards,
-          shardBytes: shard,
-          parityOffset: aux.offset,
-          hashesOffset,
-          idHigh: placement.id.high,
-          idLow: placement.id.low,
-          firstBlock: stripeIndex * checksumBlockCount(layout.stripeBytes / layout.dataShards),
-          chunkEnds: [],
-          chunkSignatures: [],
-        });
-        await writer.writeStripe(stripeIndex, data.offset, aux.offset, hashesOffset);
-      } finally {
-        piece.release();
-        writer.stuck.release(data);
-        writer.stuck.release(aux);
-      }
+      const { length } = piece.bytes;
+      compute.copyIn(slab.offset, piece.bytes, 0, length);
+      piece.release();
+      await compute.pass({
+        stateOffset: -1,
+        dataOffset: slab.offset,
+        dataBytes: length,
+        dataShards,
+        parityShards,
+        shardBytes: shardBytes(dataShards, length),
+        parityOffset,
+        hashesOffset,
+        idHigh: placement.id.high,
+        idLow: placement.id.low,
+        firstBlock: stripeIndex * checksumBlockCount(layout.stripeBytes / dataShards),
+        chunkEnds: [],
+        chunkSignatures: [],
+      });
+      await writer.writeStripe(stripeIndex, slab.offset, parityOffset, hashesOffset);
+      if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'The drive failed again.');
       stripeIndex++;
     }
     await writer.finish();
@@ -110,5 +142,10 @@ async function rebuildBlob(context: EngineContext, body: BodyRecord, position: n
     return false;
   } finally {
     reader.close();
+    writer.stuck.release(slab);
   }
+}
+
+function align64(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
 }

@@ -93,6 +93,21 @@ class Staging {
     return this.catalog.get(key);
   }
 
+  /** In no order; a copy, so that changes may be made on the way. */
+  startingWith(prefix: Buffer): { readonly key: Buffer; readonly value: Buffer }[] {
+    const found = new Map<string, Buffer>();
+    for (const { key, value } of this.catalog.range({ start: prefix, end: successor(prefix) })) {
+      found.set(key.toString('latin1'), Buffer.from(value));
+    }
+    const text = prefix.toString('latin1');
+    for (const [key, value] of this.changes) {
+      if (!key.startsWith(text)) continue;
+      if (value === null) found.delete(key);
+      else found.set(key, value);
+    }
+    return [...found].map(([key, value]) => ({ key: Buffer.from(key, 'latin1'), value }));
+  }
+
   put(key: Buffer, value: Buffer): void {
     this.changes.set(key.toString('latin1'), value);
   }
@@ -279,10 +294,9 @@ export class IndexState {
     const { uploadId, parts } = object.multipart;
     staging.delete(uploadKey(object.bucketId, object.key, uploadId));
     const listed = new Set(parts.map((part) => part.partNumber));
-    const prefix = partPrefix(uploadId);
-    for (const { key, value } of this.catalog.range({ start: prefix, end: successor(prefix) })) {
+    for (const { key, value } of staging.startingWith(partPrefix(uploadId))) {
       if (listed.has(key.readUInt16BE(17))) continue;
-      staging.delete(Buffer.from(key));
+      staging.delete(key);
       this.#dropPart(staging, order, value);
     }
   }

@@ -2,6 +2,8 @@
  * What records decided but not yet applied will change: the newest truth for the next decision in commit
  * order. Readers never look here; they see the index, which shows a change once it is durable.
  */
+import type { PartRecord } from './records.js';
+
 export interface PendingObject {
   readonly order: number;
   /** Null: deleted. */
@@ -14,6 +16,11 @@ interface PendingUpload {
   readonly isGone: boolean;
 }
 
+interface PendingPart {
+  readonly order: number;
+  readonly part: PartRecord;
+}
+
 interface PendingBucket {
   readonly order: number;
   /** Null: deleted. */
@@ -24,6 +31,8 @@ export class Overlay {
   readonly #objects = new Map<string, PendingObject>();
   readonly #uploads = new Map<string, PendingUpload>();
   readonly #buckets = new Map<string, PendingBucket>();
+  /** By upload, then part number. */
+  readonly #parts = new Map<string, Map<number, PendingPart>>();
   /** Pending objects and uploads by bucket. */
   readonly #inBucket = new Map<number, number>();
 
@@ -44,6 +53,21 @@ export class Overlay {
     return this.#set(this.#uploads, uploadId, pending, pending.isGone ? null : bucketId);
   }
 
+  /** Parts on their way into an upload. */
+  parts(uploadId: string): readonly PartRecord[] {
+    return [...(this.#parts.get(uploadId)?.values() ?? [])].map(({ part }) => part);
+  }
+
+  setPart(order: number, part: PartRecord): () => void {
+    const parts = this.#parts.get(part.uploadId) ?? new Map<number, PendingPart>();
+    this.#parts.set(part.uploadId, parts);
+    const undo = this.#set(parts, part.partNumber, { order, part }, null);
+    return () => {
+      undo();
+      if (parts.size === 0 && this.#parts.get(part.uploadId) === parts) this.#parts.delete(part.uploadId);
+    };
+  }
+
   bucket(name: string): PendingBucket | undefined {
     return this.#buckets.size === 0 ? undefined : this.#buckets.get(name);
   }
@@ -57,9 +81,9 @@ export class Overlay {
     return (this.#inBucket.get(bucketId) ?? 0) > 0;
   }
 
-  #set<T extends { readonly order: number }>(
-    map: Map<string, T>,
-    key: string,
+  #set<K, T extends { readonly order: number }>(
+    map: Map<K, T>,
+    key: K,
     pending: T,
     bucketId: number | null,
   ): () => void {

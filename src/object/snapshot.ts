@@ -128,7 +128,7 @@ export function openShards(context: EngineContext, body: BodyRecord): ShardSourc
   const { placement } = body;
   const { set, slabs, compute } = context;
   if (placement.kind === 'slots') {
-    const hashes = slabs.tryAllocate(placement.hashes.length, 'commit');
+    const hashes = slabs.tryAllocate(placement.hashes.length, 'pass');
     if (hashes === null)
       throw new Refusal<ObjectErrorCode>('SlowDownRead', 'The server is out of memory for reads; try again later.');
     return new SlotSource(set, placement, body.bytes, compute, hashes);
@@ -174,9 +174,12 @@ class SequenceSource implements PieceSource {
         if (open === undefined) return null;
         this.#current = open();
       }
-      const piece = await this.#current.next();
+      const current = this.#current;
+      const piece = await current.next();
       if (piece !== null) return piece;
-      this.#current.close();
+      // Closed while the piece was under way: `close` has done the rest.
+      if (this.#current !== current) return null;
+      current.close();
       this.#current = null;
     }
     return null;

@@ -103,6 +103,8 @@ export class EngineUpload implements Upload {
   readonly #held: Slab[] = [];
   #failure: ObjectRefusal | null = null;
   #isAborted = false;
+  /** `finish` and the commit work with the memory: an abort waits for them. */
+  #callsUnderWay = 0;
   #isHandedOver = false;
   #waiters: (() => void)[] = [];
   /** Left the queue for its pass, which has not yet read where its chunks end. */
@@ -144,19 +146,22 @@ export class EngineUpload implements Upload {
     else this.#endChunkHere(kept);
   }
 
-  async finish(): Promise<UploadDigests> {
-    this.#throwIfFailed();
-    if (this.#received < this.options.bytes) {
-      throw this.#fail(new Refusal('IncompleteBody', 'The body ended before its declared length.'));
-    }
-    await this.#until(() => this.#overflow.length === 0);
-    if (this.#isBlob) await this.#finishBlob();
-    else await this.#finishSmall();
-    this.#throwIfFailed();
-    return this.#digests();
+  finish(): Promise<UploadDigests> {
+    return this.#holding(async () => {
+      this.#throwIfFailed();
+      if (this.#received < this.options.bytes) {
+        throw this.#fail(new Refusal('IncompleteBody', 'The body ended before its declared length.'));
+      }
+      await this.#until(() => this.#overflow.length === 0);
+      if (this.#isBlob) await this.#finishBlob();
+      else await this.#finishSmall();
+      this.#throwIfFailed();
+      return this.#digests();
+    });
   }
 
   verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
+    this.#throwIfFailed();
     invariant(this.#control !== null, 'the stream state lives until commit or abort');
     return this.context.compute.streamTrailerSignature(this.#control.offset, trailerBlock, signature);
   }
@@ -168,6 +173,7 @@ export class EngineUpload implements Upload {
   }): Promise<ObjectInfo> {
     const { bucketId } = this.bucket;
     const { key } = this.options;
+    this.#throwIfFailed();
     const etag = this.#etag();
     let stored: ObjectRecord | null = null;
     await this.#commit((order, timeMs, onSettled) => {
@@ -195,9 +201,10 @@ export class EngineUpload implements Upload {
   async commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
     const { bucketId } = this.bucket;
     const { key } = this.options;
+    this.#throwIfFailed();
     const etag = this.#etag();
     let stored: PartRecord | null = null;
-    await this.#commit((_order, timeMs) => {
+    await this.#commit((order, timeMs, onSettled) => {
       this.#requireBucket();
       requireUpload(this.context, bucketId, key, options.uploadId);
       const body = this.#sealedBody();
@@ -212,6 +219,7 @@ export class EngineUpload implements Upload {
         checksum: options.checksum,
         placement: body.placement,
       };
+      onSettled(this.context.overlay.setPart(order, stored));
       return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body);
     });
     const part = (stored as PartRecord | null) ?? invariantNever();
@@ -233,12 +241,27 @@ export class EngineUpload implements Upload {
     this.#filling = null;
     for (const stripe of this.#sealed.splice(0)) stripe.slab.release();
     this.#wake();
-    void this.#until(() => !this.#isPassing && this.#writesUnderWay === 0, true).then(() => {
+    const isIdle = (): boolean => !this.#isPassing && this.#writesUnderWay === 0 && this.#callsUnderWay === 0;
+    void this.#until(isIdle, true).then(() => {
       this.#releaseAll();
       // A record that was handed over may yet be rolled forward: its bytes must stay.
       if (!this.#isHandedOver) return this.#writer?.abort();
       return undefined;
     });
+  }
+
+  /** Runs what uses the memory of the upload; when it fails, nothing is held afterwards. */
+  async #holding<T>(act: () => Promise<T>): Promise<T> {
+    this.#callsUnderWay++;
+    try {
+      return await act();
+    } catch (error) {
+      this.abort();
+      throw error;
+    } finally {
+      this.#callsUnderWay--;
+      this.#wake();
+    }
   }
 
   // ---- receiving ----
@@ -294,7 +317,8 @@ export class EngineUpload implements Upload {
       filling === null
         ? Math.max(firstSlabBytes, wanted)
         : Math.max(filling.slab.bytes * growthFactor, filling.used + wanted);
-    return bytes >= target ? whole : bytes;
+    // Slabs are powers of two: one that holds the target must hold the padding behind it too.
+    return 2 ** Math.ceil(Math.log2(bytes)) >= target ? whole : bytes;
   }
 
   /** Room for the zero padding of the last shard, and, for a tiny body, for all that its pass leaves. */
@@ -426,7 +450,7 @@ export class EngineUpload implements Upload {
     let aux: Slab | null = null;
     try {
       await this.#startBlob();
-      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'commit');
+      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass');
       const late = this.#lateEnds.splice(0);
       this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
@@ -489,9 +513,11 @@ export class EngineUpload implements Upload {
   async #startBlob(): Promise<void> {
     if (this.#writer !== null) return;
     const { slabs, compute, set } = this.context;
-    this.#control = await slabs.allocate(compute.streamStateBytes, 'commit');
-    compute.streamInit(this.#control.offset, this.#wantedDigests(), this.options.signedStream);
+    const control = await slabs.allocate(compute.streamStateBytes, 'pass');
+    this.#control = control;
+    compute.streamInit(control.offset, this.#wantedDigests(), this.options.signedStream);
     this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);
+    await this.#writer.prepare();
   }
 
   async #finishBlob(): Promise<void> {
@@ -543,7 +569,7 @@ export class EngineUpload implements Upload {
     if (filling !== null && filling.slab.bytes - padded >= auxBytes) {
       auxOffset = filling.slab.offset + padded;
     } else {
-      const aux = await slabs.allocate(auxBytes, 'commit');
+      const aux = await slabs.allocate(auxBytes, 'pass');
       this.#held.push(aux);
       auxOffset = aux.offset;
     }
@@ -666,12 +692,13 @@ export class EngineUpload implements Upload {
   async #commit(
     prepare: (order: number, timeMs: number, onSettled: (undo: () => void) => void) => PreparedRecord,
   ): Promise<void> {
-    try {
-      await this.context.commit((commit, onSettled) => prepare(commit.order, commit.timeMs, onSettled), 'grow');
-    } catch (error) {
-      this.abort();
-      throw error;
-    }
+    await this.#holding(() =>
+      this.context.commit((commit, onSettled) => {
+        // The client went away before its turn came.
+        this.#throwIfFailed();
+        return prepare(commit.order, commit.timeMs, onSettled);
+      }, 'grow'),
+    );
     this.#releaseAll();
   }
 
