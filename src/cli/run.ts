@@ -121,6 +121,8 @@ function start(config: Config, invocation: ServerInvocation, world: World): Prom
     arenaBytes: config.memoryBytes,
     threads: config.threads,
     indexDir: config.indexDir,
+    httpLibrary: config.httpLibrary,
+    durability: config.durability,
     log: {
       level: config.logLevel,
       format: invocation.isJson ? 'json' : 'text',

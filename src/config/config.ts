@@ -27,6 +27,8 @@ export interface Config {
   readonly memoryBytes: number | null;
   readonly threads: number | null;
   readonly indexDir: string | null;
+  readonly httpLibrary: 'uws' | 'node';
+  readonly durability: 'strict' | 'relaxed';
   readonly shutdownGraceMs: number;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
@@ -81,6 +83,8 @@ const sources: Readonly<Record<SettingName, Source>> = {
   memoryBytes: { flag: 'memory', environment: ['MEMORY'], remedy: 'Write for example --memory 512MiB.' },
   threads: { flag: 'threads', environment: ['THREADS'], remedy: 'Leave it out for one thread per core.' },
   indexDir: { flag: 'indexDir', environment: ['INDEX_DIR'], remedy: 'Name a folder.' },
+  httpLibrary: { environment: ['HTTP_LIBRARY'], remedy: 'Leave it out for uws.' },
+  durability: { environment: ['DURABILITY'], remedy: 'Leave it out for strict.' },
   certsDir: { flag: 'certsDir', environment: ['CERTS_DIR'], remedy: 'Name a folder with public.crt and private.key.' },
   shutdownGraceMs: {
     flag: 'shutdownTimeout',
@@ -111,6 +115,8 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     memoryBytes: values.memoryBytes,
     threads: values.threads,
     indexDir: values.indexDir === null ? null : resolve(input.workingFolder, values.indexDir),
+    httpLibrary: values.httpLibrary,
+    durability: values.durability,
     shutdownGraceMs: values.shutdownGraceMs,
     logLevel: values.logLevel,
   };

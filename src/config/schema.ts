@@ -69,6 +69,8 @@ export const settingsSchema = z.object({
   threads: parsed(parseThreads, `a number from 1 to ${limits.threadsMax} (this machine has ${cpus().length} cores)`)
     .nullable()
     .default(null),
+  httpLibrary: z.enum(['uws', 'node'], 'is neither uws nor node').default('uws'),
+  durability: z.enum(['strict', 'relaxed'], 'is neither strict nor relaxed').default('strict'),
   indexDir: z.string().nullable().default(null),
   certsDir: z.string().nullable().default(null),
   shutdownGraceMs: parsed(parseDurationMs, 'a duration such as 10s or 1m30s').default(limits.shutdownGraceMs),

@@ -11,7 +11,7 @@ import { bootId, openLmdbCatalog, type Catalog } from '../catalog/index.js';
 import { authenticate, createDispatcher, rootOnly, type AuthenticateOptions } from '../dispatch/index.js';
 import { writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
-import { createHttpFront, type HttpFront } from '../http/index.js';
+import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
 import { createRootCredentials } from '../identity/index.js';
 import { openJournal, type OpenedJournal } from '../journal/index.js';
 import { Digest, kernels } from '../native/index.js';
@@ -78,6 +78,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     folders: options.drives,
     parity: options.parity ?? null,
     arena: arena.arena,
+    isSynced: options.durability !== 'relaxed',
   });
   for (const { drive } of deployment.places) if (drive !== null) teardown.add(() => drive.close(driveGraceMs));
   const set = new LiveSet(
@@ -133,7 +134,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     url: urlOf(options, front.port),
     port: front.port,
     credentials: { accessKey: credentials.accessKey, secretKey: credentials.secretKey },
-    report: startReport(version, deployment, opened),
+    report: startReport(version, deployment, opened, options.durability === 'relaxed'),
     close: (graceMs = defaultGraceMs) => {
       if (closing !== null) {
         void front.close(0);
@@ -231,7 +232,7 @@ function s3Handler(
   };
   return createDispatcher({
     service,
-    authenticate: (request) => authenticate(request, authenticateOptions),
+    authenticate: (request, hints) => authenticate(request, authenticateOptions, hints),
     isAllowed: rootOnly,
     observer: options.observer === undefined ? requestLines(log) : observers(requestLines(log), options.observer),
     log,
@@ -244,7 +245,8 @@ function s3Handler(
 
 function openFront(options: ServerOptions, log: Logger, handler: ExchangeHandler): Promise<HttpFront> {
   const tls = options.tls ?? null;
-  return createHttpFront({
+  const create = options.httpLibrary === 'node' ? createNodeHttpFront : createHttpFront;
+  return create({
     host: options.host ?? '',
     port: options.port ?? 0,
     tls: tls === null ? null : { certFile: tls.certificateFile, keyFile: tls.keyFile },

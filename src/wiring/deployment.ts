@@ -38,6 +38,8 @@ interface Options {
   readonly folders: readonly string[];
   readonly parity: number | null;
   readonly arena: SharedArrayBuffer;
+  /** False: relaxed durability. */
+  readonly isSynced: boolean;
 }
 
 type Ready = Extract<DriveProbe, { kind: 'ready' }>;
@@ -54,13 +56,13 @@ export async function openDeployment(options: Options): Promise<Deployment> {
       'name fewer folders',
     );
   }
-  let probes = await probeAll(folders, options.arena, false);
+  let probes = await probeAll(options, false);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
     refuseLocked(probes);
     if (opened.length === 0) {
       // A first start makes the folders that do not exist yet.
-      probes = await probeAll(folders, options.arena, true);
+      probes = await probeAll(options, true);
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
     }
     const ready = probes.filter((probe): probe is Ready => probe.kind === 'ready');
@@ -73,8 +75,8 @@ export async function openDeployment(options: Options): Promise<Deployment> {
   }
 }
 
-function probeAll(folders: readonly string[], arena: SharedArrayBuffer, createFolder: boolean): Promise<DriveProbe[]> {
-  return Promise.all(folders.map((folder) => probeDrive(folder, { arena, createFolder })));
+function probeAll({ folders, arena, isSynced }: Options, createFolder: boolean): Promise<DriveProbe[]> {
+  return Promise.all(folders.map((folder) => probeDrive(folder, { arena, isSynced, createFolder })));
 }
 
 function refuseLocked(probes: readonly DriveProbe[]): void {
@@ -108,7 +110,7 @@ async function formatAll(probes: readonly DriveProbe[], options: Options, opened
   const places: Place[] = [];
   for (const [position, probe] of probes.entries()) {
     const format = formatFor({ deploymentId, hashKey: hashKey.toString('hex'), sets, parity: parityShards }, position);
-    const drive = await formatDrive(probe.path, format, { arena: options.arena });
+    const drive = await formatDrive(probe.path, format, { arena: options.arena, isSynced: options.isSynced });
     opened.push(drive);
     places.push({ position, path: probe.path, drive, isNew: true, note: null });
   }
@@ -192,7 +194,10 @@ async function joinAll(
       });
       continue;
     }
-    const drive = await formatDrive(empty.path, formatFor(facts, position), { arena: options.arena });
+    const drive = await formatDrive(empty.path, formatFor(facts, position), {
+      arena: options.arena,
+      isSynced: options.isSynced,
+    });
     opened.push(drive);
     if (!isUnborn) warnings.push(`${empty.path} was empty: it is formatted as drive ${position + 1} and rebuilt`);
     places.push({ position, path: empty.path, drive, isNew: true, note: 'was empty: being rebuilt' });

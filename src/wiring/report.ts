@@ -4,7 +4,15 @@ import type { OpenedJournal } from '../journal/index.js';
 import type { Deployment } from './deployment.js';
 import type { DriveReport, StartReport } from './types.js';
 
-export function startReport(version: string, deployment: Deployment, opened: OpenedJournal): StartReport {
+const relaxedWarning =
+  'durability is relaxed: nothing is synced to the drives; a power loss may lose or damage what was acknowledged';
+
+export function startReport(
+  version: string,
+  deployment: Deployment,
+  opened: OpenedJournal,
+  isRelaxed: boolean,
+): StartReport {
   const health = opened.journal.health();
   const inSync = new Set(health.inSync);
   const catchingUp = new Set(health.catchingUp.map(({ position }) => position));
@@ -24,6 +32,6 @@ export function startReport(version: string, deployment: Deployment, opened: Ope
     deploymentId: deployment.deploymentId,
     sets: [{ dataShards, parityShards, drives, mayFailForReads, mayFailForWrites }],
     readOnly: !health.canWrite,
-    warnings: [...deployment.warnings],
+    warnings: isRelaxed ? [...deployment.warnings, relaxedWarning] : deployment.warnings,
   };
 }

@@ -25,6 +25,15 @@ export interface ServerOptions {
   readonly arenaBytes?: number | null;
   /** Worker threads; one per core, at least 2, when omitted or null. */
   readonly threads?: number | null;
+  /**
+   * `uws`, the default, or `node`: slower, but it takes a request line that arrives in pieces (docs/http.md).
+   */
+  readonly httpLibrary?: 'uws' | 'node';
+  /**
+   * `strict`, the default: an answer means that the data is on the drives. `relaxed`: nothing is synced; a crash
+   * of the server loses nothing, a power loss may lose or damage anything. For tests and caches.
+   */
+  readonly durability?: 'strict' | 'relaxed';
   /** Folder of the index; beside the first drive's format file when omitted or null. */
   readonly indexDir?: string | null;
   /** Warnings and errors on standard error when omitted. */

@@ -26,6 +26,8 @@ describe('granary server', () => {
         arenaBytes: null,
         threads: null,
         indexDir: null,
+        httpLibrary: 'uws',
+        durability: 'strict',
         log: { level: 'info', format: 'text', write: expect.any(Function) },
       },
     ]);
