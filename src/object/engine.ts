@@ -290,8 +290,11 @@ export class Engine implements ObjectLayer {
   async completeMultipartUpload(options: CompleteOptions): Promise<ObjectInfo> {
     const { bucket, key, uploadId } = options;
     const id = `${uploadId} ${bucket}/${key}`;
-    const first = await this.#completing.get(id)?.catch(() => null);
-    if (first != null) return first;
+    for (let first = this.#completing.get(id); first !== undefined; first = this.#completing.get(id)) {
+      const info = await first.catch(() => null);
+      if (info !== null) return info;
+      if (this.#completing.get(id) === first) this.#completing.delete(id);
+    }
     const completion = this.#complete(options);
     this.#completing.set(id, completion);
     try {
