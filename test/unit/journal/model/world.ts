@@ -426,6 +426,8 @@ class Server {
       if (ok !== target) return false;
     }
     for (let depth = Math.max(0, common - 1); depth < this.chain.length; depth++) {
+      // A copy that is interrupted leaves a drive with the beginning of the history.
+      if (!drive.isWitness && this.world.dice.chance(0.1)) return false;
       if (this.writeAt(depth, target) !== target) return false;
     }
     if (!drive.isWitness) {
