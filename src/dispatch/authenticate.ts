@@ -18,19 +18,34 @@ export interface AuthenticateOptions {
   readonly bodySha256Hex?: string;
 }
 
+/** What the pipeline knows of a request that its signature depends on. */
+export interface AuthenticationHints {
+  /** The bucket that the Host header names; empty in path style. */
+  readonly hostBucket: string;
+  /** The signature may be one for another region: see `OperationSpec.anyRegion`. */
+  readonly anyRegion: boolean;
+}
+
+const noHints: AuthenticationHints = { hostBucket: '', anyRegion: false };
+
 export interface Authenticated {
   readonly principal: Principal;
   readonly authentication: Authentication;
 }
 
 /** Throws a refusal of the signature room. An unsigned request is the anonymous principal, not a refusal. */
-export function authenticate(request: ExchangeRequest, options: AuthenticateOptions): Authenticated {
+export function authenticate(
+  request: ExchangeRequest,
+  options: AuthenticateOptions,
+  hints: AuthenticationHints = noHints,
+): Authenticated {
   const { verify, credentials, clock, region, service, bodySha256Hex } = options;
   // The credential that verified is the one whose principal counts, whatever the store does meanwhile.
   let credential: Credential | null = null;
   const authentication = verify(request, {
     service,
-    region,
+    region: hints.anyRegion ? '' : region,
+    hostBucket: hints.hostBucket,
     nowMs: clock.nowMs(),
     lookup: (accessKey) => (credential = credentials.lookup(accessKey)),
     ...(bodySha256Hex === undefined ? {} : { bodySha256Hex }),

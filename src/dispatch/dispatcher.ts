@@ -12,7 +12,7 @@ import type {
   PieceSource,
 } from '../exchange/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
-import type { Authenticated } from './authenticate.js';
+import type { Authenticated, AuthenticationHints } from './authenticate.js';
 import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
 import type { Service } from './operation.js';
@@ -23,7 +23,7 @@ import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
 export interface DispatcherOptions<Deps> {
   readonly service: Service<Deps>;
   /** `authenticate`, bound to its options. Throws SignatureRefusal. */
-  readonly authenticate: (request: ExchangeRequest) => Authenticated;
+  readonly authenticate: (request: ExchangeRequest, hints: AuthenticationHints) => Authenticated;
   readonly isAllowed: IsAllowed;
   readonly observer: RequestObserver;
   readonly log: Logger;
@@ -71,11 +71,13 @@ class Dispatcher<Deps> {
     const { service, authenticate, isAllowed } = this.#options;
     const { request } = passage;
     const query = parseQueryMap(request.rawQuery);
-    passage.aim(withQueryHeaders(request, query), parseTarget(request, this.#hostSuffixes), query);
+    const target = parseTarget(request, this.#hostSuffixes);
+    passage.aim(withQueryHeaders(request, query), target, query);
     const operation = service.route(passage);
     passage.operation = operation.name;
     // The signature is over the request as it was sent.
-    const authenticated = authenticate(request);
+    const hints = { hostBucket: target.hostBucket, anyRegion: operation.anyRegion === true };
+    const authenticated = authenticate(request, hints);
     const call = passage.authorize(operation, authenticated, isAllowed, this.#documentBudget);
     return operation.handle(service.deps, call);
   }

@@ -4,7 +4,12 @@
  */
 export type { Authorized, OperationSpec, ParsedCall, Permission, Service } from './operation.js';
 export { createDispatcher, type DispatcherOptions } from './dispatcher.js';
-export { authenticate, type Authenticated, type AuthenticateOptions } from './authenticate.js';
+export {
+  authenticate,
+  type Authenticated,
+  type AuthenticateOptions,
+  type AuthenticationHints,
+} from './authenticate.js';
 export { rootOnly, type IsAllowed } from './authorize.js';
 export { Payload, type PayloadDocument, type PayloadEnd, type PayloadSink } from './payload.js';
 export type { Authentication, PayloadProtection, SignatureErrorCode } from '../signature/index.js';

@@ -44,6 +44,8 @@ export interface Authorized<Input> extends ParsedCall {
 export interface OperationSpec<Input, Deps> {
   /** The API's name: `PutObject`. For logs, metrics and audit. */
   readonly name: string;
+  /** Set for what a client asks before it knows the region: signatures for any are accepted. */
+  readonly anyRegion?: true;
   /** Validates everything that can be known without the body; throws Refusal. */
   parse(call: ParsedCall): Input;
   /** What must be allowed before `handle` runs. */

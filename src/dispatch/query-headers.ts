@@ -3,6 +3,7 @@
  * They count as headers that were not sent, since the signature covers the whole query.
  */
 import { HeaderMap, type ExchangeRequest } from '../exchange/index.js';
+import { isHeaderOfV2Url } from '../signature/index.js';
 
 /** Of the signature itself, and of a body that the signer of a URL does not know. */
 const notHeaders = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)$/;
@@ -16,11 +17,13 @@ const bodyChecksums =
 /** The same request, with headers from the query of a presigned URL where the request has none of that name. */
 export function withQueryHeaders(request: ExchangeRequest, query: ReadonlyMap<string, string>): ExchangeRequest {
   // Without a signature in the query, nobody vouches for it.
-  if (!query.has('X-Amz-Signature')) return request;
+  const isV2 = query.has('Signature');
+  if (!isV2 && !query.has('X-Amz-Signature')) return request;
   const lifted: [string, string][] = [];
   for (const [name, value] of query) {
     const header = name.toLowerCase();
-    if (!header.startsWith('x-amz-') || notHeaders.test(header) || bodyChecksums.test(header)) continue;
+    if (!(isV2 ? isHeaderOfV2Url(header) : header.startsWith('x-amz-')) || notHeaders.test(header)) continue;
+    if (bodyChecksums.test(header)) continue;
     if (!request.headers.has(header)) lifted.push([header, value]);
   }
   if (lifted.length === 0) return request;

@@ -10,6 +10,8 @@ import { decodePath, parseQuery } from '../signature/index.js';
 export interface Target {
   readonly bucket: string;
   readonly key: string;
+  /** The bucket when the Host header names it (virtual-host style), else empty. */
+  readonly hostBucket: string;
 }
 
 /** Base names for virtual-host style requests, as `parseTarget` wants them: lower case, with a dot in front. */
@@ -25,12 +27,12 @@ export function parseTarget(
   const path = decodePath(request.rawPath);
   if (!path.startsWith('/')) throw new Refusal('InvalidURI');
   const hostBucket = suffixes.length === 0 ? null : bucketOfHost(request.headers.get('host') ?? '', suffixes);
-  if (hostBucket !== null) return { bucket: hostBucket, key: checkKey(path.slice(1)) };
+  if (hostBucket !== null) return { bucket: hostBucket, key: checkKey(path.slice(1)), hostBucket };
   // Some clients double the slash of the root.
-  if (path === '/' || path === '//') return { bucket: '', key: '' };
+  if (path === '/' || path === '//') return { bucket: '', key: '', hostBucket: '' };
   const slash = path.indexOf('/', 1);
-  if (slash === -1) return { bucket: path.slice(1), key: '' };
-  return { bucket: path.slice(1, slash), key: checkKey(path.slice(slash + 1)) };
+  if (slash === -1) return { bucket: path.slice(1), key: '', hostBucket: '' };
+  return { bucket: path.slice(1, slash), key: checkKey(path.slice(slash + 1)), hostBucket: '' };
 }
 
 /** The first value of a repeated name. Throws InvalidURI. */

@@ -7,6 +7,8 @@ const unnamedRegion = 'us-east-1';
 
 export const getBucketLocation: OperationSpec<null, S3Deps> = {
   name: 'GetBucketLocation',
+  // The answer is the region: whoever asks may not know it yet.
+  anyRegion: true,
   parse: () => null,
   permissions: ({ bucket }) => [{ action: 's3:GetBucketLocation', bucket, key: '' }],
   handle(deps, call) {

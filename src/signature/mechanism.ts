@@ -7,11 +7,22 @@ export type Mechanism =
   | { readonly kind: 'anonymous' }
   /** The text behind the name of the algorithm. */
   | { readonly kind: 'header-v4'; readonly components: string }
-  | { readonly kind: 'presigned-v4' };
+  | { readonly kind: 'presigned-v4' }
+  /** The text behind `AWS`. */
+  | { readonly kind: 'header-v2'; readonly components: string }
+  | { readonly kind: 'presigned-v2' };
 
 const algorithm = 'AWS4-HMAC-SHA256';
 const ecdsaAlgorithm = 'AWS4-ECDSA-P256-SHA256';
-const unsupportedText = 'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.';
+/** SigV2. */
+const algorithmV2 = 'AWS';
+
+export function unsupportedMechanism(): Refusal<'InvalidRequest'> {
+  return new Refusal(
+    'InvalidRequest',
+    'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+  );
+}
 
 /** Parameters that belong to a signature, and to nothing else, by version of the protocol. */
 const presignedV4Names = new Set(['X-Amz-Algorithm', 'X-Amz-Credential', 'X-Amz-Signature']);
@@ -33,7 +44,7 @@ export function detectMechanism(request: ExchangeRequest, pairs: readonly QueryP
       { ArgumentName: 'Authorization' },
     );
   }
-  if (isPresignedV2) throw new Refusal('InvalidRequest', unsupportedText);
+  if (isPresignedV2) return { kind: 'presigned-v2' };
   if (isPresignedV4) return { kind: 'presigned-v4' };
   if (authorization === '') return { kind: 'anonymous' };
   return parseScheme(authorization);
@@ -48,8 +59,10 @@ function parseScheme(authorization: string): Mechanism {
   if (scheme === ecdsaAlgorithm) {
     throw new Refusal('NotImplemented', `Signatures of ${ecdsaAlgorithm} are not implemented.`);
   }
-  // `AWS` is SigV2.
-  if (scheme === 'AWS' || scheme.startsWith('AWS4-')) throw new Refusal('InvalidRequest', unsupportedText);
+  if (scheme === algorithmV2) {
+    return { kind: 'header-v2', components: space === -1 ? '' : authorization.slice(space + 1) };
+  }
+  if (scheme.startsWith('AWS4-')) throw unsupportedMechanism();
   // The value stays out of the answer: it may be a token meant for somebody else.
   throw new Refusal('InvalidArgument', 'Unsupported Authorization Type', { ArgumentName: 'Authorization' });
 }

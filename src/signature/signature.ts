@@ -54,12 +54,12 @@ export interface SigningCredential {
 export type Authentication =
   | { readonly kind: 'anonymous'; readonly payload: PayloadProtection }
   | {
-      readonly kind: 'header-v4' | 'presigned-v4';
+      readonly kind: 'header-v4' | 'presigned-v4' | 'header-v2' | 'presigned-v2';
       readonly accessKey: string;
-      /** Region of the scope. */
+      /** Region of the scope; empty with SigV2, which has none. */
       readonly region: string;
-      /** Milliseconds since the epoch of x-amz-date: for s3:signatureAge. */
-      readonly signedAtMs: number;
+      /** Milliseconds since the epoch: for s3:signatureAge. Null where the request does not say (presigned SigV2). */
+      readonly signedAtMs: number | null;
       readonly payload: PayloadProtection;
     };
 
@@ -75,6 +75,11 @@ export interface VerifyOptions {
    * x-amz-content-sha256. Without it, absent means the digest of an empty body.
    */
   readonly bodySha256Hex?: string;
+  /**
+   * The bucket that the Host header names (virtual-host style); empty or absent in path style.
+   * SigV2 signs it in front of the path.
+   */
+  readonly hostBucket?: string;
 }
 
 /** Verifies whichever mechanism the request uses; throws SignatureRefusal. */

@@ -4,7 +4,8 @@
  */
 import { limits, Refusal } from '../base/index.js';
 import type { ExchangeRequest } from '../exchange/index.js';
-import { parseAmzDate, parseDateHeader, type SigningDate } from './amz-date.js';
+import { parseAmzDate, type SigningDate } from './amz-date.js';
+import { nonEmpty, signingDateOfHeaders } from './checks.js';
 import { findScopeProblem, quote, splitCredential, type CredentialScope } from './credential-scope.js';
 import type { VerifyOptions } from './signature.js';
 import type { QueryPair } from './uri.js';
@@ -69,10 +70,6 @@ function parseSignedHeaders(text: string, malformed: Malformed): readonly string
   return names.sort();
 }
 
-function nonEmpty(value: string | undefined): string | null {
-  return value === undefined || value === '' ? null : value;
-}
-
 const headerComponentNames = ['Credential', 'SignedHeaders', 'Signature'] as const;
 type HeaderComponents = Record<(typeof headerComponentNames)[number], string>;
 
@@ -96,21 +93,11 @@ function parseComponents(text: string): HeaderComponents {
   return { Credential, SignedHeaders, Signature };
 }
 
-function signingDateOfHeaders(request: ExchangeRequest): SigningDate {
-  const amzDate = request.headers.get('x-amz-date');
-  const httpDate = amzDate === undefined ? request.headers.get('date') : undefined;
-  let date: SigningDate | null = null;
-  if (amzDate !== undefined) date = parseAmzDate(amzDate);
-  else if (httpDate !== undefined) date = parseDateHeader(httpDate);
-  if (date !== null) return date;
-  throw new Refusal('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
-}
-
 export function parseSignedHeader(components: string, request: ExchangeRequest, options: VerifyOptions): SignedRequest {
   const { Credential, SignedHeaders, Signature } = parseComponents(components);
   const scope = parseScope(Credential, options, headerMalformed);
   const signedHeaders = parseSignedHeaders(SignedHeaders, headerMalformed);
-  const date = signingDateOfHeaders(request);
+  const date = signingDateOfHeaders(request.headers, parseAmzDate);
   checkScopeDate(scope, date, headerMalformed);
   return {
     kind: 'header-v4',

@@ -7,6 +7,7 @@ import type { ExchangeRequest } from '../exchange/index.js';
 import type { Kernels } from '../native/index.js';
 import { formatIsoSeconds } from './amz-date.js';
 import { canonicalPath, canonicalQuery, canonicalRequest, type CanonicalParts } from './canonical.js';
+import { checkSessionToken, checkSkew, findCredential, mask, mismatch, secretHeaderNames } from './checks.js';
 import { scopeText } from './credential-scope.js';
 import { detectMechanism } from './mechanism.js';
 import { emptySha256Hex, parsePayloadClaim, unsignedPayload, type PayloadClaim } from './payload.js';
@@ -20,8 +21,12 @@ import type {
 import { parsePresigned, parseSignedHeader, type SignedRequest } from './signed-request.js';
 import { SigningKeyCache } from './signing-keys.js';
 import { parseQuery, type QueryPair } from './uri.js';
+import { verifyV2 } from './v2.js';
 
-export type SignatureKernels = Pick<Kernels, 'createSigningKey' | 'signRequest' | 'constantTimeEqual' | 'sha256Hex'>;
+export type SignatureKernels = Pick<
+  Kernels,
+  'createSigningKey' | 'signRequest' | 'constantTimeEqual' | 'sha256Hex' | 'hmacSha1'
+>;
 
 export function createSignatureVerifier(kernels: SignatureKernels): VerifySignature {
   const cache = new SigningKeyCache();
@@ -29,6 +34,9 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
     const pairs = parseQuery(request.rawQuery);
     const mechanism = detectMechanism(request, pairs);
     if (mechanism.kind === 'anonymous') return acceptAnonymous(request);
+    if (mechanism.kind === 'header-v2' || mechanism.kind === 'presigned-v2') {
+      return verifyV2(kernels, { mechanism, request, pairs, options });
+    }
     const signed =
       mechanism.kind === 'header-v4'
         ? parseSignedHeader(mechanism.components, request, options)
@@ -36,7 +44,7 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
     const claim = parsePayloadClaim(payloadLine(signed, options));
     checkTime(signed, options.nowMs);
     checkHeadersAreSigned(signed, request);
-    const credential = findCredential(signed, options);
+    const credential = findCredential(signed.scope.accessKey, options);
     const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options });
     return {
       kind: signed.kind,
@@ -64,20 +72,8 @@ function payloadLine(signed: SignedRequest, options: VerifyOptions): string {
 
 function checkTime(signed: SignedRequest, nowMs: number): void {
   const { ms, amzDate } = signed.date;
-  const aheadMs = ms - nowMs;
-  if (signed.expiresSeconds === null) {
-    if (Math.abs(aheadMs) <= limits.clockSkewMsMax) return;
-    throw new Refusal(
-      'RequestTimeTooSkewed',
-      'The difference between the request time and the current time is too large.',
-      {
-        RequestTime: amzDate,
-        ServerTime: formatIsoSeconds(nowMs),
-        MaxAllowedSkewMilliseconds: String(limits.clockSkewMsMax),
-      },
-    );
-  }
-  if (aheadMs > limits.clockSkewMsMax) throw new Refusal('AccessDenied', 'Request is not valid yet');
+  if (signed.expiresSeconds === null) return checkSkew(ms, amzDate, nowMs);
+  if (ms - nowMs > limits.clockSkewMsMax) throw new Refusal('AccessDenied', 'Request is not valid yet');
   const expiresMs = ms + signed.expiresSeconds * 1000;
   if (signed.expiresSeconds === 0 || nowMs > expiresMs) {
     throw new Refusal('AccessDenied', 'Request has expired', {
@@ -106,19 +102,6 @@ function checkHeadersAreSigned(signed: SignedRequest, request: ExchangeRequest):
   throw new Refusal('AccessDenied', 'There were headers present in the request which were not signed', {
     HeadersNotSigned: unsigned.join(', '),
   });
-}
-
-function findCredential(signed: SignedRequest, options: VerifyOptions): SigningCredential {
-  const { accessKey } = signed.scope;
-  const credential = options.lookup(accessKey);
-  if (credential === null) {
-    throw new Refusal(
-      'InvalidAccessKeyId',
-      'The AWS Access Key Id you provided does not exist in our records.',
-      accessKey.length <= 128 ? { AWSAccessKeyId: accessKey } : {},
-    );
-  }
-  return credential;
 }
 
 /**
@@ -175,30 +158,10 @@ function verify(kernels: SignatureKernels, cache: SigningKeyCache, input: Verify
   if (!kernels.constantTimeEqual(expected, signed.signature)) {
     throw mismatch(explain(kernels, input, parts, canonical, scopeLine));
   }
-  checkSessionToken(kernels, signed, credential);
+  checkSessionToken(kernels, signed.sessionToken, credential);
   if (cached === null) cache.remember(cacheKey, { secretKey: credential.secretKey, signingKey });
   return signingKey;
 }
-
-function mismatch(detail: Readonly<Record<string, string>>): Refusal<'SignatureDoesNotMatch'> {
-  return new Refusal(
-    'SignatureDoesNotMatch',
-    'The request signature we calculated does not match the signature you provided. ' +
-      'Check your key and signing method.',
-    detail,
-  );
-}
-
-/** Headers whose values are secrets; their place in the explanation stays. */
-const secretHeaderNames = new Set([
-  'authorization',
-  'cookie',
-  'proxy-authorization',
-  'x-amz-security-token',
-  'x-amz-server-side-encryption-customer-key',
-  'x-amz-copy-source-server-side-encryption-customer-key',
-]);
-const mask = '***';
 
 /** What we signed, so that the author of a client can compare line by line. The right signature is never told. */
 function explain(
@@ -227,17 +190,6 @@ function explain(
 /** Headers may travel as query parameters of a presigned URL. */
 function isSecretParameter(name: string): boolean {
   return secretHeaderNames.has(name.toLowerCase());
-}
-
-function checkSessionToken(kernels: SignatureKernels, signed: SignedRequest, credential: SigningCredential): void {
-  const { sessionToken } = credential;
-  const isRight =
-    sessionToken === null
-      ? signed.sessionToken === null
-      : signed.sessionToken !== null && kernels.constantTimeEqual(sessionToken, signed.sessionToken);
-  if (!isRight) {
-    throw new Refusal('InvalidTokenId', 'The security token included in the request is invalid');
-  }
 }
 
 function protect(claim: PayloadClaim, signed: SignedRequest, signingKey: Uint8Array): PayloadProtection {

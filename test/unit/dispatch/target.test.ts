@@ -38,7 +38,7 @@ describe('path style', () => {
     ['/b/%01%1f', 'b', '\u0001\u001f'],
     ['//k', '', 'k'],
   ])('%s', (rawPath, bucket, key) => {
-    expect(target(rawPath)).toEqual({ bucket, key });
+    expect(target(rawPath)).toEqual({ bucket, key, hostBucket: '' });
   });
 
   it.each([
@@ -71,10 +71,10 @@ describe('path style', () => {
     const key = fc.string({ unit: 'binary', minLength: 1, maxLength: 100 }).filter((text) => !text.includes('\0'));
     fc.assert(
       fc.property(key, (text) => {
-        expect(target(`/bucket/${encodeURIComponent(text)}`)).toEqual({ bucket: 'bucket', key: text });
+        expect(target(`/bucket/${encodeURIComponent(text)}`)).toMatchObject({ bucket: 'bucket', key: text });
         // Slashes may come encoded or not.
         const readable = encodeURIComponent(text).replaceAll('%2F', '/');
-        expect(target(`/bucket/${readable}`)).toEqual({ bucket: 'bucket', key: text });
+        expect(target(`/bucket/${readable}`)).toMatchObject({ bucket: 'bucket', key: text });
       }),
     );
   });
@@ -103,11 +103,16 @@ describe('virtual-host style', () => {
     ['/photos/k', '', 'photos', 'k'],
     ['/photos/k', '[::1]:9000', 'photos', 'k'],
   ])('%s on %s', (rawPath, host, bucket, key) => {
-    expect(target(rawPath, host, domains)).toEqual({ bucket, key });
+    expect(target(rawPath, host, domains)).toMatchObject({ bucket, key });
+  });
+
+  it('is told apart: SigV2 signs the bucket of the host with the path', () => {
+    expect(target('/k', 'Photos.s3.example.org:9000', domains).hostBucket).toBe('photos');
+    expect(target('/photos/k', 's3.example.org', domains).hostBucket).toBe('');
   });
 
   it('needs a configured domain', () => {
-    expect(target('/a/b', 'photos.s3.example.org')).toEqual({ bucket: 'a', key: 'b' });
+    expect(target('/a/b', 'photos.s3.example.org')).toMatchObject({ bucket: 'a', key: 'b', hostBucket: '' });
   });
 });
 

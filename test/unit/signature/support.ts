@@ -27,6 +27,9 @@ export function nodeKernels(): SignatureKernels & { derivationCount: number } {
       return Buffer.byteLength(a) === Buffer.byteLength(b) && timingSafeEqual(Buffer.from(a), Buffer.from(b));
     },
     sha256Hex,
+    hmacSha1(key: Uint8Array, message: Uint8Array | string): Uint8Array {
+      return createHmac('sha1', key).update(message).digest();
+    },
   };
   return kernels;
 }

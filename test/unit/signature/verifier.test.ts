@@ -657,16 +657,6 @@ describe('mechanisms', () => {
     expect(refused(put('nonsense')).code).toBe('InvalidArgument');
   });
 
-  it('refuses SigV2', () => {
-    for (const input of [
-      get('AWS key:c2lnbmF0dXJl'),
-      request({ rawQuery: 'AWSAccessKeyId=A&Expires=1&Signature=b' }),
-      request({ rawQuery: 'Signature=b' }),
-    ]) {
-      expect(refused(input)).toMatchObject({ code: 'InvalidRequest', message: unsupported });
-    }
-  });
-
   it('refuses other schemes without repeating what they carried', () => {
     expect(refused(get('AWS4-ECDSA-P256-SHA256 Credential=A')).code).toBe('NotImplemented');
     expect(refused(get('AWS4-HMAC-SHA512 Credential=A'))).toMatchObject({
