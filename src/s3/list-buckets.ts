@@ -24,6 +24,8 @@ const tokenScope = 'buckets';
 
 export const listBuckets: OperationSpec<ListBucketsInput, S3Deps> = {
   name: 'ListBuckets',
+  // As MinIO has it: clients of several regions ask this with the first.
+  anyRegion: true,
   parse({ query }) {
     const bucketsMax = parseInteger(query, 'max-buckets', limits.bucketsPageMax);
     if (bucketsMax < 1 || bucketsMax > limits.bucketsPageMax) {

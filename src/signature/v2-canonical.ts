@@ -60,13 +60,31 @@ const signedParameters: ReadonlySet<string> = new Set([
   'website',
 ]);
 
-export function stringToSignV2(parts: SignedPartsV2): string {
+export function stringToSignV2(parts: SignedPartsV2, path = pathOf(parts)): string {
   const line = (name: string) => (parts.header(name) ?? '').trim() + '\n';
   return (
     `${parts.method}\n${line('content-md5')}${line('content-type')}${parts.date}\n` +
     amzHeaderLines(parts) +
-    canonicalResource(parts)
+    path +
+    signedQuery(parts.pairs)
   );
+}
+
+/**
+ * Every string that may have been signed for the request. `/bucket` and `/bucket/` are one resource: clients
+ * send the one and sign the other (botocore in path style), as S3 lets them.
+ */
+export function stringsToSignV2(parts: SignedPartsV2): readonly string[] {
+  const path = pathOf(parts);
+  const [, bucket] = bareBucket.exec(path) ?? [];
+  if (bucket === undefined || parts.hostBucket !== '') return [stringToSignV2(parts, path)];
+  return [path, path === bucket ? `${bucket}/` : bucket].map((one) => stringToSignV2(parts, one));
+}
+
+const bareBucket = /^(\/[^/]+)\/?$/;
+
+function pathOf({ hostBucket, rawPath }: SignedPartsV2): string {
+  return (hostBucket === '' ? '' : `/${hostBucket}`) + (rawPath === '' ? '/' : rawPath);
 }
 
 function amzHeaderLines({ header, headerNames }: SignedPartsV2): string {
@@ -74,11 +92,10 @@ function amzHeaderLines({ header, headerNames }: SignedPartsV2): string {
   return names.map((name) => `${name}:${(header(name) ?? '').trim()}\n`).join('');
 }
 
-function canonicalResource({ hostBucket, rawPath, pairs }: SignedPartsV2): string {
-  const path = (hostBucket === '' ? '' : `/${hostBucket}`) + (rawPath === '' ? '/' : rawPath);
+function signedQuery(pairs: readonly QueryPair[]): string {
   const signed = pairs.filter(([name]) => signedParameters.has(name));
-  if (signed.length === 0) return path;
+  if (signed.length === 0) return '';
   // The sort is stable: repeated names keep their order, and the first is the one that counts.
   signed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `${path}?${signed.map(([name, value]) => (value === '' ? name : `${name}=${value}`)).join('&')}`;
+  return `?${signed.map(([name, value]) => (value === '' ? name : `${name}=${value}`)).join('&')}`;
 }

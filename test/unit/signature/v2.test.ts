@@ -234,6 +234,20 @@ describe('in the Authorization header', () => {
     expect(verify(inHeader(`GET\n\n\n${today}\n${resource}`, parts), options).kind).toBe('header-v2');
   });
 
+  it('takes a bucket with and without its slash for the same', () => {
+    const headers = [['date', today]] as const;
+    for (const rawPath of ['/b', '/b/']) {
+      for (const signedPath of ['/b', '/b/']) {
+        const input = inHeader(`GET\n\n\n${today}\n${signedPath}?acl`, { rawPath, rawQuery: 'acl', headers });
+        expect(verify(input, options).kind).toBe('header-v2');
+      }
+    }
+    const object = inHeader(`GET\n\n\n${today}\n/b/k`, { rawPath: '/b/k/', headers });
+    expect(refused(object).code).toBe('SignatureDoesNotMatch');
+    const inHost = inHeader(`GET\n\n\n${today}\n/b`, { rawPath: '/', headers });
+    expect(refused(inHost, { hostBucket: 'b' }).code).toBe('SignatureDoesNotMatch');
+  });
+
   it('refuses any change of what is signed', () => {
     const headers: [string, string][] = [
       ['date', today],
