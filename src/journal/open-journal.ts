@@ -35,6 +35,8 @@ export interface JournalOptions {
   readonly healRecord: HealRecord;
   /** Of new log files. */
   readonly logFileBytes?: number;
+  /** How long a set that lost its write quorum waits before it looks at its drives again. */
+  readonly restartMs?: number;
 }
 
 export interface StartReport {
@@ -102,6 +104,10 @@ class Opening {
 
   /** Where the index stands. */
   #applied: LogPosition | null;
+  readonly #apply: ApplyBatch = async (records, position) => {
+    await this.options.apply(records, position);
+    this.#applied = position;
+  };
 
   async run(): Promise<OpenedJournal> {
     const findings = await examine(this.#setLog, this.options.dataShards);
@@ -190,8 +196,7 @@ class Opening {
       for await (const { header, records } of readHistory(history, after)) {
         // A batch without records changes nothing that an index knows.
         if (records.length === 0) continue;
-        this.#applied = this.#setLog.position(header);
-        await this.options.apply(records, this.#applied);
+        await this.#apply(records, this.#setLog.position(header));
         this.#replayed++;
       }
       return true;
@@ -256,10 +261,11 @@ class Opening {
 
   #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
     const { members, stores } = this.#setLog;
-    const { dataShards, apply, healRecord } = this.options;
+    const { dataShards, healRecord, restartMs } = this.options;
+    const apply = this.#apply;
     const findBehindHole = (last: BatchHeader | null, sources: number): Promise<BatchHeader | null> =>
       this.#findBehindHole(last, sources);
-    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen: () => this.#reopen() };
+    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen: () => this.#reopen(), restartMs };
     const journal = new RunningJournal(this.#setLog, hooks, isWritable);
     const out = listPositions(~members, stores.length).map((position) => ({
       position,

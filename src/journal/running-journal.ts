@@ -11,6 +11,9 @@ import type { SetLog } from './set-log.js';
 /** A drive that left the set is asked again after this, and after twice as long each time it leaves again. */
 const rejoinMsMin = 30_000;
 const rejoinMsMax = 3_600_000;
+/** A set that had to stop looks at its drives again after this, then after twice as long. */
+const restartMsDefault = 10_000;
+const restartMsMax = 300_000;
 
 export interface RunningOptions {
   readonly dataShards: number;
@@ -19,6 +22,7 @@ export interface RunningOptions {
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
   readonly reopen: () => Promise<boolean>;
+  readonly restartMs: number | undefined;
 }
 
 export class RunningJournal implements Journal {
@@ -26,6 +30,7 @@ export class RunningJournal implements Journal {
   readonly #catchUp: CatchUp;
   #reopening: Promise<void> | null = null;
   #isClosed = false;
+  #restartTimer: NodeJS.Timeout | undefined;
   /** How often each drive has left. */
   readonly #departures = new Map<number, number>();
 
@@ -81,9 +86,42 @@ export class RunningJournal implements Journal {
     this.#isClosed = true;
     const caughtUp = this.#catchUp.close();
     this.setLog.isClosed = true;
+    clearTimeout(this.#restartTimer);
     await this.#sequencer?.close();
     await caughtUp;
     await this.#reopening;
+  }
+
+  /**
+   * S fell below w. What was under way is decided as at a start, as soon as there are enough drives:
+   * until then the set is read-only.
+   */
+  #restartLater(waitMs: number): void {
+    if (this.#isClosed) return;
+    this.#restartTimer = setTimeout(() => {
+      const restarted = this.#restart();
+      this.#reopening = restarted.then(
+        () => undefined,
+        () => undefined,
+      );
+      void restarted.then((isWritable) => {
+        this.#reopening = null;
+        if (!isWritable) this.#restartLater(Math.min(restartMsMax, 2 * waitMs));
+      });
+    }, waitMs);
+    this.#restartTimer.unref();
+  }
+
+  async #restart(): Promise<boolean> {
+    const stopped = this.#sequencer;
+    if (stopped !== null) {
+      await stopped.close();
+      this.#sequencer = null;
+    }
+    if (this.#isClosed || this.#catchUp.isBusy) return false;
+    this.setLog.setHangingAside();
+    await this.#reopen();
+    return this.#sequencer !== null;
   }
 
   #beginWriting(): void {
@@ -91,7 +129,8 @@ export class RunningJournal implements Journal {
       // A call that hangs must have ended before: it would write over what catch-up copies.
       void this.setLog.settled(position).then(() => this.#rejoinLater(position));
     };
-    this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave);
+    const onStop = (): void => this.#restartLater(this.options.restartMs ?? restartMsDefault);
+    this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop);
     for (const position of this.setLog.positions(this.setLog.members)) this.#catchUp.heal(position);
   }
 

@@ -59,6 +59,7 @@ export class Sequencer {
     private readonly setLog: SetLog,
     private readonly apply: ApplyBatch,
     private readonly onLeave: (position: number) => void,
+    private readonly onStop: () => void,
   ) {
     this.#done = this.#run();
     this.#makeSpare();
@@ -116,9 +117,9 @@ export class Sequencer {
     });
   }
 
+  /** Waits for what is under way; nothing is committed afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.setLog.isClosed = true;
     this.#wakeUp();
     await this.#done;
   }
@@ -306,8 +307,9 @@ export class Sequencer {
 
   #stop(): void {
     this.#isStopped = true;
-    this.setLog.log.error('Too few drives: writes stop until the next start, reads go on');
+    this.setLog.log.error('Too few drives: writes stop, reads go on');
     this.#rejectAll(this.#queue.splice(0));
+    this.onStop();
   }
 
   #rejectAll(entries: readonly Waiting[]): void {

@@ -130,6 +130,25 @@ export class SetLog {
     await this.#hanging.get(position);
   }
 
+  /**
+   * Leaves out the drives that a hanging write may still reach, until it has ended: they must not be
+   * judged, and nothing may be written to them meanwhile.
+   */
+  setHangingAside(): void {
+    for (const [position, ended] of this.#hanging) {
+      const store = this.stores[position] ?? null;
+      this.stores[position] = null;
+      void ended.then(() => (this.stores[position] ??= store));
+    }
+  }
+
+  #noteHanging(position: number, ended: Promise<void>): void {
+    this.#hanging.set(position, ended);
+    void ended.then(() => {
+      if (this.#hanging.get(position) === ended) this.#hanging.delete(position);
+    });
+  }
+
   /** Where a batch of so many bytes goes. */
   placeFor(totalBytes: number): { fileNumber: number; fileOffset: number } {
     const { last } = this.head;
@@ -189,7 +208,7 @@ export class SetLog {
         const result = await this.stores[position]?.write(fileNumber, fileOffset, batch.segmentsFor(position));
         if (result === undefined || result.ok) return;
         seen.push(result.fault);
-        if (result.fault.settled !== undefined) this.#hanging.set(position, result.fault.settled);
+        if (result.fault.settled !== undefined) this.#noteHanging(position, result.fault.settled);
         if (result.fault.kind === 'full') full |= 1 << position;
         if (result.fault.kind !== 'full' || this.isClosed) faults.set(position, result.fault);
         if (result.fault.kind === 'slow') slow |= 1 << position;

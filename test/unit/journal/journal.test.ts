@@ -188,6 +188,25 @@ describe('faults', () => {
     expect(await replayed(set)).toEqual(['one', 'two']);
   });
 
+  it('takes writes again by itself when enough drives are back', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open({ restartMs: 5 });
+    await put(set, journal, 'one');
+    for (const store of set.stores.slice(0, 2)) Object.assign(store, { failWrite: () => 'io', failOutcome: 'lost' });
+    await expect(put(set, journal, 'two', 3000)).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(journal.health()).toMatchObject({ canRead: true, canWrite: false });
+    for (const store of set.stores) store.failWrite = () => null;
+    await until(() => journal.health().canWrite);
+    // Two of its four shards were written: it is whole, and it happened.
+    expect(set.index.bodies).toEqual(['one', 'two']);
+    await put(set, journal, 'three', 3000);
+    expect(journal.health().inSync).toEqual([0, 1, 2, 3]);
+    await journal.close();
+    expect(set.index.bodies).toEqual(['one', 'two', 'three']);
+    expect(await replayed(set, 0b0011)).toEqual(['one', 'two', 'three']);
+  });
+
   it('waits when more drives are slow at once than may be lost', async () => {
     const set = new JournalSet(4, 2);
     const { journal } = await set.open();
