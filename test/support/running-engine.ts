@@ -1,0 +1,109 @@
+/** The object layer over real drives, index and journal, put together as the server does, without HTTP. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../dist/base/index.js';
+import { openLmdbCatalog } from '../../dist/catalog/index.js';
+import { openJournal, type OpenedJournal } from '../../dist/journal/index.js';
+import { kernels } from '../../dist/native/index.js';
+import { Engine } from '../../dist/object/index.js';
+import { ComputePool, SlabArena } from '../../dist/pool/index.js';
+import { createLogger } from '../../dist/telemetry/index.js';
+import { openDeployment, type Deployment } from '../../dist/wiring/deployment.js';
+import { LiveSet } from '../../dist/wiring/live-set.js';
+
+export interface RunningEngine {
+  readonly engine: Engine;
+  readonly arena: SlabArena;
+  readonly opened: OpenedJournal;
+  readonly deployment: Deployment;
+  /** What the server would have logged. */
+  readonly lines: string[];
+  close(): Promise<void>;
+}
+
+export interface RunningEngineOptions {
+  readonly drives: readonly string[];
+  readonly indexDirectory: string;
+  readonly arenaBytes?: number;
+  readonly logFileBytes?: number;
+}
+
+export async function startEngine(options: RunningEngineOptions): Promise<RunningEngine> {
+  const arena = new SlabArena(options.arenaBytes ?? 64 << 20);
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', write: (line: string) => void lines.push(line) } as never);
+  const deployment = await openDeployment({
+    folders: options.drives,
+    parity: null,
+    arena: arena.arena,
+    isSynced: true,
+  });
+  const { dataShards, parityShards, places } = deployment;
+  const drives = places.map(({ drive }) => drive);
+  const set = new LiveSet(deployment.deploymentId, drives, log, () => systemClock.monotonicMs());
+  const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
+  const catalog = openLmdbCatalog({
+    directory: options.indexDirectory,
+    bootId: 'test',
+    log: (text) => void lines.push(text),
+  });
+  const engine = new Engine({
+    catalog,
+    compute,
+    slabs: arena,
+    set,
+    dataShards,
+    parityShards,
+    log: (text) => void lines.push(text),
+  });
+  const undo = async (): Promise<void> => {
+    await catalog.close();
+    await compute.close();
+    await Promise.all(drives.map((drive) => drive?.close(2000)));
+  };
+  try {
+    const opened = await openJournal({
+      deploymentId: deployment.deploymentId,
+      setIndex: 0,
+      drives: drives.map((drive) => drive?.log ?? null),
+      dataShards,
+      slabs: arena,
+      kernels,
+      clock: systemClock,
+      indexPosition: engine.index.position(),
+      discardIndex: () => engine.index.discard(),
+      apply: engine.index.apply,
+      healRecord: engine.healRecord,
+      log,
+      logFileBytes: options.logFileBytes ?? 16 << 20,
+    });
+    set.start(opened.journal);
+    engine.start(opened.journal);
+    return {
+      engine,
+      arena,
+      opened,
+      deployment,
+      lines,
+      close: async () => {
+        await opened.journal.close();
+        await engine.close();
+        await undo();
+      },
+    };
+  } catch (error) {
+    await undo();
+    throw error;
+  }
+}
+
+/** Paths of the files below a folder; none when it is not there. */
+export function filesBelow(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) =>
+      entry.isFile() ? [join(entry.parentPath, entry.name)] : [],
+    );
+  } catch {
+    return [];
+  }
+}
