@@ -21,6 +21,8 @@ const heldBatchesMin = 8;
 const heldBatchesMax = 256;
 /** Batches copied before more of them are copied with the sequencer held. */
 const patience = 500;
+/** Longest time that commits are held for a drive. */
+const heldMsMax = 5_000;
 /** Records of one batch that are healed at once. */
 const healsAtOnce = 8;
 const retryMsMin = 15_000;
@@ -49,6 +51,8 @@ interface Target {
   pending: PendingHeal[];
   /** The last batch of the history that the drive holds. */
   last: BatchHeader | null;
+  /** The attempt took too long, and was given up. */
+  isLate: boolean;
 }
 
 /** Stops an attempt; the drive is tried again later. */
@@ -143,7 +147,7 @@ export class CatchUp {
       this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
       await this.#prepare(target);
       await this.#copyHistory(target);
-      const isIn = await this.options.join(position, () => this.#copyRest(target));
+      const isIn = await this.options.join(position, () => this.#copyRestInTime(target));
       if (!isIn) throw new Later('the drive could not join');
     } finally {
       common.close();
@@ -164,7 +168,7 @@ export class CatchUp {
       const scan = valueOf(await scanDrive(codec, store, files, from));
       const last = await this.#lastShared(scan, position, common);
       if (last !== null || from <= oldest) {
-        return { position, store, state, scan, common, pending: [...state.state.pendingHeals], last };
+        return { position, store, state, scan, common, pending: [...state.state.pendingHeals], last, isLate: false };
       }
       from--;
     }
@@ -211,6 +215,20 @@ export class CatchUp {
     }
   }
 
+  /** Commits wait for this: a drive that hangs now must not hold them. */
+  async #copyRestInTime(target: Target): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => {
+        target.isLate = true;
+        resolve(false);
+      }, heldMsMax);
+    });
+    const isWhole = await Promise.race([this.#copyRest(target), late]);
+    clearTimeout(timer);
+    return isWhole;
+  }
+
   /** Nothing is committed meanwhile. What would take long is left for afterwards, and noted. */
   async #copyRest(target: Target): Promise<boolean> {
     try {
@@ -222,9 +240,10 @@ export class CatchUp {
         await this.#noteHeals(target, header, blobless);
         await this.#copy(target, header);
         target.last = header;
+        if (target.isLate) throw new Later('it is too slow');
       }
       await this.#writeState(target, true);
-      return true;
+      return !target.isLate;
     } catch (error) {
       if (!(error instanceof Later)) throw error;
       this.setLog.log.warn(`A drive cannot join: ${error.message}`, { position: target.position });
