@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { withQueryHeaders } from '../../../src/dispatch/query-headers.js';
 import { parseQueryMap } from '../../../src/dispatch/target.js';
@@ -35,11 +36,38 @@ describe('headers in the query of a presigned URL', () => {
     expect(headersOf('x-amz-meta-color=blue')).toEqual({});
   });
 
-  it('are neither the signature nor a checksum of a body that was not there yet', () => {
-    expect(
-      headersOf(
-        `${signed}&X-Amz-Security-Token=t&x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32`,
-      ),
-    ).toEqual({});
+  it('are neither the signature nor how the body travels', () => {
+    const query =
+      'X-Amz-Security-Token=t&x-amz-sdk-checksum-algorithm=CRC32&x-amz-trailer=a&x-amz-decoded-content-length=1';
+    expect(headersOf(`${signed}&${query}`)).toEqual({});
+  });
+
+  it('may be the checksum of the body, unless it is that of the empty one that SDKs sign', () => {
+    const digest = (algorithm: string, text: string) => createHash(algorithm).update(text).digest('base64');
+    const empty = {
+      crc32: 'AAAAAA==',
+      crc32c: 'AAAAAA==',
+      crc64nvme: 'AAAAAAAAAAA=',
+      sha1: digest('sha1', ''),
+      sha256: digest('sha256', ''),
+    };
+    for (const [algorithm, value] of Object.entries(empty)) {
+      expect(headersOf(`${signed}&x-amz-checksum-${algorithm}=${encodeURIComponent(value)}`)).toEqual({});
+    }
+    const value = digest('sha256', 'body');
+    expect(headersOf(`${signed}&x-amz-checksum-sha256=${encodeURIComponent(value)}`)).toEqual({
+      'x-amz-checksum-sha256': value,
+    });
+  });
+
+  it('come with SigV2 too, which signs a type and a digest among them', () => {
+    const v2 = 'AWSAccessKeyId=a&Expires=1900000000&Signature=s';
+    const query = 'x-amz-meta-color=blue&content-type=text%2Fplain&content-md5=m&X-Amz-Security-Token=t&prefix=p';
+    expect(headersOf(`${v2}&${query}`)).toEqual({
+      'x-amz-meta-color': 'blue',
+      'content-type': 'text/plain',
+      'content-md5': 'm',
+    });
+    expect(headersOf(`${signed}&content-type=text%2Fplain`)).toEqual({});
   });
 });
