@@ -6,7 +6,7 @@ import { MiB, StartupError, divCeil, invariant, type Clock, type SlabAllocator }
 import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader } from './batch-copier.js';
-import { bitCount, hasBit, type DriveVerdict, type ServeVerdict } from './decide.js';
+import { bitCount, hasBit, type ServeVerdict } from './decide.js';
 import type { ApplyBatch, HealRecord, LogPosition } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { bringUp, chainHeaders, examine, listPositions, writeBatchTo, type Findings } from './recovery.js';
@@ -128,7 +128,7 @@ class Opening {
       if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
     }
     let members = 0;
-    if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict.current, verdict.drives, chain);
+    if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict, chain);
     const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : verdict.current;
     if (!(await this.#replay(tip, sources, mayDiscard))) return false;
     this.#setLog.noteNumbers(verdict.nextEpoch - 1, verdict.nextSequence - 1);
@@ -149,7 +149,7 @@ class Opening {
   /** The first start of a set. */
   async #begin(findings: Findings, current: number): Promise<OpenedJournal> {
     const blank = findings.drives.map(() => ({ ancestor: null, abandoned: [], isCurrent: true }));
-    const members = await this.#bringUpAll(findings, current, blank, []);
+    const members = await this.#bringUpAll(findings, { current, drives: blank, isTailSuspect: false }, []);
     for (const drive of findings.drives) {
       if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
     }
@@ -160,16 +160,15 @@ class Opening {
 
   async #bringUpAll(
     findings: Findings,
-    mask: number,
-    verdicts: readonly (DriveVerdict | null)[],
+    { current, drives, isTailSuspect }: Pick<ServeVerdict, 'current' | 'drives' | 'isTailSuspect'>,
     chain: readonly BatchHeader[],
   ): Promise<number> {
     let members = 0;
     const one = async (position: number): Promise<void> => {
       const found = findings.drives[position];
-      const verdict = verdicts[position];
+      const verdict = drives[position];
       if (!found || !verdict) return;
-      const fault = await bringUp(this.#setLog, found, position, verdict, chain, findings.headers);
+      const fault = await bringUp(this.#setLog, found, position, verdict, chain, findings.headers, isTailSuspect);
       if (fault === null) members |= 1 << position;
       else
         this.#leaveOut(
@@ -177,7 +176,7 @@ class Opening {
           fault === 'unreadable' ? 'its log could not be brought up' : `${fault.operation}: ${fault.kind}`,
         );
     };
-    await Promise.all(this.#setLog.positions(mask).map(one));
+    await Promise.all(this.#setLog.positions(current).map(one));
     return members;
   }
 

@@ -199,10 +199,13 @@ export async function bringUp(
   verdict: DriveVerdict,
   chain: readonly BatchHeader[],
   headers: ReadonlyMap<string, BatchHeader>,
+  isTailSuspect: boolean,
 ): Promise<DriveFault | 'unreadable' | null> {
   const { scan, state } = found;
   const isEmptied = verdict.ancestor === null && chain.length > 0;
-  if (state.state.isWitness && (isEmptied || scan.tail === 'damaged')) {
+  // When every end is damaged nobody is left to say more; a mark would only keep the set from starting.
+  const isDamaged = scan.tail === 'damaged' && !isTailSuspect;
+  if (state.state.isWitness && (isEmptied || isDamaged)) {
     const fault = await state.write({ ...state.state, isWitness: false });
     if (fault !== null) return fault;
   }

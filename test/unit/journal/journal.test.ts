@@ -375,6 +375,28 @@ describe('start', () => {
     expect(await replayed(set)).toEqual(['one', 'three', 'four']);
   });
 
+  it('starts a single drive whose last batch is damaged, also when that start is killed', async () => {
+    for (let steps = 0; steps < 8; steps++) {
+      const set = new JournalSet(1, 1);
+      const first = await set.open();
+      for (const text of ['one', 'two', 'three']) await put(set, first.journal, text);
+      await first.journal.close();
+      set.stores[0]?.files.get(1)?.fill(0x5a, 4 * 4096 - 4096 + 100, 4 * 4096 - 4096 + 300);
+      set.machine.stepsLeft = steps;
+      set.index = new TestIndex();
+      await set.open().then(
+        ({ journal }) => journal.close(),
+        (error: unknown) => expect(error).toBeInstanceOf(StartupError),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      set.machine.revive();
+      const second = await set.open();
+      expect(second.report.isReadOnly).toBe(false);
+      await second.journal.close();
+      expect(await replayed(set)).toEqual(['one', 'two']);
+    }
+  });
+
   it('drops a batch that is not whole and that a member never synced', async () => {
     const set = new JournalSet(4, 2);
     const first = await set.open();
