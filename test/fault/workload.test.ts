@@ -164,15 +164,15 @@ describe.each([4, 5, 3, 2, 6, 1])('a random workload on %i drives', (driveCount)
         while (Date.now() < until || events.length < 6) {
           const freeBytes = running!.arena.totalBytes - 4096;
           for (let wave = 0; wave < 4; wave++) await workload.wave(2 + workload.below(14));
-          await workload.checkAll();
+          await workload.checkAll(true);
           await storm.checkLeftovers(freeBytes);
           await trouble(storm, events);
-          await workload.checkAll();
+          await workload.checkAll(true);
         }
         await storm.stop();
         rmSync(storm.index, { recursive: true });
         await storm.start();
-        await workload.checkAll();
+        await workload.checkAll(true);
         await storm.checkLeftovers(running!.arena.totalBytes - 4096);
       } catch (error) {
         throw new Error(`seed ${seed}, ${driveCount} drives, after ${events.join(', ')}`, { cause: error });
@@ -223,7 +223,7 @@ async function trouble(storm: Storm, events: string[]): Promise<void> {
     rmSync(path, { recursive: true, force: true });
     await busy;
     await workload.wave(8);
-    await workload.checkAll();
+    await workload.checkAll(false);
     // An uncertain outcome is decided by the start.
     await storm.replace(drive);
   }
@@ -236,7 +236,7 @@ async function trouble(storm: Storm, events: string[]): Promise<void> {
     try {
       await storm.start();
       await workload.wave(10);
-      await workload.checkAll();
+      await workload.checkAll(false);
     } finally {
       await storm.stop();
       renameSync(elsewhere, path);
