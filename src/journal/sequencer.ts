@@ -294,7 +294,7 @@ export class Sequencer {
     if (isThere) this.#isFull = false;
     if (isThere || this.#isMakingSpare || this.#isClosed) return;
     this.#isMakingSpare = true;
-    void this.setLog.ensureFile(inUse + 1, members).then((faults) => {
+    void this.#makeOneByOne(inUse + 1, members).then((faults) => {
       this.#isMakingSpare = false;
       const kinds = [...faults.values()].map((fault) => fault.kind);
       this.#isFull = kinds.includes('full');
@@ -303,6 +303,16 @@ export class Sequencer {
       if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
       if (this.#isFull && !this.#isClosed) setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
     });
+  }
+
+  /** There is time: one drive after another disturbs the commits less than all at once. */
+  async #makeOneByOne(fileNumber: number, members: number): Promise<Map<number, DriveFault>> {
+    const faults = new Map<number, DriveFault>();
+    for (const position of this.setLog.positions(members)) {
+      if (this.#isClosed) break;
+      for (const [key, fault] of await this.setLog.ensureFile(fileNumber, 1 << position)) faults.set(key, fault);
+    }
+    return faults;
   }
 
   #stop(): void {
