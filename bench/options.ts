@@ -105,10 +105,12 @@ function endpointOf(values: EndpointValues): Endpoint | null {
     throw new UsageError('--endpoint needs --access-key and --secret-key');
   if (!URL.canParse(values.endpoint)) throw new UsageError(`--endpoint is not a URL: ${values.endpoint}`);
   const url = new URL(values.endpoint);
-  if (url.protocol !== 'http:') throw new UsageError('--endpoint must be an http:// URL: the load generator has no TLS');
+  if (url.protocol !== 'http:')
+    throw new UsageError('--endpoint must be an http:// URL: the load generator has no TLS');
   if (url.pathname !== '/' || url.search !== '') throw new UsageError('--endpoint must have no path');
   const pid = values.pid === undefined ? null : Number(values.pid);
-  if (pid !== null && !(Number.isSafeInteger(pid) && pid > 0)) throw new UsageError(`--pid is not a number: ${values.pid}`);
+  if (pid !== null && !(Number.isSafeInteger(pid) && pid > 0))
+    throw new UsageError(`--pid is not a number: ${values.pid}`);
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 80 : Number(url.port),

@@ -24,7 +24,9 @@ export function toJson(rows: readonly ReportRow[]): string {
     value: rounded(value),
     anchor: { name: anchor.name, value: rounded(anchor.value) },
     ratio: rounded(ratio),
-    ...Object.fromEntries(Object.entries(rest).map(([key, one]) => [key, typeof one === 'number' ? rounded(one) : one])),
+    ...Object.fromEntries(
+      Object.entries(rest).map(([key, one]) => [key, typeof one === 'number' ? rounded(one) : one]),
+    ),
   }));
   return `${JSON.stringify(plain, null, 2)}\n`;
 }
@@ -44,19 +46,23 @@ export function figure(value: number): string {
   return size >= 0.1 || size === 0 ? value.toFixed(2) : value.toPrecision(2);
 }
 
-const columns: readonly { readonly title: string; readonly cell: (row: ReportRow) => string; readonly left?: true }[] = [
-  { title: 'name', cell: ({ name }) => name, left: true },
-  { title: 'value', cell: ({ value }) => figure(value) },
-  { title: 'unit', cell: ({ unit }) => unit, left: true },
-  { title: 'ratio', cell: ({ ratio }) => ratio.toFixed(2) },
-  { title: 'op/s', cell: ({ opsPerSecond }) => optional(opsPerSecond) },
-  { title: 'MB/s', cell: ({ bytesPerSecond }) => optional(bytesPerSecond, 1e6) },
-  { title: 'p50 ms', cell: ({ p50Ms }) => optional(p50Ms) },
-  { title: 'p99 ms', cell: ({ p99Ms }) => optional(p99Ms) },
-  { title: 'CPU µs/op', cell: ({ cpuMicrosPerOp }) => optional(cpuMicrosPerOp) },
-  { title: 'client', cell: ({ clientBusy }) => (clientBusy === undefined ? '' : `${Math.round(clientBusy * 100)} %`) },
-  { title: 'anchor', cell: ({ anchor }) => `${figure(anchor.value)} ${anchor.name}`, left: true },
-];
+const columns: readonly { readonly title: string; readonly cell: (row: ReportRow) => string; readonly left?: true }[] =
+  [
+    { title: 'name', cell: ({ name }) => name, left: true },
+    { title: 'value', cell: ({ value }) => figure(value) },
+    { title: 'unit', cell: ({ unit }) => unit, left: true },
+    { title: 'ratio', cell: ({ ratio }) => ratio.toFixed(2) },
+    { title: 'op/s', cell: ({ opsPerSecond }) => optional(opsPerSecond) },
+    { title: 'MB/s', cell: ({ bytesPerSecond }) => optional(bytesPerSecond, 1e6) },
+    { title: 'p50 ms', cell: ({ p50Ms }) => optional(p50Ms) },
+    { title: 'p99 ms', cell: ({ p99Ms }) => optional(p99Ms) },
+    { title: 'CPU µs/op', cell: ({ cpuMicrosPerOp }) => optional(cpuMicrosPerOp) },
+    {
+      title: 'client',
+      cell: ({ clientBusy }) => (clientBusy === undefined ? '' : `${Math.round(clientBusy * 100)} %`),
+    },
+    { title: 'anchor', cell: ({ anchor }) => `${figure(anchor.value)} ${anchor.name}`, left: true },
+  ];
 
 function optional(value: number | undefined, unit = 1): string {
   return value === undefined ? '' : figure(value / unit);
@@ -65,7 +71,9 @@ function optional(value: number | undefined, unit = 1): string {
 export function toTable(rows: readonly ReportRow[]): string {
   const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
   const used = columns.map((_, index) => index < 4 || cells.some((line) => line[index] !== ''));
-  const widths = columns.map(({ title }, index) => Math.max(title.length, ...cells.map((line) => (line[index] ?? '').length)));
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...cells.map((line) => (line[index] ?? '').length)),
+  );
   const line = (texts: readonly string[]) =>
     columns
       .flatMap(({ left }, index) => {
@@ -77,7 +85,12 @@ export function toTable(rows: readonly ReportRow[]): string {
       .join('  ')
       .trimEnd();
   const notes = rows.flatMap(({ name, note }) => (note === undefined ? [] : [`${name}: ${note}`]));
-  return [line(columns.map(({ title }) => title)), ...cells.map(line), ...(notes.length > 0 ? ['', ...notes] : []), ''].join('\n');
+  return [
+    line(columns.map(({ title }) => title)),
+    ...cells.map(line),
+    ...(notes.length > 0 ? ['', ...notes] : []),
+    '',
+  ].join('\n');
 }
 
 /** On a terminal one line that is rewritten, elsewhere a line per step. */

@@ -80,9 +80,7 @@ export class Workspace {
   start(cores: string | null, command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     // taskset replaces itself by the program: the process id is the program's.
     const child =
-      cores === null
-        ? spawn(command, args, options)
-        : spawn('taskset', ['-c', cores, command, ...args], options);
+      cores === null ? spawn(command, args, options) : spawn('taskset', ['-c', cores, command, ...args], options);
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
@@ -109,7 +107,9 @@ export class Workspace {
     const file = path.join(this.root, 'bench', source);
     const [compiler, standard] = source.endsWith('.cc') ? ['g++', '-std=c++17'] : ['gcc', '-std=gnu11'];
     const flags = [standard, '-O2', '-Wall', '-Wextra', '-pthread'];
-    const hash = createHash('sha256').update(flags.join(' ')).update(await readFile(file));
+    const hash = createHash('sha256')
+      .update(flags.join(' '))
+      .update(await readFile(file));
     const folder = path.join(this.root, 'build', 'bench', 'native');
     const program = path.join(folder, `${path.parse(source).name}-${hash.digest('hex').slice(0, 16)}`);
     if (existsSync(program)) return program;

@@ -50,7 +50,12 @@ export class Plan {
     readonly file: string,
   ) {}
 
-  static async write(workspace: Workspace, target: LoadTarget, folder: string, requests: readonly PlannedRequest[]): Promise<Plan> {
+  static async write(
+    workspace: Workspace,
+    target: LoadTarget,
+    folder: string,
+    requests: readonly PlannedRequest[],
+  ): Promise<Plan> {
     const file = path.join(folder, `plan-${planNumber++}`);
     await writePlan(file, target, requests);
     return new Plan(workspace, target, file);
@@ -70,11 +75,16 @@ export class Plan {
     if (options.loops === true) args.push('--loop');
     if (target.pid !== null) args.push('--pid', String(target.pid));
     if (options.cut !== undefined) args.push('--cut', String(options.cut.bytes), '--hold', String(options.cut.holdMs));
-    const child = this.workspace.start(this.workspace.pinning.client, program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = this.workspace.start(this.workspace.pinning.client, program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const { output, errors } = await outputOf(child);
     if (output === '') throw new Error(`the load generator measured nothing: ${errors.trim()}`);
     const figures = JSON.parse(output) as LoadFigures;
-    if (figures.errors > 0) throw new Error(`${figures.errors} of ${figures.requests + figures.errors} requests failed: ${figures.firstError}`);
+    if (figures.errors > 0)
+      throw new Error(
+        `${figures.errors} of ${figures.requests + figures.errors} requests failed: ${figures.firstError}`,
+      );
     return figures;
   }
 }

@@ -49,10 +49,10 @@ export async function writePlan(file: string, signer: Signer, requests: readonly
   const sign = createHeaderSigner(signer, new Date());
   const handle = await open(file, 'w');
   try {
-    const start = Buffer.alloc(16);
+    const start: Buffer = Buffer.alloc(16);
     start.write('GRNLOAD1', 0, 'latin1');
     start.writeBigUInt64LE(BigInt(requests.length), 8);
-    let waiting = [start];
+    let waiting: Buffer[] = [start];
     let waitingBytes = start.length;
     for (const request of requests) {
       const record = encodeRequest(request, sign);

@@ -35,7 +35,9 @@ export function createHeaderSigner(signer: Signer, now: Date): (request: Unsigne
     const headers = `host:${signer.host}\nx-amz-content-sha256:${payloadHash}\nx-amz-date:${amzDate}\n`;
     const canonical = `${method}\n${path}\n${query}\n${headers}\n${signedHeaders}\n${payloadHash}`;
     const digest = createHash('sha256').update(canonical).digest('hex');
-    const signature = createHmac('sha256', signingKey).update(`AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${digest}`).digest('hex');
+    const signature = createHmac('sha256', signingKey)
+      .update(`AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${digest}`)
+      .digest('hex');
     return {
       Host: signer.host,
       'x-amz-content-sha256': payloadHash,

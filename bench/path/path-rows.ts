@@ -1,0 +1,372 @@
+/**
+ * Question: what does a request cost from socket to drive and back, beside the least that it could cost?
+ *
+ * Estimate (limits.md): large PUT 0.75 GB/s on two cores with scalar MD5, more with its lanes side by side;
+ * large GET bound by the front, about 2.4 GB/s; 4 KiB GET 35,000 a second; durable 4 KiB PUT 15,000.
+ *
+ * Result: docs/performance.md.
+ *
+ * How: four drive folders (2 + 2), the load generator on a core of its own, our server and the anchor in
+ * turns, medians. What each anchor is stands in docs/performance.md.
+ */
+import path from 'node:path';
+import { Plan, outputOf, type LoadFigures, type LoadTarget } from '../load/load.js';
+import type { PlannedRequest } from '../load/plan.js';
+import type { ReportRow } from '../report.js';
+import { median, mergeHistograms, percentile } from '../statistics.js';
+import type { Medium, Workspace } from '../workspace.js';
+import { startAnchorServer, startGranary } from './servers.js';
+
+export interface PathOptions {
+  readonly quick: boolean;
+  readonly wants: (name: string) => boolean;
+  readonly onProgress: (text: string) => void;
+  readonly media: readonly Medium[];
+  /** Another server instead of ours: it is not started or stopped, and anchors are left as they are. */
+  readonly foreign: LoadTarget | null;
+}
+
+type Operation = 'put' | 'get';
+
+interface Case {
+  readonly name: string;
+  readonly operation: Operation;
+  readonly bytes: number;
+  readonly connections: number;
+  readonly medium: Medium;
+  /** A row of the short table: more rounds. */
+  readonly isMain: boolean;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const sizes = [
+  { label: '4KiB', bytes: 4 * KiB, medium: 'disk' },
+  { label: '1MiB', bytes: MiB, medium: 'disk' },
+  { label: '64MiB', bytes: 64 * MiB, medium: 'tmpfs' },
+] as const;
+const mainNames = new Set(['path.put.64MiB.c16', 'path.get.64MiB.c16', 'path.put.4KiB.c64', 'path.get.4KiB.c64']);
+const bucket = 'benchmark';
+/** No divisor of a stripe; the load generator's pattern is a little longer than a stripe. */
+const patternStep = 4093;
+
+function cases(options: PathOptions): Case[] {
+  const all: Case[] = [];
+  for (const { label, bytes, medium: usual } of sizes) {
+    for (const operation of ['put', 'get'] as const) {
+      for (const connections of [1, 16, 64]) {
+        for (const medium of options.media) {
+          const plain = `path.${operation}.${label}.c${connections}`;
+          const isMain = mainNames.has(plain) && (medium === usual || options.media.length === 1);
+          // 64 uploads of 64 MiB hold more than a memory file system should be asked for.
+          if (bytes === 64 * MiB && connections === 64 && medium === 'tmpfs') continue;
+          all.push({
+            name: medium === usual ? plain : `${plain}@${medium}`,
+            operation,
+            bytes,
+            connections,
+            medium,
+            isMain,
+          });
+        }
+      }
+    }
+  }
+  return all.filter((one) => (options.quick ? one.isMain : true) && options.wants(one.name));
+}
+
+const pathOf = (one: Case, index: number): string => `/${bucket}/${one.bytes}/${index.toString().padStart(6, '0')}`;
+
+/** Keys that a GET row reads and a large PUT row writes over again. */
+function keyCount(one: Case): number {
+  if (one.bytes === 4 * KiB) return 1000;
+  return one.bytes === MiB ? 64 : Math.min(8, Math.max(2, one.connections));
+}
+
+function puts(one: Case, count: number, from = 0): PlannedRequest[] {
+  return Array.from({ length: count }, (_, index) => ({
+    method: 'PUT',
+    path: pathOf(one, from + index),
+    bodyBytes: one.bytes,
+    expectedStatus: 200,
+    patternOffset: ((from + index) % 250) * patternStep,
+  }));
+}
+
+function gets(one: Case, count: number): PlannedRequest[] {
+  return Array.from({ length: count }, (_, index) => ({
+    method: 'GET',
+    path: pathOf(one, index),
+    expectedStatus: 200,
+    expectedBytes: one.bytes,
+    isPattern: true,
+    patternOffset: (index % 250) * patternStep,
+  }));
+}
+
+async function runOnce(
+  workspace: Workspace,
+  target: LoadTarget,
+  folder: string,
+  requests: readonly PlannedRequest[],
+  load: { connections: number; seconds?: number; loops?: boolean },
+): Promise<LoadFigures> {
+  const plan = await Plan.write(workspace, target, folder, requests);
+  try {
+    return await plan.run(load);
+  } finally {
+    await plan.remove();
+  }
+}
+
+/** CPU microseconds per byte of the native pass with its writes. */
+async function nativePass(workspace: Workspace, one: Case): Promise<number> {
+  const folder = await workspace.makeFolder(one.medium, 'native-pass');
+  try {
+    const script = path.join(workspace.root, 'bench', 'anchor', 'native-pass.cjs');
+    const streams = Math.min(16, one.connections);
+    const objects = Math.max(streams, Math.ceil((256 * MiB) / one.bytes / streams) * streams);
+    const args = [script, folder, String(streams), String(one.bytes), String(objects)];
+    const child = workspace.start(workspace.pinning.server, process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { output, errors } = await outputOf(child);
+    if (output === '') throw new Error(`the native pass could not be measured: ${errors.trim()}`);
+    const { bytes, cpuMicros } = JSON.parse(output) as { bytes: number; cpuMicros: number };
+    return cpuMicros / bytes;
+  } finally {
+    await workspace.removeFolder(folder);
+  }
+}
+
+/** Objects a second of the program that keeps a file per shard. */
+async function fourFiles(workspace: Workspace, one: Case, seconds: number): Promise<number> {
+  const program = await workspace.compile('anchor/four-files.c');
+  // New for every run: creating a file is slow where others were removed.
+  const folder = await workspace.makeFolder(one.medium, 'four-files');
+  try {
+    const child = workspace.start(
+      null,
+      program,
+      [folder, String(one.connections), String(one.bytes), String(seconds)],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    const { output, errors } = await outputOf(child);
+    if (output === '') throw new Error(`the small-file anchor could not be measured: ${errors.trim()}`);
+    const { objects, elapsedMicros } = JSON.parse(output) as { objects: number; elapsedMicros: number };
+    return objects / (elapsedMicros / 1e6);
+  } finally {
+    await workspace.removeFolder(folder);
+  }
+}
+
+interface Anchor {
+  readonly name: string;
+  /** Of the row's own unit. */
+  measure(): Promise<number>;
+  close(): Promise<void>;
+}
+
+const noAnchor: Anchor = { name: 'none', measure: () => Promise.resolve(Number.NaN), close: () => Promise.resolve() };
+
+async function anchorOf(workspace: Workspace, one: Case, folder: string, seconds: number): Promise<Anchor> {
+  const close = (): Promise<void> => Promise.resolve();
+  if (one.operation === 'put') {
+    return one.bytes === 4 * KiB
+      ? { name: 'four shard files, fdatasync (objects/s)', measure: () => fourFiles(workspace, one, seconds), close }
+      : {
+          name: 'native pass and writes alone (CPU ns/byte)',
+          measure: async () => (await nativePass(workspace, one)) * 1000,
+          close,
+        };
+  }
+  const server = await startAnchorServer(workspace, one.bytes);
+  const isSmall = one.bytes === 4 * KiB;
+  const plan: PlannedRequest[] = isSmall
+    ? [{ method: 'GET', path: '/hello', expectedStatus: 200, expectedBytes: 11 }]
+    : [{ method: 'GET', path: '/memory', expectedStatus: 200, expectedBytes: one.bytes }];
+  return {
+    name: isSmall ? 'uWebSockets.js hello world (requests/s)' : 'uWebSockets.js from memory (CPU ns/byte)',
+    measure: async () => {
+      const load = { connections: one.connections, seconds, loops: true };
+      const figures = await runOnce(workspace, server.target, folder, plan, load);
+      return isSmall ? perSecond(figures) : nanosPerByte(figures, one.bytes);
+    },
+    close: () => server.stop(),
+  };
+}
+
+const perSecond = (figures: LoadFigures): number => figures.requests / (figures.elapsedMicros / 1e6);
+
+function nanosPerByte(figures: LoadFigures, bytes: number): number {
+  return figures.serverCpuMicros === null ? Number.NaN : (figures.serverCpuMicros * 1000) / (figures.requests * bytes);
+}
+
+/** Small rows are throughput, large ones CPU per byte: there the client shares the machine's bandwidth. */
+const isThroughput = (one: Case): boolean => one.bytes === 4 * KiB;
+
+async function measureCase(
+  workspace: Workspace,
+  one: Case,
+  target: LoadTarget,
+  folder: string,
+  options: PathOptions,
+): Promise<ReportRow> {
+  const rounds = one.isMain ? (options.quick ? 2 : 3) : 1;
+  const seconds = options.quick ? 2 : one.isMain ? 4 : 2.5;
+  const anchor = options.foreign === null ? await anchorOf(workspace, one, folder, seconds) : noAnchor;
+  const ours: LoadFigures[] = [];
+  const anchors: number[] = [];
+  try {
+    if (one.operation === 'get') {
+      options.onProgress(`${one.name}: writing what is read`);
+      await runOnce(workspace, target, folder, puts(one, keyCount(one)), { connections: 4 });
+    }
+    for (let round = 0; round < rounds; round++) {
+      options.onProgress(`${one.name}: round ${round + 1} of ${rounds}`);
+      // New keys for small objects; large ones write over their own, so that the space stays bounded.
+      const requests =
+        one.operation === 'get'
+          ? gets(one, keyCount(one))
+          : one.bytes === 4 * KiB
+            ? puts(one, Math.ceil(seconds * 25_000), 10_000 + round * 200_000)
+            : puts(one, Math.max(keyCount(one), one.connections));
+      ours.push(
+        await runOnce(workspace, target, folder, requests, { connections: one.connections, seconds, loops: true }),
+      );
+      options.onProgress(`${one.name}: anchor ${round + 1} of ${rounds}`);
+      anchors.push(await anchor.measure());
+    }
+  } finally {
+    await anchor.close();
+  }
+  return toRow(one, ours, { name: anchor.name, value: median(anchors) });
+}
+
+function toRow(one: Case, ours: readonly LoadFigures[], anchor: { name: string; value: number }): ReportRow {
+  const throughput = median(ours.map(perSecond));
+  const nanos = median(ours.map((figures) => nanosPerByte(figures, one.bytes)));
+  const histogram = mergeHistograms(ours.map((figures) => figures.histogram));
+  const cpu = ours.flatMap(({ serverCpuMicros, requests }) =>
+    serverCpuMicros === null ? [] : [serverCpuMicros / requests],
+  );
+  const small = isThroughput(one);
+  return {
+    name: one.name,
+    unit: small ? `${one.operation === 'put' ? 'objects' : 'requests'}/s` : 'CPU ns/byte',
+    value: small ? throughput : nanos,
+    anchor,
+    // Above 1 is better than the anchor: throughput over its throughput, its CPU time over ours.
+    ratio: small ? throughput / anchor.value : anchor.value / nanos,
+    opsPerSecond: throughput,
+    bytesPerSecond: throughput * one.bytes,
+    p50Ms: percentile(histogram, 0.5) / 1000,
+    p99Ms: percentile(histogram, 0.99) / 1000,
+    maxMs: Math.max(...ours.map(({ maxMicros }) => maxMicros)) / 1000,
+    ...(cpu.length > 0 ? { cpuMicrosPerOp: median(cpu) } : {}),
+    clientBusy: median(ours.map(({ clientCpuMicros, elapsedMicros }) => clientCpuMicros / elapsedMicros)),
+  };
+}
+
+const listedKeys = 5000;
+const pageKeys = 1000;
+
+/** Pages of 1,000 keys, beside uWebSockets.js sending as many bytes from memory. */
+async function measureList(
+  workspace: Workspace,
+  target: LoadTarget,
+  folder: string,
+  options: PathOptions,
+): Promise<ReportRow> {
+  const name = 'path.list.1000';
+  const seconds = options.quick ? 1.5 : 3;
+  options.onProgress(`${name}: writing what is listed`);
+  const keys = Array.from({ length: listedKeys }, (_, index) => `list/${index.toString().padStart(8, '0')}`);
+  const objects = keys.map((key): PlannedRequest => ({
+    method: 'PUT',
+    path: `/${bucket}/${key}`,
+    bodyBytes: 100,
+    expectedStatus: 200,
+  }));
+  await runOnce(workspace, target, folder, objects, { connections: 64 });
+  const pages = Array.from({ length: listedKeys / pageKeys }, (_, page): PlannedRequest => {
+    const after = page === 0 ? 'list%2F' : encodeURIComponent(keys[page * pageKeys - 1] ?? '');
+    return {
+      method: 'GET',
+      path: `/${bucket}`,
+      query: `list-type=2&max-keys=${pageKeys}&prefix=list%2F&start-after=${after}`,
+      expectedStatus: 200,
+    };
+  });
+  const probe = await runOnce(workspace, target, folder, pages, { connections: 1 });
+  const pageBytes = Math.round(probe.receivedBytes / probe.requests);
+  const anchorServer = options.foreign === null ? await startAnchorServer(workspace, pageBytes) : null;
+  const ours: LoadFigures[] = [];
+  const anchors: number[] = [];
+  try {
+    for (let round = 0; round < 2; round++) {
+      options.onProgress(`${name}: round ${round + 1} of 2`);
+      const load = { connections: 16, seconds, loops: true };
+      ours.push(await runOnce(workspace, target, folder, pages, load));
+      if (anchorServer === null) continue;
+      const plan: PlannedRequest[] = [{ method: 'GET', path: '/memory', expectedStatus: 200 }];
+      anchors.push(perSecond(await runOnce(workspace, anchorServer.target, folder, plan, load)) * pageKeys);
+    }
+  } finally {
+    await anchorServer?.stop();
+  }
+  const value = median(ours.map(perSecond)) * pageKeys;
+  const histogram = mergeHistograms(ours.map((figures) => figures.histogram));
+  const cpu = ours.flatMap(({ serverCpuMicros, requests }) =>
+    serverCpuMicros === null ? [] : [serverCpuMicros / requests],
+  );
+  const anchor = {
+    name: 'uWebSockets.js, as many bytes from memory (keys/s)',
+    value: anchors.length > 0 ? median(anchors) : Number.NaN,
+  };
+  return {
+    name,
+    unit: 'keys/s',
+    value,
+    anchor,
+    ratio: value / anchor.value,
+    opsPerSecond: value / pageKeys,
+    p50Ms: percentile(histogram, 0.5) / 1000,
+    p99Ms: percentile(histogram, 0.99) / 1000,
+    ...(cpu.length > 0 ? { cpuMicrosPerOp: median(cpu) } : {}),
+  };
+}
+
+export async function pathRows(workspace: Workspace, options: PathOptions): Promise<ReportRow[]> {
+  const rows: ReportRow[] = [];
+  const all = cases(options);
+  for (const medium of options.media) {
+    const onMedium = all.filter((one) => one.medium === medium);
+    const wantsList = medium === options.media[0] && options.wants('path.list.1000');
+    if (onMedium.length === 0 && !wantsList) continue;
+    const folder = await workspace.makeFolder(medium, 'plans');
+    const server = options.foreign === null ? await startGranary(workspace, medium) : null;
+    const target = server?.target ?? options.foreign;
+    if (target === null) throw new Error('there is no server to measure');
+    try {
+      await runOnce(
+        workspace,
+        target,
+        folder,
+        [{ method: 'PUT', path: `/${bucket}`, bodyBytes: 0, expectedStatus: 200 }],
+        { connections: 1 },
+      ).catch((error: unknown) => {
+        // A foreign server may have the bucket from an earlier run.
+        if (options.foreign === null) throw error;
+      });
+      for (const one of onMedium) rows.push(await measureCase(workspace, one, target, folder, options));
+      if (wantsList) rows.push(await measureList(workspace, target, folder, options));
+    } finally {
+      await server?.stop();
+      await workspace.removeFolder(folder);
+    }
+  }
+  return rows;
+}
