@@ -39,6 +39,8 @@ function isGrowing(entry: Waiting): boolean {
 
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
+/** How long the end waits for a log file that is being made. */
+const spareGraceMs = 2000;
 
 export class Sequencer {
   #queue: Waiting[] = [];
@@ -50,7 +52,8 @@ export class Sequencer {
   /** The batch that is applied while the next is written. */
   #applying: Promise<void> = Promise.resolve();
   #isFull = false;
-  #isMakingSpare = false;
+  /** The making of the next log file. */
+  #spare: Promise<void> | null = null;
   readonly #done: Promise<void>;
   /** What the index failed with; then nothing is shown any more that is not in it. */
   #failure: unknown = null;
@@ -122,6 +125,9 @@ export class Sequencer {
     this.#isClosed = true;
     this.#wakeUp();
     await this.#done;
+    // A file half made is removed by the next start; a drive that hangs must not hold the end up.
+    if (this.#spare !== null)
+      await Promise.race([this.#spare, new Promise((resolve) => setTimeout(resolve, spareGraceMs))]);
   }
 
   /** Opens an epoch of `members`; below w the set stops. */
@@ -292,10 +298,9 @@ export class Sequencer {
     const { members } = this.setLog;
     const isThere = this.setLog.positions(members).every((position) => this.setLog.hasFile(position, inUse + 1));
     if (isThere) this.#isFull = false;
-    if (isThere || this.#isMakingSpare || this.#isClosed) return;
-    this.#isMakingSpare = true;
-    void this.#makeOneByOne(inUse + 1, members).then((faults) => {
-      this.#isMakingSpare = false;
+    if (isThere || this.#spare !== null || this.#isClosed) return;
+    this.#spare = this.#makeOneByOne(inUse + 1, members).then((faults) => {
+      this.#spare = null;
       const kinds = [...faults.values()].map((fault) => fault.kind);
       this.#isFull = kinds.includes('full');
       if (this.#isFull) this.setLog.log.warn('No room for the next log file: only what frees space is accepted');

@@ -7,6 +7,8 @@ import type { Segments } from '../../src/base/index.js';
 import type { Random } from '../unit/journal/model/random.js';
 
 const sectorBytes = 512;
+const EIO = 5;
+const EEXIST = 17;
 const outcomes = ['done', 'torn', 'lost'] as const;
 
 /** All drives of a machine: they lose power together. */
@@ -74,7 +76,7 @@ export class MemoryLogStore implements LogStore {
   async createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>> {
     const kind = this.failCreate(fileNumber);
     if (kind !== null) return this.#fault(kind, 'create');
-    if (this.files.has(fileNumber)) return this.#fault('io', 'create');
+    if (this.files.has(fileNumber)) return this.#fault('io', 'create', EEXIST);
     const outcome = this.machine.step();
     if (outcome === 'done') this.files.set(fileNumber, Buffer.alloc(bytes));
     await Promise.resolve();
@@ -132,7 +134,7 @@ export class MemoryLogStore implements LogStore {
     }
   }
 
-  #fault(kind: DriveFaultKind, what: string): { readonly ok: false; readonly fault: DriveFault } {
-    return { ok: false, fault: { kind, drive: this.name, operation: what, errno: 5 } };
+  #fault(kind: DriveFaultKind, what: string, errno = EIO): { readonly ok: false; readonly fault: DriveFault } {
+    return { ok: false, fault: { kind, drive: this.name, operation: what, errno } };
   }
 }
