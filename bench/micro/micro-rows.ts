@@ -29,7 +29,7 @@ function measure(run: (() => void) | ((done: () => void) => void), isDeferred: b
           });
         }
       : run;
-    new Benchmark('step', fn as () => void, { defer: isDeferred, maxTime: 0.7, minSamples: 10 })
+    new Benchmark('step', fn, { defer: isDeferred, maxTime: 0.7, minSamples: 10 })
       .on('complete', (event: Benchmark.Event) => {
         resolve((event.target.stats?.mean ?? Number.NaN) * 1e6);
       })
