@@ -80,7 +80,7 @@ export async function engineOnDrives(options: { driveCount: number; arenaBytes?:
       await engine.close();
       await compute.close();
       await catalog.close();
-      await Promise.all(opened.map((drive) => drive?.close(1000)));
+      await Promise.all(opened.map(async (drive) => drive?.close(1000)));
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -59,7 +59,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   const undo = async (): Promise<void> => {
     await catalog.close();
     await compute.close();
-    await Promise.all(drives.map((drive) => drive?.close(2000)));
+    await Promise.all(drives.map(async (drive) => drive?.close(2000)));
   };
   try {
     const opened = await openJournal({

@@ -1,0 +1,246 @@
+/**
+ * The command as a process on drives that go away, come back, hold wrong bytes or are no drives any more:
+ * what was acknowledged is read back byte for byte, and the server says what is wrong.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startServer, type KillableServer } from '../support/killable-server.js';
+import { filesBelow } from '../support/running-engine.js';
+
+const bucket = 'drives';
+/** Inline, in the log, in blob files of one stripe, of several, and of many. */
+const sizes = [0, 100, 3000, 150_000, 262_145, 1_048_576, 3_333_333, 20_000_001];
+
+let folder = '';
+let drives: string[] = [];
+let running: KillableServer[] = [];
+let bodies = new Map<string, Buffer>();
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-drives-'));
+  drives = [1, 2, 3, 4].map((number) => join(folder, `drive${number}`));
+  bodies = new Map();
+});
+
+afterEach(async ({ task }) => {
+  // What the servers said is the first thing that a failure is asked about.
+  if (task.result?.state === 'fail') for (const server of running) console.error(server.output().slice(-4000));
+  for (const server of running.splice(0)) await server.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(folders: readonly string[]): Promise<KillableServer> {
+  const server = await startServer(folders);
+  running.push(server);
+  return server;
+}
+
+async function stop(server: KillableServer): Promise<void> {
+  expect(await server.stop()).toBe(0);
+  running = running.filter((one) => one !== server);
+}
+
+function client(server: KillableServer): S3Client {
+  return new S3Client({
+    endpoint: server.url,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    maxAttempts: 1,
+    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
+    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 60_000 }),
+  });
+}
+
+async function put(s3: S3Client, key: string, body: Buffer): Promise<void> {
+  await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
+  bodies.set(key, body);
+}
+
+async function expectAll(s3: S3Client): Promise<void> {
+  for (const [key, body] of bodies) {
+    const answer = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    const found = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
+    expect(found.equals(body), key).toBe(true);
+  }
+}
+
+/** A server on four new drives with an object of every kind. */
+async function startFilled(): Promise<{ server: KillableServer; s3: S3Client }> {
+  const server = await start(drives);
+  const s3 = client(server);
+  await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+  for (const bytes of sizes) await put(s3, `size${bytes}`, randomBytes(bytes));
+  return { server, s3 };
+}
+
+function states(server: KillableServer): string[] {
+  const line = server
+    .output()
+    .split('\n')
+    .find((one) => one.includes('"event":"started"'));
+  const record = JSON.parse(line ?? '{}') as { sets?: { drives: { state: string }[] }[] };
+  return record.sets?.[0]?.drives.map(({ state }) => state) ?? [];
+}
+
+/** Turns bytes over all over the blobs and the used part of the logs. */
+function damage(drive: string): void {
+  for (const file of filesBelow(drive)) {
+    const isLog = file.endsWith('.log');
+    if (!isLog && !file.includes('/blobs/')) continue;
+    const end = isLog ? 1 << 20 : statSync(file).size;
+    const fd = openSync(file, 'r+');
+    for (let at = 4500; at < end; at += 70_001) writeSync(fd, Buffer.from([0x11, 0xee, 0x77]), 0, 3, at);
+    closeSync(fd);
+  }
+}
+
+async function refusalOf(act: Promise<unknown>): Promise<{ name: string; status: number | undefined }> {
+  try {
+    await act;
+  } catch (error) {
+    if (error instanceof S3ServiceException) return { name: error.name, status: error.$metadata.httpStatusCode };
+    throw error;
+  }
+  return { name: 'none', status: 200 };
+}
+
+describe('within parity', () => {
+  it.each([
+    [0, 1],
+    [1, 3],
+  ])('reads everything with drives %i and %i gone, and emptied ones are filled again', async (a, b) => {
+    const { server } = await startFilled();
+    await stop(server);
+    const away = [a, b].map((index) => drives[index] ?? '');
+    for (const drive of away) renameSync(drive, `${drive}.away`);
+    const short = await start(drives);
+    expect(states(short).filter((state) => state === 'offline')).toHaveLength(2);
+    expect(short.output()).toContain('does not exist');
+    await expectAll(client(short));
+    await stop(short);
+
+    // One comes back as it was, the other empty.
+    renameSync(`${away[0]}.away`, away[0] ?? '');
+    mkdirSync(away[1] ?? '');
+    const again = await start(drives);
+    const s3 = client(again);
+    await expectAll(s3);
+    await put(s3, 'later', randomBytes(2_000_000));
+    const blobs = (drive: string): number => filesBelow(join(drive, 'blobs')).length;
+    await expect.poll(() => again.output().includes('holds everything again'), { timeout: 30_000 }).toBe(true);
+    for (const drive of away) await expect.poll(() => blobs(drive), { timeout: 30_000 }).toBe(blobs(drives[2] ?? ''));
+    // The last of them may still be written.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await stop(again);
+
+    // What was rebuilt carries the data alone, with one other.
+    const rebuilt = [away[1] ?? '', away[0] ?? ''];
+    const half = await start(rebuilt);
+    await expectAll(client(half));
+  });
+
+  it('decodes around wrong bytes on two drives', async () => {
+    const { server } = await startFilled();
+    await stop(server);
+    for (const index of [0, 2]) damage(drives[index] ?? '');
+    const again = await start(drives);
+    await expectAll(client(again));
+    for (const index of [0, 2]) damage(drives[index] ?? '');
+    await expectAll(client(again));
+  });
+
+  it('starts with a file in place of a drive, and with the drives in another order', async () => {
+    const { server } = await startFilled();
+    await stop(server);
+    rmSync(drives[2] ?? '', { recursive: true });
+    writeFileSync(drives[2] ?? '', 'not a folder');
+    const again = await start([3, 1, 2, 0].map((index) => drives[index] ?? ''));
+    expect(again.output()).toContain('not a folder');
+    expect(states(again).filter((state) => state === 'online')).toHaveLength(3);
+    const s3 = client(again);
+    await put(s3, 'later', randomBytes(500_000));
+    await expectAll(s3);
+  });
+});
+
+describe('under load', () => {
+  it('goes on with one of four drives deleted, and refuses writes with two', async () => {
+    const { server, s3 } = await startFilled();
+    let isOver = false;
+    let count = 0;
+    const load = Array.from({ length: 6 }, async (_, worker) => {
+      while (!isOver) {
+        const key = `load${worker}/${count++ % 20}`;
+        await put(s3, key, randomBytes(1 + ((count * 77_777) % 900_000)));
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const before = count;
+    rmSync(drives[1] ?? '', { recursive: true, force: true });
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    isOver = true;
+    // Not one write was refused.
+    await Promise.all(load);
+    expect(count).toBeGreaterThan(before + 6);
+    await expectAll(s3);
+
+    rmSync(drives[3] ?? '', { recursive: true, force: true });
+    const known = new Map(bodies);
+    // The first to notice may be the one whose outcome stays open.
+    await refusalOf(put(s3, 'open', randomBytes(400_000)));
+    bodies = known;
+    for (const bytes of [10, 5000, 700_000]) {
+      expect(
+        await refusalOf(s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'no', Body: randomBytes(bytes) }))),
+      ).toEqual({
+        name: 'SlowDownWrite',
+        status: 503,
+      });
+    }
+    await expectAll(s3);
+    expect((await fetch(`${server.url}/minio/health/live`)).status).toBe(200);
+  });
+});
+
+describe('refused starts', () => {
+  it('a second server on the same drives, too few drives, drives of two deployments', async () => {
+    const { server, s3 } = await startFilled();
+    await expect(startServer(drives)).rejects.toThrow(/in use by another server/);
+    await expect(startServer([...drives].reverse())).rejects.toThrow(/in use by another server/);
+    await expectAll(s3);
+    await stop(server);
+
+    const others = [1, 2, 3, 4].map((number) => join(folder, `other${number}`));
+    await stop(await start(others));
+    const mixed = [drives[0] ?? '', drives[1] ?? '', others[2] ?? '', others[3] ?? ''];
+    await expect(startServer(mixed)).rejects.toThrow(/belong to two deployments/);
+
+    await expect(startServer(drives.slice(0, 1))).rejects.toThrow(/only 1 of 4 drives/);
+    await expect(startServer([drives[0] ?? '', drives[0] ?? '', drives[1] ?? '', drives[2] ?? ''])).rejects.toThrow();
+    // Nothing of this did harm.
+    const again = await start(drives);
+    expect(states(again)).toEqual(['online', 'online', 'online', 'online']);
+    await expectAll(client(again));
+  });
+});
