@@ -291,7 +291,7 @@ function decideTail(line: readonly BatchSummary[], holders: readonly Holder[]): 
   for (const batch of line.slice(commonCount)) {
     if (isWhole(batch, holders)) {
       rolledForward.push(batch.digest);
-    } else if (members.some((holder) => neverSynced(holder, batch))) {
+    } else if (members.some((holder) => neverSynced(holder, batch)) && !wasFollowed(batch, holders)) {
       break;
     } else {
       unreadable.push(batch.digest);
@@ -315,6 +315,14 @@ function isWhole(batch: BatchSummary, holders: readonly Holder[]): boolean {
 function neverSynced(holder: Holder, batch: BatchSummary): boolean {
   if (!holder.chain.has(batch.digest)) return holder.view.tail !== 'damaged';
   return holder.view.slotStates.get(batch.digest)?.includes('torn') === true;
+}
+
+/**
+ * Something unreadable lies behind the batch. What follows a batch is written when that is durable on all
+ * of S, so it may be an epoch without the drive that never synced this batch.
+ */
+function wasFollowed(batch: BatchSummary, holders: readonly Holder[]): boolean {
+  return holders.some(({ view, chain }) => chain.has(batch.digest) && view.tail === 'damaged');
 }
 
 function driveVerdict(

@@ -62,6 +62,12 @@ describe('the last batch', () => {
     expect(verdict).toMatchObject({ kind: 'serve', dropped: [], unreadable: ['b'] });
   });
 
+  it('stays when damage behind it may be the epoch that left out the drive that lacks it', () => {
+    const holder = view([e1, a, b], { tail: 'damaged' });
+    const verdict = decide([view([e1, a, b], slots('b', 'torn')), holder, null, null], fourDrives);
+    expect(verdict).toMatchObject({ kind: 'serve', dropped: [], unreadable: ['b'] });
+  });
+
   it('is not dropped for a drive that is only being copied, nor for one without a log', () => {
     const verdict = decide(
       [view([e1, a, b]), view([e1, a, b]), view([e1], { isWitness: false }), view([])],
@@ -129,6 +135,14 @@ describe('quorum', () => {
       kind: 'refused',
       current: 0b0001,
     });
+  });
+
+  it('does not count drives that are still being copied', () => {
+    const copying = view([e1, a], { isWitness: false });
+    expect(decide([null, null, copying, copying], fourDrives)).toMatchObject({ kind: 'refused', current: 0 });
+    // Before the first record it is an interrupted set-up instead.
+    const begun = view([e1], { isWitness: false });
+    expect(decide([view([e1]), begun, begun, null], fourDrives)).toMatchObject({ kind: 'serve', current: 0b0111 });
   });
 
   it('does not count a drive whose last batch is half written', () => {
