@@ -5,7 +5,7 @@
 import { invariant, type Clock } from '../base/index.js';
 import type { ExchangeRequest } from '../exchange/index.js';
 import type { Credential, CredentialStore, Principal } from '../identity/index.js';
-import type { Authentication, VerifyOptions, VerifySignature } from '../signature/index.js';
+import type { Authentication, VerifyForm, VerifyOptions, VerifySignature } from '../signature/index.js';
 
 export interface AuthenticateOptions {
   readonly verify: VerifySignature;
@@ -39,10 +39,25 @@ export function authenticate(
   options: AuthenticateOptions,
   hints: AuthenticationHints = noHints,
 ): Authenticated {
-  const { verify, credentials, clock, region, service, bodySha256Hex } = options;
+  return resolve(options, hints, (verifyOptions) => options.verify(request, verifyOptions));
+}
+
+/** The same for the policy of a form upload. */
+export function authenticateForm(
+  field: (name: string) => string | undefined,
+  options: Omit<AuthenticateOptions, 'verify'> & { readonly verifyForm: VerifyForm },
+): Authenticated {
+  return resolve(options, noHints, (verifyOptions) => options.verifyForm(field, verifyOptions));
+}
+
+function resolve(
+  { credentials, clock, region, service, bodySha256Hex }: Omit<AuthenticateOptions, 'verify'>,
+  hints: AuthenticationHints,
+  verify: (options: VerifyOptions) => Authentication,
+): Authenticated {
   // The credential that verified is the one whose principal counts, whatever the store does meanwhile.
   let credential: Credential | null = null;
-  const authentication = verify(request, {
+  const authentication = verify({
     service,
     region: hints.anyRegion ? '' : region,
     hostBucket: hints.hostBucket,

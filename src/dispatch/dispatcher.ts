@@ -4,19 +4,21 @@
  * call that received it.
  */
 import { limits, Refusal, type Clock } from '../base/index.js';
-import type {
-  ExchangeHandler,
-  ExchangeRequest,
-  ExchangeResponse,
-  HeaderPairs,
-  PieceSource,
+import {
+  AnswerInstead,
+  type ExchangeHandler,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  type HeaderPairs,
+  type Piece,
+  type PieceSource,
 } from '../exchange/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
 import type { Authenticated, AuthenticationHints } from './authenticate.js';
 import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
 import type { Service } from './operation.js';
-import { Passage } from './passage.js';
+import { Passage, type AuthenticateForm } from './passage.js';
 import { withQueryHeaders } from './query-headers.js';
 import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
 
@@ -24,6 +26,8 @@ export interface DispatcherOptions<Deps> {
   readonly service: Service<Deps>;
   /** `authenticate`, bound to its options. Throws SignatureRefusal. */
   readonly authenticate: (request: ExchangeRequest, hints: AuthenticationHints) => Authenticated;
+  /** Bound likewise. Without it no form is accepted. */
+  readonly authenticateForm?: AuthenticateForm;
   readonly isAllowed: IsAllowed;
   readonly observer: RequestObserver;
   readonly log: Logger;
@@ -45,7 +49,10 @@ class Dispatcher<Deps> {
   readonly #options: DispatcherOptions<Deps>;
   readonly #hostSuffixes: readonly string[];
   readonly #headers: HeaderPairs;
-  readonly #documentBudget = new ByteBudget(limits.documentBytesMax);
+  readonly #budgets = {
+    documents: new ByteBudget(limits.documentBytesMax),
+    forms: new ByteBudget(limits.formBytesMax),
+  };
 
   constructor(options: DispatcherOptions<Deps>) {
     this.#options = options;
@@ -68,7 +75,7 @@ class Dispatcher<Deps> {
   }
 
   #act(passage: Passage): Promise<ExchangeResponse> | ExchangeResponse {
-    const { service, authenticate, isAllowed } = this.#options;
+    const { service, authenticate, authenticateForm = noForms, isAllowed } = this.#options;
     const { request } = passage;
     const query = parseQueryMap(request.rawQuery);
     const target = parseTarget(request, this.#hostSuffixes);
@@ -78,7 +85,11 @@ class Dispatcher<Deps> {
     // The signature is over the request as it was sent.
     const hints = { hostBucket: target.hostBucket, anyRegion: operation.anyRegion === true };
     const authenticated = authenticate(request, hints);
-    const call = passage.authorize(operation, authenticated, isAllowed, this.#documentBudget);
+    const call = passage.authorize(operation, authenticated, {
+      isAllowed,
+      authenticateForm,
+      budgets: this.#budgets,
+    });
     return operation.handle(service.deps, call);
   }
 
@@ -109,9 +120,19 @@ class Dispatcher<Deps> {
       this.#observe(passage, response.status, body.kind === 'bytes' ? body.bytes.length : 0, answeredMs);
       return { ...response, headers };
     }
-    const source = countSource(body.source, (bytesSent) => {
-      this.#observe(passage, response.status, bytesSent, answeredMs);
-    });
+    let { status } = response;
+    const source = countSource(
+      body.source,
+      (bytesSent) => {
+        this.#observe(passage, status, bytesSent, answeredMs);
+      },
+      (error) => {
+        const instead = this.#refuse(passage, error);
+        status = instead.status;
+        const named: HeaderPairs = [...this.#headers, ['x-amz-request-id', request.id], ...instead.headers];
+        return new AnswerInstead({ ...instead, headers: named }, error);
+      },
+    );
     return { ...response, headers, body: { kind: 'stream', length: body.length, source } };
   }
 
@@ -136,6 +157,10 @@ class Dispatcher<Deps> {
   }
 }
 
+const noForms: AuthenticateForm = () => {
+  throw new Refusal('NotImplemented');
+};
+
 function isRefusal(error: unknown): error is Refusal {
   return error instanceof Refusal;
 }
@@ -153,20 +178,30 @@ function commonHeaders({ region, hostId }: { region: string; hostId: string }): 
   return headers;
 }
 
-/** Tells how much of a body was handed over once it is over. */
-function countSource(source: PieceSource, onClose: (bytes: number) => void): PieceSource {
+/** Tells how much of a body was handed over once it is over; what fails before the first piece is still answered. */
+function countSource(
+  source: PieceSource,
+  onClose: (bytes: number) => void,
+  answerInstead: (error: unknown) => AnswerInstead,
+): PieceSource {
   let bytes = 0;
+  let isFirst = true;
+  const count = (piece: Piece | null): Piece | null => {
+    isFirst = false;
+    bytes += piece?.bytes.length ?? 0;
+    return piece;
+  };
+  const fail = (error: unknown): never => {
+    throw isFirst ? answerInstead(error) : error;
+  };
   return {
     next() {
-      const piece = source.next();
-      if (piece instanceof Promise) {
-        return piece.then((later) => {
-          bytes += later?.bytes.length ?? 0;
-          return later;
-        });
+      try {
+        const piece = source.next();
+        return piece instanceof Promise ? piece.then(count, fail) : count(piece);
+      } catch (error) {
+        return fail(error);
       }
-      bytes += piece?.bytes.length ?? 0;
-      return piece;
     },
     close() {
       source.close();

@@ -6,6 +6,7 @@ export type { Authorized, OperationSpec, ParsedCall, Permission, Service } from 
 export { createDispatcher, type DispatcherOptions } from './dispatcher.js';
 export {
   authenticate,
+  authenticateForm,
   type Authenticated,
   type AuthenticateOptions,
   type AuthenticationHints,

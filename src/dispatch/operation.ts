@@ -37,6 +37,11 @@ export interface Authorized<Input> extends ParsedCall {
   readonly authentication: Authentication;
   /** The request body, freed of its transfer framing. The only way for a handler to read it. */
   readonly payload: Payload;
+  /**
+   * The signature is in the body (a form upload): verifies it, and from then on the call speaks for its signer.
+   * Only for an operation that does not ask for permissions before. Throws a refusal of the signature room.
+   */
+  authenticateForm(field: (name: string) => string | undefined): void;
   /** The same decision for further targets (each key of DeleteObjects, the source of a copy). */
   isAllowed(permission: Permission): boolean;
 }

@@ -17,7 +17,16 @@ import { noQuery, type Target } from './target.js';
 interface Proof {
   readonly authenticated: Authenticated;
   readonly isAllowed: IsAllowed;
-  readonly budget: ByteBudget;
+  readonly budgets: PassageBudgets;
+  readonly authenticateForm: AuthenticateForm;
+}
+
+export type AuthenticateForm = (field: (name: string) => string | undefined) => Authenticated;
+
+/** Bounds over all requests. */
+export interface PassageBudgets {
+  readonly documents: ByteBudget;
+  readonly forms: ByteBudget;
 }
 
 export class Passage implements ParsedCall {
@@ -49,10 +58,9 @@ export class Passage implements ParsedCall {
   authorize<Input, Deps>(
     operation: OperationSpec<Input, Deps>,
     authenticated: Authenticated,
-    isAllowed: IsAllowed,
-    budget: ByteBudget,
+    proof: Omit<Proof, 'authenticated'>,
   ): Authorized<Input> {
-    this.#proof = { authenticated, isAllowed, budget };
+    this.#proof = { ...proof, authenticated };
     const input = operation.parse(this);
     for (const permission of operation.permissions(this, input)) {
       if (!this.isAllowed(permission)) throw new Refusal('AccessDenied');
@@ -67,6 +75,13 @@ export class Passage implements ParsedCall {
     return isAllowed(authenticated.principal, permission) === true;
   }
 
+  authenticateForm(field: (name: string) => string | undefined): void {
+    const proof = this.#proven();
+    // Whoever signed the request itself must not be replaced by whom the body names.
+    invariant(proof.authenticated.authentication.kind === 'anonymous', 'only the form is signed');
+    this.#proof = { ...proof, authenticated: proof.authenticateForm(field) };
+  }
+
   get principal(): Principal {
     return this.#proven().authenticated.principal;
   }
@@ -77,7 +92,8 @@ export class Passage implements ParsedCall {
 
   /** Made when it is asked for: most requests have no body. */
   get payload(): Payload {
-    return (this.#payload ??= new Payload(this.request, this.authentication.payload, this.#proven().budget));
+    const { documents, forms } = this.#proven().budgets;
+    return (this.#payload ??= new Payload(this.request, this.authentication.payload, documents, forms));
   }
 
   get accessKey(): string | null {

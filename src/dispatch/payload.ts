@@ -37,16 +37,24 @@ const noTrailers: PayloadEnd = { trailers: new Map(), signedTrailer: null };
 export class Payload {
   readonly #request: ExchangeRequest;
   readonly #budget: ByteBudget;
+  readonly #formBudget: ByteBudget;
   readonly protection: PayloadProtection;
   #received = 0;
   #held = 0;
+  #formHeld = 0;
   #isConsumed = false;
   #isDetached = false;
   #isEnded = false;
 
-  constructor(request: ExchangeRequest, protection: PayloadProtection, budget: ByteBudget) {
+  constructor(
+    request: ExchangeRequest,
+    protection: PayloadProtection,
+    budget: ByteBudget,
+    formBudget: ByteBudget = budget,
+  ) {
     this.#request = request;
     this.#budget = budget;
+    this.#formBudget = formBudget;
     this.protection = protection;
   }
 
@@ -111,6 +119,12 @@ export class Payload {
         if (!this.#isDetached) this.#fail(sink, new Refusal('IncompleteBody'));
       },
     });
+  }
+
+  /** Counts bytes of a form that a consumer keeps until the answer. Throws ServerBusy when forms hold too many already. */
+  holdForm(bytes: number): void {
+    if (!this.#formBudget.tryTake(bytes)) throw new Refusal('ServerBusy');
+    this.#formHeld += bytes;
   }
 
   pause(): void {
@@ -180,6 +194,8 @@ export class Payload {
   release(): void {
     this.#budget.give(this.#held);
     this.#held = 0;
+    this.#formBudget.give(this.#formHeld);
+    this.#formHeld = 0;
     this.#isDetached = true;
   }
 

@@ -11,5 +11,6 @@ export type {
   HeaderPairs,
   ResponseBody,
 } from './exchange.js';
+export { AnswerInstead } from './answer-instead.js';
 export { HeaderMap } from './header-map.js';
 export type { Piece, PieceSource } from '../base/index.js';

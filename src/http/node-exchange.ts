@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { limits } from '../base/index.js';
+import { AnswerInstead } from '../exchange/index.js';
 import type {
   BodySource,
   ExchangeHandler,
@@ -295,6 +296,10 @@ export class NodeExchange implements ExchangeRequest {
   }
 
   #streamBroken(error: unknown, started: boolean): void {
+    if (!started && error instanceof AnswerInstead) {
+      this.#send(error.answer);
+      return;
+    }
     this.shared.log.warn({ requestId: this.id, err: error, started }, 'an answer could not be completed');
     if (started) this.#destroy();
     else this.#send({ ...refusalAnswer('InternalError', this.id, this.rawPath), close: true });

@@ -6,6 +6,7 @@
  * there, so the connection is closed, and whatever may close it is written, from a turn of its own.
  */
 import { KiB } from '../base/index.js';
+import { AnswerInstead } from '../exchange/index.js';
 import type {
   BodySource,
   ExchangeHandler,
@@ -441,6 +442,10 @@ export class UwsExchange implements ExchangeRequest {
 
   #streamBroken(error: unknown, started: boolean): void {
     this.#sender = null;
+    if (!started && error instanceof AnswerInstead) {
+      this.#send(error.answer);
+      return;
+    }
     this.#shared.log.warn({ requestId: this.id, err: error, started }, 'an answer could not be completed');
     // A cut connection is the one way to tell the client that the rest is missing.
     if (started) this.#closeSoon();

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
+import { AnswerInstead } from '../../../src/exchange/index.js';
 import {
   CountingSource,
   RawClient,
@@ -24,6 +25,26 @@ function expected(source: CountingSource, pieceBytes: number): Buffer {
 }
 
 describe.each(adapters)('streamed answers over %s', (name, create) => {
+  test.each([10, 3 * MiB])('of %i bytes that cannot be had are answered otherwise', async (length) => {
+    let closed = 0;
+    const { port } = await openFront(create, () => {
+      const next = (): Promise<never> =>
+        Promise.reject(
+          new AnswerInstead({ status: 503, headers: [['x-why', 'gone']], body: { kind: 'bytes', bytes: 'no' } }, null),
+        );
+      return {
+        status: 200,
+        headers: [],
+        body: { kind: 'stream', length, source: { next, close: () => void closed++ } },
+      };
+    });
+    for (let round = 0; round < 2; round++) {
+      const answer = await fetch(`http://127.0.0.1:${port}/`);
+      expect([answer.status, answer.headers.get('x-why'), await answer.text()]).toEqual([503, 'gone', 'no']);
+    }
+    expect(closed).toBe(2);
+  });
+
   test.each([
     ['small pieces at once', { pieceBytes: 100, pieceCount: 5 }],
     ['small pieces later', { pieceBytes: 100, pieceCount: 5, isAsync: true }],
