@@ -106,3 +106,12 @@ export const bodyStallMsMax = 30_000;
 /** Least average rate of a body or an answer once it has taken this long: slow sockets must not hold slabs for ever. */
 export const bodyBytesPerSecondMin = 1 * KiB;
 export const bodyRateGraceMs = 30_000;
+/** Form uploads: everything before the file. S3 takes 20,000 bytes; session tokens and policies of many conditions fit. */
+export const formFieldsBytesMax = 64 * KiB;
+/**
+ * A form does not say how long its file is. Up to this it is read whole; beyond, its length is worked out from
+ * the length of the request, which needs the file to be the last part.
+ */
+export const formBufferBytesMax = 8 * MiB;
+/** Bytes of all forms that are held at once. */
+export const formBytesMax = 64 * MiB;

@@ -12,15 +12,19 @@ type ProtocolErrorCode =
   | 'AllAccessDisabled'
   | 'BadDigest'
   | 'EntityTooLarge'
+  | 'IncorrectNumberOfFilesInPostRequest'
   | 'InvalidBucketName'
   | 'InvalidDigest'
   | 'InvalidPartNumber'
+  | 'InvalidPolicyDocument'
   | 'InvalidRange'
   | 'InvalidRegion'
   | 'InvalidStorageClass'
   | 'InvalidURI'
   | 'KeyTooLongError'
+  | 'MalformedPOSTRequest'
   | 'MalformedXML'
+  | 'MaxPostPreDataLengthExceeded'
   | 'MetadataTooLarge'
   | 'MethodNotAllowed'
   | 'MissingContentLength'
@@ -47,6 +51,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   EntityTooLarge: { status: 400, message: 'The upload exceeds the largest size allowed.' },
   EntityTooSmall: { status: 400, message: 'The upload is smaller than the smallest size allowed.' },
   IncompleteBody: { status: 400, message: 'The request body does not have the length that its headers declare.' },
+  IncorrectNumberOfFilesInPostRequest: {
+    status: 400,
+    message: 'A form upload needs exactly one file, in a field of that name.',
+  },
   InternalError: { status: 500, message: 'We encountered an internal error. Try again.' },
   InvalidAccessKeyId: { status: 403, message: 'The access key that you provided does not exist in our records.' },
   InvalidArgument: { status: 400, message: 'Invalid argument.' },
@@ -59,6 +67,7 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   },
   InvalidPartNumber: { status: 416, message: 'The requested part number is not satisfiable.' },
   InvalidPartOrder: { status: 400, message: 'The list of parts was not in ascending order of part number.' },
+  InvalidPolicyDocument: { status: 400, message: 'The policy in the form is not valid.' },
   InvalidRange: { status: 416, message: 'The requested range is not satisfiable.' },
   InvalidRegion: { status: 400, message: 'The region is not the one of this server.' },
   InvalidRequest: { status: 400, message: 'Invalid request.' },
@@ -66,6 +75,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   InvalidTokenId: { status: 403, message: 'The security token included in the request is not valid.' },
   InvalidURI: { status: 400, message: 'The request URI could not be parsed.' },
   KeyTooLongError: { status: 400, message: 'Your key is too long.' },
+  MalformedPOSTRequest: {
+    status: 400,
+    message: 'The body of your POST request is not well-formed multipart/form-data.',
+  },
   MalformedXML: {
     status: 400,
     message: 'The XML that you provided was not well formed or did not validate against our published schema.',
@@ -73,6 +86,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   MalformedTrailerError: {
     status: 400,
     message: 'The request contained trailing data that was not well formed or did not fit the headers.',
+  },
+  MaxPostPreDataLengthExceeded: {
+    status: 400,
+    message: 'The fields of your POST request in front of the file are too large.',
   },
   MetadataTooLarge: { status: 400, message: 'Your metadata headers exceed the largest size allowed.' },
   MethodNotAllowed: { status: 405, message: 'The specified method is not allowed against this resource.' },

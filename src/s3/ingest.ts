@@ -3,7 +3,8 @@
  * back-pressure, and checks at its end everything that the client claimed about it.
  */
 import { limits, type Refusal } from '../base/index.js';
-import type { Authorized, PayloadEnd } from '../dispatch/index.js';
+import type { Payload, PayloadEnd } from '../dispatch/index.js';
+import type { HeaderMap } from '../exchange/index.js';
 import type { Checksum, ChecksumAlgorithm, Upload, UploadDigests } from '../object/index.js';
 import {
   claimedValue,
@@ -17,7 +18,18 @@ import {
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
 
-type IngestCall = Pick<Authorized<unknown>, 'request' | 'payload' | 'bucket' | 'key'>;
+/** What is read of a body: of a request, or of the file in a form. */
+export type IngestBody = Pick<
+  Payload,
+  'protection' | 'trailerNames' | 'contentBytes' | 'consume' | 'pause' | 'resume' | 'detach'
+>;
+
+export interface IngestCall {
+  readonly request: { readonly headers: HeaderMap };
+  readonly payload: IngestBody;
+  readonly bucket: string;
+  readonly key: string;
+}
 
 export interface IngestOptions {
   readonly storageClass: string;

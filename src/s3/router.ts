@@ -82,7 +82,7 @@ export function route(table: OperationTable, call: ParsedCall): S3Operation {
   const shape = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object';
   const operations = table[shape];
   const subResource = subResourceOf(call.query);
-  if (subResource === null) return operations[selector(call, shape)] ?? refuseMethod(operations, call, shape);
+  if (subResource === null) return operations[selector(call, shape)] ?? refuseMethod(operations, call);
   const copySource = request.method === 'PUT' && request.headers.has('x-amz-copy-source') ? ' +copy' : '';
   const operation = operations[`${request.method} ?${subResource}${copySource}`];
   if (operation === undefined) throw s3Error('NotImplemented');
@@ -113,13 +113,7 @@ function selector({ request, query }: ParsedCall, shape: 'service' | 'bucket' | 
   return method;
 }
 
-function refuseMethod(
-  operations: Readonly<Record<string, S3Operation>>,
-  { request }: ParsedCall,
-  shape: 'service' | 'bucket' | 'object',
-): never {
-  // POST on a bucket is the browser's form upload.
-  if (shape === 'bucket' && request.method === 'POST') throw s3Error('NotImplemented');
+function refuseMethod(operations: Readonly<Record<string, S3Operation>>, { request }: ParsedCall): never {
   const allowed = Object.keys(operations).filter((name) => !name.includes(' '));
   throw s3Error('MethodNotAllowed', undefined, { Method: request.method, AllowedMethods: allowed.join(', ') });
 }

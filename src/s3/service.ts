@@ -21,6 +21,7 @@ import { listBuckets } from './list-buckets.js';
 import { listMultipartUploads } from './list-multipart-uploads.js';
 import { listObjectsV1, listObjectsV2 } from './list-objects.js';
 import { listParts } from './list-parts.js';
+import { postObject } from './post-object.js';
 import { putObject } from './put-object.js';
 import { route, type OperationTable } from './router.js';
 import { uploadPartCopy } from './upload-part-copy.js';
@@ -35,6 +36,7 @@ export const operations: OperationTable = {
     HEAD: headBucket,
     PUT: createBucket,
     DELETE: deleteBucket,
+    POST: postObject,
     'GET ?list-type=2': listObjectsV2,
     'GET ?location': getBucketLocation,
     'GET ?uploads': listMultipartUploads,

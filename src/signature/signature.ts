@@ -54,11 +54,12 @@ export interface SigningCredential {
 export type Authentication =
   | { readonly kind: 'anonymous'; readonly payload: PayloadProtection }
   | {
-      readonly kind: 'header-v4' | 'presigned-v4' | 'header-v2' | 'presigned-v2';
+      /** `form-…`: of the policy in a form upload. */
+      readonly kind: 'header-v4' | 'presigned-v4' | 'form-v4' | 'header-v2' | 'presigned-v2' | 'form-v2';
       readonly accessKey: string;
       /** Region of the scope; empty with SigV2, which has none. */
       readonly region: string;
-      /** Milliseconds since the epoch: for s3:signatureAge. Null where the request does not say (presigned SigV2). */
+      /** Milliseconds since the epoch: for s3:signatureAge. Null where a request of SigV2 does not say. */
       readonly signedAtMs: number | null;
       readonly payload: PayloadProtection;
     };
@@ -84,3 +85,9 @@ export interface VerifyOptions {
 
 /** Verifies whichever mechanism the request uses; throws SignatureRefusal. */
 export type VerifySignature = (request: ExchangeRequest, options: VerifyOptions) => Authentication;
+
+/**
+ * Verifies the policy of a form upload; `field` gives the value of a field by lower-case name. Anonymous when
+ * the form has neither policy nor signature. What the policy allows is not looked at. Throws SignatureRefusal.
+ */
+export type VerifyForm = (field: (name: string) => string | undefined, options: VerifyOptions) => Authentication;

@@ -8,7 +8,13 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { StartupError, invariant, limits, systemClock } from '../base/index.js';
 import { bootId, openLmdbCatalog, type Catalog } from '../catalog/index.js';
-import { authenticate, createDispatcher, rootOnly, type AuthenticateOptions } from '../dispatch/index.js';
+import {
+  authenticate,
+  authenticateForm,
+  createDispatcher,
+  rootOnly,
+  type AuthenticateOptions,
+} from '../dispatch/index.js';
 import { writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
@@ -18,7 +24,7 @@ import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
 import { ComputePool, SlabArena } from '../pool/index.js';
 import { createS3Service } from '../s3/index.js';
-import { createSignatureVerifier } from '../signature/index.js';
+import { createFormVerifier, createSignatureVerifier } from '../signature/index.js';
 import {
   createLogger,
   healthAnswer,
@@ -230,9 +236,11 @@ function s3Handler(
     region,
     service: 's3',
   };
+  const verifyForm = createFormVerifier(kernels);
   return createDispatcher({
     service,
     authenticate: (request, hints) => authenticate(request, authenticateOptions, hints),
+    authenticateForm: (field) => authenticateForm(field, { ...authenticateOptions, verifyForm }),
     isAllowed: rootOnly,
     observer: options.observer === undefined ? requestLines(log) : observers(requestLines(log), options.observer),
     log,
