@@ -102,6 +102,10 @@ const scrap = fc.oneof(
     'X-Amz-Algorithm=AWS4-HMAC-SHA256',
     'X-Amz-Signature=',
     'X-Amz-Expires=60',
+    `AWSAccessKeyId=${accessKey}`,
+    'Expires=1900000000',
+    `AWS ${accessKey}:`,
+    'A'.repeat(27) + '=',
     '&',
   ),
 );

@@ -120,6 +120,48 @@ describe('the pipeline', () => {
     expect(steps).toEqual(['route']);
   });
 
+  it('lets a form speak for its signer, once it is verified', async () => {
+    const asked: boolean[] = [];
+    const form = operation({
+      permissions: () => [],
+      handle: (_, call) => {
+        const permission = { action: 's3:PutObject', bucket: 'b', key: 'k' };
+        asked.push(call.isAllowed(permission));
+        call.authenticateForm((name) => `value of ${name}`);
+        asked.push(call.isAllowed(permission));
+        return ok;
+      },
+    });
+    const authenticateForm = (field: (name: string) => string | undefined) => {
+      steps.push(field('policy') ?? '');
+      return root;
+    };
+    const authenticate = () => anonymous;
+    const answer = await exchange(dispatcher(form, { authenticate, authenticateForm }), { target: '/b' });
+    expect([answer.text, asked]).toEqual(['done', [false, true]]);
+    expect(steps).toContain('value of policy');
+    expect(records[0]).toMatchObject({ accessKey: 'admin', status: 200 });
+
+    // Nobody who signed the request becomes somebody else, and without a verifier no form is believed.
+    expect((await exchange(dispatcher(form, { authenticateForm }), { target: '/b' })).text).toBe('InternalError');
+    expect((await exchange(dispatcher(form, { authenticate }), { target: '/b' })).text).toBe('NotImplemented');
+  });
+
+  it('accepts any region where an operation says so, and tells the bucket of the host', async () => {
+    const hints: unknown[] = [];
+    const authenticate: DispatcherOptions<Deps>['authenticate'] = (_, given) => {
+      hints.push(given);
+      return root;
+    };
+    const options = { authenticate, domains: ['s3.test'] };
+    await exchange(dispatcher(operation(), options), { target: '/k', headers: { host: 'b.s3.test' } });
+    await exchange(dispatcher(operation({ anyRegion: true }), options), { target: '/b' });
+    expect(hints).toEqual([
+      { hostBucket: 'b', anyRegion: false },
+      { hostBucket: '', anyRegion: true },
+    ]);
+  });
+
   it('allows nothing to nobody, and everything to root', async () => {
     const answer = await exchange(dispatcher(operation(), { authenticate: () => anonymous }), { target: '/b/k' });
     expect(answer.text).toBe('AccessDenied');
