@@ -33,6 +33,7 @@ import type {
   UploadOptions,
   WritePrecondition,
 } from './object-layer.js';
+import { OrphanSweep } from './orphan-sweep.js';
 import { Overlay } from './overlay.js';
 import { checkPrecondition } from './precondition.js';
 import { Reclaimer } from './reclaimer.js';
@@ -87,6 +88,7 @@ export class Engine implements ObjectLayer {
   /** Completions under way, by upload: a client that repeats one gets its answer. */
   readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
+  #sweep: OrphanSweep | null = null;
 
   constructor(private readonly options: EngineOptions) {
     this.index = new IndexState(options.catalog, options.set.driveCount);
@@ -94,12 +96,19 @@ export class Engine implements ObjectLayer {
     this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log);
   }
 
-  /** Once the journal has recovered and replayed: from here on the engine answers. */
-  start(journal: Journal): void {
+  /**
+   * Once the journal has recovered and replayed: from here on the engine answers. `sweepAfterMs`: when to
+   * look for files that no record names; null when records may be missing from the history.
+   */
+  start(journal: Journal, sweepAfterMs: number | null = null): void {
     this.#journal = journal;
     this.#context = this.#buildContext(journal);
     this.index.onGarbage = this.#reclaimer.add;
     this.#reclaimer.add(this.index.pendingGarbage());
+    const { canWrite, epoch } = journal.health();
+    if (sweepAfterMs === null || !canWrite) return;
+    this.#sweep = new OrphanSweep(this.index, this.options.set, epoch, this.options.log);
+    this.#sweep.start(sweepAfterMs);
   }
 
   /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
@@ -107,6 +116,7 @@ export class Engine implements ObjectLayer {
     healRecord(this.#healContext(), record, position);
 
   async close(): Promise<void> {
+    await this.#sweep?.close();
     await this.#reclaimer.close();
   }
 

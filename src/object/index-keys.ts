@@ -97,6 +97,8 @@ export function garbageKey(order: number, ordinal: number): Buffer {
   return key;
 }
 
+export const objectRange = { start: Buffer.from(kinds.object), end: successor(Buffer.from(kinds.object)) };
+export const partRange = { start: Buffer.from(kinds.part), end: successor(Buffer.from(kinds.part)) };
 export const garbageRange = { start: Buffer.from(kinds.garbage), end: successor(Buffer.from(kinds.garbage)) };
 
 export function usageKey(bucketId: number): Buffer {

@@ -6,7 +6,7 @@ import { unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import { blobName, type Placement } from '../erasure/index.js';
 import type { LogPosition, LogRecord } from '../journal/index.js';
-import { BinaryReader, BinaryWriter } from './binary.js';
+import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import {
   bucketKey,
   bucketRange,
@@ -140,21 +140,31 @@ export class IndexState {
   /** Set by the engine: a body was committed without all its shards. */
   onDegraded: () => void = () => undefined;
 
+  /** False for an index of another release, or one that does not decode: it is built anew from the logs. */
+  #isSound = true;
+
   constructor(
     readonly catalog: Catalog,
     private readonly driveCount: number,
   ) {
-    this.#load();
+    try {
+      if (this.position() !== null) this.#load();
+    } catch (error) {
+      if (!(error instanceof RecordFormatError)) throw error;
+      this.#isSound = false;
+      this.buckets.clear();
+      this.#usage.clear();
+    }
   }
 
   usage(bucketId: number): Usage {
     return this.#usage.get(bucketId) ?? { objects: 0, bytes: 0 };
   }
 
-  /** Where the index stands, or null for a new one. */
+  /** Where the index stands, or null for one that is new, or has to be discarded. */
   position(): LogPosition | null {
     const value = this.catalog.get(metaKey);
-    if (value === undefined) return null;
+    if (value === undefined || !this.#isSound) return null;
     const reader = new BinaryReader(value);
     if (reader.u8() !== indexVersion) return null;
     return {
@@ -173,6 +183,7 @@ export class IndexState {
 
   async discard(): Promise<void> {
     await this.catalog.clear();
+    this.#isSound = true;
     this.buckets.clear();
     this.#usage.clear();
   }

@@ -40,6 +40,8 @@ import type { CreateServer, RunningServer, ServerOptions } from './types.js';
 
 const defaultGraceMs = 10_000;
 const driveGraceMs = 2_000;
+/** Leftover files cost space only: the first minute after a start belongs to the clients. */
+const sweepAfterMs = 60_000;
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -118,7 +120,8 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   const opened = await openSetJournal(deployment, arena, engine, log);
   teardown.add(() => opened.journal.close());
   set.start(opened.journal);
-  engine.start(opened.journal);
+  const { unreadableBatches, lostPlaces } = opened.report;
+  engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
 
   const health = (phase: HealthState['phase']): HealthState => ({
     phase,
