@@ -26,6 +26,7 @@ export interface FormSink {
 
 const CRLF = '\r\n';
 const dash = 0x2d;
+const headBytesMax = limits.formFieldsBytesMax + CRLF.length;
 /** RFC 2046. */
 const boundaryCharsMax = 70;
 const boundaryText = /^[0-9A-Za-z'()+_,\-./:=? ]*[0-9A-Za-z'()+_,\-./:=?]$/;
@@ -86,7 +87,7 @@ export class FormScanner {
 
   #pushHead(bytes: Buffer): void {
     const before = this.#headBytes;
-    const taken = Math.min(bytes.length, limits.formFieldsBytesMax + CRLF.length - before);
+    const taken = Math.min(bytes.length, headBytesMax - before);
     this.#grow(before + taken);
     bytes.copy(this.#head, before, 0, taken);
     this.#headBytes += taken;
@@ -103,7 +104,7 @@ export class FormScanner {
 
   #grow(bytes: number): void {
     if (bytes <= this.#head.length) return;
-    const grown = Buffer.alloc(Math.max(bytes, this.#head.length * 4));
+    const grown = Buffer.alloc(Math.max(bytes, Math.min(this.#head.length * 4, headBytesMax)));
     this.#head.copy(grown, 0, 0, this.#headBytes);
     this.#head = grown;
   }
