@@ -7,8 +7,8 @@ import { kernelRows } from './kernel/kernels.bench.js';
 import { projectRoot } from './kernel/meter.js';
 import { microRows } from './micro/micro-rows.js';
 import { UsageError, parseArguments, usage, type BenchArguments } from './options.js';
-import { mainThreadRow } from './path/main-thread.js';
-import { memoryRow } from './path/memory.js';
+import { mainThreadName, mainThreadRow } from './path/main-thread.js';
+import { memoryName, memoryRow } from './path/memory.js';
 import { pathRows } from './path/path-rows.js';
 import { Progress, toJson, toTable, type ReportRow } from './report.js';
 import { Workspace, choosePinning, type Medium } from './workspace.js';
@@ -44,41 +44,61 @@ export async function runBench(args: readonly string[]): Promise<number> {
   };
   const workspace = new Workspace(folders, await choosePinning(options.pins));
   try {
-    const rows = await measureAll(workspace, options, progress);
+    const failures: string[] = [];
+    const onFailure = (name: string, error: unknown): void => {
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    };
+    const rows = await measureAll(workspace, options, progress, onFailure);
     progress.clear();
     process.stdout.write(toTable(rows));
     if (options.json === '-') process.stdout.write(toJson(rows));
     else if (options.json !== null) await writeFile(options.json, toJson(rows));
-    return rows.length > 0 ? 0 : 1;
+    for (const failure of failures) process.stderr.write(`not measured: ${failure}\n`);
+    if (rows.length === 0 && failures.length === 0) process.stderr.write('no row has such a name\n');
+    return rows.length > 0 && failures.length === 0 ? 0 : 1;
   } finally {
     progress.clear();
     await workspace.close();
   }
 }
 
-async function measureAll(workspace: Workspace, options: BenchArguments, progress: Progress): Promise<ReportRow[]> {
+async function measureAll(
+  workspace: Workspace,
+  options: BenchArguments,
+  progress: Progress,
+  onFailure: (name: string, error: unknown) => void,
+): Promise<ReportRow[]> {
   const wants = (name: string): boolean => options.only === null || options.only.test(name);
+  const wantsSome = (prefixes: RegExp): boolean => options.only === null || prefixes.test(options.only.source);
   const onProgress = (text: string): void => {
     progress.show(text);
   };
   const rows: ReportRow[] = [];
-  const media: Medium[] = workspace.folders.tmpfs === null ? ['disk'] : ['tmpfs', 'disk'];
+  const attempt = async (name: string, measure: () => Promise<readonly ReportRow[]>): Promise<void> => {
+    try {
+      rows.push(...(await measure()).filter((row) => wants(row.name)));
+    } catch (error) {
+      onFailure(name, error);
+    }
+  };
+  const paths = { quick: options.quick, wants, onProgress, onFailure };
   if (options.endpoint !== null) {
     const { host, port, ...rest } = options.endpoint;
     const foreign = { ...rest, address: host, port, host: `${host}:${port}` };
-    return pathRows(workspace, { quick: options.quick, wants, onProgress, media: ['disk'], foreign });
+    await attempt('path', () => pathRows(workspace, { ...paths, media: ['disk'], foreign }));
+    return rows;
   }
+  const { quick } = options;
+  const isNamed = options.only !== null;
   // Kernels first: the path rows leave a disk behind that has work to do.
-  if (options.only === null || /kernel|pass/.test(options.only.source)) {
-    rows.push(...(await kernelRows({ quick: options.quick, onProgress })).filter(({ name }) => wants(name)));
-  }
-  if (!options.quick && (options.only === null || /micro|js/.test(options.only.source))) {
-    rows.push(...(await microRows(onProgress)).filter(({ name }) => wants(name)));
-  }
-  rows.push(...(await pathRows(workspace, { quick: options.quick, wants, onProgress, media, foreign: null })));
-  if (!options.quick || options.only !== null) {
-    if (wants('main-thread.put.1GiB')) rows.push(await mainThreadRow(workspace, onProgress));
-    if (wants('memory.put.1GiB.cut.c64')) rows.push(await memoryRow(workspace, onProgress));
+  if (wantsSome(/kernel|pass/)) await attempt('kernel', () => kernelRows({ quick, onProgress }));
+  if (wantsSome(/micro|js/) && (!quick || isNamed)) await attempt('micro', () => microRows(onProgress));
+  // The disk first, while nothing was removed from it.
+  const media: Medium[] = workspace.folders.tmpfs === null ? ['disk'] : ['disk', 'tmpfs'];
+  await attempt('path', () => pathRows(workspace, { ...paths, media, foreign: null }));
+  if (!quick || isNamed) {
+    if (wants(mainThreadName)) await attempt(mainThreadName, async () => [await mainThreadRow(workspace, onProgress)]);
+    if (wants(memoryName)) await attempt(memoryName, async () => [await memoryRow(workspace, onProgress)]);
   }
   return rows;
 }

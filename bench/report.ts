@@ -51,7 +51,7 @@ const columns: readonly { readonly title: string; readonly cell: (row: ReportRow
     { title: 'name', cell: ({ name }) => name, left: true },
     { title: 'value', cell: ({ value }) => figure(value) },
     { title: 'unit', cell: ({ unit }) => unit, left: true },
-    { title: 'ratio', cell: ({ ratio }) => ratio.toFixed(2) },
+    { title: 'ratio', cell: ({ ratio }) => (Number.isFinite(ratio) ? ratio.toFixed(2) : '–') },
     { title: 'op/s', cell: ({ opsPerSecond }) => optional(opsPerSecond) },
     { title: 'MB/s', cell: ({ bytesPerSecond }) => optional(bytesPerSecond, 1e6) },
     { title: 'p50 ms', cell: ({ p50Ms }) => optional(p50Ms) },

@@ -3,8 +3,10 @@
  * uploaded?
  *
  * How: the server in a child process with a probe that reads the thread's own CPU clock once per turn of the
- * event loop, before it waits: what neighbours on the machine take does not count. Estimate: a few ms; the
- * largest single piece of work is the copy of one socket buffer, 512 KiB.
+ * event loop, after its callbacks: what neighbours on the machine take does not count, waiting costs nothing, and
+ * a turn is never shorter than the longest task in it. The first upload counts too, with compilation and the
+ * first run of everything. Estimate: a few ms; the largest single piece of work is the copy of one socket
+ * buffer, 512 KiB.
  */
 import path from 'node:path';
 import { Plan } from '../load/load.js';
@@ -13,11 +15,14 @@ import type { ReportRow } from '../report.js';
 import type { Workspace } from '../workspace.js';
 import { accessKey, secretKey } from './servers.js';
 
+export const mainThreadName = 'main-thread.put.1GiB';
 const limitMs = 20;
 const GiB = 2 ** 30;
+/** The first is cold, the second is not. */
+const uploads = 2;
 
 export async function mainThreadRow(workspace: Workspace, onProgress: (text: string) => void): Promise<ReportRow> {
-  const name = 'main-thread.put.1GiB';
+  const name = mainThreadName;
   onProgress(`${name}: longest task of the main thread during an upload`);
   const drives = await workspace.makeFolder('disk', 'drives');
   const folder = await workspace.makeFolder('disk', 'plans');
@@ -49,11 +54,11 @@ export async function mainThreadRow(workspace: Workspace, onProgress: (text: str
       await (await Plan.write(workspace, target, folder, requests)).run({ connections: 1 });
     };
     await run([{ method: 'PUT', path: '/probe', bodyBytes: 0, expectedStatus: 200 }]);
-    // Once to warm up: what counts is the upload, not the first run of each function.
-    await run([{ method: 'PUT', path: '/probe/warm', bodyBytes: GiB / 16, expectedStatus: 200 }]);
     child.send('reset');
     await answer();
-    await run([{ method: 'PUT', path: '/probe/upload', bodyBytes: GiB, expectedStatus: 200 }]);
+    for (let upload = 0; upload < uploads; upload++) {
+      await run([{ method: 'PUT', path: '/probe/upload', bodyBytes: GiB, expectedStatus: 200 }]);
+    }
     child.send('report');
     const { longestMs = Number.NaN } = await answer();
     const anchor = { name: 'limit (ms of thread CPU time)', value: limitMs };

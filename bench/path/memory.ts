@@ -10,12 +10,13 @@ import type { ReportRow } from '../report.js';
 import type { Workspace } from '../workspace.js';
 import { peakMemory, startGranary } from './servers.js';
 
+export const memoryName = 'memory.put.1GiB.cut.c64';
 const connections = 64;
 const MiB = 2 ** 20;
 const limitMiB = 1024;
 
 export async function memoryRow(workspace: Workspace, onProgress: (text: string) => void): Promise<ReportRow> {
-  const name = 'memory.put.1GiB.cut.c64';
+  const name = memoryName;
   onProgress(`${name}: 64 uploads that end after 128 MiB`);
   const server = await startGranary(workspace, 'disk');
   const folder = await workspace.makeFolder('disk', 'plans');
