@@ -22,8 +22,10 @@ afterAll(async () => {
   await server.stop();
 });
 
-const json = async (args: readonly string[]) =>
-  JSON.parse(await aws([...args, '--output', 'json'])) as Record<string, any>;
+/** Of whatever shape the command answers with. */
+async function json(args: readonly string[]): Promise<ReturnType<typeof JSON.parse>> {
+  return JSON.parse(await aws([...args, '--output', 'json']));
+}
 
 describe('aws s3', () => {
   beforeAll(async () => {
@@ -232,7 +234,7 @@ describe('aws s3api', () => {
         ...from,
       ]);
       seen.push(...page['Contents'].map((entry: { Key: string }) => entry.Key));
-      token = page['NextToken'] as string | undefined;
+      token = page['NextToken'];
     } while (token !== undefined);
     expect(seen).toEqual(keys);
     const old = await json(['s3api', 'list-objects', '--bucket', 'pages', '--prefix', 'a/']);

@@ -190,18 +190,27 @@ describe('addresses for anyone', () => {
     expect((await fetch(address, { method: 'DELETE' })).status).toBe(403);
   });
 
-  test('a form is refused, not ignored', async () => {
+  test('a form with a policy, and one that breaks it', async () => {
     const policy = new PostPolicy();
     policy.setBucket('files');
-    policy.setKey('form');
+    policy.setKeyStartsWith('form/');
     policy.setExpires(new Date(Date.now() + 60_000));
+    policy.setContentType('text/x-form');
+    policy.setContentLengthRange(1, 1000);
     const { postURL, formData } = await client.presignedPostPolicy(policy);
-    const form = new FormData();
-    for (const [name, value] of Object.entries(formData)) form.append(name, String(value));
-    form.append('file', new Blob(['content']));
-    const answer = await fetch(postURL, { method: 'POST', body: form });
-    expect(answer.status).toBeGreaterThanOrEqual(400);
-    await expect(client.statObject('files', 'form')).rejects.toMatchObject({ code: 'NotFound' });
+    const post = async (key: string, content: string) => {
+      const form = new FormData();
+      for (const [name, value] of Object.entries(formData)) form.append(name, String(value));
+      form.set('key', key);
+      form.append('file', new Blob([content]), 'x.txt');
+      return (await fetch(postURL, { method: 'POST', body: form })).status;
+    };
+    expect(await post('form/ü', 'by a form')).toBe(204);
+    expect(String(await bytesOf(await client.getObject('files', 'form/ü')))).toBe('by a form');
+    expect((await client.statObject('files', 'form/ü')).metaData['content-type']).toBe('text/x-form');
+    expect(await post('elsewhere', 'by a form')).toBe(403);
+    expect(await post('form/long', 'x'.repeat(1001))).toBe(400);
+    await expect(client.statObject('files', 'elsewhere')).rejects.toMatchObject({ code: 'NotFound' });
   });
 });
 
