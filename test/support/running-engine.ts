@@ -78,7 +78,8 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       logFileBytes: options.logFileBytes ?? 16 << 20,
     });
     set.start(opened.journal);
-    engine.start(opened.journal);
+    const { unreadableBatches, lostPlaces } = opened.report;
+    engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? 50 : null);
     return {
       engine,
       arena,

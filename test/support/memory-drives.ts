@@ -1,0 +1,125 @@
+/** Drives whose blob files lie in memory, and whose calls a test can let fail, hang or come back late. */
+import type { DriveFault, Drive } from '../../dist/drive/index.js';
+import type { DriveSet } from '../../dist/erasure/index.js';
+import type { SlabArena } from '../../dist/pool/index.js';
+
+export interface MemoryCall {
+  readonly kind: 'write' | 'read';
+  readonly name: string;
+  readonly fileOffset: number;
+  readonly segments: Float64Array;
+}
+
+interface OpenFile {
+  readonly name: string;
+  readonly fd: number;
+}
+
+export class MemoryDrive {
+  readonly files = new Map<string, Buffer>();
+  readonly calls: MemoryCall[] = [];
+  openHandles = 0;
+  /** Waited for before a call does anything. A fault: the call fails with it. */
+  onCall: (call: MemoryCall) => Promise<DriveFault | null> = () => Promise.resolve(null);
+
+  constructor(
+    private readonly arena: SlabArena,
+    readonly path: string,
+  ) {}
+
+  fault(kind: DriveFault['kind'], settled?: Promise<void>): DriveFault {
+    const fault = { kind, drive: this.path, operation: 'test', errno: 5 };
+    return settled === undefined ? fault : { ...fault, settled };
+  }
+
+  asDrive(): Drive {
+    return {
+      path: this.path,
+      blobs: {
+        write: (
+          name: string,
+          write: { handle: OpenFile | null; fileOffset: number; segments: Float64Array; close: boolean },
+        ) => this.#write(name, write),
+        open: (name: string) => {
+          if (!this.files.has(name)) return Promise.resolve({ ok: false, fault: this.fault('missing') });
+          this.openHandles++;
+          return Promise.resolve({ ok: true, value: { name, fd: 1 } });
+        },
+        read: (handle: OpenFile, fileOffset: number, segments: Float64Array) =>
+          this.#read(handle, fileOffset, segments),
+        close: () => void this.openHandles--,
+        unlink: (name: string) => {
+          this.files.delete(name);
+          return Promise.resolve({ ok: true, value: undefined });
+        },
+      },
+    } as unknown as Drive;
+  }
+
+  async #write(
+    name: string,
+    write: { handle: OpenFile | null; fileOffset: number; segments: Float64Array; close: boolean },
+  ): Promise<unknown> {
+    if (write.handle === null && this.files.has(name)) return { ok: false, fault: this.fault('io') };
+    if (write.handle === null) {
+      this.files.set(name, Buffer.alloc(0));
+      this.openHandles++;
+    }
+    const call = { kind: 'write', name, fileOffset: write.fileOffset, segments: write.segments } as const;
+    this.calls.push(call);
+    const fault = await this.onCall(call);
+    if (write.close) this.openHandles--;
+    if (fault !== null) {
+      if (write.handle === null && !write.close) this.openHandles--;
+      return { ok: false, fault };
+    }
+    let end = write.fileOffset;
+    for (let at = 1; at < write.segments.length; at += 2) end += write.segments[at] ?? 0;
+    const old = this.files.get(name) ?? Buffer.alloc(0);
+    const file = Buffer.alloc(Math.max(end, old.length));
+    old.copy(file);
+    let at = write.fileOffset;
+    for (let index = 0; index < write.segments.length; index += 2) {
+      const offset = write.segments[index] ?? 0;
+      at += this.arena.view.copy(file, at, offset, offset + (write.segments[index + 1] ?? 0));
+    }
+    this.files.set(name, file);
+    return { ok: true, value: write.close ? null : { name, fd: 1 } };
+  }
+
+  async #read(handle: OpenFile, fileOffset: number, segments: Float64Array): Promise<unknown> {
+    const call = { kind: 'read', name: handle.name, fileOffset, segments } as const;
+    this.calls.push(call);
+    const fault = await this.onCall(call);
+    if (fault !== null) return { ok: false, fault };
+    const file = this.files.get(handle.name) ?? Buffer.alloc(0);
+    let at = fileOffset;
+    for (let index = 0; index < segments.length; index += 2) {
+      at += file.copy(this.arena.view, segments[index], at, at + (segments[index + 1] ?? 0));
+    }
+    return { ok: true, value: at - fileOffset };
+  }
+}
+
+export interface MemorySet extends DriveSet {
+  readonly members: MemoryDrive[];
+  readonly writeFaults: number[];
+}
+
+export function memorySet(arena: SlabArena, driveCount: number): MemorySet {
+  const members = Array.from({ length: driveCount }, (_, position) => new MemoryDrive(arena, `/memory/${position}`));
+  const drives = members.map((member) => member.asDrive());
+  const writeFaults: number[] = [];
+  return {
+    members,
+    writeFaults,
+    setIndex: 0,
+    deploymentId: '01234567-89ab-cdef-0123-456789abcdef',
+    driveCount,
+    drive: (position) => drives[position] ?? null,
+    reportWrite: (position) => void writeFaults.push(position),
+    reportRead: () => undefined,
+    departures: () => 0,
+    inSync: () => members.map((_, position) => position),
+  };
+}

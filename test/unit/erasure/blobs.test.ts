@@ -1,0 +1,282 @@
+/** Writing and reading of blob files on drives that fail, hang and come back at awkward moments. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  BlobSource,
+  BlobWriter,
+  BodyReader,
+  blobName,
+  checksumBlockCount,
+  shardBytes,
+  stripeBytesFor,
+  stripeCount,
+  stripeLength,
+} from '../../../dist/erasure/index.js';
+import { ComputePool, SlabArena } from '../../../dist/pool/index.js';
+import { memorySet, type MemorySet } from '../../support/memory-drives.js';
+
+const arena = new SlabArena(64 << 20);
+const compute = new ComputePool({ arena: arena.arena, hashKey: randomBytes(32), threads: 2 });
+afterAll(() => compute.close());
+
+const never = new Promise<void>(() => undefined);
+let set: MemorySet;
+let counter = 0;
+let free = 0;
+
+beforeEach(() => {
+  set = memorySet(arena, 4);
+  free = arena.freeBytes;
+});
+
+function shape(bytes: number) {
+  const id = { high: 3, low: counter++ };
+  const layout = {
+    dataShards: 2,
+    parityShards: 2,
+    rotation: counter % 4,
+    stripeBytes: stripeBytesFor(2),
+    objectBytes: bytes,
+  };
+  return { id, layout, name: blobName(id) };
+}
+
+/** As an upload does it: the next stripe is passed over while the one before is being written. */
+async function write(body: Buffer, { id, layout }: ReturnType<typeof shape>, onStripe = () => {}): Promise<BlobWriter> {
+  const writer = new BlobWriter(set, arena, compute, id, layout);
+  await writer.prepare();
+  let before: Promise<void> = Promise.resolve();
+  for (let index = 0; index < stripeCount(layout); index++) {
+    const bytes = stripeLength(layout, index);
+    const shard = shardBytes(2, bytes);
+    const data = await arena.allocate(shard * 2, 'upload');
+    const aux = await arena.allocate(shard * 2 + 64 + checksumBlockCount(shard) * 128, 'pass');
+    const hashesOffset = aux.offset + Math.ceil((shard * 2) / 64) * 64;
+    compute.copyIn(data.offset, body, index * layout.stripeBytes, bytes);
+    await compute.pass({
+      stateOffset: -1,
+      dataOffset: data.offset,
+      dataBytes: bytes,
+      dataShards: 2,
+      parityShards: 2,
+      shardBytes: shard,
+      parityOffset: aux.offset,
+      hashesOffset,
+      idHigh: id.high,
+      idLow: id.low,
+      firstBlock: index * checksumBlockCount(layout.stripeBytes / 2),
+      chunkEnds: [],
+      chunkSignatures: [],
+    });
+    const written = writer.writeStripe(index, data.offset, aux.offset, hashesOffset).then(() => {
+      writer.stuck.release(data);
+      writer.stuck.release(aux);
+    });
+    await before;
+    before = written;
+    onStripe();
+  }
+  await before;
+  return writer;
+}
+
+async function read({ id, layout }: ReturnType<typeof shape>, start = 0, end = layout.objectBytes): Promise<Buffer> {
+  const placement = { kind: 'blob', geometry: layout, id, stripeBytes: layout.stripeBytes, positions: 0b1111 } as const;
+  const reader = new BodyReader(
+    new BlobSource(set, placement, layout, arena),
+    arena,
+    compute,
+    start,
+    end,
+    () => undefined,
+  );
+  const pieces: Buffer[] = [];
+  try {
+    for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+      pieces.push(Buffer.from(piece.bytes));
+      piece.release();
+    }
+  } finally {
+    reader.close();
+  }
+  return Buffer.concat(pieces);
+}
+
+const drive = (position: number) => {
+  const member = set.members[position];
+  if (member === undefined) throw new Error('no such drive');
+  return member;
+};
+const handles = (): number[] => set.members.map(({ openHandles }) => openHandles);
+
+describe('a blob', () => {
+  it.each([262_145, 1_048_576, 1_048_577, 17 << 20, (33 << 20) + 5])(
+    'of %i bytes survives slow drives',
+    async (bytes) => {
+      const body = randomBytes(bytes);
+      const place = shape(bytes);
+      let calls = 0;
+      // Each call of each drive takes its own time: pages, stripes and headers meet in every order.
+      for (const member of set.members) {
+        member.onCall = async () => {
+          if (calls++ % 3 === 0) await new Promise((resolve) => setTimeout(resolve, calls % 7));
+          return null;
+        };
+      }
+      const writer = await write(body, place);
+      await writer.finish();
+      expect(writer.positions).toBe(0b1111);
+      expect((await read(place)).equals(body)).toBe(true);
+      await expect.poll(handles).toEqual([0, 0, 0, 0]);
+      expect(arena.freeBytes).toBe(free);
+    },
+  );
+
+  it('goes on without a drive that fails at any of its calls', async () => {
+    const body = randomBytes(18 << 20);
+    for (let failing = 0; failing < 22; failing += 3) {
+      const place = shape(body.length);
+      let calls = 0;
+      drive(1).onCall = () => Promise.resolve(calls++ === failing ? drive(1).fault('io') : null);
+      const writer = await write(body, place);
+      await writer.finish();
+      expect(writer.positions, `call ${failing}`).toBe(calls > failing ? 0b1101 : 0b1111);
+      expect((await read(place)).equals(body)).toBe(true);
+      await writer.abort();
+      await expect.poll(handles).toEqual([0, 0, 0, 0]);
+      expect(set.members.every(({ files }) => !files.has(place.name))).toBe(true);
+    }
+    expect(arena.freeBytes).toBe(free);
+  });
+
+  it('refuses with two drives gone, and leaves no file', async () => {
+    const place = shape(2 << 20);
+    for (const position of [0, 3]) drive(position).onCall = () => Promise.resolve(drive(position).fault('io'));
+    const writer = await write(randomBytes(2 << 20), place);
+    await expect(writer.finish()).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    await writer.abort();
+    expect(set.members.every(({ files }) => files.size === 0)).toBe(true);
+    expect(set.writeFaults.sort()).toEqual([0, 3]);
+    expect(arena.freeBytes).toBe(free);
+  });
+
+  it('holds back only the memory that a hanging call was given', async () => {
+    let comeBack = (): void => undefined;
+    const settled = new Promise<void>((resolve) => (comeBack = resolve));
+    let calls = 0;
+    drive(2).onCall = () => Promise.resolve(++calls === 3 ? drive(2).fault('slow', settled) : null);
+    const place = shape(30 << 20);
+    const body = randomBytes(30 << 20);
+    const writer = await write(body, place, () => {
+      // Two stripes with their parity, a page, and what hangs.
+      expect(free - arena.freeBytes).toBeLessThan(13 << 20);
+    });
+    await writer.finish();
+    expect(writer.positions).toBe(0b1011);
+    expect(free - arena.freeBytes).toBeGreaterThan(0);
+    expect(free - arena.freeBytes).toBeLessThanOrEqual(4 << 20);
+    comeBack();
+    await expect.poll(() => arena.freeBytes).toBe(free);
+    expect((await read(place)).equals(body)).toBe(true);
+  });
+
+  it.each([0, 1, 2, 5, 9])('given up after %i stripes, at any moment, leaves nothing', async (stripes) => {
+    for (const turns of [0, 1, 2, 4, 9]) {
+      const place = shape(20 << 20);
+      const writer = new BlobWriter(set, arena, compute, place.id, place.layout);
+      const prepared = writer.prepare();
+      if (stripes > 0 || turns > 0) await prepared;
+      const slab = await arena.allocate(4 << 20, 'pass');
+      const written = Array.from({ length: stripes }, (_, index) =>
+        writer.writeStripe(index, slab.offset, slab.offset + (1 << 20), slab.offset + (3 << 20)),
+      );
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await Promise.all([writer.abort(), ...written, prepared]);
+      slab.release();
+      expect(set.members.every(({ files }) => files.size === 0)).toBe(true);
+      expect(handles()).toEqual([0, 0, 0, 0]);
+      expect(arena.freeBytes).toBe(free);
+    }
+  });
+
+  it('given up while it is finished leaves nothing', async () => {
+    for (const bytes of [300_000, 3 << 20, 20 << 20]) {
+      for (const turns of [0, 1, 2, 3, 5, 8]) {
+        const place = shape(bytes);
+        const writer = await write(randomBytes(bytes), place);
+        const finished = writer.finish().catch(() => undefined);
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        await writer.abort();
+        await finished;
+        expect(set.members.every(({ files }) => files.size === 0)).toBe(true);
+        expect(handles()).toEqual([0, 0, 0, 0]);
+        expect(arena.freeBytes).toBe(free);
+      }
+    }
+  });
+});
+
+describe('a reader', () => {
+  it('does not wait for a drive that hangs, nor take what it brings late', async () => {
+    const body = randomBytes(9_000_001);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    for (const [start, end] of [
+      [0, body.length],
+      [100_000, 160_000],
+      [3_000_000, 3_000_001],
+    ] as const) {
+      const late: (() => void)[] = [];
+      for (const position of [0, 1]) {
+        const member = drive(position);
+        member.onCall = (call) => {
+          const settled = new Promise<void>((resolve) => {
+            late.push(() => {
+              // The thread comes back and writes what it has read: foreign bytes, from a disk that lies.
+              for (let at = 0; at < call.segments.length; at += 2) {
+                const offset = call.segments[at] ?? 0;
+                arena.view.fill(0xee, offset, offset + (call.segments[at + 1] ?? 0));
+              }
+              resolve();
+            });
+          });
+          setImmediate(() => {
+            // While the answer is being put together.
+            setTimeout(() => late.shift()?.(), 1);
+          });
+          return Promise.resolve(member.fault('slow', settled));
+        };
+      }
+      expect((await read(place, start, end)).equals(body.subarray(start, end)), `${start}-${end}`).toBe(true);
+      for (const bring of late.splice(0)) bring();
+      await expect.poll(() => arena.freeBytes).toBe(free);
+    }
+  });
+
+  it('of a large body is not stopped by one call that never comes back', async () => {
+    const body = randomBytes(50 << 20);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    let calls = 0;
+    drive(0).onCall = (call) =>
+      Promise.resolve(call.kind === 'read' && ++calls === 2 ? drive(0).fault('slow', never) : null);
+    // Fifty windows would not fit into the arena if each waited for that call.
+    for (let round = 0; round < 3; round++) expect((await read(place)).equals(body)).toBe(true);
+    await expect.poll(() => free - arena.freeBytes).toBeLessThanOrEqual(4 << 20);
+    expect(arena.freeBytes).toBeLessThan(free);
+  });
+
+  it('says that it cannot when too few shards are sound', async () => {
+    const body = randomBytes(2_000_000);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    const held = arena.freeBytes;
+    for (const position of [0, 1, 2]) drive(position).files.get(place.name)?.fill(0x33, 9000, 9010);
+    const damaged = await read(place).catch((error: unknown) => error);
+    // Three bad shards in the first block: nothing of it may leave.
+    expect(damaged).toMatchObject({ code: 'SlowDownRead' });
+    for (const position of [0, 1, 2]) drive(position).files.delete(place.name);
+    await expect(read(place)).rejects.toMatchObject({ code: 'SlowDownRead' });
+    await expect.poll(() => arena.freeBytes).toBe(held);
+  });
+});
