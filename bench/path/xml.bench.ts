@@ -2,7 +2,7 @@
  * Question: what does one page of a listing cost the main thread, and a document with 1,000 keys or parts?
  * Estimate: an entry is ten short strings appended, 0.3–0.6 µs with its timestamp, so a page is under 1 ms;
  * reading is a state machine at 30 ns a byte, so 1,000 keys in 70 KB are 2–3 ms, in slices of 32 KiB.
- * Result: in docs/bench.md with each run.
+ * Result: docs/performance.md.
  */
 import Benchmark from 'benchmark';
 import type { Authorized } from '../../src/dispatch/index.js';
