@@ -167,7 +167,8 @@ export class Payload {
           if (!this.#budget.tryTake(2 * bytes)) throw new Refusal('ServerBusy');
           this.#held += 2 * bytes;
           length += bytes;
-          pieces.push(chunk.slice(start, end));
+          // Whatever the front lends: `slice` of a Buffer would not copy.
+          pieces.push(Uint8Array.prototype.slice.call(chunk, start, end));
         },
         endChunk: (signature) => {
           chunkEnds.push(length);

@@ -120,7 +120,7 @@ export class FormUpload {
   }
 
   #data(chunk: Uint8Array, start: number, end: number): void {
-    if (this.#fileSink === null) this.#early.push(chunk.slice(start, end));
+    if (this.#fileSink === null) this.#early.push(copyOf(chunk, start, end));
     else this.#fileSink.data(chunk, start, end);
   }
 
@@ -144,7 +144,7 @@ export class FormUpload {
     const pieces: Uint8Array[] = [];
     await new Promise<void>((resolve, reject) => {
       this.attach({
-        data: (chunk, start, end) => pieces.push(Uint8Array.prototype.slice.call(chunk, start, end)),
+        data: (chunk, start, end) => pieces.push(copyOf(chunk, start, end)),
         end: resolve,
         failed: reject,
       });
@@ -152,6 +152,11 @@ export class FormUpload {
     invariant(this.#isFileComplete, 'a form that ended well has its file');
     return new HeldFile(pieces);
   }
+}
+
+/** Of the bytes themselves: `slice` of a Buffer would share the memory that is only lent. */
+function copyOf(chunk: Uint8Array, start: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(chunk, start, end);
 }
 
 /** A file that passes through. Its length is a claim until its end is there. */

@@ -49,6 +49,7 @@ export function createS3World(options: WorldOptions = {}): S3World {
   const handler = createDispatcher({
     service,
     authenticate: trustingAuthenticate,
+    authenticateForm: trustingForm,
     isAllowed: options.isAllowed ?? rootOnly,
     observer: { observe: (record) => records.push(record) },
     log: silentLogger,
@@ -82,6 +83,19 @@ function trustingAuthenticate({ headers }: ExchangeRequest): Authenticated {
   return {
     principal: { kind: 'root', accessKey },
     authentication: { kind: 'header-v4', accessKey, region: 'us-east-1', signedAtMs: startMs, payload },
+  };
+}
+
+/** A form with a policy speaks for root, one without for nobody. */
+function trustingForm(field: (name: string) => string | undefined): Authenticated {
+  const payload = { kind: 'unsigned' } as const;
+  if (field('policy') === undefined) {
+    return { principal: { kind: 'anonymous' }, authentication: { kind: 'anonymous', payload } };
+  }
+  const accessKey = 'minioadmin';
+  return {
+    principal: { kind: 'root', accessKey },
+    authentication: { kind: 'form-v4', accessKey, region: 'us-east-1', signedAtMs: startMs, payload },
   };
 }
 
