@@ -14,6 +14,7 @@ import type { S3Deps } from './deps.js';
 import { errorResponse } from './error-response.js';
 import { getBucketLocation } from './get-bucket-location.js';
 import { getBucketVersioning } from './get-bucket-versioning.js';
+import { getObjectTagging } from './get-object-tagging.js';
 import { getObject } from './get-object.js';
 import { headBucket } from './head-bucket.js';
 import { headObject } from './head-object.js';
@@ -50,6 +51,7 @@ export const operations: OperationTable = {
     DELETE: deleteObject,
     'PUT +copy': copyObject,
     'POST ?uploads': createMultipartUpload,
+    'GET ?tagging': getObjectTagging,
     'GET ?uploadId': listParts,
     'PUT ?uploadId': uploadPart,
     'PUT ?uploadId +copy': uploadPartCopy,

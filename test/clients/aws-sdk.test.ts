@@ -16,6 +16,7 @@ import {
   GetBucketVersioningCommand,
   GetObjectAttributesCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
   ListBucketsCommand,
@@ -373,6 +374,9 @@ describe('buckets and refusals', () => {
     expect(await refusal(s3.send(new ListObjectsV2Command({ Bucket: 'nowhere' })))).toBe('NoSuchBucket 404');
     const versioning = { Bucket, VersioningConfiguration: { Status: 'Enabled' as const } };
     expect(await refusal(s3.send(new PutBucketVersioningCommand(versioning)))).toBe('NotImplemented 501');
+    await s3.send(new PutObjectCommand({ Bucket, Key: 'kept', Body: 'as it was' }));
+    expect((await s3.send(new GetObjectTaggingCommand({ Bucket, Key: 'kept' }))).TagSet).toEqual([]);
+    expect(await refusal(s3.send(new GetObjectTaggingCommand({ Bucket, Key: 'no' })))).toBe('NoSuchKey 404');
     const tagging = { Bucket, Key: 'kept', Tagging: { TagSet: [] } };
     expect(await refusal(s3.send(new PutObjectTaggingCommand(tagging)))).toBe('NotImplemented 501');
     const wrong = { accessKeyId: server.accessKey, secretAccessKey: 'wrong' };
