@@ -1,7 +1,7 @@
 /** The bench: which rows are measured, in which order, and what is shown of them. */
 import { statfsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import path from 'node:path';
 import { kernelRows } from './kernel/kernels.bench.js';
 import { projectRoot } from './kernel/meter.js';
@@ -14,6 +14,8 @@ import { Progress, toJson, toTable, type ReportRow } from './report.js';
 import { Workspace, choosePinning, type Medium } from './workspace.js';
 
 const tmpfsMagic = 0x01021994;
+/** Above it somebody else is computing. */
+const busyLoadPerCore = 0.5;
 
 function defaultTmpfs(): string | null {
   try {
@@ -38,6 +40,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
   }
   const progress = new Progress(process.stderr);
   progress.say(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node.js ${process.version}`);
+  const load = loadavg()[0] ?? 0;
+  if (load > busyLoadPerCore * cpus().length)
+    progress.say(
+      `load average ${load.toFixed(1)}: other work on this machine makes the figures worse and the ratios unsure`,
+    );
   const folders = {
     disk: options.diskFolder ?? path.join(projectRoot(), 'build', 'bench', 'data'),
     tmpfs: options.tmpfsFolder ?? defaultTmpfs(),
