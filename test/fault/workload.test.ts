@@ -84,8 +84,12 @@ class Storm {
     const { journal } = running!.opened;
     const present = running!.deployment.places.filter(({ drive }) => drive !== null).length;
     for (let tries = 0; tries < 600; tries++) {
-      const { inSync, catchingUp } = journal.health();
-      if (inSync.length === present && catchingUp.length === 0) return;
+      const { inSync, catchingUp, canWrite } = journal.health();
+      // What a read-only start could not decide is decided when the set takes writes again.
+      if (inSync.length === present && catchingUp.length === 0 && (canWrite || present < this.shape.w)) {
+        this.workload.mustWrite = canWrite;
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(
