@@ -189,6 +189,8 @@ export class Engine implements ObjectLayer {
       this.#overlay.object(bucketId, key) === undefined &&
       this.index.catalog.get(objectKey(bucketId, key)) === undefined;
     if (isAbsent) {
+      // A write that was left open when the set stopped may yet appear: nobody may rely on the absence.
+      if (!this.#running().journal.health().canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
       checkPrecondition(precondition, null, key);
       return;
     }

@@ -281,6 +281,15 @@ describe('a multipart upload', () => {
   });
 });
 
+describe('a set that takes no writes', () => {
+  it('refuses to delete what is absent: a write whose outcome is open may yet appear', async () => {
+    const fixture = await start(4);
+    await fixture.engine.deleteObject('b', 'absent', '', null);
+    fixture.journal.canWrite = false;
+    await expect(fixture.engine.deleteObject('b', 'absent', '', null)).rejects.toMatchObject({ code: 'SlowDownWrite' });
+  });
+});
+
 describe('a reader', () => {
   it('may be closed at any moment', async () => {
     const fixture = await start(4);
