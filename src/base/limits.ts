@@ -103,6 +103,11 @@ export const httpOverflowBytesMax = 64 * MiB;
 export const httpConnectionsMax = 8192;
 /** A body or an answer that stands still this long for the client's sake is cut off. Mobile networks stall for 20 s. */
 export const bodyStallMsMax = 30_000;
+/**
+ * An answer whose client takes nothing for so long gives its memory back, and is read again from there when the
+ * client goes on. Clients of about 1 MB/s let the socket's buffer run empty within it.
+ */
+export const answerIdleMsMax = 1_000;
 /** Least average rate of a body or an answer once it has taken this long: slow sockets must not hold slabs for ever. */
 export const bodyBytesPerSecondMin = 1 * KiB;
 export const bodyRateGraceMs = 30_000;

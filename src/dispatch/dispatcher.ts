@@ -186,9 +186,10 @@ function countSource(
 ): PieceSource {
   let bytes = 0;
   let isFirst = true;
-  const count = (piece: Piece | null): Piece | null => {
+  let rewindCount = 0;
+  const count = (piece: Piece | null, asked: number): Piece | null => {
     isFirst = false;
-    bytes += piece?.bytes.length ?? 0;
+    if (asked === rewindCount) bytes += piece?.bytes.length ?? 0;
     return piece;
   };
   const fail = (error: unknown): never => {
@@ -197,8 +198,9 @@ function countSource(
   return {
     next() {
       try {
+        const asked = rewindCount;
         const piece = source.next();
-        return piece instanceof Promise ? piece.then(count, fail) : count(piece);
+        return piece instanceof Promise ? piece.then((found) => count(found, asked), fail) : count(piece, asked);
       } catch (error) {
         return fail(error);
       }
@@ -207,5 +209,12 @@ function countSource(
       source.close();
       onClose(bytes);
     },
+    ...(source.rewind !== undefined && {
+      rewind(position: number) {
+        bytes = position;
+        rewindCount++;
+        source.rewind?.(position);
+      },
+    }),
   };
 }

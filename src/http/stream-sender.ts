@@ -1,6 +1,7 @@
 /**
  * Sends a stream of pieces over one uWebSockets.js response, at the client's pace: one piece being written
  * and at most one more fetched. Every piece is released once and the source closed once, whatever happens.
+ * A client that stands still holds no piece for long: then the source is rewound, and asked again later.
  * The first piece is fetched before the head is written, so that a source that fails at once can still be
  * answered with an error. Runs on the main thread.
  */
@@ -41,6 +42,9 @@ export class StreamSender {
   #listening = false;
   #closed = false;
   #progressCount = 0;
+  /** What `next` brings for a former one is of no use any more. */
+  #generation = 0;
+  #idleTimer: NodeJS.Timeout | null = null;
 
   /** Requires: length > 0. `first`: what the source's `next` answered already, if it was asked. */
   constructor(res: HttpResponse, length: number, source: PieceSource, owner: StreamOwner, first?: NextPiece) {
@@ -78,11 +82,37 @@ export class StreamSender {
   abort(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopIdleTimer();
+    this.#releasePieces();
+    this.#source.close();
+  }
+
+  #releasePieces(): void {
     this.#piece?.release();
     this.#piece = null;
     this.#fetched?.release();
     this.#fetched = null;
-    this.#source.close();
+  }
+
+  /** The client has taken nothing for a while: others need the memory more. */
+  #giveBack(): void {
+    this.#idleTimer = null;
+    if (this.#closed || !this.#blocked || this.#source.rewind === undefined) return;
+    this.#releasePieces();
+    this.#generation++;
+    this.#fetching = false;
+    this.#exhausted = false;
+    this.#source.rewind(this.#sentBytes);
+  }
+
+  #startIdleTimer(): void {
+    if (this.#source.rewind === undefined) return;
+    this.#idleTimer ??= setTimeout(() => this.#giveBack(), limits.answerIdleMsMax);
+  }
+
+  #stopIdleTimer(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
   }
 
   #pump(): void {
@@ -130,16 +160,20 @@ export class StreamSender {
       this.#first = undefined;
       if (next instanceof Promise) {
         this.#fetching = true;
+        const generation = this.#generation;
         next.then(
           (piece) => {
-            this.#fetching = false;
-            if (this.#closed) piece?.release();
-            else {
-              this.#keep(piece);
-              this.run();
+            if (this.#closed || generation !== this.#generation) {
+              piece?.release();
+              return;
             }
+            this.#fetching = false;
+            this.#keep(piece);
+            this.run();
           },
-          (error: unknown) => this.#break(error),
+          (error: unknown) => {
+            if (generation === this.#generation) this.#break(error);
+          },
         );
         return;
       }
@@ -180,6 +214,7 @@ export class StreamSender {
     }
     if (ok) return;
     this.#blocked = true;
+    this.#startIdleTimer();
     if (this.#listening) return;
     this.#listening = true;
     this.#res.onWritable(() => this.#writable());
@@ -189,6 +224,7 @@ export class StreamSender {
   #writable(): boolean {
     if (!this.#blocked || this.#closed) return true;
     this.#blocked = false;
+    this.#stopIdleTimer();
     this.#progressCount++;
     this.run();
     return !this.#blocked;

@@ -59,11 +59,15 @@ export class EngineSnapshot implements ObjectSnapshot {
   }
 
   read(startByte: number, endByte: number): PieceSource {
-    const { multipart } = this.record;
     const close = (): void => {
       this.close();
     };
-    if (multipart === null) return new ClosingSource(readBody(this.context, this.record, startByte, endByte), close);
+    return new RewindableSource((start) => this.#readFrom(start, endByte), startByte, close);
+  }
+
+  #readFrom(startByte: number, endByte: number): PieceSource {
+    const { multipart } = this.record;
+    if (multipart === null) return readBody(this.context, this.record, startByte, endByte);
     const ranges: { partNumber: number; start: number; end: number }[] = [];
     let offset = 0;
     for (const { partNumber, bytes } of multipart.parts) {
@@ -77,7 +81,7 @@ export class EngineSnapshot implements ObjectSnapshot {
         () =>
           readBody(this.context, this.#loadPart(multipart.uploadId, partNumber), start, end),
     );
-    return new ClosingSource(new SequenceSource(sources), close);
+    return new SequenceSource(sources);
   }
 
   close(): void {
@@ -192,18 +196,34 @@ class SequenceSource implements PieceSource {
   }
 }
 
-class ClosingSource implements PieceSource {
+/** Opened when it is first asked, and opened anew behind what was sent when the receiver stood still for long. */
+class RewindableSource implements PieceSource {
+  #current: PieceSource | null = null;
+  #from: number;
+
+  /** The snapshot stays pinned until `onClose`, so that every opening reads the same bytes. */
   constructor(
-    private readonly source: PieceSource,
+    private readonly open: (startByte: number) => PieceSource,
+    private readonly startByte: number,
     private readonly onClose: () => void,
-  ) {}
+  ) {
+    this.#from = startByte;
+  }
 
   next(): Promise<Piece | null> | Piece | null {
-    return this.source.next();
+    this.#current ??= this.open(this.#from);
+    return this.#current.next();
+  }
+
+  rewind(position: number): void {
+    this.#current?.close();
+    this.#current = null;
+    this.#from = this.startByte + position;
   }
 
   close(): void {
-    this.source.close();
+    this.#current?.close();
+    this.#current = null;
     this.onClose();
   }
 }
