@@ -121,6 +121,30 @@ describe(`${crowdCount} at once`, () => {
   });
 });
 
+test('400 downloads that nobody reads', async () => {
+  const request = { method: 'GET', path: world.path('shared') };
+  const connections = await crowd(400, ({ socket }) => {
+    socket.pause();
+    socket.write(headOf(request, sign(world.server, request).headers));
+  });
+  // Each gives its memory back after a second, so the others get their turn.
+  await world.assertSound(60_000);
+  for (let round = 0; round < 3; round += 1) await world.assertSound();
+  expect((await world.send(request)).body).toHaveLength(8_000_000);
+  expectBounded();
+  // One of them wakes up, and gets every byte.
+  const late = connections[399] as RawConnection;
+  let bytes = 0;
+  late.socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
+  late.socket.resume();
+  expect(await late.until(/^HTTP\/1\.1 \d+/)).toMatch(/^HTTP\/1\.1 200/);
+  await expect.poll(() => bytes, { timeout: 20_000 }).toBeGreaterThan(8_000_000);
+  const received = Buffer.from(late.received(), 'latin1');
+  const body = received.subarray(received.indexOf('\r\n\r\n') + 4);
+  expect(body.equals(patternBytes(8_000_000, 3))).toBe(true);
+  await leave(connections);
+}, 120_000);
+
 test('in the end nothing of it is left', async () => {
   await pause(1000);
   for (let round = 0; round < 3; round += 1) await world.assertSound();
