@@ -10,12 +10,6 @@ export interface Piece {
 export interface PieceSource {
   /** The next piece, or null after the last. A rejection means that the rest cannot be had. */
   next(): Promise<Piece | null> | Piece | null;
-  /**
-   * For a receiver that waits for its client: gives up what was read ahead, so that nothing is held for who
-   * does not read. All pieces are released and no `next` is pending; the next piece begins `position` bytes
-   * behind the beginning of the stream. Absent: the source holds nothing that matters.
-   */
-  rewind?(position: number): void;
   /** Called exactly once, at the end or when the receiver goes away; also while `next` is pending. */
   close(): void;
   /**
