@@ -8,7 +8,7 @@ import { openDeployment, type Deployment } from '../../../dist/wiring/deployment
 
 const { arena } = new SlabArena(32 << 20);
 let folder = '';
-let opened: Deployment[] = [];
+const opened: Deployment[] = [];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'granary-deployment-'));
