@@ -29,6 +29,8 @@ interface DriveLane {
   tail: Promise<void>;
   readonly departures: number;
   failed: boolean;
+  /** It failed because the drive has no room. */
+  isFull: boolean;
   created: boolean;
 }
 
@@ -72,6 +74,7 @@ export class BlobWriter {
         tail: Promise.resolve(),
         departures: set.departures(position),
         failed: false,
+        isFull: false,
         created: false,
       });
     }
@@ -84,6 +87,14 @@ export class BlobWriter {
 
   get hasQuorum(): boolean {
     return this.#lanes.filter((lane) => this.#isGood(lane)).length >= this.#quorum;
+  }
+
+  /** Why the write quorum is lost, for the client. */
+  get refusal(): Refusal<'SlowDownWrite' | 'XMinioStorageFull'> {
+    const isFull = this.#lanes.some((lane) => lane.isFull);
+    return isFull
+      ? new Refusal('XMinioStorageFull', 'Too few drives have room for the data.')
+      : new Refusal('SlowDownWrite', 'Too few drives took the data; try again later.');
   }
 
   #isGood(lane: DriveLane): boolean {
@@ -135,12 +146,12 @@ export class BlobWriter {
     }));
   }
 
-  /** Header, last page of the table, sync of file and directory, close. Throws SlowDownWrite below the write quorum. */
+  /** Header, last page of the table, sync of file and directory, close. Throws `refusal` below the write quorum. */
   async finish(): Promise<void> {
     this.#finishing ??= this.#writeEnd();
     await this.#finishing;
     this.#releasePages();
-    if (!this.hasQuorum) throw new Refusal('SlowDownWrite', 'Too few drives took the data; try again later.');
+    if (!this.hasQuorum) throw this.refusal;
   }
 
   /** Removes what was written. Never throws. */
@@ -263,6 +274,7 @@ export class BlobWriter {
         return;
       }
       lane.failed = true;
+      lane.isFull = result.fault.kind === 'full';
       if (!write.close && lane.handle !== null) lane.drive.blobs.close(lane.handle);
       lane.handle = null;
       this.stuck.add(result.fault, write.segments);

@@ -494,8 +494,7 @@ export class EngineUpload implements Upload {
     writer
       .writeStripe(stripe.stripeIndex, stripe.slab.offset, aux.offset, hashesOffset)
       .then(() => {
-        if (!writer.hasQuorum)
-          throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives take data; try again later.');
+        if (!writer.hasQuorum) throw writer.refusal;
       })
       .catch((error: unknown) => {
         this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
@@ -664,8 +663,7 @@ export class EngineUpload implements Upload {
     const writer = this.#writer;
     invariant(writer !== null, 'a blob has its writer');
     // A drive may have left the set since the last byte was written.
-    if (!writer.hasQuorum)
-      throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'Too few drives hold the data; try again later.');
+    if (!writer.hasQuorum) throw writer.refusal;
     return { ...body, placement: { ...body.placement, positions: writer.positions } };
   }
 

@@ -160,6 +160,19 @@ describe('a blob', () => {
     expect(arena.freeBytes).toBe(free);
   });
 
+  it('says that there is no room when that is why', async () => {
+    const place = shape(2 << 20);
+    for (const position of [0, 3]) drive(position).onCall = () => Promise.resolve(drive(position).fault('full'));
+    const writer = await write(randomBytes(2 << 20), place);
+    await expect(writer.finish()).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    await writer.abort();
+    expect(set.members.every(({ files }) => files.size === 0)).toBe(true);
+    // One of four without room is no reason to refuse.
+    drive(3).onCall = () => Promise.resolve(null);
+    const again = shape(2 << 20);
+    await (await write(randomBytes(2 << 20), again)).finish();
+  });
+
   it('holds back only the memory that a hanging call was given', async () => {
     let comeBack = (): void => undefined;
     const settled = new Promise<void>((resolve) => (comeBack = resolve));
@@ -227,8 +240,9 @@ describe('a reader', () => {
       [3_000_000, 3_000_001],
     ] as const) {
       const late: (() => void)[] = [];
-      for (const position of [0, 1]) {
-        const member = drive(position);
+      // Both data shards hang.
+      for (const shard of [0, 1]) {
+        const member = drive((shard + place.layout.rotation) % 4);
         member.onCall = (call) => {
           const settled = new Promise<void>((resolve) => {
             late.push(() => {
@@ -258,8 +272,9 @@ describe('a reader', () => {
     const place = shape(body.length);
     await (await write(body, place)).finish();
     let calls = 0;
-    drive(0).onCall = (call) =>
-      Promise.resolve(call.kind === 'read' && ++calls === 2 ? drive(0).fault('slow', never) : null);
+    const member = drive(place.layout.rotation);
+    member.onCall = (call) =>
+      Promise.resolve(call.kind === 'read' && ++calls === 2 ? member.fault('slow', never) : null);
     // Fifty windows would not fit into the arena if each waited for that call.
     for (let round = 0; round < 3; round++) expect((await read(place)).equals(body)).toBe(true);
     await expect.poll(() => free - arena.freeBytes).toBeLessThanOrEqual(4 << 20);
