@@ -151,7 +151,7 @@ async function fourFiles(workspace: Workspace, one: Case, seconds: number): Prom
   // New for every run and kept until the end: creating a file is slow where others were removed before.
   const folder = await workspace.makeFolder(one.medium, 'four-files');
   const args = [folder, String(one.connections), String(one.bytes), String(seconds)];
-  const child = workspace.start(null, program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = workspace.start(workspace.pinning.server, program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const { output, errors } = await outputOf(child);
   if (output === '') throw new Error(`the small-file anchor could not be measured: ${errors.trim()}`);
   const { objects, elapsedMicros } = JSON.parse(output) as { objects: number; elapsedMicros: number };
