@@ -120,6 +120,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   const opened = await openSetJournal(deployment, arena, engine, log);
   teardown.add(() => opened.journal.close());
   set.start(opened.journal);
+  teardown.add(() => set.close());
   const { unreadableBatches, lostPlaces } = opened.report;
   engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
 

@@ -7,6 +7,8 @@ import type { Logger } from '../telemetry/index.js';
 
 /** One line per drive and minute: a broken drive fails every request. */
 const reportEveryMs = 60_000;
+/** A drive that left stays away for 15 s at least before it is taken back: no departure goes unseen. */
+const watchEveryMs = 2_000;
 
 export class LiveSet implements DriveSet {
   readonly setIndex = 0;
@@ -14,6 +16,7 @@ export class LiveSet implements DriveSet {
   #journal: Journal | null = null;
   readonly #departures: number[];
   #epoch = -1;
+  #timer: NodeJS.Timeout | undefined;
   #members: readonly number[] = [];
   readonly #reportedAtMs = new Map<string, number>();
 
@@ -29,6 +32,12 @@ export class LiveSet implements DriveSet {
 
   start(journal: Journal): void {
     this.#journal = journal;
+    this.#watch();
+    this.#timer = setInterval(() => this.#watch(), watchEveryMs).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
   }
 
   drive(position: number): Drive | null {
