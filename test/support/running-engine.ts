@@ -87,6 +87,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       deployment,
       lines,
       close: async () => {
+        set.close();
         await opened.journal.close();
         await engine.close();
         await undo();
