@@ -64,7 +64,8 @@ function cases(options: PathOptions): Case[] {
           // 64 uploads of 64 MiB hold more than a memory file system should be asked for.
           if (bytes === 64 * MiB && connections === 64 && medium === 'tmpfs') continue;
           all.push({
-            name: medium === usual ? plain : `${plain}@${medium}`,
+            // What a foreign server keeps its data on is not known.
+            name: medium === usual || options.foreign !== null ? plain : `${plain}@${medium}`,
             operation,
             bytes,
             connections,
@@ -330,7 +331,8 @@ async function measureList(
     if (options.foreign === null) anchors.push(await scanRate(keys, pageKeys));
   }
   const value = median(ours.map(perSecond)) * pageKeys;
-  const anchor = { name: 'the index alone, scanned (keys/s)', value: median(anchors) };
+  const anchorName = anchors.length > 0 ? 'the index alone, scanned (keys/s)' : 'none';
+  const anchor = { name: anchorName, value: median(anchors) };
   return { name, unit: 'keys/s', value, anchor, ratio: value / anchor.value, ...beside(ours) };
 }
 
