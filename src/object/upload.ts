@@ -450,7 +450,7 @@ export class EngineUpload implements Upload {
     let aux: Slab | null = null;
     try {
       await this.#startBlob();
-      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass');
+      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass', this.#abortSignal.signal);
       const late = this.#lateEnds.splice(0);
       this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
@@ -512,7 +512,7 @@ export class EngineUpload implements Upload {
   async #startBlob(): Promise<void> {
     if (this.#writer !== null) return;
     const { slabs, compute, set } = this.context;
-    const control = await slabs.allocate(compute.streamStateBytes, 'pass');
+    const control = await slabs.allocate(compute.streamStateBytes, 'pass', this.#abortSignal.signal);
     this.#control = control;
     compute.streamInit(control.offset, this.#wantedDigests(), this.options.signedStream);
     this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);

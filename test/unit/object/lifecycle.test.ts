@@ -140,6 +140,23 @@ describe('an upload that is given up', () => {
     await expect.poll(() => fixture.arena.freeBytes).toBe(free);
   });
 
+  it('while a stripe waits for the memory of its parity does not wait on', async () => {
+    const fixture = await start(4);
+    const free = fixture.arena.freeBytes;
+    const upload = fixture.engine.openUpload(uploadOptions('k', 3 << 20));
+    const body = randomBytes(1 << 20);
+    upload.write(body, 0, body.length - 1);
+    const held = fill(fixture, 0);
+    const before = fixture.arena.freeBytes;
+    upload.write(body, body.length - 1, body.length);
+    await new Promise((resolve) => setImmediate(resolve));
+    upload.abort();
+    // Its own memory is back before anybody else gives any.
+    await expect.poll(() => fixture.arena.freeBytes).toBe(before + (1 << 20));
+    for (const slab of held) slab.release();
+    await expect.poll(() => fixture.arena.freeBytes).toBe(free);
+  });
+
   it('while its record is on the way keeps its memory until the drives have it', async () => {
     const fixture = await start(4);
     await put(fixture, 'k', randomBytes(200_000));
