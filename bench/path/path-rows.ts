@@ -217,7 +217,7 @@ async function measureCase(
   options: PathOptions,
 ): Promise<ReportRow> {
   const rounds = one.isMain ? (options.quick ? 2 : 3) : 1;
-  const seconds = options.quick ? 1.5 : one.isMain ? 4 : 2.5;
+  const seconds = one.isMain && !options.quick ? 3 : 1.5;
   const { connections } = one;
   const anchor = options.foreign === null ? await anchorOf(workspace, one, folder, seconds) : noAnchor;
   const ours: LoadFigures[] = [];
