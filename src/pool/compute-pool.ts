@@ -37,6 +37,7 @@ export class ComputePool implements Compute {
   readonly streamStateBytes = streamStateBytes;
   readonly #pool: Piscina;
   readonly #threads: number;
+  readonly #underWay = new Set<Promise<unknown>>();
   #waiting: WaitingPass[] = [];
   #passTasks = 0;
   #isGathering = false;
@@ -148,7 +149,7 @@ export class ComputePool implements Compute {
       ),
     };
     try {
-      return (await this.#pool.run(task, { name: 'passes' })) as number[];
+      return (await this.#run(task, { name: 'passes' })) as number[];
     } finally {
       this.#passTasks--;
       this.#dispatch();
@@ -160,7 +161,7 @@ export class ComputePool implements Compute {
   }
 
   async verify(jobs: readonly VerifyJob[]): Promise<number[]> {
-    return (await this.#pool.run(verifyArgs(jobs), { name: 'verify' })) as number[];
+    return (await this.#run(verifyArgs(jobs), { name: 'verify' })) as number[];
   }
 
   hashNow(jobs: readonly VerifyJob[]): void {
@@ -189,7 +190,7 @@ export class ComputePool implements Compute {
       input.wanted,
       ...input.offsets,
     ]);
-    await this.#pool.run(Float64Array.from(runs), { name: 'reconstruct' });
+    await this.#run(Float64Array.from(runs), { name: 'reconstruct' });
   }
 
   md5(bytes: Uint8Array): Uint8Array {
@@ -204,7 +205,20 @@ export class ComputePool implements Compute {
     return kernels.crcCombine(Digest[digest], a, b, bBytes);
   }
 
+  async #run(task: unknown, options: { readonly name: string }): Promise<unknown> {
+    const run: Promise<unknown> = this.#pool.run(task, options);
+    this.#underWay.add(run);
+    try {
+      return await run;
+    } finally {
+      this.#underWay.delete(run);
+    }
+  }
+
   async close(): Promise<void> {
+    // A worker that is ended inside a native call takes the process with it, and the pool's own close does not
+    // always wait for the tasks under way.
+    while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay]);
     await this.#pool.close({ force: true });
   }
 }
