@@ -280,15 +280,17 @@ export function decodeObject(body: Buffer, here: Placement | null): ObjectRecord
     const parts = Array.from({ length: reader.u16() }, () => ({ partNumber: reader.u16(), bytes: reader.u53() }));
     multipart = { uploadId, parts };
   }
-  return { ...head, metadata, bucketId, key, dataOrder, placement, multipart };
+  // Field by field: spreading costs a GET and a listing more than all the rest of the decoding.
+  const { bytes, modifiedMs, etag, checksum } = head;
+  return { bytes, modifiedMs, etag, checksum, metadata, bucketId, key, dataOrder, placement, multipart };
 }
 
 /** The part of an object record that a listing shows. */
 export function decodeListing(body: Buffer): Omit<BodyRecord, 'placement'> & { readonly storageClass: string } {
   const reader = new BinaryReader(body);
   readVersion(reader);
-  const head = readBody(reader);
-  return { ...head, storageClass: pick(storageClasses, reader.u8(), 'storage class') };
+  const { bytes, modifiedMs, etag, checksum } = readBody(reader);
+  return { bytes, modifiedMs, etag, checksum, storageClass: pick(storageClasses, reader.u8(), 'storage class') };
 }
 
 function resolvePlacement(placement: Placement | 'here', here: Placement | null): Placement {

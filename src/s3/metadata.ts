@@ -121,6 +121,5 @@ function withoutTransferFraming(value: string): string {
 
 /** They would break out of the header when it is answered. */
 function hasControls(text: string): boolean {
-   
   return /[\u0000-\u0008\u000a-\u001f\u007f]/.test(text);
 }

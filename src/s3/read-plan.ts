@@ -131,7 +131,7 @@ function parseOverrides(query: ReadonlyMap<string, string>): ReadonlyMap<string,
     const value = query.get(parameter);
     if (value === undefined) continue;
     // A line break would end the header and begin another.
-     
+
     if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) {
       throw s3Error('InvalidArgument', `The value of ${parameter} holds control characters.`);
     }

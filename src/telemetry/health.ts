@@ -16,7 +16,8 @@ export interface HealthAnswer {
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
-const healthPrefix = '/minio/health/';
+/** Every health endpoint begins with it. */
+export const healthPrefix = '/minio/health/';
 
 /** Null when the path is no health endpoint. */
 export function healthAnswer(

@@ -18,4 +18,4 @@ export {
   type RequestObserver,
   type RequestRecord,
 } from './requests.js';
-export { healthAnswer, type HealthAnswer, type HealthState } from './health.js';
+export { healthAnswer, healthPrefix, type HealthAnswer, type HealthState } from './health.js';

@@ -28,6 +28,7 @@ import { createFormVerifier, createSignatureVerifier } from '../signature/index.
 import {
   createLogger,
   healthAnswer,
+  healthPrefix,
   observers,
   requestLines,
   type HealthState,
@@ -133,7 +134,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   let phase: HealthState['phase'] = 'running';
   const s3 = s3Handler(options, credentialStore, engine, deployment, log);
   const front = await openFront(options, log, (request) => {
-    const answer = healthAnswer(request, health(phase));
+    const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) return s3(request);
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
   });

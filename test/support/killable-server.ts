@@ -16,7 +16,10 @@ export interface KillableServer {
   stop(): Promise<number | null>;
 }
 
-export async function startServer(drives: readonly string[], environment: Record<string, string> = {}): Promise<KillableServer> {
+export async function startServer(
+  drives: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<KillableServer> {
   const child = spawn(process.execPath, [main, 'server', '--json', '--address', '127.0.0.1:0', ...drives], {
     env: { ...process.env, MINIO_ROOT_USER: 'tester', MINIO_ROOT_PASSWORD: 'tester-secret', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

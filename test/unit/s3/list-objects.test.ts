@@ -29,7 +29,7 @@ const codeOf = async (version: (typeof versions)[number], query: string, target 
 
 const names = (root: Element) => root.children.map(({ name }) => name);
 
-describe.each(versions)('List %s', (...version) => {
+describe.each(versions.map((version) => ({ label: version[0], version })))('List $label', ({ version }) => {
   test('an empty bucket', async () => {
     const root = await listing(version, '');
     expect(text(root, 'Name')).toBe('bucket');
