@@ -53,11 +53,18 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // A test that hangs is ended without its hooks.
+  const abandon = () => {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', abandon);
   let printed = '';
   const keep = (data: Buffer) => (printed = (printed + data.toString()).slice(-65_536));
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  void ended.then(() => process.off('exit', abandon));
   try {
     const port = await portOf(() => printed, ended);
     return running({ child, ended, port, folder, accessKey, secretKey, output: () => printed });
