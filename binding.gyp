@@ -1,6 +1,8 @@
 {
   'target_defaults': {
-    'defines': ['NAPI_VERSION=9', 'NAPI_CPP_EXCEPTIONS', 'OPENSSL_SUPPRESS_DEPRECATED'],
+    'defines': ['NAPI_VERSION=9', 'NAPI_CPP_EXCEPTIONS', 'OPENSSL_SUPPRESS_DEPRECATED',
+                # A worker that ends inside a call must not take the process with it (node-addon-api).
+                'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
     'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
     'cflags': ['-O3', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden'],
     'cflags_cc': ['-std=c++17'],
