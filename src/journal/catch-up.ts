@@ -19,6 +19,8 @@ import type { SetLog } from './set-log.js';
 const heldBatchesMin = 8;
 /** So many take about a second. */
 const heldBatchesMax = 256;
+/** Batches copied within reach of the tip before the rest is left to the held stretch: then commits outrun us. */
+const nearMax = 512;
 /** Batches copied before more of them are copied with the sequencer held. */
 const patience = 500;
 /** Longest time that commits are held for a drive. */
@@ -201,10 +203,14 @@ export class CatchUp {
   async #copyHistory(target: Target): Promise<void> {
     const from = target.last;
     let heldMax = heldBatchesMin;
+    let near = 0;
     for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
       const tip = this.setLog.head.last;
-      if (tip === null || tip.sequence - (target.last?.sequence ?? 0) <= heldMax) return;
+      const behind = tip === null ? 0 : tip.sequence - (target.last?.sequence ?? 0);
+      // To the very tip while that can be had: what is left for the held stretch joins with its blobs unhealed.
+      if (tip === null || behind === 0) return;
+      if (behind <= heldMax && ++near > nearMax) return;
       // Under a load that grows the log as fast as it is copied, the last stretch must get longer.
       if (copied % patience === 0) heldMax = Math.min(2 * heldMax, heldBatchesMax);
       const { header, records } = await this.#next(target, tip);
