@@ -283,3 +283,35 @@ export interface ObjectLayer {
   /** For health probes: whether reads and writes have their quorum now. */
   health(): { readonly canRead: boolean; readonly canWrite: boolean };
 }
+
+/** A bucket's sub-resource documents; gone with the bucket. */
+export type BucketDocumentKind =
+  | 'policy'
+  | 'versioning'
+  | 'tagging'
+  | 'lifecycle'
+  | 'notification'
+  | 'encryption'
+  | 'object-lock'
+  | 'replication'
+  | 'cors'
+  | 'quota';
+
+export interface BucketDocuments {
+  /** Throws NoSuchBucket. Null: never set, or removed. Synchronous, from memory. */
+  bucketDocument(
+    bucket: string,
+    kind: BucketDocumentKind,
+  ): { readonly text: string; readonly updatedMs: number } | null;
+  /** Null removes it. Throws NoSuchBucket. */
+  setBucketDocument(bucket: string, kind: BucketDocumentKind, text: string | null): Promise<void>;
+}
+
+/** Records of the server itself (identity, settings), on every drive and as durable as objects. */
+export interface SystemRecords {
+  systemRecord(name: string): Uint8Array | null;
+  /** In byte order of the names. */
+  systemRecords(prefix: string, visit: (name: string, value: Uint8Array) => void): void;
+  /** All or nothing, in one batch. */
+  writeSystemRecords(changes: readonly { readonly name: string; readonly value: Uint8Array | null }[]): Promise<void>;
+}

@@ -1,0 +1,169 @@
+/**
+ * The contract of this room: accounts, keys, policies and their mappings, as the admin API, STS and the
+ * dispatcher use them. Look-ups are synchronous and in memory; changes resolve when they are durable and
+ * count from the next request on. Throws `IamRefusal`, whose codes are those of the admin API.
+ */
+import type { Policy, PolicySet } from '../policy/index.js';
+import type { CredentialStore } from './identity.js';
+import type { AccountSource, ClaimValue, Principal } from './principal.js';
+
+export type AccountStatus = 'enabled' | 'disabled';
+
+export interface UserInfo {
+  readonly name: string;
+  readonly status: AccountStatus;
+  /** Names of the policies attached to the user itself. */
+  readonly policies: readonly string[];
+  readonly groups: readonly string[];
+  readonly updatedMs: number;
+}
+
+export interface GroupInfo {
+  readonly name: string;
+  readonly status: AccountStatus;
+  readonly members: readonly string[];
+  readonly policies: readonly string[];
+  readonly updatedMs: number;
+}
+
+export interface PolicyInfo {
+  readonly name: string;
+  readonly policy: Policy;
+  /** Null for a built-in one that was never stored. */
+  readonly createdMs: number | null;
+  readonly updatedMs: number | null;
+}
+
+export interface AccessKeyInfo {
+  readonly accessKey: string;
+  readonly parent: string;
+  readonly parentSource: AccountSource;
+  readonly kind: 'service-account' | 'temporary';
+  readonly status: AccountStatus;
+  readonly name: string;
+  readonly description: string;
+  /** Null: inherits. */
+  readonly policy: Policy | null;
+  /** Null: never. */
+  readonly expiresMs: number | null;
+  readonly claims: ReadonlyMap<string, ClaimValue>;
+}
+
+/** To whom policies are attached. `user` and `group` are internal ones; the others are external names. */
+export interface PolicyHolder {
+  readonly kind: 'user' | 'group' | 'ldap-user' | 'ldap-group' | 'external';
+  readonly name: string;
+}
+
+export interface CreatedCredentials {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Empty for a service account. */
+  readonly sessionToken: string;
+  readonly expiresMs: number | null;
+}
+
+export interface NewAccessKey {
+  /** The account it hangs from, never another derived credential. */
+  readonly parent: string;
+  readonly parentSource: AccountSource;
+  /** Empty: made up. Both or neither. */
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly name: string;
+  readonly description: string;
+  readonly policy: Policy | null;
+  readonly expiresMs: number | null;
+  /** Of the external session that creates it: groups and claims it keeps. */
+  readonly claims: ReadonlyMap<string, ClaimValue>;
+  readonly groups: readonly string[];
+}
+
+export interface NewSession {
+  readonly parent: string;
+  readonly parentSource: AccountSource;
+  readonly expiresMs: number;
+  readonly policy: Policy | null;
+  /** Policies by name that the provider gave; for internal parents the mapping counts instead. */
+  readonly policyNames: readonly string[];
+  readonly claims: ReadonlyMap<string, ClaimValue>;
+  readonly groups: readonly string[];
+  /** The client's tag for revocation; empty: none. */
+  readonly revokeType: string;
+}
+
+export interface PolicyEntities {
+  readonly users: readonly {
+    readonly user: string;
+    readonly policies: readonly string[];
+    readonly groups: readonly { readonly group: string; readonly policies: readonly string[] }[];
+  }[];
+  readonly groups: readonly { readonly group: string; readonly policies: readonly string[] }[];
+  readonly policies: readonly {
+    readonly policy: string;
+    readonly users: readonly string[];
+    readonly groups: readonly string[];
+  }[];
+}
+
+export interface Iam {
+  readonly credentials: CredentialStore;
+  /** All policies that have a say; `bucketPolicy` is the caller's to look up. O(attached policies). */
+  policiesOf(principal: Principal, bucketPolicy: Policy | null): PolicySet;
+
+  users(): readonly UserInfo[];
+  user(name: string): UserInfo | null;
+  /** Creates the user or sets its secret and status; keeps its policies. */
+  setUser(name: string, options: { secretKey: string; status: AccountStatus }): Promise<void>;
+  setUserStatus(name: string, status: AccountStatus): Promise<void>;
+  /** With its access keys, sessions and mappings. */
+  removeUser(name: string): Promise<void>;
+
+  groups(): readonly GroupInfo[];
+  group(name: string): GroupInfo | null;
+  addToGroup(name: string, members: readonly string[]): Promise<void>;
+  /** Without members: removes the group, which must be empty. */
+  removeFromGroup(name: string, members: readonly string[]): Promise<void>;
+  setGroupStatus(name: string, status: AccountStatus): Promise<void>;
+
+  policies(): readonly PolicyInfo[];
+  policy(name: string): PolicyInfo | null;
+  setPolicy(name: string, policy: Policy): Promise<void>;
+  removePolicy(name: string): Promise<void>;
+
+  /** Answers what changed; throws XMinioAdminPolicyChangeAlreadyApplied when nothing would. */
+  attach(holder: PolicyHolder, policies: readonly string[]): Promise<{ changed: readonly string[]; updatedMs: number }>;
+  detach(holder: PolicyHolder, policies: readonly string[]): Promise<{ changed: readonly string[]; updatedMs: number }>;
+  /** Replaces the mapping. */
+  setPolicies(holder: PolicyHolder, policies: readonly string[]): Promise<void>;
+  entities(query: {
+    users: readonly string[];
+    groups: readonly string[];
+    policies: readonly string[];
+    directory: 'internal' | 'ldap';
+  }): PolicyEntities;
+
+  accessKey(accessKey: string): AccessKeyInfo | null;
+  /** Of one parent; both kinds. */
+  accessKeysOf(parent: string): readonly AccessKeyInfo[];
+  /** Every parent that has derived credentials. */
+  parents(): readonly string[];
+  createAccessKey(options: NewAccessKey): Promise<CreatedCredentials>;
+  /** Absent fields stay as they are; `policy: null` makes it inherit again. */
+  updateAccessKey(
+    accessKey: string,
+    change: {
+      readonly secretKey?: string;
+      readonly status?: AccountStatus;
+      readonly name?: string;
+      readonly description?: string;
+      readonly expiresMs?: number | null;
+      readonly policy?: Policy | null;
+    },
+  ): Promise<void>;
+  removeAccessKey(accessKey: string): Promise<void>;
+
+  createSession(options: NewSession): Promise<CreatedCredentials>;
+  /** Ends sessions of a parent: all, or those with the tag. Answers how many. */
+  revokeSessions(parent: string, revokeType: string | null): Promise<number>;
+}
