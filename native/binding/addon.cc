@@ -6,15 +6,17 @@
 
 #if defined(GRANARY_HAVE_IO)
 // native/binding/io.cc: adds the functions of src/native/io.ts to `exports`.
-void InitIo(Napi::Env env, Napi::Object exports);
+void InitIo(Napi::Env env, Napi::Object exports, const granary::KernelInstance* kernels);
 #endif
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  granary::InitKernels(env, exports);
+  const granary::KernelInstance* kernels = granary::InitKernels(env, exports);
 #if defined(GRANARY_HAVE_IO)
-  InitIo(env, exports);
+  InitIo(env, exports, kernels);
+#else
+  static_cast<void>(kernels);
 #endif
   return exports;
 }

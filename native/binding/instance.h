@@ -21,6 +21,7 @@ class KernelInstance {
   uint8_t* Range(double offset, double bytes, const char* name) const;
   double arenaBytes() const { return arenaBytes_; }
   const HashKey& hashKey() const;
+  const HashKey* hashKeyOrNull() const { return hasHashKey_ ? &hashKey_ : nullptr; }
 
   const RsPlan& EncodePlan(int k, int m);
   // `used` is the lowest k of the present shards.

@@ -27,13 +27,14 @@ enum Key : size_t {
   kKeySegments,
   kKeyBytes,
   kKeyFlags,
+  kKeyChecks,
   kKeyErrno,
   kKeyNames,
   kKeyValues,
   kKeyCount,
 };
 constexpr const char* kKeyText[kKeyCount] = {"kind",  "path",  "toPath", "fd",    "fileOffset", "segments",
-                                             "bytes", "flags", "errno",  "names", "values"};
+                                             "bytes", "flags", "checks", "errno", "names",      "values"};
 
 // Reads requests and writes results of src/native/io.ts. Every number and range is checked here.
 class IoCodec {
@@ -46,13 +47,15 @@ class IoCodec {
   // False for anything that is not a whole number from `least` to `most`.
   bool ReadInteger(napi_value value, double least, double most, double* out) const;
   bool ReadString(napi_value value, std::string* out) const;
-  bool ReadOperation(napi_value request, size_t arenaBytes, io::Operation* operation) const;
+  // `hashKey` null: none is set, and no read can be checked.
+  bool ReadOperation(napi_value request, size_t arenaBytes, const HashKey* hashKey, io::Operation* operation) const;
   napi_value WriteResult(const io::Outcome& outcome) const;
 
  private:
   bool Text(Key key, napi_value* text) const;
   bool Has(napi_value object, Key key, napi_value* value) const;
   bool ReadSegments(napi_value value, size_t arenaBytes, std::vector<io::Segment>* out) const;
+  bool ReadChecks(napi_value value, size_t arenaBytes, io::Operation* operation) const;
   void Set(napi_value object, Key key, napi_value value) const;
 
   const napi_env env_;
@@ -121,7 +124,37 @@ inline bool IoCodec::ReadSegments(napi_value value, size_t arenaBytes, std::vect
   return true;
 }
 
-inline bool IoCodec::ReadOperation(napi_value request, size_t arenaBytes, io::Operation* operation) const {
+// Rows of eight numbers, those of `verifyBlocks`: they are the segments, and how each is checked.
+inline bool IoCodec::ReadChecks(napi_value value, size_t arenaBytes, io::Operation* operation) const {
+  constexpr size_t kNumbers = 8;
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  if (napi_get_typedarray_info(env_, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
+  if (type != napi_float64_array || length == 0 || length % kNumbers != 0 || length / kNumbers > kSegmentsMax) {
+    return false;
+  }
+  const double* row = static_cast<const double*>(data);
+  const double last = static_cast<double>(arenaBytes);
+  operation->segments.reserve(length / kNumbers);
+  operation->checks.reserve(length / kNumbers);
+  for (size_t index = 0; index < length; index += kNumbers, row += kNumbers) {
+    for (size_t i = 0; i < kNumbers; i++) {
+      if (!(row[i] >= 0 && row[i] <= kSafeIntegerMax && std::floor(row[i]) == row[i])) return false;
+    }
+    if (row[3] < 1 || row[0] + row[1] > last) return false;
+    if (row[2] + std::ceil(row[1] / row[3]) * static_cast<double>(kHashBytes) > last) return false;
+    operation->segments.push_back({static_cast<uint64_t>(row[0]), static_cast<uint64_t>(row[1])});
+    operation->checks.push_back({static_cast<uint64_t>(row[2]),
+                                 static_cast<size_t>(row[3]),
+                                 {static_cast<uint64_t>(row[4]), static_cast<uint64_t>(row[5]),
+                                  static_cast<uint64_t>(row[6]), static_cast<uint64_t>(row[7])}});
+  }
+  return true;
+}
+
+inline bool IoCodec::ReadOperation(napi_value request, size_t arenaBytes, const HashKey* hashKey,
+                                   io::Operation* operation) const {
   napi_value value;
   double number;
   if (!Has(request, kKeyKind, &value) || !ReadInteger(value, 0, io::kKindLast, &number)) return false;
@@ -145,6 +178,11 @@ inline bool IoCodec::ReadOperation(napi_value request, size_t arenaBytes, io::Op
     operation->flags = static_cast<uint32_t>(number);
   }
   if (Has(request, kKeySegments, &value) && !ReadSegments(value, arenaBytes, &operation->segments)) return false;
+  if (Has(request, kKeyChecks, &value)) {
+    if (operation->kind != io::Kind::kRead || !operation->segments.empty() || hashKey == nullptr) return false;
+    if (!ReadChecks(value, arenaBytes, operation)) return false;
+    operation->hashKey = *hashKey;
+  }
   if (operation->kind == io::Kind::kRename && operation->toPath.empty()) return false;
   if (operation->kind == io::Kind::kClose) return operation->fd >= 0;
   if (io::IsOnNames(operation->kind)) return !operation->path.empty();

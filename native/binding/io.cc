@@ -34,6 +34,7 @@
 #include "../io/queue.h"
 #include "io-codec.h"
 #include "io-mailbox.h"
+#include "kernels.h"
 
 namespace granary {
 namespace {
@@ -65,7 +66,8 @@ struct Handle {
 
 class Environment {
  public:
-  explicit Environment(napi_env env) : env_(env), codec_(env), mailbox_(std::make_shared<Mailbox>()) {}
+  Environment(napi_env env, const KernelInstance* kernels)
+      : env_(env), codec_(env), kernels_(kernels), mailbox_(std::make_shared<Mailbox>()) {}
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
@@ -96,6 +98,7 @@ class Environment {
 
   const napi_env env_;
   IoCodec codec_;
+  const KernelInstance* const kernels_;
   const std::shared_ptr<Mailbox> mailbox_;
   napi_threadsafe_function wake_ = nullptr;
   std::vector<std::unique_ptr<Handle>> handles_;
@@ -160,7 +163,7 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
   Operation operation;
   // A closed queue has no arena; its answer is another than that the request is wrong.
   const size_t arenaBytes = handle->queue ? handle->queue->arena().bytes : SIZE_MAX;
-  if (count < 1 || !codec_.ReadOperation(request, arenaBytes, &operation)) {
+  if (count < 1 || !codec_.ReadOperation(request, arenaBytes, HashKeyOf(kernels_), &operation)) {
     bool isThrown = false;
     napi_is_exception_pending(env_, &isThrown);
     return isThrown ? nullptr : Throw("submit: not a valid I/O request");
@@ -464,10 +467,10 @@ napi_value ThreadCpuMicros(napi_env env, napi_callback_info) {
 }  // namespace
 }  // namespace granary
 
-void InitIo(Napi::Env env, Napi::Object exports) {
+void InitIo(Napi::Env env, Napi::Object exports, const granary::KernelInstance* kernels) {
   using granary::Environment;
   granary::StayLoaded();
-  auto environment = std::make_unique<Environment>(env);
+  auto environment = std::make_unique<Environment>(env, kernels);
   if (!environment->Start()) {
     Napi::Error::New(env, "granary: file I/O could not be set up").ThrowAsJavaScriptException();
     return;

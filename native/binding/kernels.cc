@@ -84,7 +84,9 @@ void DefineMethods(napi_env env, napi_value exports, const Method* methods, size
   }
 }
 
-void InitKernels(Napi::Env env, Napi::Object exports) {
+const HashKey* HashKeyOf(const KernelInstance* instance) { return instance->hashKeyOrNull(); }
+
+const KernelInstance* InitKernels(Napi::Env env, Napi::Object exports) {
   if (!Paths().overrideKnown) {
     throw Napi::Error::New(env,
                            "GRANARY_KERNEL must be one of scalar, ssse3, avx2, avx2-gfni, avx512, avx512-gfni, gfni");
@@ -104,6 +106,7 @@ void InitKernels(Napi::Env env, Napi::Object exports) {
   } catch (const PendingException&) {
     throw Napi::Error::New(env, "the kernels could not be registered");
   }
+  return instance;
 }
 
 }  // namespace granary

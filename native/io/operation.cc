@@ -16,6 +16,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "../kernel/highway-hash.h"
+
 namespace granary::io {
 namespace {
 
@@ -96,6 +98,46 @@ int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved
       vectors[first].iov_base = static_cast<uint8_t*>(vectors[first].iov_base) + rest;
       vectors[first].iov_len -= rest;
     }
+  }
+  return 0;
+}
+
+// Reads one run of bytes whole. A file that ends before it gives fewer.
+int ReadRun(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes, size_t* moved) {
+  *moved = 0;
+  while (*moved < bytes) {
+    const ssize_t got = ::pread(fd, to + *moved, bytes - *moved, static_cast<off_t>(fileOffset + *moved));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    if (got == 0) return 0;
+    *moved += static_cast<size_t>(got);
+  }
+  return 0;
+}
+
+// Reads as many blocks as are hashed side by side, and hashes them while they are in this core's cache.
+int ReadChecked(const Operation& operation, int fd, uint8_t* arena, Outcome* outcome) {
+  outcome->hasValues = true;
+  for (size_t index = 0; index < operation.segments.size(); index++) {
+    const Segment& segment = operation.segments[index];
+    const Check& check = operation.checks[index];
+    const size_t pieceBytes = check.checksumBlockBytes * kHashLanes;
+    bool isSound = true;
+    for (size_t at = 0; at < segment.bytes; at += pieceBytes) {
+      const size_t bytes = std::min<size_t>(pieceBytes, segment.bytes - at);
+      uint8_t* data = arena + segment.offset + at;
+      size_t moved = 0;
+      const int error = ReadRun(fd, operation.fileOffset + outcome->bytes, data, bytes, &moved);
+      outcome->bytes += moved;
+      if (error != 0 || moved < bytes) return error;
+      HashRun run = {data, bytes, check.checksumBlockBytes, check.place};
+      const size_t block = at / check.checksumBlockBytes;
+      run.place.block += block;
+      isSound = isSound && VerifyBlocks(operation.hashKey, run, arena + check.hashesOffset + block * kHashBytes);
+    }
+    if (!isSound) outcome->values[0]++;
   }
   return 0;
 }
@@ -226,7 +268,9 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   }
   if (outcome.error == 0 && (operation.flags & Flag::kNamed) != 0) outcome.error = CheckNamed(outcome.fd);
   if (outcome.error == 0) {
-    if (operation.kind == Kind::kWrite || operation.kind == Kind::kRead) {
+    if (operation.kind == Kind::kRead && !operation.checks.empty()) {
+      outcome.error = ReadChecked(operation, outcome.fd, arena, &outcome);
+    } else if (operation.kind == Kind::kWrite || operation.kind == Kind::kRead) {
       outcome.error = Transfer(operation, outcome.fd, arena, &outcome.bytes);
     } else if (operation.kind == Kind::kZeroFill) {
       outcome.error = ZeroFill(operation, outcome.fd, &outcome.bytes);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "../kernel/pass.h"
+
 namespace granary::io {
 
 // The numbers are IoKind in src/native/io.ts.
@@ -45,6 +47,14 @@ struct Segment {
   uint64_t bytes;
 };
 
+// Checksums of one segment of a read: the segment starts with a checksum block.
+struct Check {
+  // Where in the arena the hashes of its blocks lie.
+  uint64_t hashesOffset;
+  size_t checksumBlockBytes;
+  BlockPlace place;
+};
+
 struct Operation {
   Kind kind = Kind::kSync;
   uint32_t flags = 0;
@@ -54,6 +64,9 @@ struct Operation {
   std::string path;
   std::string toPath;
   std::vector<Segment> segments;
+  // Of a read: none, or one for each segment.
+  std::vector<Check> checks;
+  HashKey hashKey{};
 };
 
 struct Outcome {
@@ -62,7 +75,8 @@ struct Outcome {
   bool isOpened = false;
   int fd = -1;
   uint64_t bytes = 0;
-  // kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to us.
+  // kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to us. A checked read: segments
+  // whose bytes are not what their hashes say, 0.
   bool hasValues = false;
   double values[2] = {0, 0};
   // kList: the names in the directory without "." and "..".
@@ -73,7 +87,7 @@ struct Outcome {
 // Operations on names: they need a path, and no descriptor.
 bool IsOnNames(Kind kind);
 
-// Requires: every segment lies inside the arena.
+// Requires: every segment, and the hashes of every check, lie inside the arena.
 Outcome Perform(const Operation& operation, uint8_t* arena);
 
 // Reads what the page cache holds, without waiting: bytes read (fewer than asked only at the end of

@@ -3,8 +3,8 @@
  * descriptor is closed, and its number free for another file, only after the last of them.
  */
 import { invariant, type Segments } from '../base/index.js';
-import { IoFlag, IoKind } from '../native/index.js';
-import type { BlobHandle, BlobStore, BlobWrite, DriveResult } from './drive.js';
+import { IoFlag, IoKind, type IoResult } from '../native/index.js';
+import type { BlobHandle, BlobStore, BlobWrite, CheckedRead, DriveResult } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
 import { blobFileName, blobFolder, blobSubfolders, isBlobName } from './layout.js';
 
@@ -25,6 +25,7 @@ class OpenBlob implements BlobHandle {
 
 export class LocalBlobStore implements BlobStore {
   readonly #open = new Set<OpenBlob>();
+  #isShut = false;
 
   constructor(
     private readonly drivePath: string,
@@ -48,14 +49,14 @@ export class LocalBlobStore implements BlobStore {
   }
 
   async read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
-    const blob = this.#usable(handle);
-    blob.users++;
-    const answer = await this.queues.read.run({
-      request: { kind: IoKind.read, fd: blob.fd, fileOffset, segments },
-      describe: () => `read ${blobFileName(blob.name)} at ${fileOffset}`,
-      onEnd: () => this.#release(blob),
-    });
+    const answer = await this.#read(handle, { fileOffset, segments });
     return answer.ok ? { ok: true, value: answer.value.bytes } : answer;
+  }
+
+  async readChecked(handle: BlobHandle, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>> {
+    const answer = await this.#read(handle, { fileOffset, checks });
+    if (!answer.ok) return answer;
+    return { ok: true, value: { bytes: answer.value.bytes, wrongRows: answer.value.values?.[0] ?? 0 } };
   }
 
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number {
@@ -63,6 +64,8 @@ export class LocalBlobStore implements BlobStore {
   }
 
   close(handle: BlobHandle): void {
+    // Whoever gives up a file while the drive goes comes too late: it is closed already.
+    if (this.#isShut) return;
     this.#close(this.#usable(handle));
   }
 
@@ -95,6 +98,7 @@ export class LocalBlobStore implements BlobStore {
 
   /** Closes what callers left open, handles in use when their calls end. */
   closeFiles(): void {
+    this.#isShut = true;
     for (const blob of this.#open) if (!blob.isClosed) this.#close(blob);
   }
 
@@ -137,6 +141,19 @@ export class LocalBlobStore implements BlobStore {
       },
     });
     return answer.ok ? { ok: true, value: write.close ? null : blob } : answer;
+  }
+
+  #read(
+    handle: BlobHandle,
+    what: { readonly fileOffset: number; readonly segments?: Segments; readonly checks?: Float64Array },
+  ): Promise<DriveResult<IoResult>> {
+    const blob = this.#usable(handle);
+    blob.users++;
+    return this.queues.read.run({
+      request: { kind: IoKind.read, fd: blob.fd, ...what },
+      describe: () => `read ${blobFileName(blob.name)} at ${what.fileOffset}`,
+      onEnd: () => this.#release(blob),
+    });
   }
 
   #adopt(name: string, fd: number): OpenBlob {

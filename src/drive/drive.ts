@@ -57,6 +57,13 @@ export interface LogStore {
 }
 
 /** An open blob file. */
+export interface CheckedRead {
+  /** Fewer than asked at the end of the file. */
+  readonly bytes: number;
+  /** Rows whose bytes are not what their hashes say. */
+  readonly wrongRows: number;
+}
+
 export interface BlobHandle {
   readonly name: string;
   readonly fd: number;
@@ -81,6 +88,8 @@ export interface BlobStore {
   write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>>;
   open(name: string): Promise<DriveResult<BlobHandle>>;
   read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
+  /** Rows of `Kernels.verifyBlocks`: read in order from `fileOffset` on, and checked by the thread that reads. */
+  readChecked(handle: BlobHandle, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>>;
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number;
   /** At once for the caller; the descriptor goes when calls that still use it have ended. Once per handle. */
   close(handle: BlobHandle): void;

@@ -1,5 +1,5 @@
 /**
- * Reads bytes [start, end) of one body: windows of up to four stripes, the next one on its way while
+ * Reads bytes [start, end) of one body: windows of up to two stripes, the next one on its way while
  * one is being sent. Every byte is verified before it leaves; a shard that is missing or wrong is
  * replaced by parity. Main thread; owns its windows, lends their stripes out as pieces.
  */
@@ -13,10 +13,11 @@ import {
   type SlabAllocator,
 } from '../base/index.js';
 import type { Compute, ReconstructInput, VerifyJob } from './compute.js';
+import { hashBytes } from './blob-format.js';
 import { checksumBlockCount, shardBytes, stripeCount, stripeLength } from './layout.js';
 import type { ShardSource } from './shard-source.js';
 
-const windowStripesMax = 4;
+const windowStripesMax = 2;
 /** Verified on the calling thread: below this a hop to a worker costs more than the hashing. */
 const verifyNowBytesMax = 128 * 1024;
 
@@ -234,7 +235,6 @@ export class BodyReader implements PieceSource {
     const fileStart = plan.firstStripe * (layout.stripeBytes / layout.dataShards);
     const from = plan.start - stripeStart;
     const to = plan.end - stripeStart;
-    const jobs: VerifyJob[] = [];
     const reads: Promise<boolean>[] = [];
     for (let s = Math.floor(from / shard); s * shard < to; s++) {
       if (this.#bad.has(s) || !this.source.mayHave(s)) {
@@ -254,12 +254,10 @@ export class BodyReader implements PieceSource {
         await Promise.all(reads);
         return false;
       }
-      const dataOffset = slab.offset + s * shard + start;
-      reads.push(this.source.read(s, fileStart + start, Float64Array.of(dataOffset, bytes)));
-      jobs.push(this.#job(s, dataOffset, bytes, hashesOffset, firstBlock + block));
+      const job = this.#job(s, slab.offset + s * shard + start, bytes, hashesOffset, firstBlock + block);
+      reads.push(this.source.readChecked(s, fileStart + start, [job]));
     }
-    const isRead = (await Promise.all(reads)).every(Boolean);
-    return isRead && (await this.#verify(jobs)).length === 0;
+    return (await Promise.all(reads)).every(Boolean);
   }
 
   /** All data shards of the stripes, from whichever k shards are sound. */
@@ -315,33 +313,22 @@ export class BodyReader implements PieceSource {
     const firstBlock = this.#firstBlock(plan.firstStripe);
     const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
     const fileStart = plan.firstStripe * (layout.stripeBytes / layout.dataShards);
+    const lastBytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + plan.stripes - 1));
+    const blocks = (plan.stripes - 1) * blocksPerStripe + checksumBlockCount(lastBytes);
     const sound = new Set<number>();
-    const jobs: VerifyJob[] = [];
     await Promise.all(
       batch.map(async (s) => {
-        const segments: number[] = [];
-        const shardJobs: VerifyJob[] = [];
+        const hashesOffset = await this.source.hashes(s, firstBlock, blocks);
+        if (hashesOffset === null) return;
+        const jobs: VerifyJob[] = [];
         for (let i = 0; i < plan.stripes; i++) {
           const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + i));
-          segments.push(offsetOf(s, i), bytes);
-          shardJobs.push(this.#job(s, offsetOf(s, i), bytes, 0, firstBlock + i * blocksPerStripe));
+          const block = i * blocksPerStripe;
+          jobs.push(this.#job(s, offsetOf(s, i), bytes, hashesOffset + block * hashBytes, firstBlock + block));
         }
-        const blocks = shardJobs.reduce((sum, job) => sum + checksumBlockCount(job.bytes), 0);
-        const [hashesOffset, isRead] = await Promise.all([
-          this.source.hashes(s, firstBlock, blocks),
-          this.source.read(s, fileStart, Float64Array.from(segments)),
-        ]);
-        if (hashesOffset === null || !isRead) return;
-        sound.add(s);
-        for (const [i, job] of shardJobs.entries()) {
-          jobs.push({ ...job, hashesOffset: hashesOffset + i * blocksPerStripe * 32 });
-        }
+        if (await this.source.readChecked(s, fileStart, jobs)) sound.add(s);
       }),
     );
-    for (const index of await this.#verify(jobs)) {
-      const job = jobs[index];
-      if (job !== undefined) sound.delete(job.shardIndex);
-    }
     return sound;
   }
 
@@ -371,11 +358,6 @@ export class BodyReader implements PieceSource {
       });
     }
     await this.compute.reconstruct(inputs);
-  }
-
-  #verify(jobs: readonly VerifyJob[]): Promise<number[]> | number[] {
-    const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
-    return bytes <= verifyNowBytesMax ? this.compute.verifyNow(jobs) : this.compute.verify(jobs);
   }
 
   #firstBlock(stripeIndex: number): number {

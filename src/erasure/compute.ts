@@ -3,6 +3,7 @@
  * named `…Now` run on the calling thread and are for small things, the others run on a worker.
  * All offsets are bytes in the slab arena.
  */
+import { limits } from '../base/index.js';
 
 export type StreamDigest = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme';
 
@@ -81,4 +82,22 @@ export interface Compute {
   md5(bytes: Uint8Array): Uint8Array;
   digest(digest: StreamDigest, bytes: Uint8Array): Uint8Array;
   crcCombine(digest: 'crc32' | 'crc32c' | 'crc64nvme', a: Uint8Array, b: Uint8Array, bBytes: number): Uint8Array;
+}
+
+/** The jobs as the addon takes them: eight numbers each (`Kernels.verifyBlocks`). */
+export function verifyRows(jobs: readonly VerifyJob[]): Float64Array {
+  const rows = new Float64Array(jobs.length * 8);
+  let at = 0;
+  for (const job of jobs) {
+    rows[at] = job.dataOffset;
+    rows[at + 1] = job.bytes;
+    rows[at + 2] = job.hashesOffset;
+    rows[at + 3] = limits.checksumBlockBytes;
+    rows[at + 4] = job.idHigh;
+    rows[at + 5] = job.idLow;
+    rows[at + 6] = job.shardIndex;
+    rows[at + 7] = job.firstBlock;
+    at += 8;
+  }
+  return rows;
 }

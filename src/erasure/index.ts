@@ -1,7 +1,15 @@
 /**
  * erasure: stripe arithmetic, writing and reading of shards over the drives of one set.
  */
-export type { ChunkSigningInput, Compute, PassInput, ReconstructInput, StreamDigest, VerifyJob } from './compute.js';
+export {
+  verifyRows,
+  type ChunkSigningInput,
+  type Compute,
+  type PassInput,
+  type ReconstructInput,
+  type StreamDigest,
+  type VerifyJob,
+} from './compute.js';
 export type { DriveSet } from './drive-set.js';
 export {
   checksumBlockCount,

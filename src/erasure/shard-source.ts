@@ -2,10 +2,10 @@
  * Reads the shards of one body, wherever they lie. A source knows drives and offsets; verification,
  * choice of shards and reconstruction are the reader's.
  */
-import { invariant, type Slab, type SlabAllocator } from '../base/index.js';
-import type { BlobHandle, DriveFault, DriveResult } from '../drive/index.js';
+import { invariant, type Segments, type Slab, type SlabAllocator } from '../base/index.js';
+import type { BlobHandle, CheckedRead, Drive, DriveFault, DriveResult } from '../drive/index.js';
 import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format.js';
-import type { Compute } from './compute.js';
+import { verifyRows, type Compute, type VerifyJob } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import { checksumBlockCount, positionOfShard, type StripeLayout } from './layout.js';
 import { StuckCalls } from './stuck.js';
@@ -24,7 +24,12 @@ export interface ShardSource {
   mightHave(shardIndex: number): boolean;
   /** Bytes [start, …) of the shard's payload into the arena. False: a fault (reported) or a short file. */
   read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean>;
-  /** The same on the calling thread when the bytes are in memory. */
+  /**
+   * The same into the memory of the jobs, which follow each other in the payload, and checks them against their
+   * hashes. False: a fault (reported), a short file, or bytes that are not what was written.
+   */
+  readChecked(shardIndex: number, start: number, jobs: readonly VerifyJob[]): Promise<boolean>;
+  /** Like `read` on the calling thread when the bytes are in memory. */
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean;
   /** Arena offset of the hashes of blocks [firstBlock, firstBlock + count), or null when they cannot be had. */
   hashes(shardIndex: number, firstBlock: number, count: number): Promise<number | null>;
@@ -48,7 +53,7 @@ export class SlotSource implements ShardSource {
     private readonly set: DriveSet,
     private readonly placement: Extract<Placement, { kind: 'slots' }>,
     objectBytes: number,
-    compute: Compute,
+    private readonly compute: Compute,
     hashes: Slab,
   ) {
     this.id = placement.id;
@@ -75,7 +80,14 @@ export class SlotSource implements ShardSource {
     const drive = this.set.drive(position);
     if (drive === null) return false;
     const result = await drive.log.read(this.placement.fileNumber, this.placement.fileOffset + start, segments);
-    return settle(this.set, this.stuck, position, result, segments);
+    return settleSegments(this.set, this.stuck, position, result, segments);
+  }
+
+  async readChecked(shardIndex: number, start: number, jobs: readonly VerifyJob[]): Promise<boolean> {
+    if (!(await this.read(shardIndex, start, segmentsOf(jobs)))) return false;
+    const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
+    const wrong = bytes <= verifyNowBytesMax ? this.compute.verifyNow(jobs) : await this.compute.verify(jobs);
+    return wrong.length === 0;
   }
 
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
@@ -97,6 +109,20 @@ export class SlotSource implements ShardSource {
   close(): void {
     this.#hashes.release();
   }
+}
+
+/** Checked on the calling thread: below this a hop to a worker costs more than the hashing. */
+const verifyNowBytesMax = 128 * 1024;
+
+function segmentsOf(jobs: readonly VerifyJob[]): Segments {
+  return Float64Array.from(jobs.flatMap((job) => [job.dataOffset, job.bytes]));
+}
+
+/** Memory that a checked read touches: the data, and the hashes. */
+function touchedBy(jobs: readonly VerifyJob[]): Segments {
+  return Float64Array.from(
+    jobs.flatMap((job) => [job.dataOffset, job.bytes, job.hashesOffset, checksumBlockCount(job.bytes) * hashBytes]),
+  );
 }
 
 /** Table bytes of one shard that are read and kept at once: the hashes of 64 stripes when k = 2. */
@@ -141,6 +167,19 @@ export class BlobSource implements ShardSource {
     return this.#readAt(shardIndex, payloadOffset(this.layout) + start, segments);
   }
 
+  /** By the thread that reads: the bytes are in its cache, and no worker has to be woken. */
+  async readChecked(shardIndex: number, start: number, jobs: readonly VerifyJob[]): Promise<boolean> {
+    const position = positionOfShard(this.layout, shardIndex);
+    const drive = this.set.drive(position);
+    const handle = drive === null ? null : await this.#open(position, drive);
+    if (drive === null || handle === null) return false;
+    const fileOffset = payloadOffset(this.layout) + start;
+    const result = await drive.blobs.readChecked(handle, fileOffset, verifyRows(jobs));
+    const answer: DriveResult<number> = result.ok ? { ok: true, value: result.value.bytes } : result;
+    const wanted = jobs.reduce((sum, job) => sum + job.bytes, 0);
+    return settle(this.set, this.stuck, position, answer, wanted, () => touchedBy(jobs)) && wrongRows(result) === 0;
+  }
+
   readNow(): boolean {
     return false;
   }
@@ -183,7 +222,18 @@ export class BlobSource implements ShardSource {
   async #readAt(shardIndex: number, fileOffset: number, segments: Float64Array): Promise<boolean> {
     const position = positionOfShard(this.layout, shardIndex);
     const drive = this.set.drive(position);
-    if (drive === null) return false;
+    const handle = drive === null ? null : await this.#open(position, drive);
+    if (drive === null || handle === null) return false;
+    return settleSegments(
+      this.set,
+      this.stuck,
+      position,
+      await drive.blobs.read(handle, fileOffset, segments),
+      segments,
+    );
+  }
+
+  #open(position: number, drive: Drive): Promise<BlobHandle | null> {
     let opening = this.#handles.get(position);
     if (opening === undefined) {
       opening = drive.blobs.open(this.#name).then((opened) => {
@@ -193,23 +243,37 @@ export class BlobSource implements ShardSource {
       });
       this.#handles.set(position, opening);
     }
-    const handle = await opening;
-    if (handle === null) return false;
-    return settle(this.set, this.stuck, position, await drive.blobs.read(handle, fileOffset, segments), segments);
+    return opening;
   }
 }
 
+function wrongRows(result: DriveResult<CheckedRead>): number {
+  return result.ok ? result.value.wrongRows : 0;
+}
+
+function settleSegments(
+  set: DriveSet,
+  stuck: StuckCalls,
+  position: number,
+  result: DriveResult<number>,
+  segments: Segments,
+): boolean {
+  let wanted = 0;
+  for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
+  return settle(set, stuck, position, result, wanted, () => segments);
+}
+
+/** `touched`: the memory that the call was given. */
 function settle(
   set: DriveSet,
   stuck: StuckCalls,
   position: number,
   result: DriveResult<number>,
-  segments: Float64Array,
+  wanted: number,
+  touched: () => Segments,
 ): boolean {
-  let wanted = 0;
-  for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
   if (!result.ok) {
-    stuck.add(result.fault, segments);
+    stuck.add(result.fault, touched());
     set.reportRead(position, result.fault);
     return false;
   }

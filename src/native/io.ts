@@ -53,6 +53,11 @@ export interface IoRequest {
   readonly fileOffset?: number;
   /** [arenaOffset, bytes, …] pairs, written or read in order from fileOffset on. */
   readonly segments?: Float64Array;
+  /**
+   * read, instead of `segments`: rows of the eight numbers of `Kernels.verifyBlocks`, read in order from fileOffset on
+   * and checked while they are in the thread's cache. Needs a hash key (`Kernels.setHashKey`).
+   */
+  readonly checks?: Float64Array;
   /** zeroFill: writes this many zero bytes from fileOffset. */
   readonly bytes?: number;
   readonly flags?: number;
@@ -67,7 +72,10 @@ export interface IoResult {
   readonly fd: number;
   /** list: without `.` and `..`. */
   readonly names?: readonly string[];
-  /** stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]. */
+  /**
+   * stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]; a read with checks:
+   * [rows whose bytes are not what their hashes say, 0].
+   */
   readonly values?: readonly number[];
 }
 

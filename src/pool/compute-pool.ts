@@ -5,13 +5,14 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { limits } from '../base/index.js';
-import type {
-  ChunkSigningInput,
-  Compute,
-  PassInput,
-  ReconstructInput,
-  StreamDigest,
-  VerifyJob,
+import {
+  verifyRows,
+  type ChunkSigningInput,
+  type Compute,
+  type PassInput,
+  type ReconstructInput,
+  type StreamDigest,
+  type VerifyJob,
 } from '../erasure/index.js';
 import { Digest, kernels, streamStateBytes } from '../native/index.js';
 import type { PassTask } from './tasks/stripe.task.js';
@@ -157,15 +158,15 @@ export class ComputePool implements Compute {
   }
 
   verifyNow(jobs: readonly VerifyJob[]): number[] {
-    return kernels.verifyBlocks(verifyArgs(jobs));
+    return kernels.verifyBlocks(verifyRows(jobs));
   }
 
   async verify(jobs: readonly VerifyJob[]): Promise<number[]> {
-    return (await this.#run(verifyArgs(jobs), { name: 'verify' })) as number[];
+    return (await this.#run(verifyRows(jobs), { name: 'verify' })) as number[];
   }
 
   hashNow(jobs: readonly VerifyJob[]): void {
-    kernels.hashBlocks(verifyArgs(jobs));
+    kernels.hashBlocks(verifyRows(jobs));
   }
 
   reconstructNow(inputs: readonly ReconstructInput[]): void {
@@ -246,21 +247,4 @@ function passArgs(inputs: readonly PassInput[]): Float64Array {
 
 function chunkEnds(input: PassInput): Float64Array | null {
   return input.chunkEnds.length > 0 ? Float64Array.from(input.chunkEnds) : null;
-}
-
-function verifyArgs(jobs: readonly VerifyJob[]): Float64Array {
-  const args = new Float64Array(jobs.length * 8);
-  let at = 0;
-  for (const job of jobs) {
-    args[at] = job.dataOffset;
-    args[at + 1] = job.bytes;
-    args[at + 2] = job.hashesOffset;
-    args[at + 3] = limits.checksumBlockBytes;
-    args[at + 4] = job.idHigh;
-    args[at + 5] = job.idLow;
-    args[at + 6] = job.shardIndex;
-    args[at + 7] = job.firstBlock;
-    at += 8;
-  }
-  return args;
 }

@@ -1,6 +1,7 @@
 /** Drives whose blob files lie in memory, and whose calls a test can let fail, hang or come back late. */
-import type { DriveFault, Drive } from '../../dist/drive/index.js';
+import type { CheckedRead, Drive, DriveFault, DriveResult } from '../../dist/drive/index.js';
 import type { DriveSet } from '../../dist/erasure/index.js';
+import { kernels } from '../../dist/native/index.js';
 import type { SlabArena } from '../../dist/pool/index.js';
 
 export interface MemoryCall {
@@ -47,6 +48,8 @@ export class MemoryDrive {
         },
         read: (handle: OpenFile, fileOffset: number, segments: Float64Array) =>
           this.#read(handle, fileOffset, segments),
+        readChecked: (handle: OpenFile, fileOffset: number, checks: Float64Array) =>
+          this.#readChecked(handle, fileOffset, checks),
         close: () => void this.openHandles--,
         unlink: (name: string) => {
           this.files.delete(name);
@@ -87,7 +90,7 @@ export class MemoryDrive {
     return { ok: true, value: write.close ? null : { name, fd: 1 } };
   }
 
-  async #read(handle: OpenFile, fileOffset: number, segments: Float64Array): Promise<unknown> {
+  async #read(handle: OpenFile, fileOffset: number, segments: Float64Array): Promise<DriveResult<number>> {
     const call = { kind: 'read', name: handle.name, fileOffset, segments } as const;
     this.calls.push(call);
     const fault = await this.onCall(call);
@@ -98,6 +101,14 @@ export class MemoryDrive {
       at += file.copy(this.arena.view, segments[index], at, at + (segments[index + 1] ?? 0));
     }
     return { ok: true, value: at - fileOffset };
+  }
+
+  async #readChecked(handle: OpenFile, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>> {
+    const rows = Array.from({ length: checks.length / 8 }, (_, row) => checks.subarray(row * 8, row * 8 + 8));
+    const segments = Float64Array.from(rows.flatMap((row) => [row[0] ?? 0, row[1] ?? 0]));
+    const read = await this.#read(handle, fileOffset, segments);
+    if (!read.ok) return read;
+    return { ok: true, value: { bytes: read.value, wrongRows: kernels.verifyBlocks(checks).length } };
   }
 }
 

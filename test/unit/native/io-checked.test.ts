@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MiB } from '../../../src/base/index.js';
+import { IoFlag, IoKind, io, kernels, type IoQueue } from '../../../src/native/index.js';
+
+const block = 4096;
+const arena = new SharedArrayBuffer(8 * MiB);
+const view = Buffer.from(arena);
+const hashesAt = 6 * MiB;
+let folder: string;
+let queue: IoQueue;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-checked-'));
+  queue = io.createIoQueue(arena, 'checked', 1, 100);
+});
+
+afterAll(async () => {
+  await queue.close(1000);
+  rmSync(folder, { recursive: true });
+});
+
+/** Rows of `verifyBlocks` for pieces that follow each other in a file, 40 blocks of hashes apart. */
+function rows(lengths: readonly number[]): number[] {
+  let at = 0;
+  return lengths.flatMap((bytes, index) => {
+    const row = [at, bytes, hashesAt + index * 40 * 32, block, 11, 22, index, 100 * index];
+    at += bytes;
+    return row;
+  });
+}
+
+const lengths = [32 * block, 1, 9 * block + 17, 0, 8 * block];
+const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+
+/** A file of random bytes whose hashes lie in the arena; the data there is wiped. */
+function written(name: string): { path: string; data: Buffer } {
+  const data = randomBytes(total);
+  data.copy(view);
+  kernels.attachArena(arena);
+  kernels.setHashKey(Buffer.alloc(32, 7));
+  kernels.hashBlocks(Float64Array.from(rows(lengths)));
+  view.fill(0, 0, total);
+  const path = join(folder, name);
+  writeFileSync(path, data);
+  return { path, data };
+}
+
+const read = (path: string, checks: readonly number[]) =>
+  queue.submit({ kind: IoKind.read, path, fileOffset: 0, checks: Float64Array.from(checks), flags: IoFlag.close });
+
+describe('a checked read', () => {
+  it('reads all pieces and finds them sound', async () => {
+    const { path, data } = written('sound');
+    expect(await read(path, rows(lengths))).toEqual({ errno: 0, bytes: total, fd: -1, values: [0, 0] });
+    expect(view.subarray(0, total).equals(data)).toBe(true);
+  });
+
+  it('counts the pieces with a wrong byte, wherever it is', async () => {
+    const { path, data } = written('wrong');
+    for (const at of [0, 31 * block + 5, 32 * block, 33 * block, total - 1]) {
+      const damaged = Buffer.from(data);
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      writeFileSync(path, damaged);
+      expect((await read(path, rows(lengths))).values, `byte ${at}`).toEqual([1, 0]);
+    }
+    const damaged = Buffer.from(data);
+    for (const at of [3, 32 * block]) damaged[at] = (damaged[at] ?? 0) ^ 0x80;
+    writeFileSync(path, damaged);
+    expect((await read(path, rows(lengths))).values).toEqual([2, 0]);
+  });
+
+  it('takes a block from another place for wrong', async () => {
+    const { path } = written('misplaced');
+    const moved = rows(lengths);
+    moved[6] = 1;
+    expect((await read(path, moved)).values).toEqual([1, 0]);
+    const shifted = rows(lengths);
+    shifted[7] = 1;
+    expect((await read(path, shifted)).values).toEqual([1, 0]);
+  });
+
+  it('answers fewer bytes at the end of the file', async () => {
+    const { path } = written('short');
+    truncateSync(path, 3 * block);
+    expect(await read(path, rows(lengths))).toMatchObject({ errno: 0, bytes: 3 * block });
+  });
+
+  it('is refused outside the arena, with odd numbers, beside segments and for a write', () => {
+    const { path } = written('refused');
+    const bad: number[][] = [
+      [8 * MiB - 1, 2, hashesAt, block, 0, 0, 0, 0],
+      [0, block, 8 * MiB - 31, block, 0, 0, 0, 0],
+      [0, block, hashesAt, 0, 0, 0, 0, 0],
+      [0, 0.5, hashesAt, block, 0, 0, 0, 0],
+      [0, block, hashesAt, block, -1, 0, 0, 0],
+      [0, Number.NaN, hashesAt, block, 0, 0, 0, 0],
+      [0, block, hashesAt],
+      [],
+    ];
+    for (const checks of bad) expect(() => read(path, checks), String(checks)).toThrow(RangeError);
+    const checks = Float64Array.from(rows(lengths));
+    expect(() => queue.submit({ kind: IoKind.write, path, checks })).toThrow(RangeError);
+    const segments = Float64Array.of(0, 1);
+    expect(() => queue.submit({ kind: IoKind.read, path, checks, segments })).toThrow(RangeError);
+  });
+});
