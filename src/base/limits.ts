@@ -93,6 +93,9 @@ export const logFileNumberMax = 99_999_999;
 export const inlineBytesMax = 512;
 /** Objects up to this carry their shards in the log batch; larger ones go to blob files. */
 export const slotObjectBytesMax = 256 * KiB;
+/** Small bodies kept in memory for the next GET: all of them, and each. */
+export const bodyCacheBytesMax = 32 * MiB;
+export const cachedBodyBytesMax = 32 * KiB;
 /** A pass over so little is cheaper on the calling thread than a hop to a worker. */
 export const passNowBytesMax = 8 * KiB;
 /** Received bytes that wait outside the arena for a slab, over all uploads: above it uploads are refused. */

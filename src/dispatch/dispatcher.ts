@@ -61,7 +61,10 @@ class Dispatcher<Deps> {
   }
 
   dispatch(request: ExchangeRequest): Promise<ExchangeResponse> | ExchangeResponse {
-    const passage = new Passage(request, this.#options.clock.monotonicMs());
+    const { observer, clock } = this.#options;
+    const passage = new Passage(request, clock.monotonicMs());
+    // The front cannot tell any more once the client has left.
+    if (observer.wantsAddress === undefined || observer.wantsAddress()) passage.keepAddress();
     try {
       const outcome = this.#act(passage);
       if (!(outcome instanceof Promise)) return this.#answer(passage, outcome);
@@ -150,7 +153,7 @@ class Dispatcher<Deps> {
       bytesSent,
       durationMs: clock.monotonicMs() - startedMs,
       timeToFirstByteMs: answeredMs - startedMs,
-      remoteAddress: request.remoteAddress,
+      remoteAddress: passage.remoteAddress,
       accessKey: passage.accessKey,
       userAgent: request.headers.get('user-agent') ?? null,
     });

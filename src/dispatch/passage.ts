@@ -39,6 +39,8 @@ export class Passage implements ParsedCall {
   /** For the record. */
   operation: string | null = null;
   errorCode: string | null = null;
+  /** Empty unless it was kept. */
+  remoteAddress = '';
   #proof: Proof | null = null;
   #payload: Payload | null = null;
 
@@ -54,6 +56,10 @@ export class Passage implements ParsedCall {
     this.query = query;
   }
 
+  keepAddress(): void {
+    this.remoteAddress = this.request.remoteAddress;
+  }
+
   /** The only constructor of `Authorized`. Throws AccessDenied unless everything the operation needs is allowed. */
   authorize<Input, Deps>(
     operation: OperationSpec<Input, Deps>,
@@ -61,6 +67,8 @@ export class Passage implements ParsedCall {
     proof: Omit<Proof, 'authenticated'>,
   ): Authorized<Input> {
     this.#proof = { ...proof, authenticated };
+    // Policies may ask for it until the end, when the client may have left.
+    if (authenticated.principal.kind !== 'root') void this.request.remoteAddress;
     const input = operation.parse(this);
     for (const permission of operation.permissions(this, input)) {
       if (!this.isAllowed(permission)) throw new Refusal('AccessDenied');

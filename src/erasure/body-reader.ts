@@ -72,6 +72,13 @@ export class BodyReader implements PieceSource {
     return this.#nextWindow();
   }
 
+  /** The first piece, when it can be had on this thread without waiting. */
+  nextNow(): Piece | null {
+    invariant(this.#window === null && this.#pending === null, 'nothing was read yet');
+    this.#window = this.#windowNow();
+    return this.#takePiece();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -104,8 +104,8 @@ export class UwsExchange implements ExchangeRequest {
   }
 
   /**
-   * Asked of the library when first wanted, and at the latest when the handler goes on in a later turn:
-   * it costs a system call. Only a handler that answers at once without having read it cannot have it afterwards.
+   * Asked of the library when first wanted: it costs a system call. Whoever wants it after the answer, or after the
+   * client has left, has to read it once before.
    */
   get remoteAddress(): string {
     if (this.#remoteAddress === null && this.#res !== null) {
@@ -139,8 +139,6 @@ export class UwsExchange implements ExchangeRequest {
       const answer = handler(this);
       if (answer instanceof Promise) {
         if (this.#incoming === null) res.onAborted(() => this.#gone());
-        // The handler may want it after the client has left: a policy must not see an empty address then.
-        void this.remoteAddress;
         answer.then(
           (response) => this.#answer(response),
           (error: unknown) => this.#handlerFailed(error),

@@ -98,6 +98,9 @@ export interface Journal {
   commit(prepare: Prepare, purpose?: CommitPurpose): Promise<LogRecord>;
   /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
   reportFault(position: number, operation: string): Promise<void>;
+  /** Both also in `health`; asked for every write. */
+  readonly epoch: number;
+  readonly canWrite: boolean;
   /** Positions in S now; an upload counts a drive only if it stayed in from first byte to commit. */
   health(): JournalHealth;
   /** Waits for what is under way; nothing is committed afterwards. */

@@ -69,14 +69,22 @@ export class RunningJournal implements Journal {
     this.#catchUp.start(position);
   }
 
+  get epoch(): number {
+    return this.setLog.epoch;
+  }
+
+  get canWrite(): boolean {
+    return this.#sequencer?.canWrite === true;
+  }
+
   health(): JournalHealth {
-    const { members, head, epoch } = this.setLog;
+    const { members, head } = this.setLog;
     return {
-      epoch,
+      epoch: this.epoch,
       sequence: head.last?.sequence ?? 0,
       inSync: this.setLog.positions(members),
       canRead: bitCount(members) >= this.options.dataShards,
-      canWrite: this.#sequencer?.canWrite === true,
+      canWrite: this.canWrite,
       catchingUp: this.#catchUp.progress,
     };
   }

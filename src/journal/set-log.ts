@@ -67,7 +67,11 @@ export class SetLog {
   }
 
   positions(mask: number): number[] {
-    return this.stores.flatMap((store, position) => (store !== null && hasBit(mask, position) ? [position] : []));
+    const found: number[] = [];
+    for (let position = 0; position < this.stores.length; position++) {
+      if (this.stores[position] !== null && hasBit(mask, position)) found.push(position);
+    }
+    return found;
   }
 
   noteFiles(position: number, files: readonly { readonly fileNumber: number; readonly bytes: number }[]): void {

@@ -2,6 +2,7 @@
 import type { SlabAllocator } from '../base/index.js';
 import type { Compute, DriveSet, Geometry, PlacementId } from '../erasure/index.js';
 import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord } from '../journal/index.js';
+import type { BodyCache } from './body-cache.js';
 import type { IndexState } from './index-state.js';
 import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
@@ -21,6 +22,7 @@ export interface EngineContext {
   readonly overlay: Overlay;
   readonly reclaimer: Reclaimer;
   readonly repairs: RepairTurns;
+  readonly bodies: BodyCache;
   readonly dataShards: number;
   readonly parityShards: number;
   /** Bytes held outside slabs because none was free, over all uploads. */

@@ -4,10 +4,11 @@
  * Main thread.
  */
 import { randomBytes } from 'node:crypto';
-import { Refusal, invariant, type SlabAllocator } from '../base/index.js';
+import { Refusal, invariant, limits, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import type { Compute, DriveSet } from '../erasure/index.js';
 import type { CommitPurpose, Journal, LogRecord } from '../journal/index.js';
+import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
 import { healRecord } from './heal.js';
@@ -83,6 +84,7 @@ export class Engine implements ObjectLayer {
   readonly #overlay = new Overlay();
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
+  readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
   #journal: Journal | null = null;
   #context: EngineContext | null = null;
   /** Completions under way, by upload: a client that repeats one gets its answer. */
@@ -164,7 +166,7 @@ export class Engine implements ObjectLayer {
 
   openUpload(options: UploadOptions): Upload {
     const bucket = this.#bucket(options.bucket);
-    if (!this.#running().journal.health().canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+    if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
     return new EngineUpload(this.#running(), bucket, options);
   }
 
@@ -190,7 +192,7 @@ export class Engine implements ObjectLayer {
       this.index.catalog.get(objectKey(bucketId, key)) === undefined;
     if (isAbsent) {
       // A write that was left open when the set stopped may yet appear: nobody may rely on the absence.
-      if (!this.#running().journal.health().canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+      if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
       checkPrecondition(precondition, null, key);
       return;
     }
@@ -403,6 +405,7 @@ export class Engine implements ObjectLayer {
       overlay: this.#overlay,
       reclaimer: this.#reclaimer,
       repairs: this.#repairs,
+      bodies: this.#bodies,
       dataShards,
       parityShards,
       overflow: { bytes: 0 },
@@ -410,7 +413,7 @@ export class Engine implements ObjectLayer {
         const low = this.#placementCount++;
         const rotation = low % (dataShards + parityShards);
         // The set opens an epoch of its own before it takes writes, at the start or later, so ids never come back.
-        const high = journal?.health().epoch ?? 0;
+        const high = journal?.epoch ?? 0;
         return { id: { high, low }, geometry: { dataShards, parityShards, rotation } };
       },
       commit,

@@ -122,10 +122,21 @@ export function readBody(context: EngineContext, body: BodyRecord, start: number
     if (md5 !== body.etag) throw new Error('the bytes of a small object in the index do not match their digest');
     return new BytesSource(placement.bytes.subarray(start, end));
   }
+  const { bodies, slabs, compute } = context;
+  const isCached = placement.kind === 'slots' && body.bytes <= bodies.bodyBytesMax;
+  const cached = isCached ? bodies.get(placement.id) : null;
+  if (cached !== null) return new BytesSource(cached.subarray(start, end));
   const source = openShards(context, body);
-  return new BodyReader(source, context.slabs, context.compute, start, end, (shardIndex) => {
+  const reader = new BodyReader(source, slabs, compute, start, end, (shardIndex) => {
     context.reportDamage(source.id, shardIndex);
   });
+  if (!isCached || start !== 0 || end !== body.bytes) return reader;
+  const piece = reader.nextNow();
+  if (piece === null) return reader;
+  const bytes = bodies.put(placement.id, piece.bytes);
+  piece.release();
+  reader.close();
+  return new BytesSource(bytes);
 }
 
 export function openShards(context: EngineContext, body: BodyRecord): ShardSource {

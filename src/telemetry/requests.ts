@@ -20,6 +20,7 @@ export interface RequestRecord {
   readonly durationMs: number;
   /** From the request's arrival to the start of the answer. */
   readonly timeToFirstByteMs: number;
+  /** Empty when no observer wants it. */
   readonly remoteAddress: string;
   readonly accessKey: string | null;
   readonly userAgent: string | null;
@@ -28,6 +29,8 @@ export interface RequestRecord {
 export interface RequestObserver {
   /** Must not throw and must not block: it runs on the main thread after every answer. */
   observe(record: RequestRecord): void;
+  /** Asked when a request arrives: the client's address costs a system call. Left out, it is wanted. */
+  wantsAddress?(): boolean;
 }
 
 export interface OperationCounts {
@@ -47,6 +50,10 @@ const noOperation = 'Unknown';
 /** Totals per operation since start. Operation names come from a closed table, so this stays small. */
 export class RequestCounters implements RequestObserver {
   readonly #counts = new Map<string, { -readonly [K in keyof OperationCounts]: number }>();
+
+  wantsAddress(): boolean {
+    return false;
+  }
 
   observe(record: RequestRecord): void {
     const counts = this.#countsOf(record.operation ?? noOperation);
@@ -87,6 +94,7 @@ export class RequestCounters implements RequestObserver {
 /** One debug line per request. */
 export function requestLines(log: Logger): RequestObserver {
   return {
+    wantsAddress: () => log.isEnabled('debug'),
     observe(record) {
       if (!log.isEnabled('debug')) return;
       const { durationMs, timeToFirstByteMs, ...rest } = record;
@@ -102,5 +110,6 @@ export function observers(...all: readonly RequestObserver[]): RequestObserver {
     observe(record) {
       for (const one of all) one.observe(record);
     },
+    wantsAddress: () => all.some((one) => one.wantsAddress === undefined || one.wantsAddress()),
   };
 }
