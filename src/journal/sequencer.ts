@@ -37,6 +37,13 @@ function isGrowing(entry: Waiting): boolean {
   return entry.purpose === 'grow';
 }
 
+/**
+ * A batch waits for as many records as the last one had, because a sync costs the same for one as for all. At most so
+ * long, so many turns of the event loop, and for so many records (bench: `path.put.4KiB.c16`).
+ */
+const gatherMsMax = 1;
+const gatherTurnsMax = 1000;
+const gatherRecordsMax = 64;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
 /** How long the end waits for a log file that is being made. */
@@ -52,6 +59,8 @@ export class Sequencer {
   /** The batch that is applied while the next is written. */
   #applying: Promise<void> = Promise.resolve();
   #isFull = false;
+  /** Records of the batch before. */
+  #lastCount = 0;
   /** The making of the next log file. */
   #spare: Promise<void> | null = null;
   readonly #done: Promise<void>;
@@ -166,9 +175,22 @@ export class Sequencer {
     this.#wake = null;
   }
 
+  /** Whoever was answered by the last batch has probably sent the next request already. */
+  async #gather(): Promise<void> {
+    const wanted = Math.min(this.#lastCount, gatherRecordsMax);
+    const untilMs = this.setLog.clock.monotonicMs() + gatherMsMax;
+    for (let turn = 0; turn < gatherTurnsMax; turn++) {
+      const isEnough = this.#queue.length >= wanted || this.#turns.length > 0 || this.#isClosed;
+      if (isEnough || this.setLog.clock.monotonicMs() >= untilMs) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   async #commitBatch(): Promise<void> {
+    await this.#gather();
     const sealed = this.#seal();
     if (sealed === null) return;
+    this.#lastCount = sealed.prepared.length;
     try {
       await this.#write(sealed);
     } catch (error) {
