@@ -14,6 +14,7 @@
       'sources': [
         'native/binding/addon.cc',
         'native/binding/arena-memory.cc',
+        'native/binding/argon2.cc',
         'native/binding/call.cc',
         'native/binding/kernels.cc',
         'native/binding/kernels-arena.cc',

@@ -61,6 +61,7 @@ struct Method {
 // Defines functions on `exports` that get `data` as their call data.
 void DefineMethods(napi_env env, napi_value exports, const Method* methods, size_t count, void* data);
 
+void DefineArgon2Methods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefineArenaMethods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefinePassMethods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefineDigestMethods(napi_env env, napi_value exports, KernelInstance* instance);
