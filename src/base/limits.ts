@@ -123,3 +123,7 @@ export const formFieldsBytesMax = 64 * KiB;
 export const formBufferBytesMax = 8 * MiB;
 /** Bytes of all forms that are held at once. */
 export const formBytesMax = 64 * MiB;
+/** Administration API: 256 KiB of settings, with what sealing them adds. */
+export const adminBodyBytesMax = 262_272;
+/** Key derivations of its payloads take 64 MiB and a tenth of a second each; an account waits for a few at most. */
+export const keyDerivations = { running: 2, waiting: 64, waitingPerAccount: 16 } as const;

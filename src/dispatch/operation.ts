@@ -26,6 +26,8 @@ export interface Permission {
   readonly action: string;
   readonly bucket: string;
   readonly key: string;
+  /** See `DecisionMode` of the policy room; `allow` when omitted. */
+  readonly mode?: 'allow' | 'deny-only';
 }
 
 declare const authorized: unique symbol;

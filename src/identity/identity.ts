@@ -1,8 +1,4 @@
-/**
- * Who a request speaks for. Users, access keys and temporary credentials join the root account here;
- * nothing above this room learns where a principal came from.
- */
-export type Principal = { readonly kind: 'anonymous' } | { readonly kind: 'root'; readonly accessKey: string };
+import type { Principal } from './principal.js';
 
 /** A credential and the principal behind it. */
 export interface Credential {

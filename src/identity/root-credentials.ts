@@ -4,7 +4,8 @@
  */
 import { inspect } from 'node:util';
 import { StartupError } from '../base/index.js';
-import type { Credential, CredentialStore, Principal } from './identity.js';
+import type { Credential, CredentialStore } from './identity.js';
+import type { Principal } from './principal.js';
 
 const accessKeyCharsMin = 3;
 const secretKeyCharsMin = 8;
@@ -26,7 +27,7 @@ class RootCredential implements Credential {
 
   constructor(accessKey: string, secretKey: string) {
     this.accessKey = accessKey;
-    this.principal = { kind: 'root', accessKey };
+    this.principal = { kind: 'root', accessKey, account: accessKey, source: 'root', claims: new Map(), groups: [] };
     this.#secretKey = secretKey;
   }
 

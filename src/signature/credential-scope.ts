@@ -53,7 +53,8 @@ export function findScopeProblem(scope: CredentialScope, region: string, service
       detail: { Region: region },
     };
   }
-  if (scope.region.length > limits.regionCharsMax || !regionText.test(scope.region)) {
+  // Administration clients sign for no region at all; only where any will do.
+  if (scope.region.length > limits.regionCharsMax || !(scope.region === '' || regionText.test(scope.region))) {
     return { text: `the region '${quote(scope.region)}' is not a region.`, detail: {} };
   }
   if (scope.service !== service) {

@@ -1,0 +1,22 @@
+import type { Clock } from '../base/index.js';
+import type { Iam } from '../identity/index.js';
+import type { BucketDocuments, ObjectLayer } from '../object/index.js';
+import type { PayloadCipher } from './payload/index.js';
+
+/** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
+export interface AdminDeps {
+  readonly iam: Iam;
+  readonly objects: ObjectLayer;
+  readonly documents: BucketDocuments;
+  readonly cipher: PayloadCipher;
+  readonly clock: Clock;
+  /** Empty: none is set. */
+  readonly region: string;
+  readonly hostId: string;
+  readonly deploymentId: string;
+  /** Of the root account. */
+  readonly rootAccessKey: string;
+  readonly version: string;
+  /** `host:port`, as clients see this server. */
+  readonly endpoint: () => string;
+}

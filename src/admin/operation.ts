@@ -1,0 +1,86 @@
+/**
+ * One operation of this API as data. Whoever adds a family of them writes a file like `users.ts` that
+ * exports a list of routes, and names that list in `service.ts`.
+ */
+import type { Authorized, OperationSpec, ParsedCall } from '../dispatch/index.js';
+import type { ExchangeResponse } from '../exchange/index.js';
+import type { AdminDeps } from './deps.js';
+import { adminError } from './errors.js';
+
+export type AdminOperation = OperationSpec<unknown, AdminDeps>;
+export type AdminCall = Authorized<AdminParameters>;
+
+/** Path and query of a request behind `/minio/admin/v3/`. */
+export interface AdminParameters {
+  /** Decoded. */
+  readonly path: readonly string[];
+  /** Empty when it is absent. */
+  query(name: string): string;
+  /** Every value of a repeated name. */
+  queries(name: string): readonly string[];
+  /** The name with the value `true`. */
+  flag(name: string): boolean;
+}
+
+export interface AdminRoute {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** Behind `/minio/admin/v3/`; `{name}` is one part of the path, `{name...}` the rest of it. */
+  readonly path: string;
+  /** Names that the query must have, with any value. */
+  readonly query?: readonly string[];
+  readonly operation: AdminOperation;
+}
+
+/**
+ * Who may: any one of these actions (`admin:` is put in front); or a decision over the call, for what may
+ * also be done to one's own account. There is no operation without one.
+ */
+export type Access = readonly string[] | ((deps: AdminDeps, call: AdminCall) => boolean);
+
+export interface AdminOperationOptions {
+  /** For logs, metrics and audit. */
+  readonly name: string;
+  readonly access: Access;
+  /** Runs when access is granted. Throws Refusal. */
+  readonly handle: (deps: AdminDeps, call: AdminCall) => Promise<ExchangeResponse> | ExchangeResponse;
+}
+
+export function adminOperation({ name, access, handle }: AdminOperationOptions): AdminOperation {
+  return {
+    name,
+    anyRegion: true,
+    parse: (call) => parametersOf(call),
+    // Any one of several may do, which a list of permissions cannot say: asked below, through the same decision.
+    permissions: () => [],
+    handle: (deps, call) => {
+      const typed = call as AdminCall;
+      const isGranted =
+        typeof access === 'function' ? access(deps, typed) : access.some((action) => mayAdmin(typed, action));
+      if (typed.principal.kind === 'anonymous' || !isGranted) throw adminError('AccessDenied');
+      return handle(deps, typed);
+    },
+  };
+}
+
+/** `admin:ACTION`, which ignores resources. */
+export function mayAdmin(call: Pick<AdminCall, 'isAllowed'>, action: string): boolean {
+  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '' });
+}
+
+/** The action is not denied to whoever asks; a session policy must allow it all the same. */
+export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string): boolean {
+  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', mode: 'deny-only' });
+}
+
+export const anySigner: Access = (_deps, call) => call.principal.kind !== 'anonymous';
+
+function parametersOf(call: ParsedCall): AdminParameters {
+  // `admin/v3/…`: the router has looked at it.
+  const path = call.key.split('/').slice(2);
+  return {
+    path,
+    query: (name) => call.query.get(name) ?? '',
+    queries: (name) => new URLSearchParams(call.request.rawQuery).getAll(name),
+    flag: (name) => call.query.get(name) === 'true',
+  };
+}

@@ -1,0 +1,1 @@
+export { createPayloadCipher, type Argon2id, type PayloadCipher } from './cipher.js';

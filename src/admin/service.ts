@@ -1,0 +1,28 @@
+/**
+ * The table of the administration API. A family of operations is a file that exports its routes; it
+ * counts once it is named here.
+ */
+import type { Authenticated, Service } from '../dispatch/index.js';
+import { refusalAnswer } from './answer.js';
+import type { AdminDeps } from './deps.js';
+import { adminError } from './errors.js';
+import type { AdminRoute } from './operation.js';
+import { createRouter } from './router.js';
+import { userRoutes } from './users.js';
+
+export const adminRoutes: readonly AdminRoute[] = [...userRoutes];
+
+/** Requests whose path starts so belong to this service. */
+export const adminPrefix = '/minio/admin/';
+
+export function createAdminService(deps: AdminDeps): Service<AdminDeps> {
+  const route = createRouter(adminRoutes);
+  return { deps, route, refuse: (refusal, { request }) => refusalAnswer(refusal, request, deps) };
+}
+
+/** Only SigV4 in headers, over the very body that was sent. Throws AccessDenied. */
+export function requireHeaderSignature(authenticated: Authenticated): Authenticated {
+  const { kind, payload } = authenticated.authentication;
+  if (kind !== 'header-v4' || payload.kind !== 'sha256') throw adminError('AccessDenied');
+  return authenticated;
+}
