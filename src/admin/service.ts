@@ -2,15 +2,27 @@
  * The table of the administration API. A family of operations is a file that exports its routes; it
  * counts once it is named here.
  */
+import { accessKeyViewRoutes } from './access-key-views.js';
+import { accessKeyRoutes } from './access-keys.js';
 import type { Authenticated, Service } from '../dispatch/index.js';
 import { refusalAnswer } from './answer.js';
+import { attachmentRoutes } from './attachments.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
+import { groupRoutes } from './groups.js';
 import type { AdminRoute } from './operation.js';
+import { policyRoutes } from './policies.js';
 import { createRouter } from './router.js';
 import { userRoutes } from './users.js';
 
-export const adminRoutes: readonly AdminRoute[] = [...userRoutes];
+export const adminRoutes: readonly AdminRoute[] = [
+  ...userRoutes,
+  ...groupRoutes,
+  ...policyRoutes,
+  ...attachmentRoutes,
+  ...accessKeyRoutes,
+  ...accessKeyViewRoutes,
+];
 
 /** Requests whose path starts so belong to this service. */
 export const adminPrefix = '/minio/admin/';

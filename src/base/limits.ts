@@ -127,3 +127,12 @@ export const formBytesMax = 64 * MiB;
 export const adminBodyBytesMax = 262_272;
 /** Key derivations of its payloads take 64 MiB and a tenth of a second each; an account waits for a few at most. */
 export const keyDerivations = { running: 2, waiting: 64, waitingPerAccount: 16 } as const;
+/** Access keys: as other servers of this API bound them. */
+export const accessKeyDescriptionBytesMax = 256;
+export const accessKeyMinutesMin = 15;
+export const accessKeyMinutesMax = 365 * 24 * 60;
+export const sessionPolicyBytesMax = 4096;
+/** Names of system records lie in index keys, whose bound is that of object keys with their head. */
+export const systemRecordNameBytesMax = 900;
+/** Changes of system records that are made together: one record of the log, whose body is at most 2 MiB. */
+export const systemChangeBytesMax = 2 * MiB;

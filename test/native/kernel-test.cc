@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "../../native/kernel/argon2.h"
 #include "../../native/kernel/dispatch.h"
 #include "../../native/kernel/pass.h"
 #include "../../native/kernel/stream.h"
@@ -348,12 +349,75 @@ void TestConstantTimeEqual(Random* random) {
   }
 }
 
+bool IsHex(const uint8_t* bytes, size_t count, const char* hex) {
+  for (size_t i = 0; i < count; i++) {
+    char text[3];
+    std::snprintf(text, sizeof(text), "%02x", bytes[i]);
+    if (std::memcmp(text, hex + 2 * i, 2) != 0) return false;
+  }
+  return hex[2 * count] == '\0';
+}
+
+void TestBlake2b() {
+  // RFC 7693, appendix A.
+  uint8_t digest[64];
+  const uint8_t abc[] = {'a', 'b', 'c'};
+  const Argon2Bytes pieces[] = {{abc, 1}, {nullptr, 0}, {abc + 1, 2}};
+  Blake2b(pieces, 3, digest, 64);
+  EXPECT(IsHex(digest, 64,
+               "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1"
+               "7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923"),
+         "abc");
+  // Any cut of the input gives the same digest, also at the ends of blocks.
+  std::vector<uint8_t> message(300);
+  for (size_t i = 0; i < message.size(); i++) message[i] = static_cast<uint8_t>(i);
+  for (const size_t bytes : {0, 127, 128, 129, 255, 256, 257, 300}) {
+    const Argon2Bytes whole = {message.data(), static_cast<size_t>(bytes)};
+    Blake2b(&whole, 1, digest, 64);
+    for (size_t cut = 0; cut <= static_cast<size_t>(bytes); cut += 16) {
+      uint8_t other[64];
+      const Argon2Bytes parts[] = {{message.data(), cut}, {message.data() + cut, bytes - cut}};
+      Blake2b(parts, 2, other, 64);
+      EXPECT(std::memcmp(digest, other, 64) == 0, "%zu bytes cut at %zu", static_cast<size_t>(bytes), cut);
+    }
+  }
+}
+
+void TestArgon2id() {
+  // RFC 9106, section 5.3.
+  uint8_t password[32], salt[16], secret[8], associated[12], tag[32];
+  std::memset(password, 1, sizeof(password));
+  std::memset(salt, 2, sizeof(salt));
+  std::memset(secret, 3, sizeof(secret));
+  std::memset(associated, 4, sizeof(associated));
+  const Argon2Input rfc = {{password, 32}, {salt, 16}, {secret, 8}, {associated, 12}, 3, 32, 4};
+  EXPECT(Argon2id(rfc, tag, 32), "memory");
+  EXPECT(IsHex(tag, 32, "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"), "RFC 9106");
+  // Least and odd amounts of memory, several lanes and lengths: inside their bounds, and never the same.
+  std::vector<std::vector<uint8_t>> tags;
+  for (const uint32_t lanes : {1u, 3u, 16u}) {
+    for (const uint32_t memoryKiB : {8 * lanes, 8 * lanes + 5, 64 * lanes}) {
+      for (const size_t bytes : {4, 64}) {
+        const Block out(bytes, 0);
+        const Argon2Input input = {{password, 32}, {salt, 16}, {nullptr, 0}, {nullptr, 0}, 2, memoryKiB, lanes};
+        EXPECT(Argon2id(input, out.data(), bytes), "memory");
+        tags.emplace_back(out.data(), out.data() + bytes);
+      }
+    }
+  }
+  for (size_t a = 0; a < tags.size(); a++) {
+    for (size_t b = 0; b < a; b++) EXPECT(tags[a] != tags[b], "%zu and %zu", a, b);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   Random random(test::SeedFrom(argc, argv));
   std::printf("paths %s %s %s\n", Paths().rsPaths[0].name, Paths().hashPaths[0].name, Paths().crcPaths[0].name);
   TestGalois();
+  TestBlake2b();
+  TestArgon2id();
   TestMatrix();
   TestReedSolomonPaths(&random);
   TestRebuild(&random);

@@ -1,0 +1,197 @@
+/** Access keys and sessions as they are read. */
+import type { AccessKeyInfo } from '../identity/index.js';
+import { accountOf } from './account.js';
+import { sealedJson } from './answer.js';
+import type { AdminDeps } from './deps.js';
+import { adminError } from './errors.js';
+import {
+  adminOperation,
+  anySigner,
+  isNotDenied,
+  mayAdmin,
+  type AdminCall,
+  type AdminOperation,
+  type AdminRoute,
+} from './operation.js';
+import { documentOf } from './policies.js';
+import { expiryText } from './time.js';
+
+const infoServiceAccount = adminOperation({
+  name: 'InfoServiceAccount',
+  access: anySigner,
+  handle: (deps, call) => {
+    const found = visibleKey(deps, call, call.input.query('accessKey'), 'ListServiceAccounts');
+    if (found?.kind !== 'service-account') {
+      throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
+    }
+    return sealedJson(deps, call, describeKey(deps, found));
+  },
+});
+
+const temporaryInfo = adminOperation({
+  name: 'TemporaryAccountInfo',
+  access: ['ListTemporaryAccounts'],
+  handle: (deps, call) => {
+    const found = deps.iam.accessKey(call.input.query('accessKey'));
+    if (found?.kind !== 'temporary') {
+      throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
+    }
+    return sealedJson(deps, call, { ...describeKey(deps, found), expiration: expiryText(found.expiresMs) });
+  },
+});
+
+const infoAccessKey = adminOperation({
+  name: 'InfoAccessKey',
+  access: anySigner,
+  handle: (deps, call) => {
+    const own = call.principal.kind === 'anonymous' ? '' : call.principal.accessKey;
+    const accessKey = call.input.query('accessKey') || own;
+    const found = visibleKey(deps, call, accessKey, 'ListServiceAccounts');
+    if (found === null) throw adminError('XMinioAdminNoSuchAccessKey');
+    return sealedJson(deps, call, {
+      AccessKey: found.accessKey,
+      ...describeKey(deps, found),
+      userType: found.kind === 'temporary' ? 'STS' : 'Service Account',
+      userProvider: providerOf(found),
+    });
+  },
+});
+
+const listServiceAccounts = adminOperation({
+  name: 'ListServiceAccounts',
+  access: (_deps, call) => {
+    const isOwn = isOwnName(call, call.input.query('user'));
+    return isOwn ? isNotDenied(call, 'ListServiceAccounts') : mayAdmin(call, 'ListServiceAccounts');
+  },
+  handle: (deps, call) => {
+    const user = call.input.query('user');
+    const account = isOwnName(call, user) ? accountOf(call) : user;
+    const keys = deps.iam.accessKeysOf(account).filter(({ kind }) => kind === 'service-account');
+    return sealedJson(deps, call, {
+      accounts: keys.map((key) => ({ ...summary(key), accessKey: key.accessKey })),
+    });
+  },
+});
+
+const listTypes = ['users-only', 'sts-only', 'svcacc-only', 'all'] as const;
+
+function bulkOperation(): AdminOperation {
+  return adminOperation({
+    name: 'ListAccessKeysBulk',
+    access: (_deps, call) => {
+      if (call.input.flag('all')) return mayAdmin(call, 'ListUsers') && mayAdmin(call, 'ListServiceAccounts');
+      const isOwn = call.input.queries('users').every((user) => isOwnName(call, user));
+      return isOwn ? isNotDenied(call, 'ListServiceAccounts') : mayAdmin(call, 'ListServiceAccounts');
+    },
+    handle: (deps, call) => {
+      const type = listTypes.find((name) => name === call.input.query('listType'));
+      if (type === undefined) throw adminError('InvalidRequest', 'The listType is not known.');
+      const asked = call.input.queries('users').filter((user) => user !== '');
+      const isAll = call.input.flag('all');
+      if (isAll && asked.length > 0) throw adminError('InvalidRequest', 'Either users or all can be given.');
+      const users = isAll ? everybody(deps) : asked.length > 0 ? asked : [accountOf(call)];
+      const answer: Record<string, unknown> = {};
+      for (const user of [...new Set(users)].sort()) {
+        // Of one's own key, the account behind it.
+        const account = isOwnName(call, user) ? accountOf(call) : user;
+        if (!isAll && account !== deps.rootAccessKey && !isKnown(deps, account)) {
+          throw adminError('XMinioAdminNoSuchUser');
+        }
+        const keys = deps.iam.accessKeysOf(account);
+        const service = listed(keys, 'service-account', type === 'all' || type === 'svcacc-only');
+        const sessions = listed(keys, 'temporary', type === 'all' || type === 'sts-only');
+        if (type.endsWith('c-only') || type === 'sts-only') {
+          if (service === null && sessions === null) continue;
+        }
+        answer[account] = { serviceAccounts: service, stsKeys: sessions };
+      }
+      return sealedJson(deps, call, answer);
+    },
+  });
+}
+
+function everybody({ iam, rootAccessKey }: AdminDeps): string[] {
+  return [rootAccessKey, ...iam.users().map(({ name }) => name)];
+}
+
+function isKnown({ iam }: AdminDeps, account: string): boolean {
+  return iam.user(account) !== null || iam.accessKeysOf(account).length > 0;
+}
+
+function listed(keys: readonly AccessKeyInfo[], kind: AccessKeyInfo['kind'], isAsked: boolean) {
+  const found = isAsked ? keys.filter((key) => key.kind === kind) : [];
+  if (found.length === 0) return null;
+  return found.map(({ accessKey, expiresMs }) => ({ accessKey, expiration: expiryText(expiresMs) }));
+}
+
+function isOwnName({ principal }: AdminCall, name: string): boolean {
+  if (principal.kind === 'anonymous') return false;
+  return name === '' || name === principal.accessKey || name === principal.account;
+}
+
+/** Null also for a key that there is, when it is not for the signer to know. */
+function visibleKey(deps: AdminDeps, call: AdminCall, accessKey: string, action: string): AccessKeyInfo | null {
+  const found = deps.iam.accessKey(accessKey);
+  const isOwn = found !== null && found.parent === accountOf(call) && isNotDenied(call, action);
+  if (isOwn) return found;
+  if (mayAdmin(call, action)) return found;
+  if (found?.kind === 'temporary' && mayAdmin(call, 'ListTemporaryAccounts')) return found;
+  throw adminError('AccessDenied');
+}
+
+function summary({ parent, status, policy, name, description, expiresMs }: AccessKeyInfo) {
+  return {
+    parentUser: parent,
+    accountStatus: status === 'enabled' ? 'on' : 'off',
+    impliedPolicy: policy === null,
+    ...(name !== '' && { name }),
+    ...(description !== '' && { description }),
+    ...(expiresMs !== null && { expiration: expiryText(expiresMs) }),
+  };
+}
+
+/** With the policy that counts: the embedded one, or what the parent has. */
+function describeKey(deps: AdminDeps, key: AccessKeyInfo) {
+  const document = key.policy === null ? parentPolicy(deps, key) : documentOf(key.policy);
+  return { ...summary(key), policy: JSON.stringify(document, null, 1) };
+}
+
+function parentPolicy({ iam, rootAccessKey }: AdminDeps, { parent }: AccessKeyInfo): unknown {
+  const names = new Set<string>();
+  const user = iam.user(parent);
+  for (const name of user?.policies ?? []) names.add(name);
+  for (const group of user?.groups ?? []) {
+    const found = iam.group(group);
+    if (found?.status === 'enabled') for (const name of found.policies) names.add(name);
+  }
+  if (parent === rootAccessKey) names.add('consoleAdmin');
+  const statements = [...names].flatMap((name) => {
+    const policy = iam.policy(name)?.policy;
+    const document = policy === undefined ? null : (documentOf(policy) as { Statement?: unknown });
+    return Array.isArray(document?.Statement) ? (document.Statement as unknown[]) : [];
+  });
+  return { Version: '2012-10-17', Statement: statements };
+}
+
+function providerOf({ parentSource }: AccessKeyInfo): string {
+  switch (parentSource) {
+    case 'root':
+    case 'internal':
+      return 'builtin';
+    case 'certificate':
+      return 'tls';
+    case 'plugin':
+      return 'custom';
+    case 'openid':
+    case 'ldap':
+      return parentSource;
+  }
+}
+
+export const accessKeyViewRoutes: readonly AdminRoute[] = [
+  { method: 'GET', path: 'info-service-account', query: ['accessKey'], operation: infoServiceAccount },
+  { method: 'GET', path: 'temporary-account-info', query: ['accessKey'], operation: temporaryInfo },
+  { method: 'GET', path: 'info-access-key', query: ['accessKey'], operation: infoAccessKey },
+  { method: 'GET', path: 'list-service-accounts', operation: listServiceAccounts },
+  { method: 'GET', path: 'list-access-keys-bulk', query: ['listType'], operation: bulkOperation() },
+];

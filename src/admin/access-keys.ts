@@ -1,0 +1,202 @@
+/** Access keys: `mc admin accesskey` and `mc admin user svcacct`; changes. What is read is in `access-key-views.ts`. */
+import type { Principal } from '../identity/index.js';
+import type { Policy } from '../policy/index.js';
+import { descriptionField, expiryField, keyStatusField, nameField, policyField } from './access-key-input.js';
+import { accountOf } from './account.js';
+import { emptyAnswer, sealedJson } from './answer.js';
+import { sealedObject, textField } from './body.js';
+import type { AdminDeps } from './deps.js';
+import { adminError } from './errors.js';
+import { adminOperation, anySigner, isNotDenied, mayAdmin, type AdminCall, type AdminRoute } from './operation.js';
+import { expiryText } from './time.js';
+
+const addAccessKey = adminOperation({
+  name: 'AddServiceAccount',
+  // For whom it is is in the body, which only the signer's secret opens: decided in `requireMayCreate`.
+  access: anySigner,
+  handle: async (deps, call) => {
+    // Nothing but a denial is known yet; whoever is denied even this is not worth a key derivation.
+    if (!isNotDenied(call, 'CreateServiceAccount')) throw adminError('AccessDenied');
+    const body = await sealedObject(deps, call);
+    const target = textField(body, 'targetUser');
+    const accessKey = textField(body, 'accessKey');
+    const secretKey = textField(body, 'secretKey');
+    const parent = parentOf(deps, call, target);
+    requireMayCreate(call, parent.isOwn);
+    checkKeys(deps, accessKey, secretKey, parent.account);
+    const created = await deps.iam.createAccessKey({
+      parent: parent.account,
+      parentSource: parent.source,
+      accessKey,
+      secretKey,
+      name: nameField(body, 'name'),
+      description: descriptionField(body, 'description') || descriptionField(body, 'comment'),
+      policy: restrictedBy(deps, call, policyField(body, 'policy') ?? null),
+      expiresMs: expiryField(body, 'expiration', deps.clock.nowMs()),
+      claims: parent.isOwn ? inheritedClaims(call.principal) : new Map(),
+      groups: parent.isOwn && call.principal.kind !== 'anonymous' ? call.principal.groups : [],
+    });
+    return sealedJson(deps, call, {
+      credentials: {
+        accessKey: created.accessKey,
+        secretKey: created.secretKey,
+        expiration: expiryText(created.expiresMs),
+      },
+    });
+  },
+});
+
+const updateAccessKey = adminOperation({
+  name: 'UpdateServiceAccount',
+  // The owner of a key is no exception (CVE-2024-24747).
+  access: ['UpdateServiceAccount'],
+  handle: async (deps, call) => {
+    const accessKey = call.input.query('accessKey');
+    const body = await sealedObject(deps, call);
+    requireAccessKey(deps, accessKey);
+    if (isRestrictedSelf(deps, call, accessKey)) throw adminError('AccessDenied');
+    const secretKey = textField(body, 'newSecretKey');
+    const name = nameField(body, 'newName');
+    const description = descriptionField(body, 'newDescription');
+    const status = keyStatusField(body, 'newStatus');
+    const expiresMs = expiryField(body, 'newExpiration', deps.clock.nowMs());
+    const policy = policyField(body, 'newPolicy');
+    if (secretKey !== '') checkSecret(secretKey);
+    await deps.iam.updateAccessKey(accessKey, {
+      ...(secretKey !== '' && { secretKey }),
+      ...(name !== '' && { name }),
+      ...(description !== '' && { description }),
+      ...(status !== undefined && { status }),
+      ...(textField(body, 'newExpiration') !== '' && { expiresMs }),
+      // Absent keeps what is embedded: a new description must not widen a key.
+      ...(policy !== undefined && { policy }),
+    });
+    return emptyAnswer(204);
+  },
+});
+
+const removeAccessKey = adminOperation({
+  name: 'DeleteServiceAccount',
+  access: anySigner,
+  handle: async (deps, call) => {
+    const accessKey = call.input.query('accessKey');
+    const found = deps.iam.accessKey(accessKey);
+    const isOwn = found !== null && found.parent === accountOf(call) && isNotDenied(call, 'RemoveServiceAccount');
+    // Whose key it is, or whether there is one, is not told to those who may not know.
+    if (found?.kind !== 'service-account' || !(isOwn || mayAdmin(call, 'RemoveServiceAccount'))) {
+      throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
+    }
+    await deps.iam.removeAccessKey(accessKey);
+    return emptyAnswer(204);
+  },
+});
+
+const revokeTokens = adminOperation({
+  name: 'RevokeTokens',
+  access: (_deps, call) => {
+    const user = call.input.query('user');
+    const isOwn = user === '' || user === accountOf(call);
+    return isOwn ? isNotDenied(call, 'RemoveServiceAccount') : mayAdmin(call, 'RemoveServiceAccount');
+  },
+  handle: async (deps, call) => {
+    const provider = call.input.path[1];
+    if (provider !== 'builtin') throw adminError(provider === 'ldap' ? 'XMinioLDAPNotEnabled' : 'NotImplemented');
+    const user = call.input.query('user') || accountOf(call);
+    const tag = call.input.query('tokenRevokeType');
+    const isFull = call.input.flag('fullRevoke');
+    if (isFull === (tag !== '')) {
+      throw adminError('InvalidRequest', 'Either fullRevoke or one tokenRevokeType must be given.');
+    }
+    if (user !== deps.rootAccessKey && deps.iam.user(user) === null) throw adminError('XMinioAdminNoSuchUser');
+    await deps.iam.revokeSessions(user, isFull ? null : tag);
+    return emptyAnswer(204);
+  },
+});
+
+interface Parent {
+  readonly account: string;
+  readonly source: 'root' | 'internal' | 'openid' | 'ldap' | 'plugin' | 'certificate';
+  readonly isOwn: boolean;
+}
+
+/** Derived credentials never own further ones: those hang from the account itself. */
+function parentOf(deps: AdminDeps, call: AdminCall, target: string): Parent {
+  const { principal } = call;
+  if (principal.kind === 'anonymous') throw adminError('AccessDenied');
+  if (target === '' || target === principal.accessKey || target === principal.account) {
+    return { account: principal.account, source: principal.source, isOwn: true };
+  }
+  if (target === deps.rootAccessKey) return { account: target, source: 'root', isOwn: false };
+  return { account: target, source: 'internal', isOwn: false };
+}
+
+function requireMayCreate(call: AdminCall, isOwn: boolean): void {
+  const isGranted = isOwn ? isNotDenied(call, 'CreateServiceAccount') : mayAdmin(call, 'CreateServiceAccount');
+  if (!isGranted) throw adminError('AccessDenied');
+}
+
+function checkKeys(deps: AdminDeps, accessKey: string, secretKey: string, parent: string): void {
+  if (accessKey === '' && secretKey === '') return;
+  if (accessKey === '') throw adminError('XMinioAdminNoAccessKey');
+  if (secretKey === '') throw adminError('XMinioAdminNoSecretKey');
+  if (accessKey !== accessKey.trim()) throw adminError('XMinioInvalidResource');
+  if (accessKey === deps.rootAccessKey || accessKey === parent) throw adminError('XMinioInvalidIAMCredentials');
+  if (/[=,]/.test(accessKey) || accessKey.length < 3 || accessKey.length > 20) {
+    throw adminError('XMinioAdminInvalidAccessKey', 'The access key has 3 to 20 characters, without "=" and ",".');
+  }
+  if (deps.iam.accessKey(accessKey) !== null || deps.iam.user(accessKey) !== null) {
+    throw adminError('XMinioInvalidIAMCredentials', 'The access key is taken.');
+  }
+  checkSecret(secretKey);
+}
+
+function checkSecret(secretKey: string): void {
+  if (secretKey.length < 8 || secretKey.length > 40) {
+    throw adminError('XMinioAdminInvalidSecretKey', 'The secret key has 8 to 40 characters.');
+  }
+}
+
+function requireAccessKey(deps: AdminDeps, accessKey: string): void {
+  if (deps.iam.accessKey(accessKey)?.kind === 'service-account') return;
+  throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
+}
+
+/** The policy that holds the signer down, if one does. */
+function ownRestriction(deps: AdminDeps, { principal }: AdminCall): readonly Policy[] {
+  return deps.iam.policiesOf(principal, null).session;
+}
+
+function isRestrictedSelf(deps: AdminDeps, call: AdminCall, accessKey: string): boolean {
+  return (
+    call.principal.kind !== 'anonymous' &&
+    call.principal.accessKey === accessKey &&
+    ownRestriction(deps, call).length > 0
+  );
+}
+
+/**
+ * What a restricted signer creates is no wider than itself: it gets the signer's policy, and another one
+ * cannot be asked for beside it (two policies do not fit into one document that means both).
+ */
+function restrictedBy(deps: AdminDeps, call: AdminCall, asked: Policy | null): Policy | null {
+  const own = ownRestriction(deps, call);
+  if (own.length === 0) return asked;
+  const [only] = own;
+  if (own.length > 1 || only === undefined || (asked !== null && asked.text !== only.text)) {
+    throw adminError('AccessDenied', 'A restricted credential can only create access keys with its own policy.');
+  }
+  return only;
+}
+
+/** Of the session; when that ends says nothing about a key. */
+function inheritedClaims(principal: Principal) {
+  if (principal.kind === 'anonymous') return new Map<string, never>();
+  return new Map([...principal.claims].filter(([name]) => name !== 'exp'));
+}
+
+export const accessKeyRoutes: readonly AdminRoute[] = [
+  { method: 'PUT', path: 'add-service-account', operation: addAccessKey },
+  { method: 'POST', path: 'update-service-account', query: ['accessKey'], operation: updateAccessKey },
+  { method: 'DELETE', path: 'delete-service-account', query: ['accessKey'], operation: removeAccessKey },
+  { method: 'POST', path: 'revoke-tokens/{provider}', operation: revokeTokens },
+];
