@@ -12,10 +12,21 @@ import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
 import { healRecord } from './heal.js';
-import { objectKey, objectPrefix, successor, uploadKey, uploadPrefix } from './index-keys.js';
+import {
+  nameOfSystemKey,
+  objectKey,
+  objectPrefix,
+  successor,
+  systemKey,
+  uploadKey,
+  uploadPrefix,
+} from './index-keys.js';
 import { IndexState, type BucketState } from './index-state.js';
 import { listObjects, listUploads, uploadInfo } from './listing.js';
 import type {
+  BucketDocument,
+  BucketDocumentKind,
+  BucketDocuments,
   BucketInfo,
   Checksum,
   ChecksumAlgorithm,
@@ -30,6 +41,7 @@ import type {
   ObjectMetadata,
   ObjectSnapshot,
   PartInfo,
+  SystemRecords,
   Upload,
   UploadOptions,
   WritePrecondition,
@@ -45,13 +57,17 @@ import {
   decodeUpload,
   encodeBucket,
   encodeBucketDelete,
+  encodeBucketDocument,
   encodeObject,
   encodeObjectDelete,
+  encodeSystem,
   encodeUpload,
   encodeUploadAbort,
+  entryBody,
   type IndexEntry,
   type ObjectRecord,
   type PartRecord,
+  type SystemChange,
   type UploadRecord,
 } from './records.js';
 import { RepairTurns } from './repair-turns.js';
@@ -79,7 +95,7 @@ interface CompleteOptions {
 
 type CommitFunction = EngineContext['commit'];
 
-export class Engine implements ObjectLayer {
+export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
   readonly index: IndexState;
   readonly #overlay = new Overlay();
   readonly #reclaimer: Reclaimer;
@@ -160,6 +176,55 @@ export class Engine implements ObjectLayer {
       onSettled(this.#overlay.setBucket(name, { order, bucketId: null }));
       return { type: RecordType.bucketDelete, body: encodeBucketDelete({ bucketId, name }), slots: null };
     }, 'free');
+  }
+
+  bucketDocument(bucket: string, kind: BucketDocumentKind): BucketDocument | null {
+    return this.index.document(this.#bucket(bucket).bucketId, kind);
+  }
+
+  async setBucketDocument(bucket: string, kind: BucketDocumentKind, text: string | null): Promise<void> {
+    const { bucketId } = this.#bucket(bucket);
+    await this.#commit(
+      ({ timeMs }) => {
+        if (this.#bucketIdInOrder(bucket) !== bucketId) {
+          throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
+        }
+        const body = encodeBucketDocument({ bucketId, kind, updatedMs: timeMs, text });
+        return { type: RecordType.bucketDocument, body, slots: null };
+      },
+      text === null ? 'free' : 'grow',
+    );
+  }
+
+  // ---- records of the server itself ----
+
+  systemRecord(name: string): Uint8Array | null {
+    const value = this.index.catalog.get(systemKey(name));
+    return value === undefined ? null : Uint8Array.from(entryBody(value));
+  }
+
+  systemRecords(prefix: string, visit: (name: string, value: Uint8Array) => void): void {
+    const start = systemKey(prefix);
+    for (const { key, value } of this.index.catalog.range({ start, end: successor(start) })) {
+      visit(nameOfSystemKey(key), Uint8Array.from(entryBody(value)));
+    }
+  }
+
+  async writeSystemRecords(changes: readonly SystemChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    const names = new Set(changes.map(({ name }) => name));
+    invariant(names.size === changes.length, 'a system record is changed once at a time');
+    for (const name of names) {
+      const bytes = Buffer.byteLength(name);
+      invariant(
+        bytes > 0 && bytes <= limits.systemRecordNameBytesMax,
+        'the name of a system record is within its bound',
+      );
+    }
+    const body = encodeSystem({ changes });
+    invariant(body.length <= limits.systemChangeBytesMax, 'changes of system records are within their bound');
+    const isRemoval = changes.every(({ value }) => value === null);
+    await this.#commit(() => ({ type: RecordType.systemWrite, body, slots: null }), isRemoval ? 'free' : 'grow');
   }
 
   // ---- objects ----

@@ -13,6 +13,8 @@ const kinds = {
   garbage: 'G',
   usage: 'C',
   heal: 'H',
+  system: 'S',
+  document: 'D',
 } as const;
 
 function kindByte(kind: keyof typeof kinds): number {
@@ -110,3 +112,25 @@ export function healKey(blobName: string): Buffer {
 }
 
 export const healRange = { start: Buffer.from(kinds.heal), end: successor(Buffer.from(kinds.heal)) };
+
+/** A prefix of names gives a prefix of keys. */
+export function systemKey(name: string): Buffer {
+  return Buffer.from(kinds.system + name, 'utf8');
+}
+
+/** The name in a system key of the index. */
+export function nameOfSystemKey(indexKey: Buffer): string {
+  return indexKey.toString('utf8', 1);
+}
+
+export function documentPrefix(bucketId: number): Buffer {
+  return withNumber('document', bucketId, 0);
+}
+
+export function documentKey(bucketId: number, kindCode: number): Buffer {
+  const key = withNumber('document', bucketId, 1);
+  key[9] = kindCode;
+  return key;
+}
+
+export const documentRange = { start: Buffer.from(kinds.document), end: successor(Buffer.from(kinds.document)) };

@@ -10,6 +10,9 @@ import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import {
   bucketKey,
   bucketRange,
+  documentKey,
+  documentPrefix,
+  documentRange,
   garbageKey,
   garbageRange,
   healKey,
@@ -18,22 +21,27 @@ import {
   partKey,
   partPrefix,
   successor,
+  systemKey,
   uploadKey,
   usageKey,
 } from './index-keys.js';
-import type { BucketInfo } from './object-layer.js';
+import type { BucketDocument, BucketDocumentKind, BucketInfo } from './object-layer.js';
 import {
   RecordType,
   decodeBucket,
   decodeBucketDelete,
+  decodeBucketDocument,
   decodeEntry,
   decodeObject,
   decodeObjectDelete,
   decodePart,
+  decodeSystem,
   decodeUpload,
   decodeUploadAbort,
+  documentKindCode,
   encodeEntry,
   slotPlacement,
+  type BucketDocumentRecord,
   type ObjectRecord,
 } from './records.js';
 
@@ -135,6 +143,8 @@ class Staging {
 export class IndexState {
   readonly buckets = new Map<string, BucketState>();
   readonly #usage = new Map<number, Usage>();
+  /** By bucket id. A document is the same object until it is changed. */
+  readonly #documents = new Map<number, Map<BucketDocumentKind, BucketDocument>>();
   /** Set by the engine: takes what a batch made unreachable. */
   onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
   /** Set by the engine: a body was committed without all its shards. */
@@ -152,13 +162,16 @@ export class IndexState {
     } catch (error) {
       if (!(error instanceof RecordFormatError)) throw error;
       this.#isSound = false;
-      this.buckets.clear();
-      this.#usage.clear();
+      this.#forget();
     }
   }
 
   usage(bucketId: number): Usage {
     return this.#usage.get(bucketId) ?? { objects: 0, bytes: 0 };
+  }
+
+  document(bucketId: number, kind: BucketDocumentKind): BucketDocument | null {
+    return this.#documents.get(bucketId)?.get(kind) ?? null;
   }
 
   /** Where the index stands, or null for one that is new, or has to be discarded. */
@@ -184,8 +197,7 @@ export class IndexState {
   async discard(): Promise<void> {
     await this.catalog.clear();
     this.#isSound = true;
-    this.buckets.clear();
-    this.#usage.clear();
+    this.#forget();
   }
 
   readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
@@ -227,6 +239,22 @@ export class IndexState {
       const reader = new BinaryReader(usage);
       this.#usage.set(order, { objects: reader.u53(), bytes: reader.u53() });
     }
+    for (const { value } of this.catalog.range(documentRange)) {
+      this.#keepDocument(decodeBucketDocument(decodeEntry(value).body));
+    }
+  }
+
+  #forget(): void {
+    this.buckets.clear();
+    this.#usage.clear();
+    this.#documents.clear();
+  }
+
+  #keepDocument({ bucketId, kind, text, updatedMs }: BucketDocumentRecord): void {
+    const documents = this.#documents.get(bucketId) ?? new Map<BucketDocumentKind, BucketDocument>();
+    this.#documents.set(bucketId, documents);
+    if (text === null) documents.delete(kind);
+    else documents.set(kind, { text, updatedMs });
   }
 
   #applyRecord(staging: Staging, record: LogRecord): void {
@@ -245,9 +273,11 @@ export class IndexState {
         staging.delete(bucketKey(name));
         staging.delete(usageKey(bucketId));
         staging.usage.delete(bucketId);
+        for (const { key } of staging.startingWith(documentPrefix(bucketId))) staging.delete(key);
         staging.afterwards.push(() => {
           this.buckets.delete(name);
           this.#usage.delete(bucketId);
+          this.#documents.delete(bucketId);
         });
         return;
       }
@@ -281,6 +311,22 @@ export class IndexState {
         const { bucketId, key, uploadId } = decodeUploadAbort(body);
         staging.delete(uploadKey(bucketId, key, uploadId));
         staging.discard(record.order, record.order, { kind: 'upload', uploadId });
+        return;
+      }
+      case RecordType.systemWrite:
+        for (const { name, value } of decodeSystem(body).changes) {
+          if (value === null) staging.delete(systemKey(name));
+          else staging.put(systemKey(name), encodeEntry(record.order, value, null));
+        }
+        return;
+      case RecordType.bucketDocument: {
+        const document = decodeBucketDocument(body);
+        const at = documentKey(document.bucketId, documentKindCode(document.kind));
+        if (document.text === null) staging.delete(at);
+        else staging.put(at, encodeEntry(record.order, body, null));
+        staging.afterwards.push(() => {
+          this.#keepDocument(document);
+        });
         return;
       }
       default:

@@ -297,12 +297,15 @@ export type BucketDocumentKind =
   | 'cors'
   | 'quota';
 
+/** The same object until it is changed: what was parsed from it can be kept in a WeakMap. */
+export interface BucketDocument {
+  readonly text: string;
+  readonly updatedMs: number;
+}
+
 export interface BucketDocuments {
   /** Throws NoSuchBucket. Null: never set, or removed. Synchronous, from memory. */
-  bucketDocument(
-    bucket: string,
-    kind: BucketDocumentKind,
-  ): { readonly text: string; readonly updatedMs: number } | null;
+  bucketDocument(bucket: string, kind: BucketDocumentKind): BucketDocument | null;
   /** Null removes it. Throws NoSuchBucket. */
   setBucketDocument(bucket: string, kind: BucketDocumentKind, text: string | null): Promise<void>;
 }

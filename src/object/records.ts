@@ -5,7 +5,7 @@
 import type { Placement } from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
-import type { Checksum, ChecksumAlgorithm, ObjectMetadata } from './object-layer.js';
+import type { BucketDocumentKind, Checksum, ChecksumAlgorithm, ObjectMetadata } from './object-layer.js';
 
 export const RecordType = {
   bucketCreate: 1,
@@ -15,6 +15,8 @@ export const RecordType = {
   uploadCreate: 5,
   partPut: 6,
   uploadAbort: 7,
+  systemWrite: 8,
+  bucketDocument: 9,
 } as const;
 
 const recordVersion = 1;
@@ -86,9 +88,40 @@ export interface UploadAbortRecord {
   readonly uploadId: string;
 }
 
+/** Changes of named records of the server itself, all in one: a crash keeps all of them or none. */
+export interface SystemRecord {
+  readonly changes: readonly SystemChange[];
+}
+
+export interface SystemChange {
+  readonly name: string;
+  /** Null removes the record. */
+  readonly value: Uint8Array | null;
+}
+
+export interface BucketDocumentRecord {
+  readonly bucketId: number;
+  readonly kind: BucketDocumentKind;
+  readonly updatedMs: number;
+  /** Null removes the document. */
+  readonly text: string | null;
+}
+
 const algorithms: readonly ChecksumAlgorithm[] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'];
 const checksumTypes = ['FULL_OBJECT', 'COMPOSITE'] as const;
 const storageClasses = ['STANDARD', 'REDUCED_REDUNDANCY'] as const;
+const documentKinds: readonly BucketDocumentKind[] = [
+  'policy',
+  'versioning',
+  'tagging',
+  'lifecycle',
+  'notification',
+  'encryption',
+  'object-lock',
+  'replication',
+  'cors',
+  'quota',
+];
 const PlacementCode = { none: 0, inline: 1, slotsHere: 2, blob: 3, slotsElsewhere: 4 } as const;
 
 function writeVersion(writer: BinaryWriter): BinaryWriter {
@@ -372,6 +405,48 @@ export function decodeUploadAbort(body: Buffer): UploadAbortRecord {
   const reader = new BinaryReader(body);
   readVersion(reader);
   return { bucketId: reader.u53(), key: reader.text(), uploadId: reader.raw(uploadIdBytes).toString('hex') };
+}
+
+export function encodeSystem({ changes }: SystemRecord): Buffer {
+  const writer = writeVersion(new BinaryWriter()).u16(changes.length);
+  for (const { name, value } of changes) {
+    writer.text(name);
+    if (value === null) writer.u8(0);
+    else writer.u8(1).bytes(value);
+  }
+  return writer.finish();
+}
+
+export function decodeSystem(body: Buffer): SystemRecord {
+  const reader = new BinaryReader(body);
+  readVersion(reader);
+  const count = reader.u16();
+  const changes: SystemChange[] = [];
+  for (let index = 0; index < count; index++) {
+    const name = reader.text();
+    changes.push({ name, value: reader.u8() === 0 ? null : reader.bytes() });
+  }
+  return { changes };
+}
+
+/** Number of a kind in records and index keys; 0 is never used. */
+export function documentKindCode(kind: BucketDocumentKind): number {
+  return 1 + documentKinds.indexOf(kind);
+}
+
+export function encodeBucketDocument({ bucketId, kind, updatedMs, text }: BucketDocumentRecord): Buffer {
+  const writer = writeVersion(new BinaryWriter()).u53(bucketId).u8(documentKindCode(kind)).u53(updatedMs);
+  if (text === null) return writer.u8(0).finish();
+  return writer.u8(1).bytes(Buffer.from(text, 'utf8')).finish();
+}
+
+export function decodeBucketDocument(body: Buffer): BucketDocumentRecord {
+  const reader = new BinaryReader(body);
+  readVersion(reader);
+  const bucketId = reader.u53();
+  const kind = pick(documentKinds, reader.u8() - 1, 'kind of bucket document');
+  const updatedMs = reader.u53();
+  return { bucketId, kind, updatedMs, text: reader.u8() === 0 ? null : reader.bytes().toString('utf8') };
 }
 
 /** Placement of the slots that the journal describes beside a record. */
