@@ -1,6 +1,6 @@
 import type { Clock } from '../base/index.js';
 import type { Iam } from '../identity/index.js';
-import type { BucketDocuments, ObjectLayer } from '../object/index.js';
+import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
 import type { PayloadCipher } from './payload/index.js';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
@@ -8,6 +8,11 @@ export interface AdminDeps {
   readonly iam: Iam;
   readonly objects: ObjectLayer;
   readonly documents: BucketDocuments;
+  /** The document as it is stored; throws Refusal when it is not one, or of a kind that is not supported. */
+  readonly checkDocument: (bucket: string, kind: BucketDocumentKind, text: string) => string;
+  /** Null while it is not known. */
+  readonly bucketUsage: (bucket: string) => { readonly bytes: number; readonly objects: number } | null;
+  readonly set: { readonly dataShards: number; readonly parityShards: number };
   readonly cipher: PayloadCipher;
   readonly clock: Clock;
   /** Empty: none is set. */

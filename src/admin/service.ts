@@ -2,17 +2,23 @@
  * The table of the administration API. A family of operations is a file that exports its routes; it
  * counts once it is named here.
  */
+import { absentRoutes } from './absent.js';
 import { accessKeyViewRoutes } from './access-key-views.js';
 import { accessKeyRoutes } from './access-keys.js';
+import { accountInfoRoutes } from './account-info.js';
 import type { Authenticated, Service } from '../dispatch/index.js';
 import { refusalAnswer } from './answer.js';
 import { attachmentRoutes } from './attachments.js';
+import { bucketArchiveRoutes } from './bucket-archive.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
 import { groupRoutes } from './groups.js';
+import { iamExportRoutes } from './iam-export.js';
+import { iamImportRoutes } from './iam-import.js';
 import type { AdminRoute } from './operation.js';
 import { policyRoutes } from './policies.js';
 import { createRouter } from './router.js';
+import { updateRoutes } from './update.js';
 import { userRoutes } from './users.js';
 
 export const adminRoutes: readonly AdminRoute[] = [
@@ -22,6 +28,12 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...attachmentRoutes,
   ...accessKeyRoutes,
   ...accessKeyViewRoutes,
+  ...accountInfoRoutes,
+  ...iamExportRoutes,
+  ...iamImportRoutes,
+  ...bucketArchiveRoutes,
+  ...updateRoutes,
+  ...absentRoutes,
 ];
 
 /** Requests whose path starts so belong to this service. */

@@ -136,3 +136,6 @@ export const sessionPolicyBytesMax = 4096;
 export const systemRecordNameBytesMax = 900;
 /** Changes of system records that are made together: one record of the log, whose body is at most 2 MiB. */
 export const systemChangeBytesMax = 2 * MiB;
+/** Archives of accounts and of bucket documents: 100,000 users and as many access keys fit; unpacked, and their members. */
+export const adminArchiveBytesMax = 16 * MiB;
+export const adminArchive = { members: 100_000, bytes: 64 * MiB } as const;

@@ -148,6 +148,8 @@ export interface Iam {
   accessKeysOf(parent: string): readonly AccessKeyInfo[];
   /** Every parent that has derived credentials. */
   parents(): readonly string[];
+  /** For an export by those who may: the secret of a user or access key, whatever its status. Null: no such name. */
+  exportSecret(name: string): string | null;
   createAccessKey(options: NewAccessKey): Promise<CreatedCredentials>;
   /** Absent fields stay as they are; `policy: null` makes it inherit again. */
   updateAccessKey(

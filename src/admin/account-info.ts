@@ -1,0 +1,77 @@
+/** What the signer is and may: `GET accountinfo`. */
+import { accountOf } from './account.js';
+import { jsonAnswer } from './answer.js';
+import type { AdminDeps } from './deps.js';
+import { adminOperation, anySigner, type AdminCall, type AdminRoute } from './operation.js';
+import { documentOf } from './policies.js';
+import { timeText } from './time.js';
+
+const erasureBackend = 2;
+
+const accountInfo = adminOperation({
+  name: 'AccountInfo',
+  access: anySigner,
+  handle: (deps, call) => {
+    const { iam, objects } = deps;
+    const { isRoot, identity, session } = iam.policiesOf(call.principal, null);
+    const own = isRoot ? [iam.policy('consoleAdmin')?.policy] : session.length > 0 ? session : identity;
+    const statements = own.flatMap((policy) => {
+      const document = policy === undefined ? null : (documentOf(policy) as { Statement?: unknown });
+      return Array.isArray(document?.Statement) ? (document.Statement as unknown[]) : [];
+    });
+    return jsonAnswer({
+      AccountName: accountOf(call),
+      Server: backendOf(deps),
+      Policy: { Version: '2012-10-17', Statement: statements },
+      Buckets: objects.listBuckets().flatMap(({ name, createdMs }) => {
+        const access = accessTo(call, name);
+        if (!access.read && !access.write) return [];
+        const usage = deps.bucketUsage(name);
+        return [
+          {
+            name,
+            size: usage?.bytes ?? 0,
+            objects: usage?.objects ?? 0,
+            objectHistogram: null,
+            objectsVersionsHistogram: null,
+            details: null,
+            prefixUsage: null,
+            created: timeText(createdMs),
+            access,
+          },
+        ];
+      }),
+    });
+  },
+});
+
+/** As other servers of this API judge it: any of what reading, and what writing, begins with. */
+function accessTo(call: AdminCall, bucket: string): { read: boolean; write: boolean } {
+  const may = (action: string, key: string) => call.isAllowed({ action: `s3:${action}`, bucket, key });
+  return {
+    read: may('ListBucket', '') || may('GetBucketLocation', '') || may('GetObject', '*'),
+    write: may('PutObject', '*'),
+  };
+}
+
+function backendOf({ set }: AdminDeps) {
+  const { dataShards, parityShards } = set;
+  return {
+    Type: erasureBackend,
+    GatewayOnline: false,
+    OnlineDisks: null,
+    OfflineDisks: null,
+    StandardSCData: [dataShards],
+    StandardSCParities: [parityShards],
+    RRSCData: [dataShards],
+    RRSCParities: [parityShards],
+    TotalSets: [1],
+    DrivesPerSet: [dataShards + parityShards],
+    StandardSCParity: parityShards,
+    RRSCParity: parityShards,
+  };
+}
+
+export const accountInfoRoutes: readonly AdminRoute[] = [
+  { method: 'GET', path: 'accountinfo', operation: accountInfo },
+];
