@@ -2,11 +2,14 @@
 import type { Refusal } from '../base/index.js';
 import type { Authorized } from '../dispatch/index.js';
 import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
+import { accountOf } from './account.js';
 import type { AdminDeps } from './deps.js';
 import { adminError, describeRefusal } from './errors.js';
 
 const jsonType = ['Content-Type', 'application/json'] as const;
 const retryAfterSeconds = '60';
+
+type Signed = Pick<Authorized<unknown>, 'authentication' | 'principal'>;
 
 export function jsonAnswer(value: unknown, status = 200): ExchangeResponse {
   return { status, headers: [jsonType], body: { kind: 'bytes', bytes: `${JSON.stringify(value)}\n` } };
@@ -24,18 +27,14 @@ export function emptyAnswer(status: 200 | 204 = 200): ExchangeResponse {
 /** Under the secret key of whoever asks. */
 export async function sealedAnswer(
   deps: AdminDeps,
-  call: Pick<Authorized<unknown>, 'authentication'>,
+  call: Signed,
   plain: string | Uint8Array,
 ): Promise<ExchangeResponse> {
-  const bytes = await deps.cipher.seal(secretOf(deps, call), Buffer.from(plain));
+  const bytes = await deps.cipher.seal(secretOf(deps, call), accountOf(call), Buffer.from(plain));
   return { status: 200, headers: [jsonType], body: { kind: 'bytes', bytes } };
 }
 
-export function sealedJson(
-  deps: AdminDeps,
-  call: Pick<Authorized<unknown>, 'authentication'>,
-  value: unknown,
-): Promise<ExchangeResponse> {
+export function sealedJson(deps: AdminDeps, call: Signed, value: unknown): Promise<ExchangeResponse> {
   return sealedAnswer(deps, call, JSON.stringify(value));
 }
 

@@ -1,8 +1,9 @@
 /** Request bodies: of a known length and bounded, plain or under the secret key of whoever asks. */
 import { limits } from '../base/index.js';
+import { accountOf } from './account.js';
 import { secretOf } from './answer.js';
 import type { AdminDeps } from './deps.js';
-import { adminError } from './errors.js';
+import { adminError, AdminRefusal } from './errors.js';
 import type { AdminCall } from './operation.js';
 
 /** Call it before the first await of the handler. */
@@ -16,11 +17,7 @@ export async function plainBody(call: AdminCall, bytesMax: number = limits.admin
 /** Throws XMinioAdminConfigBadJSON when it was sealed under another key, or changed. */
 export async function sealedBody(deps: AdminDeps, call: AdminCall): Promise<Uint8Array> {
   const secret = secretOf(deps, call);
-  return deps.cipher.open(
-    secret,
-    call.principal.kind === 'anonymous' ? '' : call.principal.accessKey,
-    await plainBody(call),
-  );
+  return deps.cipher.open(secret, accountOf(call), await plainBody(call));
 }
 
 /** An object in JSON; what it holds is the caller's to check. */
@@ -69,5 +66,5 @@ export function anyField(object: Readonly<Record<string, unknown>>, name: string
 }
 
 export function badJson(cause?: unknown) {
-  return cause instanceof Error ? adminError('XMinioAdminConfigBadJSON') : adminError('XMinioAdminConfigBadJSON');
+  return new AdminRefusal('XMinioAdminConfigBadJSON', undefined, undefined, cause);
 }

@@ -139,3 +139,5 @@ export const systemChangeBytesMax = 2 * MiB;
 /** Archives of accounts and of bucket documents: 100,000 users and as many access keys fit; unpacked, and their members. */
 export const adminArchiveBytesMax = 16 * MiB;
 export const adminArchive = { members: 100_000, bytes: 64 * MiB } as const;
+/** Keys for sealing its answers: one for each account that asked lately. */
+export const adminSealKeys = { kept: 256, lifeMs: 10 * 60_000, uses: 1024 } as const;

@@ -28,7 +28,7 @@ export function createAdminHandler({ isAllowed, observer, log, ...parts }: Admin
   const deps: AdminDeps = {
     ...parts,
     clock: systemClock,
-    cipher: createPayloadCipher((...argon2) => keyDerivation.argon2id(...argon2)),
+    cipher: createPayloadCipher((...argon2) => keyDerivation.argon2id(...argon2), systemClock),
     checkDocument,
   };
   const options: AuthenticateOptions = {

@@ -1,18 +1,18 @@
 /**
  * Payloads of the administration API under the secret key of whoever asks: salt (32), kind (1), nonce
- * prefix (8), stream. What comes in costs an Argon2id of 64 MiB each; what goes out is sealed with
- * PBKDF2, which every client reads and which costs a fraction.
+ * prefix (8), stream. Answers are of the kind that every client reads, Argon2id with AES-GCM.
  */
 import { pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { limits } from '../../base/index.js';
+import { limits, type Clock } from '../../base/index.js';
 import { adminError } from '../errors.js';
+import { SealKeys } from './seal-keys.js';
 import { noncePrefixBytes, openStream, sealStream, tagBytes, type SioCipher } from './sio.js';
 import { Turns } from './turns.js';
 
 export interface PayloadCipher {
-  seal(secret: string, plain: Uint8Array): Promise<Uint8Array>;
-  /** Throws XMinioAdminConfigBadJSON for whatever was not sealed so, SlowDown when too many wait. */
+  seal(secret: string, account: string, plain: Uint8Array): Promise<Uint8Array>;
+  /** Both: `account` is whose turn it is. Throws XMinioAdminConfigBadJSON for whatever was not sealed so, SlowDown when too many wait. */
   open(secret: string, account: string, sealed: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -31,29 +31,29 @@ const headerBytes = saltBytes + 1 + noncePrefixBytes;
 const keyBytes = 32;
 const argon2 = { passes: 1, memoryKiB: 65_536, lanes: 4 } as const;
 const pbkdf2Iterations = 8192;
-const pbkdf2Kind = 0x02;
+const answerKind = 0x00;
 
 const kinds: Readonly<Record<number, { readonly derive: 'argon2id' | 'pbkdf2'; readonly cipher: SioCipher }>> = {
   0x00: { derive: 'argon2id', cipher: 'aes-256-gcm' },
   0x01: { derive: 'argon2id', cipher: 'chacha20-poly1305' },
-  [pbkdf2Kind]: { derive: 'pbkdf2', cipher: 'aes-256-gcm' },
+  0x02: { derive: 'pbkdf2', cipher: 'aes-256-gcm' },
 };
 
 const derivePbkdf2 = promisify(pbkdf2);
 
-export function createPayloadCipher(argon2id: Argon2id): PayloadCipher {
+export function createPayloadCipher(argon2id: Argon2id, clock: Pick<Clock, 'monotonicMs'>): PayloadCipher {
   const turns = new Turns(limits.keyDerivations);
   const deriveArgon2 = (secret: string, account: string, salt: Uint8Array) =>
     turns.take(account, () =>
       argon2id(Buffer.from(secret), salt, argon2.passes, argon2.memoryKiB, argon2.lanes, keyBytes),
     );
+  const sealKeys = new SealKeys(limits.adminSealKeys, clock, deriveArgon2);
   return {
-    async seal(secret, plain) {
-      const header = randomBytes(headerBytes);
-      header[saltBytes] = pbkdf2Kind;
-      const key = await derivePbkdf2(secret, header.subarray(0, saltBytes), pbkdf2Iterations, keyBytes, 'sha256');
-      const noncePrefix = header.subarray(saltBytes + 1);
-      return Buffer.concat([header, sealStream({ cipher: 'aes-256-gcm', key, noncePrefix }, plain)]);
+    async seal(secret, account, plain) {
+      const { salt, key } = await sealKeys.get(secret, account);
+      const noncePrefix = randomBytes(noncePrefixBytes);
+      const sealed = sealStream({ cipher: 'aes-256-gcm', key, noncePrefix }, plain);
+      return Buffer.concat([salt, Uint8Array.of(answerKind), noncePrefix, sealed]);
     },
     async open(secret, account, sealed) {
       const kind = sealed.length < headerBytes + tagBytes ? undefined : kinds[sealed[saltBytes] ?? 0xff];

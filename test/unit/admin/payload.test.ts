@@ -1,12 +1,14 @@
-import { randomBytes } from 'node:crypto';
+import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createPayloadCipher, type Argon2id } from '../../../src/admin/payload/index.js';
 import { openStream, sealedLength, sealStream } from '../../../src/admin/payload/sio.js';
 import { Turns } from '../../../src/admin/payload/turns.js';
+import { limits } from '../../../src/base/index.js';
 import { keyDerivation } from '../../../src/native/index.js';
 
 const argon2id: Argon2id = (...parts) => keyDerivation.argon2id(...parts);
-const cipher = createPayloadCipher(argon2id);
+let nowMs = 0;
+const cipher = createPayloadCipher(argon2id, { monotonicMs: () => nowMs });
 const hex = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex');
 const refused = expect.objectContaining({ code: 'XMinioAdminConfigBadJSON', status: 400 });
 
@@ -34,7 +36,7 @@ describe('payloads', () => {
   it('opens what it seals, of every length around a chunk', async () => {
     for (const length of [0, 1, 16_383, 16_384, 16_385, 32_768, 50_000]) {
       const plain = randomBytes(length);
-      const sealed = await cipher.seal('sesame sesame', plain);
+      const sealed = await cipher.seal('sesame sesame', 'a', plain);
       expect(sealed).toHaveLength(41 + sealedLength(length));
       expect(await cipher.open('sesame sesame', 'a', sealed)).toEqual(plain);
     }
@@ -42,18 +44,22 @@ describe('payloads', () => {
 
   it('opens all three kinds', async () => {
     const plain = Buffer.from('{"secretKey":"12345678"}');
-    for (const kind of [0, 1]) {
+    for (const kind of [0, 1, 2]) {
       const header = randomBytes(41);
       header[32] = kind;
-      const key = await argon2id(Buffer.from('s'), header.subarray(0, 32), 1, 65_536, 4, 32);
-      const name = kind === 0 ? 'aes-256-gcm' : 'chacha20-poly1305';
+      const salt = header.subarray(0, 32);
+      const key =
+        kind === 2
+          ? pbkdf2Sync('s', salt, 8192, 32, 'sha256')
+          : await argon2id(Buffer.from('s'), salt, 1, 65_536, 4, 32);
+      const name = kind === 1 ? 'chacha20-poly1305' : 'aes-256-gcm';
       const body = sealStream({ cipher: name, key, noncePrefix: header.subarray(33) }, plain);
       expect(await cipher.open('s', 'a', Buffer.concat([header, body]))).toEqual(plain);
     }
   });
 
   it('refuses another secret, any flipped byte, a cut, and an unknown kind', async () => {
-    const sealed = Buffer.from(await cipher.seal('right', Buffer.from('hello')));
+    const sealed = Buffer.from(await cipher.seal('right', 'a', Buffer.from('hello')));
     await expect(cipher.open('wrong', 'a', sealed)).rejects.toEqual(refused);
     for (const at of [0, 33, 41, sealed.length - 1]) {
       const changed = Buffer.from(sealed);
@@ -66,6 +72,41 @@ describe('payloads', () => {
     const unknown = Buffer.from(sealed);
     unknown[32] = 3;
     await expect(cipher.open('right', 'a', unknown)).rejects.toEqual(refused);
+  });
+});
+
+describe('answers', () => {
+  it('use a key for a while, of one secret only, and never a nonce twice', async () => {
+    let derived = 0;
+    const counting = createPayloadCipher(
+      (...parts) => {
+        derived++;
+        return argon2id(...parts);
+      },
+      { monotonicMs: () => nowMs },
+    );
+    const seal = (secret: string) => counting.seal(secret, 'a', Buffer.from('x'));
+    const first = await seal('one');
+    const second = await seal('one');
+    expect(derived).toBe(1);
+    expect(second.subarray(0, 33)).toEqual(first.subarray(0, 33));
+    expect(second.subarray(33, 41)).not.toEqual(first.subarray(33, 41));
+    expect((await seal('two')).subarray(0, 32)).not.toEqual(first.subarray(0, 32));
+    nowMs += limits.adminSealKeys.lifeMs;
+    expect((await seal('one')).subarray(0, 32)).not.toEqual(first.subarray(0, 32));
+    expect(derived).toBe(3);
+  });
+
+  it('are made together with one derivation, and tried again after one that failed', async () => {
+    let derived = 0;
+    const failing = createPayloadCipher(
+      (...parts) => (++derived === 1 ? Promise.reject(new Error('no memory')) : argon2id(...parts)),
+      { monotonicMs: () => 0 },
+    );
+    const seal = () => failing.seal('one', 'a', Buffer.from('x'));
+    await expect(seal()).rejects.toThrow('no memory');
+    await Promise.all([seal(), seal(), seal()]);
+    expect(derived).toBe(2);
   });
 });
 
