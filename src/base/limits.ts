@@ -141,3 +141,7 @@ export const adminArchiveBytesMax = 16 * MiB;
 export const adminArchive = { members: 100_000, bytes: 64 * MiB } as const;
 /** Keys for sealing its answers: one for each account that asked lately. */
 export const adminSealKeys = { kept: 256, lifeMs: 10 * 60_000, uses: 1024 } as const;
+/** Names of users, groups and policies, and DNs of a directory: with their folder they fit into a system record's name. */
+export const accountNameBytesMax = 800;
+/** Session tokens travel in a header beside everything else: larger sets of claims stay with the stored session. */
+export const sessionTokenCharsMax = 16 * KiB;

@@ -77,6 +77,8 @@ export interface NewAccessKey {
   /** Of the external session that creates it: groups and claims it keeps. */
   readonly claims: ReadonlyMap<string, ClaimValue>;
   readonly groups: readonly string[];
+  /** Of an external parent; when omitted, those of its session that lasts longest. */
+  readonly policyNames?: readonly string[];
 }
 
 export interface NewSession {

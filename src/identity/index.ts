@@ -5,4 +5,7 @@ export type { Credential, CredentialStore } from './identity.js';
 export type * from './principal.js';
 export type * from './iam.js';
 export type * from './iam-store.js';
+export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';
+export { IamRefusal, type IamErrorCode } from './iam-refusal.js';
+export { SealError, type RecordSeal } from './record-seal.js';
 export { createRootCredentials, type RootCredentialOptions } from './root-credentials.js';
