@@ -114,6 +114,10 @@ function start(config: Config, invocation: ServerInvocation, world: World): Prom
     host: config.address.host,
     port: config.address.port,
     credentials: { accessKey: config.credentials.accessKey, secretKey: config.credentials.secretKey.reveal() },
+    oldCredentials: config.oldCredentials && {
+      accessKey: config.oldCredentials.accessKey,
+      secretKey: config.oldCredentials.secretKey.reveal(),
+    },
     tls: config.tls,
     region: config.region,
     domains: config.domains,

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { limits, StartupError } from '../base/index.js';
 import { checkCertificates, type CheckedTls, type TlsFiles } from './certificates.js';
-import { readCredentials, type RootCredentials } from './credentials.js';
+import { readCredentials, readOldCredentials, type RootCredentials } from './credentials.js';
 import { expandDrives } from './drives.js';
 import type { Setting, Settings } from './environment.js';
 import { settingsSchema, type SettingName } from './schema.js';
@@ -17,6 +17,8 @@ export interface Config {
   /** An empty host means all interfaces. */
   readonly address: { readonly host: string; readonly port: number };
   readonly credentials: RootCredentials;
+  /** For the start at which the root credentials change. */
+  readonly oldCredentials: Pick<RootCredentials, 'accessKey' | 'secretKey'> | null;
   readonly tls: TlsFiles | null;
   readonly region: string;
   readonly domains: readonly string[];
@@ -102,11 +104,13 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   const drives = expandDrives(chooseDrives(input, warnings), input.workingFolder);
   checkParity(values.parity, drives.length);
   const { credentials, warnings: credentialWarnings } = readCredentials(settings);
+  const old = readOldCredentials(settings, credentials);
   const tls = findCertificates(values.certsDir, input);
   const config: Config = {
     drives,
     address: values.address,
     credentials,
+    oldCredentials: old.credentials,
     tls: tls?.files ?? null,
     region: values.region,
     domains: values.domains,
@@ -120,7 +124,10 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     shutdownGraceMs: values.shutdownGraceMs,
     logLevel: values.logLevel,
   };
-  return { config: deepFreeze(config), warnings: [...warnings, ...credentialWarnings, ...(tls?.warnings ?? [])] };
+  return {
+    config: deepFreeze(config),
+    warnings: [...warnings, ...credentialWarnings, ...old.warnings, ...(tls?.warnings ?? [])],
+  };
 }
 
 function readValues(input: ConfigInput) {

@@ -52,6 +52,25 @@ export function readCredentials(settings: Settings): { credentials: RootCredenti
   return { credentials: { accessKey: user.value, secretKey: new Secret(password.value), isDefault }, warnings };
 }
 
+/**
+ * The root credentials of before, for the one start at which they change; null when none are given. One of the
+ * two is enough when only the other changed.
+ */
+export function readOldCredentials(
+  settings: Settings,
+  current: RootCredentials,
+): { credentials: Pick<RootCredentials, 'accessKey' | 'secretKey'> | null; warnings: string[] } {
+  const warnings: string[] = [];
+  const user = find(settings, ['ROOT_USER_OLD', 'ACCESS_KEY_OLD'], warnings);
+  const password = find(settings, ['ROOT_PASSWORD_OLD', 'SECRET_KEY_OLD'], warnings);
+  if (user === null && password === null) return { credentials: null, warnings };
+  const credentials = {
+    accessKey: user?.value ?? current.accessKey,
+    secretKey: password === null ? current.secretKey : new Secret(password.value),
+  };
+  return { credentials, warnings };
+}
+
 function checkUser(user: Found): void {
   if ([...user.value].length < accessKeyCharsMin) {
     throw new StartupError(

@@ -11,14 +11,15 @@ import { bootId, openLmdbCatalog, type Catalog } from '../catalog/index.js';
 import {
   authenticate,
   authenticateForm,
+  createAuthorizer,
   createDispatcher,
-  rootOnly,
   type AuthenticateOptions,
+  type IsAllowed,
 } from '../dispatch/index.js';
 import { writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
-import { createRootCredentials } from '../identity/index.js';
+import { createIam, createRootCredentials, type OpenedIam } from '../identity/index.js';
 import { openJournal, type OpenedJournal } from '../journal/index.js';
 import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
@@ -33,8 +34,12 @@ import {
   requestLines,
   type HealthState,
   type Logger,
+  type RequestObserver,
 } from '../telemetry/index.js';
+import { createAdminHandler, isAdminPath } from './admin-handler.js';
+import { bucketPolicies } from './bucket-policies.js';
 import { openDeployment, type Deployment } from './deployment.js';
+import { iamStoreOn } from './iam-store.js';
 import { LiveSet } from './live-set.js';
 import { startReport } from './report.js';
 import type { CreateServer, RunningServer, ServerOptions } from './types.js';
@@ -81,7 +86,8 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     accessKey: `root-${randomBytes(6).toString('hex')}`,
     secretKey: randomBytes(24).toString('base64url'),
   };
-  const credentialStore = createRootCredentials(credentials);
+  // Before anything is opened: they may be refused.
+  createRootCredentials(credentials);
   const arena = new SlabArena(arenaBytes(options));
   const deployment = await openDeployment({
     folders: options.drives,
@@ -125,6 +131,11 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   const { unreadableBatches, lostPlaces } = opened.report;
   engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
 
+  const accounts = await openAccounts(options, credentials, engine, log);
+  teardown.add(() => {
+    accounts.close();
+  });
+
   const health = (phase: HealthState['phase']): HealthState => ({
     phase,
     ...engine.health(),
@@ -132,13 +143,36 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     writeQuorum: writeQuorum(dataShards, parityShards),
   });
   let phase: HealthState['phase'] = 'running';
-  const s3 = s3Handler(options, credentialStore, engine, deployment, log);
+  const isAllowed = createAuthorizer({
+    iam: accounts.iam,
+    bucketPolicy: bucketPolicies(engine, log),
+    clock: systemClock,
+  });
+  const s3 = s3Handler(options, accounts.iam.credentials, engine, deployment, log, isAllowed);
+  let listeningPort = 0;
+  const admin = createAdminHandler({
+    iam: accounts.iam,
+    objects: engine,
+    documents: engine,
+    bucketUsage: () => null,
+    set: { dataShards, parityShards },
+    region: options.region ?? 'us-east-1',
+    hostId: hostIdOf(deployment),
+    deploymentId: deployment.deploymentId,
+    rootAccessKey: credentials.accessKey,
+    version,
+    endpoint: () => `${options.host ?? ''}:${listeningPort}`,
+    isAllowed,
+    observer: observerOf(options, log),
+    log,
+  });
   const front = await openFront(options, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
-    if (answer === null) return s3(request);
+    if (answer === null) return isAdminPath(request.rawPath) ? admin(request) : s3(request);
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
   });
   teardown.add(() => front.close(0));
+  listeningPort = front.port;
 
   let closing: Promise<void> | null = null;
   return {
@@ -215,15 +249,33 @@ function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine
   });
 }
 
+function openAccounts(
+  options: ServerOptions,
+  rootCredentials: { readonly accessKey: string; readonly secretKey: string },
+  engine: Engine,
+  log: Logger,
+): Promise<OpenedIam> {
+  return createIam({
+    store: iamStoreOn(engine),
+    rootCredentials,
+    oldRootCredentials: options.oldCredentials ?? null,
+    clock: systemClock,
+    log: (text, fields) => {
+      log.warn(text, { ...fields });
+    },
+  });
+}
+
 function s3Handler(
   options: ServerOptions,
   credentials: AuthenticateOptions['credentials'],
   engine: Engine,
   deployment: Deployment,
   log: Logger,
+  isAllowed: IsAllowed,
 ): ExchangeHandler {
   const region = options.region ?? 'us-east-1';
-  const ownerId = createHash('sha256').update(deployment.deploymentId).digest('hex');
+  const ownerId = hostIdOf(deployment);
   const hostId = ownerId;
   const service = createS3Service({
     objects: engine,
@@ -246,14 +298,23 @@ function s3Handler(
     service,
     authenticate: (request, hints) => authenticate(request, authenticateOptions, hints),
     authenticateForm: (field) => authenticateForm(field, { ...authenticateOptions, verifyForm }),
-    isAllowed: rootOnly,
-    observer: options.observer === undefined ? requestLines(log) : observers(requestLines(log), options.observer),
+    isAllowed,
+    observer: observerOf(options, log),
     log,
     clock: systemClock,
     region,
     hostId,
     domains: options.domains ?? [],
   });
+}
+
+/** Of the deployment: also the owner of its buckets, to clients. */
+function hostIdOf({ deploymentId }: Deployment): string {
+  return createHash('sha256').update(deploymentId).digest('hex');
+}
+
+function observerOf({ observer }: ServerOptions, log: Logger): RequestObserver {
+  return observer === undefined ? requestLines(log) : observers(requestLines(log), observer);
 }
 
 function openFront(options: ServerOptions, log: Logger, handler: ExchangeHandler): Promise<HttpFront> {

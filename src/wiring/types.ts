@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly port?: number;
   /** Of the root account. A random pair when omitted: see `RunningServer.credentials`. */
   readonly credentials?: { readonly accessKey: string; readonly secretKey: string };
+  /** Those of before, for the one start at which `credentials` change: what is stored encrypted is sealed anew. */
+  readonly oldCredentials?: { readonly accessKey: string; readonly secretKey: string } | null;
   /** PEM files; plain HTTP when omitted or null. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
   /** `us-east-1` when omitted. */

@@ -13,7 +13,6 @@ export class MemoryIamStore implements IamStore {
   beforeWrite: () => Promise<void> | void = () => undefined;
   #listeners: ((change: IamChange) => void)[] = [];
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- the contract is asynchronous
   async load(visit: (name: string, value: Uint8Array) => void): Promise<void> {
     for (const name of [...this.records.keys()].sort()) visit(name, this.records.get(name) ?? new Uint8Array());
   }

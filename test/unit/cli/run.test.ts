@@ -19,6 +19,7 @@ describe('granary server', () => {
         host: '127.0.0.1',
         port: 9123,
         credentials: { accessKey: 'admin', secretKey: 'correct horse' },
+        oldCredentials: null,
         tls: null,
         region: 'us-east-1',
         domains: [],

@@ -150,6 +150,25 @@ describe('credentials', () => {
   });
 });
 
+describe('root credentials of before', () => {
+  it('are null unless they are given', () => {
+    expect(load(['/d'], signedIn).config.oldCredentials).toBeNull();
+  });
+
+  it.each([
+    [{ MINIO_ROOT_USER_OLD: 'before', MINIO_ROOT_PASSWORD_OLD: 'old horse' }, 'before', 'old horse'],
+    [{ MINIO_ROOT_PASSWORD_OLD: 'old horse' }, 'admin', 'old horse'],
+    [{ MINIO_ROOT_USER_OLD: 'before' }, 'before', 'correct horse'],
+    [{ MINIO_ACCESS_KEY_OLD: 'before', MINIO_SECRET_KEY_OLD: 'old horse' }, 'before', 'old horse'],
+  ])('are taken from %j', (environment, user, password) => {
+    const { config, warnings } = load(['/d'], { ...signedIn, ...environment });
+    expect(config.oldCredentials?.accessKey).toBe(user);
+    expect(config.oldCredentials?.secretKey.reveal()).toBe(password);
+    expect(JSON.stringify(config)).not.toContain('horse');
+    expect(warnings.filter((text) => text.includes('no effect'))).toEqual([]);
+  });
+});
+
 describe('settings', () => {
   test('have defaults', () => {
     expect(load(['/d']).config).toMatchObject({
