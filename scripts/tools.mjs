@@ -42,7 +42,7 @@ export async function installTools({ clients }) {
   const missing = [];
   for (const tool of wanted) if (!(await tool.present())) missing.push(tool);
   if (missing.length > 0) await installPackagesOfDebian(missing);
-  return clients ? { GRANARY_TEST_PYTHON: await pythonWithBoto3() } : {};
+  return clients ? { GRANARY_TEST_PYTHON: await pythonWithLibraries() } : {};
 }
 
 async function installPackagesOfDebian(missing) {
@@ -72,13 +72,13 @@ async function apt(args, env) {
   if (code !== 0) throw new StepError(`${output.trimEnd()}\napt-get ${args.join(' ')} failed`);
 }
 
-const hasBoto3 = async (python) => (await run(python, ['-c', 'import boto3'], { quiet: true })).code === 0;
+const hasLibraries = async (python) => (await run(python, ['-c', 'import boto3, minio'], { quiet: true })).code === 0;
 
-async function pythonWithBoto3() {
+async function pythonWithLibraries() {
   const own = join(toolsFolder, 'python', 'bin', 'python3');
-  if (existsSync(own) && (await hasBoto3(own))) return own;
-  if (await hasBoto3('python3')) return 'python3';
-  return await step('Installing boto3 into a virtual environment (.tools/python)', async () => {
+  if (existsSync(own) && (await hasLibraries(own))) return own;
+  if (await hasLibraries('python3')) return 'python3';
+  return await step('Installing boto3 and minio into a virtual environment (.tools/python)', async () => {
     const made = await run('python3', ['-m', 'venv', '--clear', join(toolsFolder, 'python')], { quiet: true });
     if (made.code !== 0) {
       // Debian keeps the module in a package of its own.
@@ -86,8 +86,8 @@ async function pythonWithBoto3() {
       const again = await run('python3', ['-m', 'venv', '--clear', join(toolsFolder, 'python')], { quiet: true });
       if (again.code !== 0) throw new StepError(again.output.trimEnd());
     }
-    const { code, output } = await run(own, ['-m', 'pip', 'install', '--quiet', 'boto3'], { quiet: true });
-    if (code !== 0) throw new StepError(`${output.trimEnd()}\npip install boto3 failed`);
+    const { code, output } = await run(own, ['-m', 'pip', 'install', '--quiet', 'boto3', 'minio'], { quiet: true });
+    if (code !== 0) throw new StepError(`${output.trimEnd()}\npip install boto3 minio failed`);
     return own;
   });
 }

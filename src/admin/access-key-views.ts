@@ -68,7 +68,12 @@ const listServiceAccounts = adminOperation({
     const account = isOwnName(call, user) ? accountOf(call) : user;
     const keys = deps.iam.accessKeysOf(account).filter(({ kind }) => kind === 'service-account');
     return sealedJson(deps, call, {
-      accounts: keys.map((key) => ({ ...summary(key), accessKey: key.accessKey })),
+      // Clients follow the expiry without looking whether there is one.
+      accounts: keys.map((key) => ({
+        ...summary(key),
+        accessKey: key.accessKey,
+        expiration: expiryText(key.expiresMs),
+      })),
     });
   },
 });

@@ -2,6 +2,6 @@
  * admin: the administration API, version 3. The table of routes, one file per family of operations, and
  * the payloads under the caller's secret key.
  */
-export { adminPrefix, adminRoutes, createAdminService, requireHeaderSignature } from './service.js';
+export { adminPrefixes, adminRoutes, createAdminService, requireHeaderSignature } from './service.js';
 export type { AdminDeps } from './deps.js';
 export { createPayloadCipher, type Argon2id, type PayloadCipher } from './payload/index.js';

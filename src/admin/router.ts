@@ -22,6 +22,8 @@ export function createRouter(routes: readonly AdminRoute[]): RouteAdmin {
     sharing.push({ ...route, parts });
   }
   return ({ bucket, key, query, request }) => {
+    // The API of key management services beside this one.
+    if (bucket === 'minio' && key.startsWith('kms/')) throw adminError('NotImplemented');
     if (bucket !== 'minio' || !key.startsWith(prefix)) throw adminError('XMinioAdminVersionMismatch');
     const path = key.slice(prefix.length).replace(/\/$/, '').split('/');
     const onPath = (byHead.get(path[0] ?? '') ?? []).filter(({ parts }) => fits(parts, path));

@@ -37,7 +37,7 @@ export const adminRoutes: readonly AdminRoute[] = [
 ];
 
 /** Requests whose path starts so belong to this service. */
-export const adminPrefix = '/minio/admin/';
+export const adminPrefixes: readonly string[] = ['/minio/admin/', '/minio/kms/'];
 
 export function createAdminService(deps: AdminDeps): Service<AdminDeps> {
   const route = createRouter(adminRoutes);

@@ -1,8 +1,37 @@
-import type { Principal } from '../identity/index.js';
-import type { Permission } from './operation.js';
+import type { Clock } from '../base/index.js';
+import type { Iam, Principal } from '../identity/index.js';
+import { decide, type Policy } from '../policy/index.js';
+import type { Authentication } from '../signature/index.js';
+import { conditionValues } from './condition-values.js';
+import type { ParsedCall, Permission } from './operation.js';
+
+/** What a decision may be about beside the permission: the request that asks. */
+export interface AuthorizationContext {
+  readonly call: ParsedCall;
+  readonly authentication: Authentication;
+}
 
 /** The one decision (I5). No answer but true allows (I6). */
-export type IsAllowed = (principal: Principal, permission: Permission) => boolean;
+export type IsAllowed = (principal: Principal, permission: Permission, context: AuthorizationContext) => boolean;
 
 /** The root account may do everything, nobody else anything. */
 export const rootOnly: IsAllowed = (principal) => principal.kind === 'root';
+
+export interface AuthorizerOptions {
+  readonly iam: Pick<Iam, 'policiesOf'>;
+  /** Null: the bucket has none, or there is no such bucket. */
+  readonly bucketPolicy: (bucket: string) => Policy | null;
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+/** By the policies of the account, of the bucket and of the session. */
+export function createAuthorizer({ iam, bucketPolicy, clock }: AuthorizerOptions): IsAllowed {
+  return (principal, { action, bucket, key, mode = 'allow' }, { call, authentication }) => {
+    const ofBucket = bucket === '' || principal.kind === 'root' ? null : bucketPolicy(bucket);
+    const policies = iam.policiesOf(principal, ofBucket);
+    if (policies.isRoot) return true;
+    const account = principal.kind === 'anonymous' ? '' : principal.account;
+    const conditions = conditionValues({ call, principal, authentication, clock });
+    return decide({ action, bucket, key, account, conditions }, policies, mode);
+  };
+}

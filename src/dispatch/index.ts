@@ -11,6 +11,12 @@ export {
   type AuthenticateOptions,
   type AuthenticationHints,
 } from './authenticate.js';
-export { rootOnly, type IsAllowed } from './authorize.js';
+export {
+  createAuthorizer,
+  rootOnly,
+  type AuthorizationContext,
+  type AuthorizerOptions,
+  type IsAllowed,
+} from './authorize.js';
 export { Payload, type PayloadDocument, type PayloadEnd, type PayloadSink } from './payload.js';
 export type { Authentication, PayloadProtection, SignatureErrorCode } from '../signature/index.js';

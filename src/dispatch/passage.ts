@@ -80,7 +80,8 @@ export class Passage implements ParsedCall {
 
   isAllowed(permission: Permission): boolean {
     const { isAllowed, authenticated } = this.#proven();
-    return isAllowed(authenticated.principal, permission) === true;
+    const { principal, authentication } = authenticated;
+    return isAllowed(principal, permission, { call: this, authentication }) === true;
   }
 
   authenticateForm(field: (name: string) => string | undefined): void {

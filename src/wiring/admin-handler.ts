@@ -1,7 +1,7 @@
 /** The administration API as a handler of requests, with the parts that it is made of. */
 import { Refusal, systemClock } from '../base/index.js';
 import {
-  adminPrefix,
+  adminPrefixes,
   createAdminService,
   createPayloadCipher,
   requireHeaderSignature,
@@ -21,7 +21,7 @@ export interface AdminHandlerOptions extends Omit<AdminDeps, 'cipher' | 'clock' 
 }
 
 export function isAdminPath(rawPath: string): boolean {
-  return rawPath.startsWith(adminPrefix);
+  return adminPrefixes.some((prefix) => rawPath.startsWith(prefix));
 }
 
 export function createAdminHandler({ isAllowed, observer, log, ...parts }: AdminHandlerOptions): ExchangeHandler {
