@@ -151,7 +151,7 @@ describe('credentials', () => {
 });
 
 describe('root credentials of before', () => {
-  it('are null unless they are given', () => {
+  test('are null unless they are given', () => {
     expect(load(['/d'], signedIn).config.oldCredentials).toBeNull();
   });
 
