@@ -164,8 +164,8 @@ test('CVE-2023-27589: no user, key or imported account has the access key of roo
   ]);
   const outcome = await must(root, { method: 'PUT', path: 'import-iam-v2', body });
   expect(outcome.added).toEqual({ users: ['imported'] });
-  expect(outcome.failed.users).toMatchObject([{ name: accessKey }]);
-  expect(outcome.failed.serviceAccounts).toMatchObject([{ name: accessKey }]);
+  expect(outcome.failed?.users).toMatchObject([{ name: accessKey }]);
+  expect(outcome.failed?.serviceAccounts).toMatchObject([{ name: accessKey }]);
   expect((await root({ method: 'GET', path: 'accountinfo' })).status).toBe(200);
 });
 

@@ -7,6 +7,7 @@ import { silentLogger, type RequestRecord } from '../../src/telemetry/index.js';
 import { exchange, type RequestShape, type TestResponse } from './exchange.js';
 import { memoryDigest } from './memory-digests.js';
 import { MemoryObjectLayer, type MemoryOptions } from './memory-object-layer.js';
+import { rootPrincipal } from './principals.js';
 
 /** The raw key that signed chunks of a test are signed with. */
 export const testSigningKey = Buffer.alloc(32, 7);
@@ -81,7 +82,7 @@ function trustingAuthenticate({ headers }: ExchangeRequest): Authenticated {
   }
   const accessKey = 'minioadmin';
   return {
-    principal: { kind: 'root', accessKey },
+    principal: rootPrincipal(accessKey),
     authentication: { kind: 'header-v4', accessKey, region: 'us-east-1', signedAtMs: startMs, payload },
   };
 }
@@ -94,7 +95,7 @@ function trustingForm(field: (name: string) => string | undefined): Authenticate
   }
   const accessKey = 'minioadmin';
   return {
-    principal: { kind: 'root', accessKey },
+    principal: rootPrincipal(accessKey),
     authentication: { kind: 'form-v4', accessKey, region: 'us-east-1', signedAtMs: startMs, payload },
   };
 }

@@ -155,7 +155,7 @@ describe('root credentials of before', () => {
     expect(load(['/d'], signedIn).config.oldCredentials).toBeNull();
   });
 
-  it.each([
+  test.each([
     [{ MINIO_ROOT_USER_OLD: 'before', MINIO_ROOT_PASSWORD_OLD: 'old horse' }, 'before', 'old horse'],
     [{ MINIO_ROOT_PASSWORD_OLD: 'old horse' }, 'admin', 'old horse'],
     [{ MINIO_ROOT_USER_OLD: 'before' }, 'before', 'correct horse'],

@@ -12,12 +12,13 @@ import {
 import type { ExchangeResponse } from '../../../src/exchange/index.js';
 import { createLogger, type RequestRecord } from '../../../src/telemetry/index.js';
 import { exchange, exchangeRequest, readResponse } from '../../support/exchange.js';
+import { rootPrincipal } from '../../support/principals.js';
 
 type Deps = { readonly name: string };
 
 const ok: ExchangeResponse = { status: 200, headers: [['x-own', '1']], body: { kind: 'bytes', bytes: 'done' } };
 const root: Authenticated = {
-  principal: { kind: 'root', accessKey: 'admin' },
+  principal: rootPrincipal('admin'),
   authentication: {
     kind: 'header-v4',
     accessKey: 'admin',

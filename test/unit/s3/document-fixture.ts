@@ -7,6 +7,7 @@ import type { S3Deps } from '../../../src/s3/deps.js';
 import { errorResponse } from '../../../src/s3/error-response.js';
 import { memoryDigest } from '../../support/memory-digests.js';
 import { MemoryObjectLayer } from '../../support/memory-object-layer.js';
+import { rootPrincipal } from '../../support/principals.js';
 
 export const startMs = Date.UTC(2026, 10, 24, 2, 40, 0, 7);
 
@@ -62,7 +63,7 @@ export class DocumentFixture {
           errorResponse(refusal, { request, bucket, key, region: this.deps.region, hostId: this.deps.hostId }),
       },
       authenticate: () => ({
-        principal: sent.isAnonymous === true ? { kind: 'anonymous' } : { kind: 'root', accessKey: 'key' },
+        principal: sent.isAnonymous === true ? { kind: 'anonymous' } : rootPrincipal('key'),
         authentication: { kind: 'anonymous', payload: { kind: 'unsigned' } },
       }),
       isAllowed: (_principal, permission) => sent.isAllowed?.(permission) ?? sent.isAnonymous !== true,

@@ -8,6 +8,7 @@ import { silentLogger } from '../../../src/telemetry/index.js';
 import { inPieces, signedChunks, unsignedChunks, type ChunkSigner } from '../../support/aws-chunked.js';
 import { exchange, type RequestShape } from '../../support/exchange.js';
 import { memoryDigest } from '../../support/memory-digests.js';
+import { rootPrincipal } from '../../support/principals.js';
 
 const content = '<Delete><Object><Key>a</Key></Object></Delete>';
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
@@ -46,7 +47,7 @@ function send(
       refuse: (refusal, call) => errorResponse(refusal, { ...call, region: '', hostId: '' }),
     },
     authenticate: () => ({
-      principal: { kind: 'root', accessKey: 'a' },
+      principal: rootPrincipal('a'),
       authentication: { kind: 'header-v4', accessKey: 'a', region: '', signedAtMs: 0, payload },
     }),
     isAllowed: rootOnly,
