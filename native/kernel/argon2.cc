@@ -220,8 +220,7 @@ class Filler {
       const uint32_t column = slice * segment_ + index;
       const uint64_t* previous = Block(lane, column == 0 ? laneBlocks_ - 1 : column - 1);
       const uint64_t chosen = isIndependent ? addresses[index % kBlockWords] : previous[0];
-      const uint32_t otherLane =
-          pass == 0 && slice == 0 ? lane : static_cast<uint32_t>((chosen >> 32) % lanes_);
+      const uint32_t otherLane = pass == 0 && slice == 0 ? lane : static_cast<uint32_t>((chosen >> 32) % lanes_);
       const uint64_t* other =
           Block(otherLane, Reference(pass, slice, index, static_cast<uint32_t>(chosen), otherLane == lane));
       Compress(previous, other, Block(lane, column), pass != 0);
@@ -289,8 +288,8 @@ void Blake2b(const Argon2Bytes* pieces, size_t pieceCount, uint8_t* digest, size
 bool Argon2id(const Argon2Input& input, uint8_t* tag, size_t tagBytes) {
   const uint32_t laneBlocks = input.memoryKiB / (kSlices * input.lanes) * kSlices;
   // Large enough to come from the system and go back to it, which wipes it for the next owner.
-  const std::unique_ptr<uint64_t[]> memory(
-      new (std::nothrow) uint64_t[static_cast<size_t>(input.lanes) * laneBlocks * kBlockWords]);
+  const std::unique_ptr<uint64_t[]> memory(new (std::nothrow)
+                                               uint64_t[static_cast<size_t>(input.lanes) * laneBlocks * kBlockWords]);
   if (!memory) return false;
   Filler filler(memory.get(), input.passes, input.lanes, laneBlocks);
 
