@@ -4,6 +4,7 @@ import { jsonAnswer } from './answer.js';
 import type { AdminDeps } from './deps.js';
 import { adminOperation, anySigner, type AdminCall, type AdminRoute } from './operation.js';
 import { documentOf } from './policies.js';
+import { sizeRanges } from './size-ranges.js';
 import { timeText } from './time.js';
 
 const erasureBackend = 2;
@@ -30,9 +31,9 @@ const accountInfo = adminOperation({
         return [
           {
             name,
-            size: usage?.bytes ?? 0,
-            objects: usage?.objects ?? 0,
-            objectHistogram: null,
+            size: usage.bytes,
+            objects: usage.objects,
+            objectHistogram: sizeRanges(usage.sizes),
             objectsVersionsHistogram: null,
             details: null,
             prefixUsage: null,

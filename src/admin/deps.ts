@@ -1,6 +1,6 @@
 import type { Clock } from '../base/index.js';
 import type { Iam } from '../identity/index.js';
-import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
+import type { BucketDocumentKind, BucketDocuments, BucketUsage, ObjectLayer } from '../object/index.js';
 import type { PayloadCipher } from './payload/index.js';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
@@ -10,8 +10,8 @@ export interface AdminDeps {
   readonly documents: BucketDocuments;
   /** The document as it is stored; throws Refusal when it is not one, or of a kind that is not supported. */
   readonly checkDocument: (bucket: string, kind: BucketDocumentKind, text: string) => string;
-  /** Null while it is not known. */
-  readonly bucketUsage: (bucket: string) => { readonly bytes: number; readonly objects: number } | null;
+  /** Throws NoSuchBucket. */
+  readonly bucketUsage: (bucket: string) => BucketUsage;
   readonly set: { readonly dataShards: number; readonly parityShards: number };
   readonly cipher: PayloadCipher;
   readonly clock: Clock;

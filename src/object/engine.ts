@@ -73,6 +73,7 @@ import {
 import { RepairTurns } from './repair-turns.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, currentEtag, requireUpload } from './upload.js';
+import type { BucketUsage } from './usage.js';
 
 export interface EngineOptions {
   readonly catalog: Catalog;
@@ -427,6 +428,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
       onSettled(this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true }));
       return { type: RecordType.uploadAbort, body: encodeUploadAbort({ bucketId, key, uploadId }), slots: null };
     }, 'free');
+  }
+
+  /** Throws NoSuchBucket. */
+  bucketUsage(bucket: string): BucketUsage {
+    return this.index.usage(this.#bucket(bucket).bucketId);
   }
 
   health(): { readonly canRead: boolean; readonly canWrite: boolean } {

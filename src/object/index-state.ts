@@ -44,15 +44,11 @@ import {
   type BucketDocumentRecord,
   type ObjectRecord,
 } from './records.js';
+import { UsageCounter, noUsage, type BucketUsage, type UsageChange } from './usage.js';
 
 export interface BucketState {
   readonly bucketId: number;
   readonly info: BucketInfo;
-}
-
-export interface Usage {
-  readonly objects: number;
-  readonly bytes: number;
 }
 
 /** Bytes that nobody can reach any more. */
@@ -64,7 +60,7 @@ export interface Garbage {
     { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
 }
 
-const indexVersion = 1;
+const indexVersion = 2;
 
 function encodeGarbage(garbage: Garbage): Buffer {
   const writer = new BinaryWriter(64).u53(garbage.dataOrder);
@@ -85,14 +81,14 @@ function decodeGarbage(key: Buffer, value: Buffer): Garbage {
 class Staging {
   readonly changes = new Map<string, Buffer | null>();
   readonly garbage: Garbage[] = [];
-  readonly usage = new Map<number, Usage>();
+  readonly usage = new Map<number, UsageCounter>();
   readonly afterwards: (() => void)[] = [];
   #garbageOrdinal = 0;
   #garbageOrder = -1;
 
   constructor(
     private readonly catalog: Catalog,
-    private readonly usageBefore: ReadonlyMap<number, Usage>,
+    private readonly usageBefore: ReadonlyMap<number, UsageCounter>,
   ) {}
 
   get(key: Buffer): Buffer | undefined {
@@ -124,9 +120,13 @@ class Staging {
     this.changes.set(key.toString('latin1'), null);
   }
 
-  count(bucketId: number, objects: number, bytes: number): void {
-    const before = this.usage.get(bucketId) ?? this.usageBefore.get(bucketId) ?? { objects: 0, bytes: 0 };
-    this.usage.set(bucketId, { objects: before.objects + objects, bytes: before.bytes + bytes });
+  count(bucketId: number, change: UsageChange): void {
+    let counter = this.usage.get(bucketId);
+    if (counter === undefined) {
+      counter = this.usageBefore.get(bucketId)?.copy() ?? new UsageCounter();
+      this.usage.set(bucketId, counter);
+    }
+    counter.add(change);
   }
 
   discard(order: number, dataOrder: number, target: Garbage['target']): void {
@@ -142,7 +142,7 @@ class Staging {
 
 export class IndexState {
   readonly buckets = new Map<string, BucketState>();
-  readonly #usage = new Map<number, Usage>();
+  readonly #usage = new Map<number, UsageCounter>();
   /** By bucket id. A document is the same object until it is changed. */
   readonly #documents = new Map<number, Map<BucketDocumentKind, BucketDocument>>();
   /** Set by the engine: takes what a batch made unreachable. */
@@ -166,8 +166,8 @@ export class IndexState {
     }
   }
 
-  usage(bucketId: number): Usage {
-    return this.#usage.get(bucketId) ?? { objects: 0, bytes: 0 };
+  usage(bucketId: number): BucketUsage {
+    return this.#usage.get(bucketId)?.usage() ?? noUsage;
   }
 
   document(bucketId: number, kind: BucketDocumentKind): BucketDocument | null {
@@ -215,7 +215,7 @@ export class IndexState {
         .finish(),
     );
     for (const [bucketId, usage] of staging.usage) {
-      staging.put(usageKey(bucketId), new BinaryWriter(16).u53(usage.objects).u53(usage.bytes).finish());
+      staging.put(usageKey(bucketId), usage.encode());
     }
     await this.catalog.write((batch) => {
       for (const [key, value] of staging.changes) {
@@ -235,9 +235,7 @@ export class IndexState {
       const info = decodeBucket(body);
       this.buckets.set(info.name, { bucketId: order, info });
       const usage = this.catalog.get(usageKey(order));
-      if (usage === undefined) continue;
-      const reader = new BinaryReader(usage);
-      this.#usage.set(order, { objects: reader.u53(), bytes: reader.u53() });
+      if (usage !== undefined) this.#usage.set(order, UsageCounter.decode(usage));
     }
     for (const { value } of this.catalog.range(documentRange)) {
       this.#keepDocument(decodeBucketDocument(decodeEntry(value).body));
@@ -339,7 +337,7 @@ export class IndexState {
     const at = objectKey(object.bucketId, object.key);
     const old = staging.get(at);
     staging.put(at, encodeEntry(order, body, here));
-    staging.count(object.bucketId, 1, object.bytes);
+    staging.count(object.bucketId, { objects: 1, versions: 1, bytes: object.bytes });
     if (old !== undefined) this.#dropVersion(staging, order, old, object.dataOrder === 0 ? order : object.dataOrder);
     this.#noteDegraded(staging, object.placement);
     if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
@@ -361,7 +359,7 @@ export class IndexState {
   #dropVersion(staging: Staging, order: number, old: Buffer, keptDataOrder: number): void {
     const entry = decodeEntry(old);
     const object = decodeObject(entry.body, entry.here);
-    staging.count(object.bucketId, -1, -object.bytes);
+    staging.count(object.bucketId, { objects: -1, versions: -1, bytes: object.bytes });
     const dataOrder = object.dataOrder === 0 ? entry.order : object.dataOrder;
     if (dataOrder === keptDataOrder) return;
     if (object.multipart !== null) {

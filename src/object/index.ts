@@ -3,3 +3,4 @@
  */
 export type * from './object-layer.js';
 export { Engine, type EngineOptions } from './engine.js';
+export { usageSizeBounds, type BucketUsage } from './usage.js';

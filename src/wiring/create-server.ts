@@ -154,7 +154,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     iam: accounts.iam,
     objects: engine,
     documents: engine,
-    bucketUsage: () => null,
+    bucketUsage: (bucket) => engine.bucketUsage(bucket),
     set: { dataShards, parityShards },
     region: options.region ?? 'us-east-1',
     hostId: hostIdOf(deployment),

@@ -4,6 +4,7 @@ Reads GRANARY_ENDPOINT and the AWS_* variables.
 """
 
 import contextlib
+import io
 import json
 import os
 import traceback
@@ -154,6 +155,14 @@ def account():
     info = json.loads(root.account_info())
     assert info["AccountName"] == ROOT[0], info
     assert info["Policy"]["Statement"], info
+    store = client(*ROOT)
+    store.make_bucket(bucket_name="counted")
+    for number, size in enumerate([10, 2000, 2000, 600_000]):
+        store.put_object(bucket_name="counted", object_name=f"object-{number}", data=io.BytesIO(bytes(size)), length=size)
+    counted = next(bucket for bucket in json.loads(root.account_info())["Buckets"] if bucket["name"] == "counted")
+    assert (counted["objects"], counted["size"]) == (4, 604_010), counted
+    ranges = counted["objectHistogram"]
+    assert (ranges["LESS_THAN_1024_B"], ranges["BETWEEN_1024B_AND_1_MB"]) == (1, 3), ranges
 
 
 def large_lists():

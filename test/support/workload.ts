@@ -393,6 +393,9 @@ export class Workload {
       if (usage.objects !== objects.length || usage.bytes !== bytes) {
         throw new Error(`${bucket}: counted ${usage.objects}/${usage.bytes}, there are ${objects.length}/${bytes}`);
       }
+      if (usage.sizes.reduce((sum, count) => sum + count) !== usage.versions) {
+        throw new Error(`${bucket}: ${usage.versions} versions, but by size ${usage.sizes.join()}`);
+      }
       for (let round = 0; round < 8; round++) this.#checkListing(bucket, [...seen.keys()]);
     }
     for (const upload of this.uploads) {

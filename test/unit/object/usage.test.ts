@@ -1,0 +1,110 @@
+/** The counters of a bucket: moved by every kind of record, the same after a restart and after a rebuild. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { UsageCounter, noUsage } from '../../../src/object/usage.js';
+import { usageSizeBounds } from '../../../src/object/index.js';
+import { startEngine, type RunningEngine } from '../../support/running-engine.js';
+
+const cleanups: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
+
+async function put({ engine }: RunningEngine, bucket: string, key: string, bytes: number): Promise<void> {
+  const options = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
+  const upload = engine.openUpload({ bucket, key, bytes, ...options });
+  if (bytes > 0) upload.write(Buffer.alloc(bytes, 1), 0, bytes);
+  await upload.finish();
+  await upload.commitObject(plain);
+}
+
+async function multipart({ engine }: RunningEngine, bucket: string, key: string, bytes: number): Promise<void> {
+  const created = await engine.createMultipartUpload({
+    bucket,
+    key,
+    metadata: plain.metadata,
+    checksumAlgorithm: null,
+    checksumType: null,
+  });
+  const { uploadId } = created;
+  const options = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
+  const upload = engine.openUpload({ bucket, key, bytes, ...options });
+  upload.write(Buffer.alloc(bytes, 1), 0, bytes);
+  await upload.finish();
+  const { etag } = await upload.commitPart({ uploadId, partNumber: 1, checksum: null });
+  const parts = [{ partNumber: 1, etag, checksum: null }];
+  await engine.completeMultipartUpload({ bucket, key, uploadId, parts, precondition: null });
+}
+
+describe('what a bucket holds', () => {
+  it('is counted through writes, overwrites, copies onto itself and deletes; restart and rebuild agree', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'granary-usage-'));
+    cleanups.push(() => {
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const options = { drives: [join(folder, 'a'), join(folder, 'b')], indexDirectory: join(folder, 'index') };
+    let running = await startEngine(options);
+    cleanups.push(() => running.close());
+    await running.engine.createBucket('one', { region: '' });
+    await running.engine.createBucket('two', { region: '' });
+    expect(running.engine.bucketUsage('one')).toEqual(noUsage);
+    // In one batch as well as one after the other.
+    await Promise.all([0, 100, 1023, 1024, 70_000].map((bytes) => put(running, 'one', `key-${bytes}`, bytes)));
+    await put(running, 'one', 'key-100', 300_000);
+    await put(running, 'two', 'other', 5);
+    await multipart(running, 'one', 'large', 1_500_000);
+    const snapshot = running.engine.open('one', 'key-1024', '');
+    await running.engine.replaceMetadata(snapshot, plain.metadata, null);
+    snapshot.close();
+    await running.engine.deleteObject('one', 'key-1023', '', null);
+    await running.engine.deleteObject('one', 'was-never-there', '', null);
+    const expected = {
+      objects: 5,
+      versions: 5,
+      deleteMarkers: 0,
+      bytes: 0 + 300_000 + 1024 + 70_000 + 1_500_000,
+      sizes: [1, 1, 1, 1, 0, 1, 0, 0, 0, 0],
+    };
+    const two = { objects: 1, versions: 1, deleteMarkers: 0, bytes: 5, sizes: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0] };
+    expect(running.engine.bucketUsage('one')).toEqual(expected);
+    expect(running.engine.bucketUsage('two')).toEqual(two);
+    for (const withoutIndex of [false, true]) {
+      await running.close();
+      if (withoutIndex) rmSync(options.indexDirectory, { recursive: true });
+      running = await startEngine(options);
+      expect(running.engine.bucketUsage('one')).toEqual(expected);
+      expect(running.engine.bucketUsage('two')).toEqual(two);
+    }
+    await running.engine.deleteObject('two', 'other', '', null);
+    expect(running.engine.bucketUsage('two')).toEqual(noUsage);
+    await running.engine.deleteBucket('two');
+    expect(() => running.engine.bucketUsage('two')).toThrow(expect.objectContaining({ code: 'NoSuchBucket' }) as Error);
+    await running.engine.createBucket('two', { region: '' });
+    expect(running.engine.bucketUsage('two')).toEqual(noUsage);
+  });
+
+  it('falls into the range that holds its length, at each bound', () => {
+    for (const [index, bound] of usageSizeBounds.entries()) {
+      const counter = new UsageCounter();
+      counter.add({ versions: 1, bytes: bound - 1 });
+      counter.add({ versions: 1, bytes: bound });
+      const { sizes } = counter.usage();
+      expect([sizes[index], sizes[index + 1]]).toEqual([1, 1]);
+      expect(sizes.reduce((sum, count) => sum + count)).toBe(2);
+    }
+  });
+
+  it('delete markers count apart, and a counter is the same after it was stored', () => {
+    const counter = new UsageCounter();
+    counter.add({ objects: 1, versions: 1, bytes: 2 ** 50 });
+    counter.add({ objects: -1, deleteMarkers: 1 });
+    const { sizes, ...rest } = UsageCounter.decode(counter.encode()).usage();
+    expect(rest).toEqual({ objects: 0, versions: 1, deleteMarkers: 1, bytes: 2 ** 50 });
+    expect(sizes.at(-1)).toBe(1);
+  });
+});
