@@ -2,5 +2,6 @@
  * object: the object-layer interface and its implementation over erasure-coded drives.
  */
 export type * from './object-layer.js';
+export type * from './upkeep.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { usageSizeBounds, type BucketUsage } from './usage.js';
