@@ -13,14 +13,17 @@ export interface ConditionContext {
   readonly principal: Principal;
   readonly authentication: Authentication;
   readonly clock: Pick<Clock, 'nowMs'>;
+  /** `Permission.values`. */
+  readonly known: Readonly<Record<string, readonly string[]>>;
 }
 
 type Values = readonly string[] | undefined;
 
 export function conditionValues(context: ConditionContext): ConditionValues {
+  const { known, call } = context;
   return {
-    trusted: (name) => trustedValues(name, context),
-    request: (name) => requestValues(name, context.call),
+    trusted: (name) => (Object.hasOwn(known, name) ? known[name] : trustedValues(name, context)),
+    request: (name) => (Object.hasOwn(known, name) ? known[name] : requestValues(name, call)),
   };
 }
 
@@ -52,18 +55,10 @@ function trustedValues(name: string, { call, principal, authentication, clock }:
   }
 }
 
-function principalType({ kind }: Principal): string {
-  switch (kind) {
-    case 'anonymous':
-      return 'Anonymous';
-    case 'root':
-      return 'Account';
-    case 'temporary':
-      return 'AssumedRole';
-    case 'user':
-    case 'service-account':
-      return 'User';
-  }
+function principalType(principal: Principal): string {
+  if (principal.kind === 'anonymous') return 'Anonymous';
+  if (principal.source === 'root') return 'Account';
+  return principal.kind === 'temporary' || principal.claims.size > 0 ? 'AssumedRole' : 'User';
 }
 
 function authType({ kind }: Authentication): Values {
@@ -85,15 +80,22 @@ function signatureAge(authentication: Authentication, nowMs: number): Values {
 /** `jwt:NAME` and `ldap:NAME`, each from credentials of that origin alone. */
 function claimValues(name: string, principal: Principal): Values {
   if (principal.kind === 'anonymous') return undefined;
-  const prefix = principal.source === 'ldap' ? 'ldap:' : 'jwt:';
+  const isLdap = principal.source === 'ldap';
+  const prefix = isLdap ? 'ldap:' : 'jwt:';
   if (!name.startsWith(prefix)) return undefined;
   const wanted = name.slice(prefix.length);
   if (isReservedClaim(wanted)) return undefined;
   for (const [claim, value] of principal.claims) {
-    if (claim.toLowerCase() !== wanted) continue;
+    if (policyName(claim, isLdap) !== wanted) continue;
     return typeof value === 'object' ? value.map(String) : [String(value)];
   }
-  return undefined;
+  return isLdap && wanted === 'groups' ? principal.groups : undefined;
+}
+
+/** What tokens call `ldapUser` and `ldapAttrib_mail` is `ldap:user` and `ldap:mail` to policies. */
+function policyName(claim: string, isLdap: boolean): string {
+  const name = claim.toLowerCase();
+  return isLdap ? name.replace(/^ldap(?:attrib_)?(?=.)/, '') : name;
 }
 
 /** Keys that are parameters of the query; every other one of S3 is a header. */

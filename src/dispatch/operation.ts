@@ -28,6 +28,11 @@ export interface Permission {
   readonly key: string;
   /** See `DecisionMode` of the policy room; `allow` when omitted. */
   readonly mode?: 'allow' | 'deny-only';
+  /**
+   * Condition keys that the operation knows better than the headers and the query: from the body, or from what is
+   * stored. By name as in `ConditionValues`; an empty list says that the key is absent.
+   */
+  readonly values?: Readonly<Record<string, readonly string[]>>;
 }
 
 declare const authorized: unique symbol;

@@ -53,10 +53,14 @@ function splitArn(text: string): string[] | null {
   return parts.length < 6 || parts[0] !== 'arn' ? null : [...parts.slice(0, 5), parts.slice(5).join(':')];
 }
 
-/** Colons of a variable's name do not count. */
+/** The same for a pattern: a colon within `${…}` is one of a variable's name. */
 function splitArnPattern(text: string): string[] | null {
-  const hidden = text.replace(/\$\{[^}]*\}/g, (name) => name.replaceAll(':', '\u0000'));
-  return splitArn(hidden)?.map((part) => part.replaceAll('\u0000', ':')) ?? null;
+  const parts = [''];
+  for (const piece of text.match(/\$\{[^}]*\}|[^]/gu) ?? []) {
+    if (piece === ':' && parts.length < 6) parts.push('');
+    else parts[parts.length - 1] += piece;
+  }
+  return parts.length < 6 || parts[0] !== 'arn' ? null : parts;
 }
 
 const arn: CompileValue = (text) => {

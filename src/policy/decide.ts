@@ -16,6 +16,16 @@ const impliedBy: ReadonlyMap<string, string> = new Map([
   ['s3:DeleteObjectVersion', 's3:DeleteObject'],
 ]);
 
+/**
+ * The actions on versions, each with the action on the object. MinIO asks for the latter whatever version is
+ * named: whoever denied it there, or here, does not mean that `?versionId=` opens what is closed.
+ */
+const alsoDeniedBy: ReadonlyMap<string, string> = new Map(
+  ['GetObject', 'GetObjectAcl', 'GetObjectAttributes', 'GetObjectTagging', 'DeleteObject', 'DeleteObjectTagging']
+    .concat('PutObjectAcl', 'PutObjectTagging')
+    .map((name): [string, string] => [`s3:${name.replace('Object', 'ObjectVersion')}`, `s3:${name}`]),
+);
+
 /** What signing in is for, whatever a bucket's policy says. */
 const neverAnonymous: ReadonlySet<string> = new Set(['s3:ListAllMyBuckets']);
 
@@ -50,7 +60,10 @@ export class Evaluation {
   }
 
   denyAnywhere(action = this.request.action): Statement | null {
-    return this.deny(this.identity, action) ?? this.deny(this.bucket, action) ?? this.deny(this.session, action);
+    const own = this.deny(this.identity, action) ?? this.deny(this.bucket, action) ?? this.deny(this.session, action);
+    if (own !== null) return own;
+    const base = alsoDeniedBy.get(action);
+    return base === undefined ? null : this.denyAnywhere(base);
   }
 
   /** The first statement of these policies that allows, be it by implication. Requires: nothing denies the action. */

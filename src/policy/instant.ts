@@ -15,6 +15,7 @@ export function parseInstant(text: string): number | null {
   const ms = Number(`0.${fraction === '' ? '0' : fraction}`) * 1000;
   const date = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
   // 30 February would otherwise be 2 March.
+  if (date.getUTCFullYear() !== Number(year)) return null;
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return null;
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return null;
   if (Number(offsetHour ?? 0) > 23 || Number(offsetMinute ?? 0) > 59) return null;

@@ -12,6 +12,8 @@ const version = '2012-10-17';
 export interface ParseOptions {
   /** Of a bucket policy: the bucket it is put on, which every resource must match. */
   readonly bucket?: string;
+  /** The document must say its Version, as S3 asks of a bucket policy that is put. */
+  readonly isVersionRequired?: boolean;
 }
 
 function checkVersion(document: JsonDocument, root: JsonNode & { type: 'object' }, isRequired: boolean): void {
@@ -79,7 +81,7 @@ export function parsePolicy(text: string, kind: PolicyKind, options: ParseOption
     if (id !== undefined && id.type !== 'string') throw document.fault(id, 'must be text');
   }
   const nodes = statementNodes(document, root);
-  checkVersion(document, root, kind === 'session' && nodes.length > 0);
+  checkVersion(document, root, options.isVersionRequired === true || (kind === 'session' && nodes.length > 0));
   const seen = new Set<string>();
   const statements: Statement[] = [];
   const kept: JsonNode[] = [];

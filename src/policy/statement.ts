@@ -77,8 +77,12 @@ export class Statement {
   }
 
   private coversResource(request: AccessRequest, resource: string): boolean {
-    const { resources } = this.parts;
-    if (resources === null || ignoresResource(request)) return true;
+    const { resources, family } = this.parts;
+    if (resources === null) return true;
+    // Whoever writes "*" for the actions of one bucket does not mean administration: what has no resource counts
+    // as everything then, and only a resource that stands for all of it covers that.
+    const isAboutOthers = family === 'any' || family === 's3';
+    if (!isAboutOthers && ignoresResource(request)) return true;
     return resources.patterns.some((one) => this.matchesResource(one, request, resource)) !== resources.isNegated;
   }
 

@@ -9,7 +9,7 @@ import type {
 } from '../object/index.js';
 import { parseChecksumAlgorithm } from './checksum.js';
 import { checkPreconditionEarly, parseWritePrecondition } from './conditional.js';
-import { copyBytes, openCopySource, parseCopySource, sourcePermission, type CopySource } from './copy-source.js';
+import { copyBytes, copyPermissions, openCopySource, parseCopySource, type CopySource } from './copy-source.js';
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
 import { parseObjectMetadata, refuseUnsupportedWrite } from './metadata.js';
@@ -45,7 +45,7 @@ export const copyObject: OperationSpec<CopyObjectInput, S3Deps> = {
       changesAttributes: headers.has('x-amz-storage-class') || headers.has(websiteHeader) || algorithm !== undefined,
     };
   },
-  permissions: ({ bucket, key }, { source }) => [{ action: 's3:PutObject', bucket, key }, sourcePermission(source)],
+  permissions: ({ bucket, key }, { source }) => copyPermissions(bucket, key, source),
   handle: copy,
 };
 

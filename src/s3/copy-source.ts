@@ -33,8 +33,19 @@ export function parseCopySource(headers: HeaderMap): CopySource {
   return { bucket: path.slice(0, slash), key, versionId, conditions: parseSourceConditions(headers) };
 }
 
-export function sourcePermission({ bucket, key, versionId }: CopySource): Permission {
-  return { action: versionId === '' ? 's3:GetObject' : 's3:GetObjectVersion', bucket, key };
+/** What a copy needs. Policies see the source in one spelling, whatever the header encodes. */
+export function copyPermissions(bucket: string, key: string, source: CopySource): readonly Permission[] {
+  const { versionId } = source;
+  return [
+    { action: 's3:PutObject', bucket, key, values: { 's3:x-amz-copy-source': [`${source.bucket}/${source.key}`] } },
+    {
+      action: versionId === '' ? 's3:GetObject' : 's3:GetObjectVersion',
+      bucket: source.bucket,
+      key: source.key,
+      // The query is about the copy, not about its source.
+      values: { 's3:versionid': versionId === '' ? [] : [versionId] },
+    },
+  ];
 }
 
 /** Throws NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, PreconditionFailed. The caller closes it. */

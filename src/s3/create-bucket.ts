@@ -32,11 +32,19 @@ export const createBucket: OperationSpec<CreateBucketInput, S3Deps> = {
     }
     return { acceptsExisting: flag(request, 'x-minio-force-create') };
   },
-  permissions: ({ bucket }) => [{ action: 's3:CreateBucket', bucket, key: '' }],
+  // Policies may ask for the region, which is in the body: decided once that is read.
+  permissions: () => [],
   async handle(deps, call) {
+    // Nobody but those who signed has a body read for them: no bucket has a policy before it is there.
+    if (call.principal.kind === 'anonymous') throw s3Error('AccessDenied');
     const body = await readDocument(deps, call, { bytesMax: limits.configBodyBytesMax, integrity: 'optional' });
     const constraint = body.length === 0 ? null : (await parseXml(body, configuration)).LocationConstraint;
-    const region = checkLocation(deps.region, constraint?.trim() ?? '');
+    const asked = constraint?.trim() ?? '';
+    const values = { 's3:locationconstraint': [asked === '' ? deps.region : asked].filter((region) => region !== '') };
+    if (!call.isAllowed({ action: 's3:CreateBucket', bucket: call.bucket, key: '', values })) {
+      throw s3Error('AccessDenied');
+    }
+    const region = checkLocation(deps.region, asked);
     try {
       await deps.objects.createBucket(call.bucket, { region });
     } catch (error) {

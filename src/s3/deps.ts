@@ -1,11 +1,13 @@
 import type { Clock } from '../base/index.js';
-import type { ObjectLayer } from '../object/index.js';
+import type { BucketDocuments, ObjectLayer } from '../object/index.js';
 
 export type DigestAlgorithm = 'md5' | 'sha1' | 'sha256' | 'crc32' | 'crc32c' | 'crc64nvme';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
 export interface S3Deps {
   readonly objects: ObjectLayer;
+  /** Policies and other sub-resources of buckets. */
+  readonly documents: BucketDocuments;
   /** Answered as the region of this server; empty: none is set. */
   readonly region: string;
   readonly clock: Clock;

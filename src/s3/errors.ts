@@ -23,12 +23,15 @@ type ProtocolErrorCode =
   | 'InvalidURI'
   | 'KeyTooLongError'
   | 'MalformedPOSTRequest'
+  | 'MalformedPolicy'
   | 'MalformedXML'
   | 'MaxPostPreDataLengthExceeded'
   | 'MetadataTooLarge'
   | 'MethodNotAllowed'
   | 'MissingContentLength'
   | 'MissingContentMD5'
+  | 'NoSuchBucketPolicy'
+  | 'PolicyTooLarge'
   | 'ServerBusy'
   | 'UnsupportedMetadata';
 
@@ -79,6 +82,7 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     status: 400,
     message: 'The body of your POST request is not well-formed multipart/form-data.',
   },
+  MalformedPolicy: { status: 400, message: 'The policy is not valid.' },
   MalformedXML: {
     status: 400,
     message: 'The XML that you provided was not well formed or did not validate against our published schema.',
@@ -100,6 +104,7 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   },
   MissingSecurityHeader: { status: 400, message: 'Your request is missing a required header.' },
   NoSuchBucket: { status: 404, message: 'The specified bucket does not exist.' },
+  NoSuchBucketPolicy: { status: 404, message: 'The bucket has no policy.' },
   NoSuchKey: { status: 404, message: 'The specified key does not exist.' },
   NoSuchUpload: {
     status: 404,
@@ -110,6 +115,7 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     status: 501,
     message: 'A header or parameter that you provided implies functionality that is not implemented.',
   },
+  PolicyTooLarge: { status: 400, message: 'A bucket policy has at most 20 KiB.' },
   PreconditionFailed: { status: 412, message: 'At least one of the preconditions that you specified did not hold.' },
   RequestTimeTooSkewed: {
     status: 403,

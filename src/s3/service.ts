@@ -7,12 +7,15 @@ import { completeMultipartUpload } from './complete-multipart-upload.js';
 import { copyObject } from './copy-object.js';
 import { createBucket } from './create-bucket.js';
 import { createMultipartUpload } from './create-multipart-upload.js';
+import { deleteBucketPolicy } from './delete-bucket-policy.js';
 import { deleteBucket } from './delete-bucket.js';
 import { deleteObject } from './delete-object.js';
 import { deleteObjects } from './delete-objects.js';
 import type { S3Deps } from './deps.js';
 import { errorResponse } from './error-response.js';
 import { getBucketLocation } from './get-bucket-location.js';
+import { getBucketPolicyStatus } from './get-bucket-policy-status.js';
+import { getBucketPolicy } from './get-bucket-policy.js';
 import { getBucketVersioning } from './get-bucket-versioning.js';
 import { getObjectTagging } from './get-object-tagging.js';
 import { getObject } from './get-object.js';
@@ -23,6 +26,7 @@ import { listMultipartUploads } from './list-multipart-uploads.js';
 import { listObjectsV1, listObjectsV2 } from './list-objects.js';
 import { listParts } from './list-parts.js';
 import { postObject } from './post-object.js';
+import { putBucketPolicy } from './put-bucket-policy.js';
 import { putObject } from './put-object.js';
 import { route, type OperationTable } from './router.js';
 import { uploadPartCopy } from './upload-part-copy.js';
@@ -39,6 +43,10 @@ export const operations: OperationTable = {
     DELETE: deleteBucket,
     POST: postObject,
     'GET ?list-type=2': listObjectsV2,
+    'GET ?policy': getBucketPolicy,
+    'PUT ?policy': putBucketPolicy,
+    'DELETE ?policy': deleteBucketPolicy,
+    'GET ?policyStatus': getBucketPolicyStatus,
     'GET ?location': getBucketLocation,
     'GET ?uploads': listMultipartUploads,
     'GET ?versioning': getBucketVersioning,

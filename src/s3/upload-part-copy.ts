@@ -1,6 +1,6 @@
 import type { ExchangeResponse } from '../exchange/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
-import { copyBytes, openCopySource, parseCopySource, sourcePermission, type CopySource } from './copy-source.js';
+import { copyBytes, copyPermissions, openCopySource, parseCopySource, type CopySource } from './copy-source.js';
 import type { S3Deps } from './deps.js';
 import { refuseUnsupportedWrite } from './metadata.js';
 import { parsePartTarget, type PartTarget } from './parameters.js';
@@ -23,7 +23,7 @@ export const uploadPartCopy: OperationSpec<UploadPartCopyInput, S3Deps> = {
       range: headers.get('x-amz-copy-source-range') ?? null,
     };
   },
-  permissions: ({ bucket, key }, { source }) => [{ action: 's3:PutObject', bucket, key }, sourcePermission(source)],
+  permissions: ({ bucket, key }, { source }) => copyPermissions(bucket, key, source),
   handle: copyPart,
 };
 

@@ -52,7 +52,7 @@ export function createAdminHandler({ isAllowed, observer, log, ...parts }: Admin
   });
 }
 
-const checkDocument: AdminDeps['checkDocument'] = (_bucket, kind, text) => {
-  if (kind === 'policy') return parsePolicy(text, 'bucket').text;
+const checkDocument: AdminDeps['checkDocument'] = (bucket, kind, text) => {
+  if (kind === 'policy') return parsePolicy(text, 'bucket', { bucket }).text;
   throw new Refusal('NotImplemented', `Documents of the kind ${kind} cannot be imported.`);
 };

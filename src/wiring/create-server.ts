@@ -279,6 +279,7 @@ function s3Handler(
   const hostId = ownerId;
   const service = createS3Service({
     objects: engine,
+    documents: engine,
     region,
     clock: systemClock,
     ownerId,

@@ -5,6 +5,9 @@
 import { createHmac, createHash } from 'node:crypto';
 import { limits, Refusal, type Clock, type PieceSource } from '../../src/base/index.js';
 import type {
+  BucketDocument,
+  BucketDocumentKind,
+  BucketDocuments,
   BucketInfo,
   Checksum,
   ChecksumAlgorithm,
@@ -48,6 +51,7 @@ interface StoredBucket {
   readonly info: BucketInfo;
   readonly objects: Map<string, StoredObject>;
   readonly uploads: Map<string, StoredUpload>;
+  readonly documents: Map<BucketDocumentKind, BucketDocument>;
 }
 
 export interface MemoryOptions {
@@ -66,7 +70,7 @@ const digestNames: Readonly<Record<ChecksumAlgorithm, DigestAlgorithm>> = {
   SHA256: 'sha256',
 };
 
-export class MemoryObjectLayer implements ObjectLayer {
+export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
   readonly #buckets = new Map<string, StoredBucket>();
   readonly #clock: Clock;
   readonly #pieceBytes: number;
@@ -91,7 +95,7 @@ export class MemoryObjectLayer implements ObjectLayer {
   async createBucket(name: string, { region }: { region: string }): Promise<BucketInfo> {
     if (this.#buckets.has(name)) throw refusal('BucketAlreadyOwnedByYou');
     const info: BucketInfo = { name, region, createdMs: this.#clock.nowMs() };
-    this.#buckets.set(name, { info, objects: new Map(), uploads: new Map() });
+    this.#buckets.set(name, { info, objects: new Map(), uploads: new Map(), documents: new Map() });
     return info;
   }
 
@@ -108,6 +112,16 @@ export class MemoryObjectLayer implements ObjectLayer {
     const isPending = [...bucket.uploads.values()].some(({ completed }) => completed === null);
     if (bucket.objects.size > 0 || isPending) throw refusal('BucketNotEmpty');
     this.#buckets.delete(name);
+  }
+
+  bucketDocument(bucket: string, kind: BucketDocumentKind): BucketDocument | null {
+    return this.#bucket(bucket).documents.get(kind) ?? null;
+  }
+
+  async setBucketDocument(bucket: string, kind: BucketDocumentKind, text: string | null): Promise<void> {
+    const { documents } = this.#bucket(bucket);
+    if (text === null) documents.delete(kind);
+    else documents.set(kind, { text, updatedMs: this.#clock.nowMs() });
   }
 
   openUpload(options: UploadOptions): Upload {

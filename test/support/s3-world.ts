@@ -40,6 +40,7 @@ export function createS3World(options: WorldOptions = {}): S3World {
   const hostId = 'host-id';
   const service = createS3Service({
     objects,
+    documents: objects,
     region,
     clock,
     hostId,

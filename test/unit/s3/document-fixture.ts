@@ -43,6 +43,7 @@ export class DocumentFixture {
   constructor(overrides: Partial<S3Deps> = {}) {
     this.deps = {
       objects: this.objects,
+      documents: this.objects,
       region: 'us-east-1',
       clock: this.clock,
       ownerId: 'f'.repeat(64),

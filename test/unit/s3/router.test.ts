@@ -29,6 +29,10 @@ describe('routing', () => {
     ['GET', '/b?list-type=2', 'ListObjectsV2'],
     ['GET', '/b?list-type=1', 'ListObjects'],
     ['GET', '/b?prefix=x&unknown=y', 'ListObjects'],
+    ['GET', '/b?policy', 'GetBucketPolicy'],
+    ['PUT', '/b?policy', 'PutBucketPolicy'],
+    ['DELETE', '/b?policy', 'DeleteBucketPolicy'],
+    ['GET', '/b?policyStatus', 'GetBucketPolicyStatus'],
     ['GET', '/b?location', 'GetBucketLocation'],
     ['GET', '/b?location=', 'GetBucketLocation'],
     ['GET', '/b?versioning', 'GetBucketVersioning'],
@@ -63,7 +67,7 @@ describe('routing', () => {
   it.each([
     ...[
       'acl',
-      'policy',
+      'policyStatus',
       'lifecycle',
       'tagging',
       'cors',
@@ -82,7 +86,7 @@ describe('routing', () => {
     ),
     ...['acl', 'tagging', 'retention', 'uploads'].map((name) => ['DELETE', `/b/k?${name}`]),
     ['PUT', '/b/k?tagging'],
-    ['DELETE', '/b?policy'],
+    ['DELETE', '/b?policyStatus'],
     ['GET', '/b?versions&list-type=2'],
     ['POST', '/b/k?restore'],
     ['POST', '/b/k?select&select-type=2'],
