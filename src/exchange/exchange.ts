@@ -52,7 +52,11 @@ export type ResponseBody =
   /** No body. `length` is what HEAD announces; omitted, no Content-Length beyond what HTTP demands. */
   | { readonly kind: 'empty'; readonly length?: number }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array | string }
-  | { readonly kind: 'stream'; readonly length: number; readonly source: PieceSource };
+  /**
+   * `length` null: open-ended, chunked, until the source ends or the client leaves. Its pieces are short and its
+   * `next` may wait for ever, but for the first one, with which the head goes out.
+   */
+  | { readonly kind: 'stream'; readonly length: number | null; readonly source: PieceSource };
 
 export interface ExchangeResponse {
   readonly status: number;

@@ -238,7 +238,7 @@ export class NodeExchange implements ExchangeRequest {
     this.#phase = 'sending';
     const { body, status } = answer;
     const hasBody = this.method !== 'HEAD' && !isBodiless(status);
-    if (body.kind === 'stream' && hasBody && body.length > 0) {
+    if (body.kind === 'stream' && hasBody && body.length !== 0) {
       void this.#stream(answer, body.length, body.source);
       return;
     }
@@ -259,25 +259,33 @@ export class NodeExchange implements ExchangeRequest {
     this.response.writeHead(status, raw);
   }
 
-  async #stream(answer: ExchangeResponse, length: number, source: PieceSource): Promise<void> {
+  async #stream(answer: ExchangeResponse, length: number | null, source: PieceSource): Promise<void> {
     let started = false;
+    let isClosed = false;
+    const close = () => {
+      if (!isClosed) source.close();
+      isClosed = true;
+    };
+    // What an open-ended source says next may never come.
+    if (length === null) this.onAborted(close);
     try {
-      while (this.#sentBytes < length && !this.#aborted) {
+      while ((length === null || this.#sentBytes < length) && !this.#aborted) {
         const piece = await source.next();
-        if (piece === null) throw new Error('the source ended before the announced length');
+        if (piece === null && length !== null) throw new Error('the source ended before the announced length');
         try {
           if (!started && !this.#aborted) this.#head(answer);
           started = true;
-          await this.#writePiece(piece.bytes.subarray(0, length - this.#sentBytes));
+          if (piece === null) break;
+          await this.#writePiece(length === null ? piece.bytes : piece.bytes.subarray(0, length - this.#sentBytes));
         } finally {
-          piece.release();
+          piece?.release();
         }
       }
       if (!this.#aborted) this.response.end();
     } catch (error) {
       if (!this.#aborted) this.#streamBroken(error, started);
     } finally {
-      source.close();
+      close();
     }
   }
 

@@ -21,6 +21,7 @@ import type { FrontBounds, FrontLog } from './front.js';
 import { EmptyBody, IncomingBody } from './incoming-body.js';
 import type { OverflowBudget } from './overflow.js';
 import { Pace } from './pace.js';
+import { OpenSender } from './open-sender.js';
 import { type FrontRefusal, refusalAnswer } from './refusals.js';
 import { type HeadComposer, isBodiless } from './response-head.js';
 import { type NextPiece, type StreamOwner, StreamSender } from './stream-sender.js';
@@ -69,7 +70,7 @@ export class UwsExchange implements ExchangeRequest {
   /** The library's timer runs although nothing is expected of the client: the sweep has to feed it. */
   #armed = false;
   #listeners: (() => void)[] | null = null;
-  #sender: StreamSender | null = null;
+  #sender: StreamSender | OpenSender | null = null;
   #waiting: ExchangeResponse | null = null;
   #timer: NodeJS.Timeout | null = null;
   #droppedBytes = 0;
@@ -366,7 +367,8 @@ export class UwsExchange implements ExchangeRequest {
     } else if (body.kind === 'bytes') {
       const bytes = typeof body.bytes === 'string' ? Buffer.from(body.bytes) : body.bytes;
       this.#stream(head, bytes.length, onePiece(bytes), close);
-    } else this.#sendStream(head, body.length, body.source, close);
+    } else if (body.length === null) this.#streamOpen(head, body.source, close);
+    else this.#sendStream(head, body.length, body.source, close);
   }
 
   /** A short stream whose bytes are there at once goes out like an answer in memory. */
@@ -412,11 +414,27 @@ export class UwsExchange implements ExchangeRequest {
   }
 
   #stream(head: string, length: number, source: PieceSource, close: boolean, first?: NextPiece): void {
-    const res = this.#res!;
+    this.#runSender((res) => new StreamSender(res, length, source, this.#ownerOf(res, head, close), first));
+  }
+
+  #streamOpen(head: string, source: PieceSource, close: boolean): void {
+    // The library's timer runs from every write on, and the source may have nothing to say for longer.
+    this.#armed = true;
+    this.#runSender((res) => new OpenSender(res, source, this.#ownerOf(res, head, close), close));
+  }
+
+  #runSender(create: (res: HttpResponse) => StreamSender | OpenSender): void {
+    this.#pace = null;
+    const sender = create(this.#res!);
+    this.#sender = sender;
+    sender.run();
+    if (this.#res !== null) this.#shared.watched.add(this);
+  }
+
+  #ownerOf(res: HttpResponse, head: string, close: boolean): StreamOwner {
     const whole = close ? `${head}\r\nConnection: close` : head;
     let headWritten = false;
-    this.#pace = null;
-    const owner: StreamOwner = {
+    return {
       corked: (write) => {
         const all = () => {
           if (!headWritten) res.writeStatus(whole);
@@ -432,10 +450,6 @@ export class UwsExchange implements ExchangeRequest {
       },
       broken: (error, started) => this.#streamBroken(error, started),
     };
-    const sender = new StreamSender(res, length, source, owner, first);
-    this.#sender = sender;
-    sender.run();
-    if (this.#res !== null) this.#shared.watched.add(this);
   }
 
   #streamBroken(error: unknown, started: boolean): void {
