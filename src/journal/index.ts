@@ -2,6 +2,8 @@
  * journal: the log is the truth. Sequencer, batches, epochs, fencing, recovery, catch-up.
  */
 export type * from './journal.js';
+export { RecordChanged } from './journal.js';
+export { logBytesOf } from './layout.js';
 export {
   logFileBytesMin,
   openJournal,

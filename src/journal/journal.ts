@@ -3,6 +3,11 @@
  * offset, epochs, fencing, recovery, catch-up. It does not know what records mean.
  */
 
+/** A record that was to be moved has been replaced or deleted, or is about to be. */
+export class RecordChanged extends Error {
+  override readonly name = 'RecordChanged';
+}
+
 /** Where a batch starts. The same on every drive of the set. */
 export interface LogPosition {
   readonly fileNumber: number;
@@ -77,6 +82,29 @@ export type ApplyBatch = (records: readonly LogRecord[], position: LogPosition) 
  * when the drive holds all that the record says it should; false to be called again later.
  */
 export type HealRecord = (record: LogRecord, position: number) => Promise<boolean>;
+
+/** One piece of a record that is still in use: it is written again, at the end of the log. */
+export interface RecordMove {
+  /** The record's slots are part of it. */
+  readonly hasSlots: boolean;
+  /**
+   * Called in commit order, like any `Prepare`, with the shards when `hasSlots`. Throws RecordChanged when the
+   * piece is not what it was, or a record on its way will change it.
+   */
+  prepare(slots: PreparedRecord['slots']): PreparedRecord;
+  /** Once for each `prepare`, after its commit has settled. */
+  settled(): void;
+}
+
+/** What compaction has to know about the records: answered by the room that owns the index. */
+export interface LogSpace {
+  /** Of records that are in use and lie in this file: what an index holds, exactly. */
+  liveBytes(fileNumber: number): number;
+  /** The pieces of a record that are in use there. Empty for what was deleted, replaced or moved on. */
+  movesOf(record: LogRecord, fileNumber: number): RecordMove[];
+  /** Resolves when nobody reads any more by what the index said before this call. */
+  readersGone(): Promise<void>;
+}
 
 export interface JournalHealth {
   readonly epoch: number;

@@ -17,8 +17,8 @@ export const ordersPerBatch = 65_536;
 export const recordsPerBatchMax = 1000;
 /** Header and records of a batch are put together in one slab, and slabs end at 4 MiB. */
 export const commonBytesMax = 4 * MiB - pageBytes;
-/** One record's body; a batch is closed to further ones once it holds `recordsBytesSoftMax`. */
-export const bodyBytesMax = 2 * MiB;
+/** One record's body, with room for what compaction wraps it in; a batch is closed to further ones once it holds `recordsBytesSoftMax`. */
+export const bodyBytesMax = 2 * MiB + pageBytes;
 export const recordsBytesSoftMax = 1 * MiB;
 /** A batch is closed to further records once one drive's slots have this size. */
 export const slotsBytesSoftMax = 4 * MiB;
@@ -198,7 +198,7 @@ export function batchBytes(recordsBytes: number, slotsBytes: number): number {
 }
 
 /** Bytes of a record without its slot. */
-export function recordBytes(record: PreparedRecord): number {
+export function recordBytes(record: { readonly body: Uint8Array; readonly slots: ShardSlots | null }): number {
   const slots = record.slots === null ? 0 : slotHeaderBytes + record.slots.hashes.length;
   return alignUp(recordHeaderBytes + slots + record.body.length, 8);
 }
@@ -206,6 +206,11 @@ export function recordBytes(record: PreparedRecord): number {
 /** Bytes of a record's slot on one drive, with the padding that aligns the next. */
 export function slotSpace(slots: ShardSlots | null): number {
   return slots === null ? 0 : alignUp(slots.slotBytes, slotAlignment);
+}
+
+/** What a record takes of a log file on each drive, its slot included. */
+export function logBytesOf(record: { readonly body: Uint8Array; readonly slots: ShardSlots | null }): number {
+  return recordBytes(record) + slotSpace(record.slots);
 }
 
 export function hashesBytes(slots: Pick<ShardSlots, 'slotBytes' | 'checksumBlockBytes'>, driveCount: number): number {

@@ -6,6 +6,7 @@ import type { BodyCache } from './body-cache.js';
 import type { IndexState } from './index-state.js';
 import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
+import type { Readers } from './readers.js';
 import type { Reclaimer } from './reclaimer.js';
 import type { IndexEntry, ObjectRecord } from './records.js';
 import type { RepairTurns } from './repair-turns.js';
@@ -21,6 +22,7 @@ export interface EngineContext {
   readonly index: IndexState;
   readonly overlay: Overlay;
   readonly reclaimer: Reclaimer;
+  readonly readers: Readers;
   readonly repairs: RepairTurns;
   readonly bodies: BodyCache;
   readonly dataShards: number;

@@ -7,12 +7,13 @@ import { randomBytes } from 'node:crypto';
 import { Refusal, invariant, limits, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import type { Compute, DriveSet } from '../erasure/index.js';
-import type { CommitPurpose, Journal, LogRecord } from '../journal/index.js';
+import { RecordChanged, type CommitPurpose, type Journal, type LogRecord, type LogSpace } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
 import { healRecord } from './heal.js';
 import {
+  documentKey,
   nameOfSystemKey,
   objectKey,
   objectPrefix,
@@ -47,14 +48,17 @@ import type {
   WritePrecondition,
 } from './object-layer.js';
 import { OrphanSweep } from './orphan-sweep.js';
+import { LiveRecords } from './live-records.js';
 import { Overlay } from './overlay.js';
 import { checkPrecondition } from './precondition.js';
+import { Readers } from './readers.js';
 import { Reclaimer } from './reclaimer.js';
 import {
   RecordType,
   decodeEntry,
   decodeObject,
   decodeUpload,
+  documentKindCode,
   encodeBucket,
   encodeBucketDelete,
   encodeBucketDocument,
@@ -85,6 +89,10 @@ export interface EngineOptions {
   readonly log: (text: string) => void;
 }
 
+/** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
+const moveWaitMs = 2;
+const moveAttemptsMax = 5_000;
+
 interface CompleteOptions {
   readonly bucket: string;
   readonly key: string;
@@ -98,7 +106,10 @@ type CommitFunction = EngineContext['commit'];
 
 export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
   readonly index: IndexState;
+  /** For the journal's compaction. */
+  readonly space: LogSpace;
   readonly #overlay = new Overlay();
+  readonly #readers = new Readers();
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
   readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
@@ -112,7 +123,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
   constructor(private readonly options: EngineOptions) {
     this.index = new IndexState(options.catalog, options.set.driveCount);
     this.#repairs = new RepairTurns(options.slabs.view.length);
-    this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log);
+    this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log, (garbage) => {
+      this.index.noteReclaimed(garbage);
+    });
+    this.space = new LiveRecords(this.index, this.#overlay, this.#readers, options.set.driveCount);
   }
 
   /**
@@ -186,10 +200,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
   async setBucketDocument(bucket: string, kind: BucketDocumentKind, text: string | null): Promise<void> {
     const { bucketId } = this.#bucket(bucket);
     await this.#commit(
-      ({ timeMs }) => {
+      ({ timeMs }, onSettled) => {
         if (this.#bucketIdInOrder(bucket) !== bucketId) {
           throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
         }
+        onSettled(this.#overlay.touch([documentKey(bucketId, documentKindCode(kind))]));
         const body = encodeBucketDocument({ bucketId, kind, updatedMs: timeMs, text });
         return { type: RecordType.bucketDocument, body, slots: null };
       },
@@ -225,7 +240,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
     const body = encodeSystem({ changes });
     invariant(body.length <= limits.systemChangeBytesMax, 'changes of system records are within their bound');
     const isRemoval = changes.every(({ value }) => value === null);
-    await this.#commit(() => ({ type: RecordType.systemWrite, body, slots: null }), isRemoval ? 'free' : 'grow');
+    const keys = [...names].map(systemKey);
+    await this.#commit(
+      (_, onSettled) => {
+        onSettled(this.#overlay.touch(keys));
+        return { type: RecordType.systemWrite, body, slots: null };
+      },
+      isRemoval ? 'free' : 'grow',
+    );
   }
 
   // ---- objects ----
@@ -292,19 +314,37 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
     invariant(snapshot instanceof EngineSnapshot, 'a snapshot of this layer');
     const { bucket, key } = snapshot.info;
     const { bucketId } = snapshot.record;
+    const at = objectKey(bucketId, key);
     let stored: ObjectRecord | null = null;
-    await this.#commit(({ order, timeMs }, onSettled) => {
+    const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
       const current = this.#currentInOrder(bucketId, key);
       // The bytes of a version that has gone meanwhile are about to be unlinked.
       if (current?.order !== snapshot.entry.order)
         throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
       checkPrecondition(precondition, current.etag, key);
-      stored = { ...snapshot.record, metadata, modifiedMs: timeMs, dataOrder: snapshot.dataOrder };
+      if (this.#overlay.isMoving(at)) throw new RecordChanged();
+      // Compaction may have moved the slots since the snapshot was opened.
+      const { placement } = this.#load(bucket, key, '').record;
+      stored = { ...snapshot.record, placement, metadata, modifiedMs: timeMs, dataOrder: snapshot.dataOrder };
       onSettled(this.#overlay.setObject(bucketId, key, { order, current: { order, etag: stored.etag } }));
       return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
-    });
+    };
+    await this.#commitOnceStill(prepare);
     invariant(stored !== null, 'a committed record was prepared');
     return objectInfo(bucket, stored);
+  }
+
+  /** Repeats a commit that met compaction in the middle of moving what it refers to: a batch later it is done. */
+  async #commitOnceStill(prepare: DecideRecord): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#commit(prepare);
+        return;
+      } catch (error) {
+        if (!(error instanceof RecordChanged) || attempt === moveAttemptsMax) throw error;
+        await new Promise((resolve) => setTimeout(resolve, moveWaitMs));
+      }
+    }
   }
 
   list(options: ListOptions): ListPage {
@@ -475,6 +515,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
       index: this.index,
       overlay: this.#overlay,
       reclaimer: this.#reclaimer,
+      readers: this.#readers,
       repairs: this.#repairs,
       bodies: this.#bodies,
       dataShards,

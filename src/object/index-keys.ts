@@ -15,6 +15,7 @@ const kinds = {
   heal: 'H',
   system: 'S',
   document: 'D',
+  live: 'L',
 } as const;
 
 function kindByte(kind: keyof typeof kinds): number {
@@ -62,6 +63,10 @@ export function objectKey(bucketId: number, key: string): Buffer {
 
 export function objectPrefix(bucketId: number): Buffer {
   return withNumber('object', bucketId, 0);
+}
+
+export function isObjectKey(indexKey: Uint8Array): boolean {
+  return indexKey[0] === kindByte('object');
 }
 
 /** The S3 key in an object key of the index. */
@@ -112,6 +117,17 @@ export function healKey(blobName: string): Buffer {
 }
 
 export const healRange = { start: Buffer.from(kinds.heal), end: successor(Buffer.from(kinds.heal)) };
+
+/** Bytes in use by log file. */
+export function liveKey(fileNumber: number): Buffer {
+  return withNumber('live', fileNumber, 0);
+}
+
+export function fileOfLiveKey(indexKey: Buffer): number {
+  return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
+}
+
+export const liveRange = { start: Buffer.from(kinds.live), end: successor(Buffer.from(kinds.live)) };
 
 /** A prefix of names gives a prefix of keys. */
 export function systemKey(name: string): Buffer {

@@ -2,10 +2,10 @@
  * Turns committed records into the index: live, in replay and in catch-up by the same code. Deterministic
  * in the records and the index before them, so that replay from any position it ever stood at agrees.
  */
-import { unreachable } from '../base/index.js';
+import { alignUp, invariant, unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import { blobName, type Placement } from '../erasure/index.js';
-import type { LogPosition, LogRecord } from '../journal/index.js';
+import { logBytesOf, type LogPosition, type LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import {
   bucketKey,
@@ -13,9 +13,12 @@ import {
   documentKey,
   documentPrefix,
   documentRange,
+  fileOfLiveKey,
   garbageKey,
   garbageRange,
   healKey,
+  liveKey,
+  liveRange,
   metaKey,
   objectKey,
   partKey,
@@ -40,8 +43,12 @@ import {
   decodeUploadAbort,
   documentKindCode,
   encodeEntry,
+  entrySpace,
+  noSpace,
+  originalOf,
   slotPlacement,
   type BucketDocumentRecord,
+  type EntrySpace,
   type ObjectRecord,
 } from './records.js';
 import { UsageCounter, noUsage, type BucketUsage, type UsageChange } from './usage.js';
@@ -60,7 +67,9 @@ export interface Garbage {
     { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
 }
 
-const indexVersion = 2;
+const indexVersion = 3;
+/** Slots lie in the log from one multiple of this to another. */
+const slotAlignment = 64;
 
 function encodeGarbage(garbage: Garbage): Buffer {
   const writer = new BinaryWriter(64).u53(garbage.dataOrder);
@@ -77,12 +86,25 @@ function decodeGarbage(key: Buffer, value: Buffer): Garbage {
   return { key, dataOrder, target: isBlob ? { kind: 'blob', name } : { kind: 'upload', uploadId: name } };
 }
 
+/** A record as the index takes it: moved ones under the type and the order that they had at first. */
+interface Effective {
+  readonly type: number;
+  readonly order: number;
+  readonly body: Buffer;
+  readonly here: Placement | null;
+  readonly space: EntrySpace;
+  /** Written again by compaction: nothing but its place is new to an index that holds it. */
+  readonly isMoved: boolean;
+}
+
 /** The changes of one batch: reads see what earlier records of the batch did. */
 class Staging {
   readonly changes = new Map<string, Buffer | null>();
   readonly garbage: Garbage[] = [];
   readonly usage = new Map<number, UsageCounter>();
   readonly afterwards: (() => void)[] = [];
+  /** Change of the bytes in use, by log file. */
+  readonly live = new Map<number, number>();
   #garbageOrdinal = 0;
   #garbageOrder = -1;
 
@@ -120,6 +142,24 @@ class Staging {
     this.changes.set(key.toString('latin1'), null);
   }
 
+  /** An entry that keeps something in the log takes the place of `old`. */
+  putEntry(key: Buffer, old: Buffer | undefined, value: Buffer): void {
+    if (old !== undefined) this.#account(entrySpace(old), -1);
+    this.#account(entrySpace(value), 1);
+    this.put(key, value);
+  }
+
+  deleteEntry(key: Buffer, old: Buffer | undefined): void {
+    if (old === undefined) return;
+    this.#account(entrySpace(old), -1);
+    this.delete(key);
+  }
+
+  #account({ fileNumber, bytes, slotsFileNumber, slotsBytes }: EntrySpace, sign: number): void {
+    this.live.set(fileNumber, (this.live.get(fileNumber) ?? 0) + sign * bytes);
+    if (slotsBytes > 0) this.live.set(slotsFileNumber, (this.live.get(slotsFileNumber) ?? 0) + sign * slotsBytes);
+  }
+
   count(bucketId: number, change: UsageChange): void {
     let counter = this.usage.get(bucketId);
     if (counter === undefined) {
@@ -137,6 +177,9 @@ class Staging {
     const garbage: Garbage = { key: garbageKey(order, this.#garbageOrdinal++), dataOrder, target };
     this.put(garbage.key, encodeGarbage(garbage));
     this.garbage.push(garbage);
+    if (target.kind === 'blob') return;
+    // Its parts stay in the index until their files are unlinked, but nothing of them is in use any more.
+    for (const { value } of this.startingWith(partPrefix(target.uploadId))) this.#account(entrySpace(value), -1);
   }
 }
 
@@ -145,6 +188,10 @@ export class IndexState {
   readonly #usage = new Map<number, UsageCounter>();
   /** By bucket id. A document is the same object until it is changed. */
   readonly #documents = new Map<number, Map<BucketDocumentKind, BucketDocument>>();
+  /** Bytes in use by log file; those of the catalog, at hand. */
+  readonly #live = new Map<number, number>();
+  /** Uploads whose parts wait for the reclaimer. */
+  readonly #droppedUploads = new Set<string>();
   /** Set by the engine: takes what a batch made unreachable. */
   onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
   /** Set by the engine: a body was committed without all its shards. */
@@ -172,6 +219,21 @@ export class IndexState {
 
   document(bucketId: number, kind: BucketDocumentKind): BucketDocument | null {
     return this.#documents.get(bucketId)?.get(kind) ?? null;
+  }
+
+  /** Of entries whose record, or whose slots, lie in this log file: exact at every batch. */
+  liveBytes(fileNumber: number): number {
+    return this.#live.get(fileNumber) ?? 0;
+  }
+
+  /** Parts of an upload that was aborted, or of an object that is gone: nothing refers to them any more. */
+  isDropped(uploadId: string): boolean {
+    return this.#droppedUploads.has(uploadId);
+  }
+
+  /** The reclaimer has removed what `garbage` names. */
+  noteReclaimed({ target }: Garbage): void {
+    if (target.kind === 'upload') this.#droppedUploads.delete(target.uploadId);
   }
 
   /** Where the index stands, or null for one that is new, or has to be discarded. */
@@ -202,7 +264,7 @@ export class IndexState {
 
   readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
     const staging = new Staging(this.catalog, this.#usage);
-    for (const record of records) this.#applyRecord(staging, record);
+    for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
     staging.put(
       metaKey,
       new BinaryWriter(128)
@@ -217,6 +279,14 @@ export class IndexState {
     for (const [bucketId, usage] of staging.usage) {
       staging.put(usageKey(bucketId), usage.encode());
     }
+    const live = [...staging.live].flatMap(([fileNumber, change]): [number, number][] =>
+      change === 0 ? [] : [[fileNumber, this.liveBytes(fileNumber) + change]],
+    );
+    for (const [fileNumber, bytes] of live) {
+      invariant(bytes >= 0, 'no more is freed in a log file than is in use');
+      if (bytes === 0) staging.delete(liveKey(fileNumber));
+      else staging.put(liveKey(fileNumber), new BinaryWriter(8).u53(bytes).finish());
+    }
     await this.catalog.write((batch) => {
       for (const [key, value] of staging.changes) {
         const bytes = Buffer.from(key, 'latin1');
@@ -225,6 +295,8 @@ export class IndexState {
       }
     });
     for (const [bucketId, usage] of staging.usage) this.#usage.set(bucketId, usage);
+    for (const [fileNumber, bytes] of live) this.#setLive(fileNumber, bytes);
+    for (const { target } of staging.garbage) if (target.kind === 'upload') this.#droppedUploads.add(target.uploadId);
     for (const action of staging.afterwards) action();
     if (staging.garbage.length > 0) this.onGarbage(staging.garbage);
   };
@@ -240,12 +312,25 @@ export class IndexState {
     for (const { value } of this.catalog.range(documentRange)) {
       this.#keepDocument(decodeBucketDocument(decodeEntry(value).body));
     }
+    for (const { key, value } of this.catalog.range(liveRange)) {
+      this.#setLive(fileOfLiveKey(key), new BinaryReader(value).u53());
+    }
+    for (const garbage of this.pendingGarbage()) {
+      if (garbage.target.kind === 'upload') this.#droppedUploads.add(garbage.target.uploadId);
+    }
+  }
+
+  #setLive(fileNumber: number, bytes: number): void {
+    if (bytes === 0) this.#live.delete(fileNumber);
+    else this.#live.set(fileNumber, bytes);
   }
 
   #forget(): void {
     this.buckets.clear();
     this.#usage.clear();
     this.#documents.clear();
+    this.#live.clear();
+    this.#droppedUploads.clear();
   }
 
   #keepDocument({ bucketId, kind, text, updatedMs }: BucketDocumentRecord): void {
@@ -255,23 +340,29 @@ export class IndexState {
     else documents.set(kind, { text, updatedMs });
   }
 
-  #applyRecord(staging: Staging, record: LogRecord): void {
-    const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.byteLength);
+  #effective(record: LogRecord, fileNumber: number): Effective {
     const here = slotPlacement(record, this.driveCount);
-    const type = record.type as (typeof RecordType)[keyof typeof RecordType];
+    const space = { ...noSpace, fileNumber, bytes: logBytesOf(record) };
+    return { ...originalOf(record), here, space, isMoved: record.type === RecordType.moved };
+  }
+
+  #applyRecord(staging: Staging, record: Effective): void {
+    const { order, body, here, space } = record;
+    const type = record.type as Exclude<(typeof RecordType)[keyof typeof RecordType], typeof RecordType.moved>;
     switch (type) {
       case RecordType.bucketCreate: {
         const info = decodeBucket(body);
-        staging.put(bucketKey(info.name), encodeEntry(record.order, body, null));
-        staging.afterwards.push(() => this.buckets.set(info.name, { bucketId: record.order, info }));
+        const at = bucketKey(info.name);
+        if (!this.#keep(staging, at, staging.get(at), record, encodeEntry(order, body, null, space))) return;
+        staging.afterwards.push(() => this.buckets.set(info.name, { bucketId: order, info }));
         return;
       }
       case RecordType.bucketDelete: {
         const { name, bucketId } = decodeBucketDelete(body);
-        staging.delete(bucketKey(name));
+        staging.deleteEntry(bucketKey(name), staging.get(bucketKey(name)));
         staging.delete(usageKey(bucketId));
         staging.usage.delete(bucketId);
-        for (const { key } of staging.startingWith(documentPrefix(bucketId))) staging.delete(key);
+        for (const { key, value } of staging.startingWith(documentPrefix(bucketId))) staging.deleteEntry(key, value);
         staging.afterwards.push(() => {
           this.buckets.delete(name);
           this.#usage.delete(bucketId);
@@ -280,48 +371,48 @@ export class IndexState {
         return;
       }
       case RecordType.objectPut:
-        this.#applyObject(staging, record.order, body, here);
+        this.#applyObject(staging, record);
         return;
       case RecordType.objectDelete: {
-        const { bucketId, key, order } = decodeObjectDelete(body);
-        const at = objectKey(bucketId, key);
+        const deleted = decodeObjectDelete(body);
+        const at = objectKey(deleted.bucketId, deleted.key);
         const old = staging.get(at);
-        if (old === undefined || decodeEntry(old).order !== order) return;
-        staging.delete(at);
-        this.#dropVersion(staging, record.order, old, -1);
+        if (old === undefined || decodeEntry(old).order !== deleted.order) return;
+        staging.deleteEntry(at, old);
+        this.#dropVersion(staging, order, old, -1);
         return;
       }
       case RecordType.uploadCreate: {
         const upload = decodeUpload(body);
-        staging.put(uploadKey(upload.bucketId, upload.key, upload.uploadId), encodeEntry(record.order, body, null));
+        const at = uploadKey(upload.bucketId, upload.key, upload.uploadId);
+        this.#keep(staging, at, staging.get(at), record, encodeEntry(order, body, null, space));
         return;
       }
       case RecordType.partPut: {
         const part = decodePart(body, here);
         const at = partKey(part.uploadId, part.partNumber);
         const old = staging.get(at);
-        if (old !== undefined) this.#dropPart(staging, record.order, old);
-        staging.put(at, encodeEntry(record.order, body, here));
+        if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
+        if (old !== undefined) this.#dropPart(staging, order, old);
         this.#noteDegraded(staging, part.placement);
         return;
       }
       case RecordType.uploadAbort: {
         const { bucketId, key, uploadId } = decodeUploadAbort(body);
-        staging.delete(uploadKey(bucketId, key, uploadId));
-        staging.discard(record.order, record.order, { kind: 'upload', uploadId });
+        const at = uploadKey(bucketId, key, uploadId);
+        staging.deleteEntry(at, staging.get(at));
+        staging.discard(order, order, { kind: 'upload', uploadId });
         return;
       }
       case RecordType.systemWrite:
-        for (const { name, value } of decodeSystem(body).changes) {
-          if (value === null) staging.delete(systemKey(name));
-          else staging.put(systemKey(name), encodeEntry(record.order, value, null));
-        }
+        this.#applySystem(staging, record);
         return;
       case RecordType.bucketDocument: {
         const document = decodeBucketDocument(body);
         const at = documentKey(document.bucketId, documentKindCode(document.kind));
-        if (document.text === null) staging.delete(at);
-        else staging.put(at, encodeEntry(record.order, body, null));
+        const old = staging.get(at);
+        if (document.text === null) staging.deleteEntry(at, old);
+        else if (!this.#keep(staging, at, old, record, encodeEntry(order, body, null, space))) return;
         staging.afterwards.push(() => {
           this.#keepDocument(document);
         });
@@ -332,14 +423,56 @@ export class IndexState {
     }
   }
 
-  #applyObject(staging: Staging, order: number, body: Buffer, here: Placement | null): void {
+  /**
+   * Puts an entry in the place of `old`. False: a moved record that the index holds already, of which only the
+   * place is new, or one whose key has something else by now. An index that is built from the log anew meets
+   * moved records first, when the log no longer goes back to where they lay before.
+   */
+  #keep(staging: Staging, key: Buffer, old: Buffer | undefined, { isMoved, order }: Effective, value: Buffer): boolean {
+    const isKnown = isMoved && old !== undefined;
+    if (!isKnown || decodeEntry(old).order === order) staging.putEntry(key, old, value);
+    return !isKnown;
+  }
+
+  #applySystem(staging: Staging, record: Effective): void {
+    const { changes } = decodeSystem(record.body);
+    const written = changes.filter(({ value }) => value !== null).length;
+    // The entries share what the record takes: one that is left alone still keeps its own part only.
+    let rest = record.space.bytes;
+    for (const { name, value } of changes) {
+      const at = systemKey(name);
+      const old = staging.get(at);
+      if (value === null) {
+        staging.deleteEntry(at, old);
+        continue;
+      }
+      const share = Math.ceil(record.space.bytes / written);
+      const bytes = Math.min(rest, share);
+      rest -= bytes;
+      this.#keep(staging, at, old, record, encodeEntry(record.order, value, null, { ...record.space, bytes }));
+    }
+  }
+
+  #applyObject(staging: Staging, record: Effective): void {
+    const { order, body, here } = record;
     const object = decodeObject(body, here);
+    const { placement } = object;
     const at = objectKey(object.bucketId, object.key);
     const old = staging.get(at);
-    staging.put(at, encodeEntry(order, body, here));
+    const isElsewhere = here === null && placement.kind === 'slots';
+    const space = isElsewhere
+      ? {
+          ...record.space,
+          slotsFileNumber: placement.fileNumber,
+          slotsBytes: alignUp(placement.slotBytes, slotAlignment),
+        }
+      : record.space;
+    if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
     staging.count(object.bucketId, { objects: 1, versions: 1, bytes: object.bytes });
     if (old !== undefined) this.#dropVersion(staging, order, old, object.dataOrder === 0 ? order : object.dataOrder);
-    this.#noteDegraded(staging, object.placement);
+    this.#noteDegraded(staging, placement);
+    // The completion of an upload did the rest when it was new.
+    if (record.isMoved) return;
     if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
   }
 
@@ -347,11 +480,12 @@ export class IndexState {
   #finishUpload(staging: Staging, order: number, object: ObjectRecord): void {
     if (object.multipart === null) return;
     const { uploadId, parts } = object.multipart;
-    staging.delete(uploadKey(object.bucketId, object.key, uploadId));
+    const upload = uploadKey(object.bucketId, object.key, uploadId);
+    staging.deleteEntry(upload, staging.get(upload));
     const listed = new Set(parts.map((part) => part.partNumber));
     for (const { key, value } of staging.startingWith(partPrefix(uploadId))) {
       if (listed.has(key.readUInt16BE(17))) continue;
-      staging.delete(key);
+      staging.deleteEntry(key, value);
       this.#dropPart(staging, order, value);
     }
   }

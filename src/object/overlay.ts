@@ -33,6 +33,10 @@ export class Overlay {
   readonly #buckets = new Map<string, PendingBucket>();
   /** By upload, then part number. */
   readonly #parts = new Map<string, Map<number, PendingPart>>();
+  /** How many records that change an entry of the index are on their way; for what has no place above. */
+  readonly #touched = new Map<string, number>();
+  /** Entries that compaction is moving. */
+  readonly #moving = new Set<string>();
   /** Pending objects and uploads by bucket. */
   readonly #inBucket = new Map<number, number>();
 
@@ -74,6 +78,33 @@ export class Overlay {
 
   setBucket(name: string, pending: PendingBucket): () => void {
     return this.#set(this.#buckets, name, pending, null);
+  }
+
+  touch(indexKeys: readonly Buffer[]): () => void {
+    const keys = indexKeys.map((key) => key.toString('latin1'));
+    for (const key of keys) this.#touched.set(key, (this.#touched.get(key) ?? 0) + 1);
+    return () => {
+      for (const key of keys) {
+        const count = (this.#touched.get(key) ?? 1) - 1;
+        if (count === 0) this.#touched.delete(key);
+        else this.#touched.set(key, count);
+      }
+    };
+  }
+
+  isTouched(indexKey: Buffer): boolean {
+    return this.#touched.size > 0 && this.#touched.has(indexKey.toString('latin1'));
+  }
+
+  /** What the index says about the place of this entry's slots is about to change. */
+  setMoving(indexKey: Buffer): () => void {
+    const key = indexKey.toString('latin1');
+    this.#moving.add(key);
+    return () => this.#moving.delete(key);
+  }
+
+  isMoving(indexKey: Buffer): boolean {
+    return this.#moving.size > 0 && this.#moving.has(indexKey.toString('latin1'));
   }
 
   /** Whether anything is on its way into the bucket. */

@@ -23,6 +23,7 @@ export class Reclaimer {
     private readonly catalog: Catalog,
     private readonly set: DriveSet,
     private readonly log: (text: string) => void,
+    private readonly onReclaimed: (garbage: Garbage) => void = () => undefined,
   ) {}
 
   /** The bytes of this record stay until the same number of `unpin` calls. */
@@ -68,6 +69,7 @@ export class Reclaimer {
       if (piece === undefined) break;
       this.#running++;
       this.#reclaim(piece)
+        .then(() => this.onReclaimed(piece))
         .catch((error: unknown) => {
           // The intent stays in the index: the next start tries again.
           this.log(

@@ -17,6 +17,8 @@ export const RecordType = {
   uploadAbort: 7,
   systemWrite: 8,
   bucketDocument: 9,
+  /** Any of the others, written again by compaction. */
+  moved: 16,
 } as const;
 
 const recordVersion = 1;
@@ -105,6 +107,14 @@ export interface BucketDocumentRecord {
   readonly updatedMs: number;
   /** Null removes the document. */
   readonly text: string | null;
+}
+
+/** A record that compaction wrote again further on in the log. It counts as the record that it was. */
+export interface MovedRecord {
+  readonly type: number;
+  /** Of the record when it was written first. */
+  readonly order: number;
+  readonly body: Buffer;
 }
 
 const algorithms: readonly ChecksumAlgorithm[] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'];
@@ -449,6 +459,26 @@ export function decodeBucketDocument(body: Buffer): BucketDocumentRecord {
   return { bucketId, kind, updatedMs, text: reader.u8() === 0 ? null : reader.bytes().toString('utf8') };
 }
 
+export function encodeMoved({ type, order, body }: MovedRecord): Buffer {
+  return writeVersion(new BinaryWriter(body.length + 16))
+    .u16(type)
+    .u53(order)
+    .bytes(body)
+    .finish();
+}
+
+export function decodeMoved(body: Buffer): MovedRecord {
+  const reader = new BinaryReader(body);
+  readVersion(reader);
+  return { type: reader.u16(), order: reader.u53(), body: reader.bytes() };
+}
+
+/** The record as it was written first, whether it was moved since or not. */
+export function originalOf(record: LogRecord): MovedRecord {
+  const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.byteLength);
+  return record.type === RecordType.moved ? decodeMoved(body) : { type: record.type, order: record.order, body };
+}
+
 /** Placement of the slots that the journal describes beside a record. */
 export function slotPlacement(record: LogRecord, driveCount: number): Placement | null {
   const { slots } = record;
@@ -464,11 +494,33 @@ export function slotPlacement(record: LogRecord, driveCount: number): Placement 
   };
 }
 
+/** What an entry of the index keeps in the log files. */
+export interface EntrySpace {
+  /** Where its record lies, and what it takes there, with its slot. */
+  readonly fileNumber: number;
+  readonly bytes: number;
+  /** Slots of another record that it refers to; 0 and 0 without. */
+  readonly slotsFileNumber: number;
+  readonly slotsBytes: number;
+}
+
+export const noSpace: EntrySpace = { fileNumber: 0, bytes: 0, slotsFileNumber: 0, slotsBytes: 0 };
+
+const spaceAt = 8;
+const bodyAt = 24;
+
 /**
- * Index value of an object or a part: order of its record, the record's body, and where its slots lie.
+ * Index value of whatever a record leaves behind: order of the record, what it keeps in the log, the record's
+ * body, and where its slots lie.
  */
-export function encodeEntry(order: number, body: Uint8Array, here: Placement | null): Buffer {
-  const writer = new BinaryWriter(body.length + 256).u53(order).bytes(body);
+export function encodeEntry(order: number, body: Uint8Array, here: Placement | null, space: EntrySpace): Buffer {
+  const writer = new BinaryWriter(body.length + 256)
+    .u53(order)
+    .u32(space.fileNumber)
+    .u32(space.bytes)
+    .u32(space.slotsFileNumber)
+    .u32(space.slotsBytes)
+    .bytes(body);
   if (here?.kind === 'slots') writeSlots(writer, here);
   return writer.finish();
 }
@@ -482,6 +534,7 @@ export interface IndexEntry {
 export function decodeEntry(value: Buffer): IndexEntry {
   const reader = new BinaryReader(value);
   const order = reader.u53();
+  reader.skip(bodyAt - spaceAt);
   const body = reader.bytes();
   return { order, body, here: reader.rest > 0 ? readSlots(reader) : null };
 }
@@ -489,6 +542,17 @@ export function decodeEntry(value: Buffer): IndexEntry {
 /** The body alone: cheaper when the placement does not matter. */
 export function entryBody(value: Buffer): Buffer {
   const reader = new BinaryReader(value);
-  reader.skip(8);
+  reader.skip(bodyAt);
   return reader.bytes();
+}
+
+export function entrySpace(value: Buffer): EntrySpace {
+  const reader = new BinaryReader(value);
+  reader.skip(spaceAt);
+  return {
+    fileNumber: reader.u32(),
+    bytes: reader.u32(),
+    slotsFileNumber: reader.u32(),
+    slotsBytes: reader.u32(),
+  };
 }

@@ -1,6 +1,6 @@
 /**
  * A version held open. Its bytes stay readable until it is closed: the reclaimer unlinks nothing that is
- * pinned, and log files are not recycled under a reader.
+ * pinned, and log files are not removed under a reader.
  */
 import { Refusal, limits, type Piece, type PieceSource } from '../base/index.js';
 import { BlobSource, BodyReader, SlotSource, type ShardSource } from '../erasure/index.js';
@@ -19,6 +19,7 @@ import {
 export class EngineSnapshot implements ObjectSnapshot {
   readonly info: ObjectInfo;
   readonly dataOrder: number;
+  readonly #generation: number;
   #isClosed = false;
 
   constructor(
@@ -30,6 +31,7 @@ export class EngineSnapshot implements ObjectSnapshot {
     this.info = objectInfo(bucket, record);
     this.dataOrder = record.dataOrder === 0 ? entry.order : record.dataOrder;
     context.reclaimer.pin(this.dataOrder);
+    this.#generation = context.readers.enter();
   }
 
   part(partNumber: number): (PartInfo & { readonly startByte: number }) | null {
@@ -88,6 +90,7 @@ export class EngineSnapshot implements ObjectSnapshot {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.context.reclaimer.unpin(this.dataOrder);
+    this.context.readers.leave(this.#generation);
   }
 
   #loadPart(uploadId: string, partNumber: number): PartRecord {

@@ -18,6 +18,7 @@ import {
   decodeBucket,
   decodeBucketDelete,
   decodeEntry,
+  decodeMoved,
   decodeListing,
   decodeObject,
   decodeObjectDelete,
@@ -27,6 +28,11 @@ import {
   encodeBucket,
   encodeBucketDelete,
   encodeEntry,
+  encodeMoved,
+  entryBody,
+  entrySpace,
+  noSpace,
+  originalOf,
   encodeObject,
   encodeObjectDelete,
   encodePart,
@@ -236,13 +242,29 @@ describe('records of version 1', () => {
   });
 });
 
-describe('the index of version 1', () => {
-  it('keeps a record with its order and the place of its slots', () => {
+describe('16: moved', () => {
+  it('wraps a record with its type and order', () => {
+    const record = { type: 3, order: 65_537, body: Buffer.from('0102', 'hex') };
+    const golden = u8(1) + u16(3) + u53(65_537) + bytes('0102');
+    expect(encodeMoved(record).toString('hex')).toBe(golden);
+    expect(decodeMoved(Buffer.from(golden, 'hex'))).toEqual(record);
+    const moved = { type: 16, order: 9 * 65_536, body: Buffer.from(golden, 'hex'), slots: null };
+    expect(originalOf(moved)).toEqual(record);
+    expect(originalOf({ ...moved, type: 3, body: record.body })).toEqual({ ...record, order: 9 * 65_536 });
+  });
+});
+
+describe('the index of version 3', () => {
+  it('keeps a record with its order, what it takes of the log, and the place of its slots', () => {
     const body = Buffer.from('010203', 'hex');
-    expect(encodeEntry(65_537, body, null).toString('hex')).toBe(u53(65_537) + bytes('010203'));
-    expect(encodeEntry(65_537, body, slots).toString('hex')).toBe(u53(65_537) + bytes('010203') + slotsHex);
-    const entry = decodeEntry(Buffer.from(u53(65_537) + bytes('010203') + slotsHex, 'hex'));
-    expect(entry).toEqual({ order: 65_537, body, here: slots });
+    const space = { fileNumber: 7, bytes: 4096, slotsFileNumber: 5, slotsBytes: 64 };
+    const head = u53(65_537) + u32(7) + u32(4096) + u32(5) + u32(64);
+    expect(encodeEntry(65_537, body, null, space).toString('hex')).toBe(head + bytes('010203'));
+    expect(encodeEntry(65_537, body, slots, space).toString('hex')).toBe(head + bytes('010203') + slotsHex);
+    const golden = Buffer.from(head + bytes('010203') + slotsHex, 'hex');
+    expect(decodeEntry(golden)).toEqual({ order: 65_537, body, here: slots });
+    expect(entryBody(golden)).toEqual(body);
+    expect(entrySpace(golden)).toEqual(space);
   });
 
   it('has keys in listing order', () => {
@@ -268,11 +290,11 @@ describe('hostile bytes', () => {
     ['object deleted', encodeObjectDelete({ bucketId: 1, key: 'k', order: 1 }), decodeObjectDelete],
     ['part', encodePart(part, false), (body) => decodePart(body, null)],
     ['aborted', encodeUploadAbort({ bucketId: 1, key: 'k', uploadId }), decodeUploadAbort],
-    ['entry', encodeEntry(1, Buffer.from('00', 'hex'), slots), decodeEntry],
+    ['entry', encodeEntry(1, Buffer.from('00', 'hex'), slots, noSpace), decodeEntry],
   ];
   it.each(whole)('a %s that is cut off anywhere is a RecordFormatError', (name, body, decode) => {
     // An entry without its slots is an entry: it may end there.
-    for (let length = name === 'entry' ? 14 : 0; length < body.length; length++) {
+    for (let length = name === 'entry' ? 30 : 0; length < body.length; length++) {
       expect(() => decode(body.subarray(0, length)), `${length} of ${body.length}`).toThrow(RecordFormatError);
     }
   });

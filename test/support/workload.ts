@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createHash } from 'node:crypto';
 import type { ObjectInfo, ObjectSnapshot, Upload, WritePrecondition } from '../../dist/object/index.js';
-import { decodeEntry, decodeObject, decodePart } from '../../dist/object/records.js';
+import { decodeEntry, decodeObject, decodePart, entrySpace } from '../../dist/object/records.js';
 import { blobName } from '../../dist/erasure/index.js';
 import type { RunningEngine } from './running-engine.js';
 
@@ -466,6 +466,34 @@ export class Workload {
       }
     }
     return names;
+  }
+}
+
+/** What the entries of an index keep in each log file, counted one by one. */
+export function spaceByFile({ engine }: RunningEngine): Map<number, number> {
+  const sums = new Map<number, number>();
+  const add = (fileNumber: number, bytes: number): void => {
+    if (bytes > 0) sums.set(fileNumber, (sums.get(fileNumber) ?? 0) + bytes);
+  };
+  for (const letter of 'BOUPSD') {
+    const start = Buffer.from(letter);
+    const end = Buffer.from([start.readUInt8() + 1]);
+    for (const { key, value } of engine.index.catalog.range({ start, end })) {
+      if (letter === 'P' && engine.index.isDropped(key.toString('hex', 1, 17))) continue;
+      const space = entrySpace(value);
+      add(space.fileNumber, space.bytes);
+      add(space.slotsFileNumber, space.slotsBytes);
+    }
+  }
+  return sums;
+}
+
+/** The counters of every log file agree with that. */
+export function expectExactSpace(running: RunningEngine, filesMax: number): void {
+  const sums = spaceByFile(running);
+  for (let fileNumber = 0; fileNumber <= filesMax; fileNumber++) {
+    const [counted, sum] = [running.engine.index.liveBytes(fileNumber), sums.get(fileNumber) ?? 0];
+    if (counted !== sum) throw new Error(`log file ${fileNumber}: ${counted} bytes are counted, ${sum} are in use`);
   }
 }
 

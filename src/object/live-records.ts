@@ -1,0 +1,157 @@
+/**
+ * Tells compaction what of a record is in use, and writes it again when its turn comes. A piece is an entry of
+ * the index: a record with several is moved in several pieces. Nothing is moved while a record that changes the
+ * same entry is on its way; such a piece is left to a later round, and what changed is not moved at all.
+ */
+import type { Placement } from '../erasure/index.js';
+import {
+  RecordChanged,
+  type LogRecord,
+  type LogSpace,
+  type PreparedRecord,
+  type RecordMove,
+} from '../journal/index.js';
+import { bucketKey, documentKey, isObjectKey, objectKey, partKey, systemKey, uploadKey } from './index-keys.js';
+import type { IndexState } from './index-state.js';
+import type { Overlay } from './overlay.js';
+import type { Readers } from './readers.js';
+import {
+  RecordType,
+  decodeBucket,
+  decodeBucketDocument,
+  decodeEntry,
+  decodeObject,
+  decodePart,
+  decodeSystem,
+  decodeUpload,
+  documentKindCode,
+  encodeMoved,
+  encodeObject,
+  encodeSystem,
+  entryBody,
+  entrySpace,
+  originalOf,
+  slotPlacement,
+} from './records.js';
+
+/** Where in the index a record left something, and who else may be about to change it. */
+interface Trace {
+  readonly key: Buffer;
+  readonly isPending: () => boolean;
+  /** The record's body for this entry alone. */
+  readonly bodyOf: (value: Buffer) => Buffer;
+}
+
+export class LiveRecords implements LogSpace {
+  constructor(
+    private readonly index: IndexState,
+    private readonly overlay: Overlay,
+    private readonly readers: Readers,
+    private readonly driveCount: number,
+  ) {}
+
+  liveBytes(fileNumber: number): number {
+    return this.index.liveBytes(fileNumber);
+  }
+
+  readersGone(): Promise<void> {
+    return this.readers.gone();
+  }
+
+  movesOf(record: LogRecord, fileNumber: number): RecordMove[] {
+    const { type } = originalOf(record);
+    return this.#traces(record).flatMap((trace) => {
+      const found = this.#inUse(record, trace, fileNumber);
+      return found === null ? [] : [this.#move(record, type, trace, fileNumber, found.hasSlots)];
+    });
+  }
+
+  #move(record: LogRecord, type: number, trace: Trace, fileNumber: number, hasSlots: boolean): RecordMove {
+    let undo: (() => void) | null = null;
+    const prepare = (slots: PreparedRecord['slots']): PreparedRecord => {
+      const found = trace.isPending() ? null : this.#inUse(record, trace, fileNumber);
+      if (found?.hasSlots !== hasSlots) throw new RecordChanged();
+      undo = this.overlay.setMoving(trace.key);
+      const { order } = decodeEntry(found.value);
+      return { type: RecordType.moved, body: encodeMoved({ type, order, body: trace.bodyOf(found.value) }), slots };
+    };
+    return { hasSlots, prepare, settled: () => undo?.() };
+  }
+
+  /** The entry, when it still keeps this record, or this record's slots, in this file. */
+  #inUse(record: LogRecord, { key }: Trace, fileNumber: number): { value: Buffer; hasSlots: boolean } | null {
+    const value = this.index.catalog.get(key);
+    if (value === undefined) return null;
+    const space = entrySpace(value);
+    const isRecordHere = space.fileNumber === fileNumber && decodeEntry(value).order === originalOf(record).order;
+    const { slots } = record;
+    if (slots === null) return isRecordHere && space.slotsFileNumber !== fileNumber ? { value, hasSlots: false } : null;
+    const placement = placementOf(key, value);
+    const areSlotsHere =
+      placement?.kind === 'slots' &&
+      placement.fileNumber === slots.fileNumber &&
+      placement.fileOffset === slots.fileOffset;
+    return areSlotsHere ? { value, hasSlots: true } : null;
+  }
+
+  #traces(record: LogRecord): Trace[] {
+    const { overlay, index } = this;
+    const { type, body } = originalOf(record);
+    const here = slotPlacement(record, this.driveCount);
+    switch (type) {
+      case RecordType.bucketCreate: {
+        const { name } = decodeBucket(body);
+        return [{ key: bucketKey(name), isPending: () => overlay.bucket(name) !== undefined, bodyOf: entryBody }];
+      }
+      case RecordType.objectPut: {
+        const { bucketId, key } = decodeObject(body, here);
+        const isPending = (): boolean => overlay.object(bucketId, key) !== undefined;
+        return [{ key: objectKey(bucketId, key), isPending, bodyOf: (value) => objectBody(value, here !== null) }];
+      }
+      case RecordType.uploadCreate: {
+        const { bucketId, key, uploadId } = decodeUpload(body);
+        const isPending = (): boolean => overlay.upload(uploadId) !== undefined;
+        return [{ key: uploadKey(bucketId, key, uploadId), isPending, bodyOf: entryBody }];
+      }
+      case RecordType.partPut: {
+        const { bucketId, key, uploadId, partNumber } = decodePart(body, here);
+        if (index.isDropped(uploadId)) return [];
+        // Whatever becomes of the upload, or of the object that it has become, becomes of its parts.
+        const isPending = (): boolean =>
+          index.isDropped(uploadId) ||
+          overlay.upload(uploadId) !== undefined ||
+          overlay.object(bucketId, key) !== undefined ||
+          overlay.parts(uploadId).some((part) => part.partNumber === partNumber);
+        return [{ key: partKey(uploadId, partNumber), isPending, bodyOf: entryBody }];
+      }
+      case RecordType.systemWrite:
+        return decodeSystem(body).changes.flatMap(({ name, value }) => {
+          const key = systemKey(name);
+          const bodyOf = (kept: Buffer): Buffer => encodeSystem({ changes: [{ name, value: entryBody(kept) }] });
+          return value === null ? [] : [{ key, isPending: () => overlay.isTouched(key), bodyOf }];
+        });
+      case RecordType.bucketDocument: {
+        const { bucketId, kind, text } = decodeBucketDocument(body);
+        const key = documentKey(bucketId, documentKindCode(kind));
+        return text === null ? [] : [{ key, isPending: () => overlay.isTouched(key), bodyOf: entryBody }];
+      }
+      default:
+        // Deletes leave nothing behind. What they deleted lay before them in the log, and is gone before they are.
+        return [];
+    }
+  }
+}
+
+/** An object whose slots lay elsewhere has them beside its record again once it was moved. */
+function objectBody(value: Buffer, hasSlots: boolean): Buffer {
+  const entry = decodeEntry(value);
+  if (!hasSlots || entry.here !== null) return entry.body;
+  return encodeObject(decodeObject(entry.body, null), true);
+}
+
+/** Where the slots lie that an entry keeps, if it keeps any. */
+function placementOf(key: Buffer, value: Buffer): Placement | null {
+  const { body, here } = decodeEntry(value);
+  // Only a change of an object's metadata leaves the slots where another record has them.
+  return here ?? (isObjectKey(key) ? decodeObject(body, null).placement : null);
+}
