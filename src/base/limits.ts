@@ -145,3 +145,9 @@ export const adminSealKeys = { kept: 256, lifeMs: 10 * 60_000, uses: 1024 } as c
 export const accountNameBytesMax = 800;
 /** Session tokens travel in a header beside everything else: larger sets of claims stay with the stored session. */
 export const sessionTokenCharsMax = 16 * KiB;
+/** Live logs and traces: who may listen to one of them at once, and what may wait for a listener that is slow. */
+export const feedListeners = { count: 32, linesMax: 4096, charsMax: 2 * MiB } as const;
+/** Log lines kept in memory for those who ask later. */
+export const logRing = { lines: 10_000, chars: 4 * MiB } as const;
+/** Buckets whose requests are counted apart: each takes a few KiB, and a time series for every operation. */
+export const countedBucketsMax = 1000;

@@ -13,7 +13,7 @@ import {
   type Piece,
   type PieceSource,
 } from '../exchange/index.js';
-import type { Logger, RequestObserver } from '../telemetry/index.js';
+import type { Logger, RequestObserver, RequestRecord } from '../telemetry/index.js';
 import type { Authenticated, AuthenticationHints } from './authenticate.js';
 import type { IsAllowed } from './authorize.js';
 import { ByteBudget } from './byte-budget.js';
@@ -85,6 +85,7 @@ class Dispatcher<Deps> {
     passage.aim(withQueryHeaders(request, query), target, query);
     const operation = service.route(passage);
     passage.operation = operation.name;
+    this.#options.observer.begun?.(operation.name, target.bucket);
     // The signature is over the request as it was sent.
     const hints = { hostBucket: target.hostBucket, anyRegion: operation.anyRegion === true };
     const authenticated = authenticate(request, hints);
@@ -120,31 +121,33 @@ class Dispatcher<Deps> {
     const body = response.body;
     const answeredMs = this.#options.clock.monotonicMs();
     if (body.kind !== 'stream') {
-      this.#observe(passage, response.status, body.kind === 'bytes' ? body.bytes.length : 0, answeredMs);
+      this.#observe(passage, response.status, headers, body.kind === 'bytes' ? body.bytes.length : 0, answeredMs);
       return { ...response, headers };
     }
     let { status } = response;
+    let answerHeaders = headers;
     const source = countSource(
       body.source,
       (bytesSent) => {
-        this.#observe(passage, status, bytesSent, answeredMs);
+        this.#observe(passage, status, answerHeaders, bytesSent, answeredMs);
       },
       (error) => {
         const instead = this.#refuse(passage, error);
         status = instead.status;
-        const named: HeaderPairs = [...this.#headers, ['x-amz-request-id', request.id], ...instead.headers];
-        return new AnswerInstead({ ...instead, headers: named }, error);
+        answerHeaders = [...this.#headers, ['x-amz-request-id', request.id], ...instead.headers];
+        return new AnswerInstead({ ...instead, headers: answerHeaders }, error);
       },
     );
     return { ...response, headers, body: { kind: 'stream', length: body.length, source } };
   }
 
-  #observe(passage: Passage, status: number, bytesSent: number, answeredMs: number): void {
+  #observe(passage: Passage, status: number, headers: HeaderPairs, bytesSent: number, answeredMs: number): void {
     const { request, startedMs } = passage;
     const { observer, clock } = this.#options;
-    observer.observe({
+    const record: RequestRecord = {
       requestId: request.id,
       operation: passage.operation,
+      bucket: passage.bucket,
       method: request.method,
       rawPath: request.rawPath,
       status: request.isAborted() ? 499 : status,
@@ -156,7 +159,8 @@ class Dispatcher<Deps> {
       remoteAddress: passage.remoteAddress,
       accessKey: passage.accessKey,
       userAgent: request.headers.get('user-agent') ?? null,
-    });
+    };
+    observer.observe(record, request, headers);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * telemetry: logs, request records and counters, health answers. It watches; nothing here decides.
+ * telemetry: logs, request records and counters, live traces, health answers. It watches; nothing here decides.
  */
 export {
   createLogger,
@@ -10,12 +10,15 @@ export {
   type LogLevel,
   type LogOptions,
 } from './logger.js';
+export { observers, requestLines, type RequestObserver, type RequestRecord, type RequestWire } from './requests.js';
 export {
   RequestCounters,
-  observers,
-  requestLines,
+  firstByteSecondsBounds,
+  type CountsByOperation,
   type OperationCounts,
-  type RequestObserver,
-  type RequestRecord,
-} from './requests.js';
+  type RejectedCounts,
+} from './request-counters.js';
+export type { FeedListener } from './feed.js';
+export { LogRing, type LogEntry } from './log-ring.js';
+export { Traces, type DriveTrace, type RequestTrace, type Trace, type TraceHead } from './traces.js';
 export { healthAnswer, healthPrefix, type HealthAnswer, type HealthState } from './health.js';

@@ -28,6 +28,8 @@ export interface LogOptions {
   readonly format?: 'text' | 'json';
   /** Takes one line, newline included. Standard error when omitted. */
   readonly write?: (line: string) => void;
+  /** Takes every line as well, in JSON whatever the format. Must not throw. */
+  readonly tap?: (json: string) => void;
 }
 
 /** Names of fields that never reach a line, at the top or one level down. */
@@ -51,8 +53,14 @@ const redactedPaths = secretFields.flatMap((name) => [`["${name}"]`, `*["${name}
 
 export function createLogger(options: LogOptions = {}): Logger {
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
-  const destination: DestinationStream =
-    options.format === 'json' ? { write } : { write: (line) => write(textLine(line)) };
+  const { tap } = options;
+  const writeLine = options.format === 'json' ? write : (line: string) => write(textLine(line));
+  const destination: DestinationStream = {
+    write: (line) => {
+      writeLine(line);
+      tap?.(line);
+    },
+  };
   const sink = pino(
     {
       level: options.level ?? 'info',

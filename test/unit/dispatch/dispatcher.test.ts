@@ -35,12 +35,15 @@ const anonymous: Authenticated = {
 let steps: string[];
 let lines: string[];
 let records: RequestRecord[];
+/** Operations that were told to have begun. */
+let begun: string[];
 let nowMs: number;
 
 beforeEach(() => {
   steps = [];
   lines = [];
   records = [];
+  begun = [];
   nowMs = 1000;
 });
 
@@ -82,7 +85,10 @@ function dispatcher(spec: OperationSpec<string, Deps>, options: Partial<Dispatch
       return root;
     },
     isAllowed: rootOnly,
-    observer: { observe: (record) => records.push(record) },
+    observer: {
+      observe: (record) => records.push(record),
+      begun: (operation, bucket) => void begun.push(`${operation} ${bucket} ${records.length}`),
+    },
     log: createLogger({ format: 'json', write: (line) => lines.push(line) }),
     clock,
     region: 'eu-test-1',
@@ -233,6 +239,7 @@ describe('errors', () => {
     expect(steps).toEqual([]);
     expect(records).toHaveLength(2);
     expect(records[0]).toMatchObject({ operation: null, errorCode: 'InvalidURI' });
+    expect(begun).toEqual([]);
   });
 });
 
@@ -255,6 +262,7 @@ describe('records', () => {
       {
         requestId: '00000000DEADBEEF',
         operation: 'TestOperation',
+        bucket: 'b',
         method: 'PUT',
         rawPath: '/b/k',
         status: 200,
@@ -268,6 +276,8 @@ describe('records', () => {
         userAgent: 'tester',
       },
     ]);
+    // Told before it is observed.
+    expect(begun).toEqual(['TestOperation b 0']);
   });
 
   it('wait for the end of a stream, and count what was sent', async () => {
