@@ -99,7 +99,7 @@ async function measureAll(
   const isNamed = options.only !== null;
   // Kernels first: the path rows leave a disk behind that has work to do.
   if (wantsSome(/kernel|pass/)) await attempt('kernel', () => kernelRows({ quick, onProgress }));
-  if (wantsSome(/micro|js/) && (!quick || isNamed)) await attempt('micro', () => microRows(onProgress));
+  if (wantsSome(/micro|js|policy/) && (!quick || isNamed)) await attempt('micro', () => microRows(onProgress));
   // The disk first, while nothing was removed from it.
   const media: Medium[] = workspace.folders.tmpfs === null ? ['disk'] : ['disk', 'tmpfs'];
   await attempt('path', () => pathRows(workspace, { ...paths, media, foreign: null }));

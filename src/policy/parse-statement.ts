@@ -129,7 +129,6 @@ function reaches({ pattern: { literalSegments } }: ResourcePattern, bucket: stri
 
 /** By its shape; `bucket` when it is known. Identity policies reach a bucket through `bucket/*` as well. */
 function canName(one: ResourcePattern, scope: 'bucket' | 'object', { kind, bucket }: StatementContext): boolean {
-  if (one.isEmpty) return false;
   if (scope === 'object') return /[/*]/.test(one.text.slice(one.text === '*' ? 0 : s3Prefix.length));
   if (kind !== 'bucket') return true;
   if (bucket !== undefined) return matchSegments(one.pattern.literalSegments, bucket);

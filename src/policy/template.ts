@@ -14,7 +14,7 @@ type Part =
   | { readonly kind: 'one' };
 
 /** `${name}`, `${name, 'default'}`, and `${*}`, `${?}`, `${$}` for the characters themselves. */
-const variable = /\$\{(?:([*?$])|([^{}$,']+?)\s*(?:,\s*'([^'{}]*)'\s*)?)\}/g;
+const variable = /\$\{(?:([*?$])|([^{}$,']+)(?:,\s*'([^'{}]*)'\s*)?)\}/g;
 
 function pushText(parts: Part[], text: string, isGlob: boolean): void {
   if (!isGlob) {
@@ -35,7 +35,7 @@ function partsOf(text: string, isGlob: boolean): Part[] {
     const [whole, sign, name, fallback] = found;
     pushText(parts, text.slice(from, found.index), isGlob);
     from = found.index + whole.length;
-    const key = name === undefined ? null : findConditionKey(name);
+    const key = name === undefined ? null : findConditionKey(name.trimEnd());
     if (sign !== undefined) parts.push({ kind: 'text', text: sign });
     // A variable that nothing defines stays as it is, as text.
     else if (key === null) parts.push({ kind: 'text', text: whole });
