@@ -94,24 +94,39 @@ const removeAccessKey = adminOperation({
 const revokeTokens = adminOperation({
   name: 'RevokeTokens',
   access: (_deps, call) => {
-    const user = call.input.query('user');
-    const isOwn = user === '' || user === accountOf(call);
-    return isOwn ? isNotDenied(call, 'RemoveServiceAccount') : mayAdmin(call, 'RemoveServiceAccount');
+    const action = 'RemoveServiceAccount';
+    return isOwnName(call, call.input.query('user')) ? isNotDenied(call, action) : mayAdmin(call, action);
   },
   handle: async (deps, call) => {
     const provider = call.input.path[1];
     if (provider !== 'builtin') throw adminError(provider === 'ldap' ? 'XMinioLDAPNotEnabled' : 'NotImplemented');
-    const user = call.input.query('user') || accountOf(call);
-    const tag = call.input.query('tokenRevokeType');
-    const isFull = call.input.flag('fullRevoke');
-    if (isFull === (tag !== '')) {
-      throw adminError('InvalidRequest', 'Either fullRevoke or one tokenRevokeType must be given.');
-    }
+    const asked = call.input.query('user');
+    const tag = revokeTypeOf(deps, call, asked);
+    const user = isOwnName(call, asked) ? accountOf(call) : asked;
     if (user !== deps.rootAccessKey && deps.iam.user(user) === null) throw adminError('XMinioAdminNoSuchUser');
-    await deps.iam.revokeSessions(user, isFull ? null : tag);
+    await deps.iam.revokeSessions(user, tag);
     return emptyAnswer(204);
   },
 });
+
+/** Empty, the key that signs and its account all mean the signer's own. */
+function isOwnName(call: AdminCall, name: string): boolean {
+  if (name === '' || name === accountOf(call)) return true;
+  return call.principal.kind !== 'anonymous' && name === call.principal.accessKey;
+}
+
+/** Null: whatever the tag. A temporary credential that names neither ends what shares its own. */
+function revokeTypeOf(deps: AdminDeps, { input, principal }: AdminCall, user: string): string | null {
+  const tag = input.query('tokenRevokeType');
+  const isFull = input.flag('fullRevoke');
+  if (isFull && tag !== '') throw adminError('InvalidRequest', 'fullRevoke and a tokenRevokeType exclude each other.');
+  if (isFull) return null;
+  if (tag !== '') return tag;
+  if (user !== '') throw adminError('InvalidRequest', 'Either fullRevoke or one tokenRevokeType must be given.');
+  const own = principal.kind === 'temporary' ? deps.iam.accessKey(principal.accessKey)?.revokeType : '';
+  if (own === undefined || own === '') throw adminError('InvalidArgument', 'The credential has no tokenRevokeType.');
+  return own;
+}
 
 interface Parent {
   readonly account: string;

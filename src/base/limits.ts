@@ -143,6 +143,14 @@ export const adminArchive = { members: 100_000, bytes: 64 * MiB } as const;
 export const adminSealKeys = { kept: 256, lifeMs: 10 * 60_000, uses: 1024 } as const;
 /** Names of users, groups and policies, and DNs of a directory: with their folder they fit into a system record's name. */
 export const accountNameBytesMax = 800;
+/** Forms of the security token service: a policy and a token that are percent-encoded throughout fit. */
+export const stsFormBytesMax = 256 * KiB;
+/** Temporary credentials: a quarter of an hour to a year, as other servers of this API bound them; and unless asked. */
+export const sessionSeconds = { min: 900, max: 365 * 24 * 60 * 60, usual: 3600 } as const;
+/** The policy that a client gives with its request for temporary credentials, compact. */
+export const assumedPolicyBytesMax = 2048;
+/** The tag by which a client ends its temporary credentials. */
+export const revokeTypeBytesMax = 256;
 /** Session tokens travel in a header beside everything else: larger sets of claims stay with the stored session. */
 export const sessionTokenCharsMax = 16 * KiB;
 /** Live logs and traces: who may listen to one of them at once, and what may wait for a listener that is slow. */

@@ -127,6 +127,7 @@ function start(config: Config, invocation: ServerInvocation, world: World): Prom
     indexDir: config.indexDir,
     httpLibrary: config.httpLibrary,
     durability: config.durability,
+    sessionSeconds: config.sessionSeconds,
     log: {
       level: config.logLevel,
       format: invocation.isJson ? 'json' : 'text',

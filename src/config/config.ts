@@ -9,7 +9,7 @@ import { readCredentials, readOldCredentials, type RootCredentials } from './cre
 import { expandDrives } from './drives.js';
 import type { Setting, Settings } from './environment.js';
 import { settingsSchema, type SettingName } from './schema.js';
-import { splitWords } from './words.js';
+import { parseDurationMs, splitWords } from './words.js';
 
 export interface Config {
   /** Absolute paths. */
@@ -32,6 +32,8 @@ export interface Config {
   readonly httpLibrary: 'uws' | 'node';
   readonly durability: 'strict' | 'relaxed';
   readonly shutdownGraceMs: number;
+  /** How long the credentials of AssumeRole last; null: as long as is asked for. */
+  readonly sessionSeconds: number | null;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
 
@@ -122,6 +124,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     httpLibrary: values.httpLibrary,
     durability: values.durability,
     shutdownGraceMs: values.shutdownGraceMs,
+    sessionSeconds: readSessionSeconds(settings, warnings),
     logLevel: values.logLevel,
   };
   return {
@@ -152,6 +155,19 @@ function lookUp(source: Source, { flags, settings }: ConfigInput): Setting | nul
     return { name: `--${source.flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value: flag };
   }
   return settings.get(...source.environment);
+}
+
+/** As in MinIO, a value that makes no sense does not keep the server from starting: an hour it is then. */
+function readSessionSeconds(settings: Settings, warnings: string[]): number | null {
+  const found = settings.get('STS_DURATION');
+  if (found === null) return null;
+  const { min, max, usual } = limits.sessionSeconds;
+  const seconds = Math.floor((parseDurationMs(found.value) ?? 0) / 1000);
+  if (seconds >= min && seconds <= max) return seconds;
+  warnings.push(
+    `${found.name} is "${found.value}", which is no duration from 15m to 8760h: temporary credentials last 1h.`,
+  );
+  return usual;
 }
 
 /** Folders of the command line; without any, those of the environment. */

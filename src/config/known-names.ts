@@ -18,6 +18,7 @@ const used = [
   'ACCESS_KEY_OLD ACCESS_KEY_OLD_FILE SECRET_KEY_OLD SECRET_KEY_OLD_FILE',
   'VOLUMES ARGS ENDPOINTS OPTS CONFIG_ENV_FILE ADDRESS CERTS_DIR',
   'REGION REGION_NAME SITE_REGION DOMAIN SERVER_URL STORAGE_CLASS_STANDARD',
+  'STS_DURATION',
   'SHUTDOWN_TIMEOUT INDEX_DIR MEMORY THREADS LOG_LEVEL HTTP_LIBRARY DURABILITY',
 ];
 
@@ -41,7 +42,7 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
   ['the REDUCED_REDUNDANCY storage class', 'STORAGE_CLASS_RRS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
-  ['the security token service', 'STS_DURATION IDENTITY_INTERNAL'],
+  ['a switch for the accounts of this server', 'IDENTITY_INTERNAL'],
   ['OpenID identity', 'IDENTITY_OPENID_*'],
   ['LDAP identity', 'IDENTITY_LDAP_*'],
   ['the identity plugin', 'IDENTITY_PLUGIN_*'],

@@ -14,8 +14,6 @@ export interface AuthenticateOptions {
   /** Empty: any region is accepted. */
   readonly region: string;
   readonly service: VerifyOptions['service'];
-  /** See `VerifyOptions.bodySha256Hex`. */
-  readonly bodySha256Hex?: string;
 }
 
 /** What the pipeline knows of a request that its signature depends on. */
@@ -24,6 +22,8 @@ export interface AuthenticationHints {
   readonly hostBucket: string;
   /** The signature may be one for another region: see `OperationSpec.anyRegion`. */
   readonly anyRegion: boolean;
+  /** See `VerifyOptions.bodySha256Hex`. */
+  readonly bodySha256Hex?: string;
 }
 
 const noHints: AuthenticationHints = { hostBucket: '', anyRegion: false };
@@ -51,12 +51,13 @@ export function authenticateForm(
 }
 
 function resolve(
-  { credentials, clock, region, service, bodySha256Hex }: Omit<AuthenticateOptions, 'verify'>,
+  { credentials, clock, region, service }: Omit<AuthenticateOptions, 'verify'>,
   hints: AuthenticationHints,
   verify: (options: VerifyOptions) => Authentication,
 ): Authenticated {
   // The credential that verified is the one whose principal counts, whatever the store does meanwhile.
   let credential: Credential | null = null;
+  const { bodySha256Hex } = hints;
   const authentication = verify({
     service,
     region: hints.anyRegion ? '' : region,

@@ -50,6 +50,8 @@ function trustedValues(name: string, { call, principal, authentication, clock }:
       return signatureVersion(authentication);
     case 's3:signatureage':
       return signatureAge(authentication, clock.nowMs());
+    case 'sts:durationseconds':
+      return one(call.query.get('DurationSeconds'));
     default:
       return claimValues(name, principal);
   }

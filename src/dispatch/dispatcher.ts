@@ -3,6 +3,7 @@
  * Main thread. It stays synchronous as long as the operation does: a small GET is answered in the
  * call that received it.
  */
+import { createHash } from 'node:crypto';
 import { limits, Refusal, type Clock } from '../base/index.js';
 import {
   AnswerInstead,
@@ -20,7 +21,7 @@ import { ByteBudget } from './byte-budget.js';
 import type { Service } from './operation.js';
 import { Passage, type AuthenticateForm } from './passage.js';
 import { withQueryHeaders } from './query-headers.js';
-import { hostSuffixes, parseQueryMap, parseTarget } from './target.js';
+import { hostSuffixes, parseQueryMap, parseTarget, withForm } from './target.js';
 
 export interface DispatcherOptions<Deps> {
   readonly service: Service<Deps>;
@@ -78,16 +79,33 @@ class Dispatcher<Deps> {
   }
 
   #act(passage: Passage): Promise<ExchangeResponse> | ExchangeResponse {
-    const { service, authenticate, authenticateForm = noForms, isAllowed } = this.#options;
+    const { service } = this.#options;
     const { request } = passage;
     const query = parseQueryMap(request.rawQuery);
     const target = parseTarget(request, this.#hostSuffixes);
     passage.aim(withQueryHeaders(request, query), target, query);
+    const { hostBucket } = target;
+    if (service.formBytesMax === undefined) return this.#actOn(passage, request, { hostBucket });
+    // Policies may ask for it once the form is there, when the client may have left.
+    void request.remoteAddress;
+    return passage.readForm(service.formBytesMax, this.#budgets).then((body) => {
+      if (isForm(request)) passage.query = withForm(query, body);
+      const bodySha256Hex = createHash('sha256').update(body).digest('hex');
+      return this.#actOn(passage, request, { hostBucket, bodySha256Hex });
+    });
+  }
+
+  /** `request`: as it was sent, which is what its signature is over. */
+  #actOn(
+    passage: Passage,
+    request: ExchangeRequest,
+    known: Omit<AuthenticationHints, 'anyRegion'>,
+  ): Promise<ExchangeResponse> | ExchangeResponse {
+    const { service, authenticate, authenticateForm = noForms, isAllowed } = this.#options;
     const operation = service.route(passage);
     passage.operation = operation.name;
-    this.#options.observer.begun?.(operation.name, target.bucket);
-    // The signature is over the request as it was sent.
-    const hints = { hostBucket: target.hostBucket, anyRegion: operation.anyRegion === true };
+    this.#options.observer.begun?.(operation.name, passage.bucket);
+    const hints = { ...known, anyRegion: operation.anyRegion === true };
     const authenticated = authenticate(request, hints);
     const call = passage.authorize(operation, authenticated, {
       isAllowed,
@@ -162,6 +180,10 @@ class Dispatcher<Deps> {
     };
     observer.observe(record, request, headers);
   }
+}
+
+function isForm({ headers }: ExchangeRequest): boolean {
+  return /^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers.get('content-type') ?? '');
 }
 
 const noForms: AuthenticateForm = () => {

@@ -18,5 +18,6 @@ export {
   type AuthorizerOptions,
   type IsAllowed,
 } from './authorize.js';
+export { bucketOfHost, hostSuffixes } from './target.js';
 export { Payload, type PayloadDocument, type PayloadEnd, type PayloadSink } from './payload.js';
 export type { Authentication, PayloadProtection, SignatureErrorCode } from '../signature/index.js';

@@ -16,7 +16,7 @@ export interface ParsedCall {
   readonly bucket: string;
   /** Empty for bucket-level calls. */
   readonly key: string;
-  /** Decoded query; the first value of a repeated name. */
+  /** Decoded query; the first value of a repeated name. With the fields of a form: see `Service.formBytesMax`. */
   readonly query: ReadonlyMap<string, string>;
 }
 
@@ -72,6 +72,11 @@ export interface OperationSpec<Input, Deps> {
 /** One protocol as the pipeline sees it. */
 export interface Service<Deps> {
   readonly deps: Deps;
+  /**
+   * Set where a form in the body says what is asked for (STS): it is read before anything else, up to so many
+   * bytes, and its fields join the parameters of the query, which go first.
+   */
+  readonly formBytesMax?: number;
   /** Which operation this is; throws Refusal (NotImplemented, MethodNotAllowed, a malformed target). */
   route(call: ParsedCall): OperationSpec<unknown, Deps>;
   /** The answer to a refusal in the protocol's own form. */

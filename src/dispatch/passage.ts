@@ -56,6 +56,12 @@ export class Passage implements ParsedCall {
     this.query = query;
   }
 
+  /** The body of a request whose operation is not known without it. Throws EntityTooLarge, ServerBusy, IncompleteBody. */
+  async readForm(bytesMax: number, { documents, forms }: PassageBudgets): Promise<Uint8Array> {
+    this.#payload = new Payload(this.request, { kind: 'unsigned' }, documents, forms);
+    return (await this.#payload.collect(bytesMax)).bytes;
+  }
+
   keepAddress(): void {
     this.remoteAddress = this.request.remoteAddress;
   }

@@ -45,9 +45,15 @@ export function parseQueryMap(rawQuery: string): ReadonlyMap<string, string> {
   return query;
 }
 
+/** Parameters of the query, and the fields of a form that it does not have. Throws InvalidURI. */
+export function withForm(query: ReadonlyMap<string, string>, form: Uint8Array): ReadonlyMap<string, string> {
+  return new Map([...parseQueryMap(Buffer.from(form).toString('utf8').trim()), ...query]);
+}
+
 export const noQuery: ReadonlyMap<string, string> = new Map();
 
-function bucketOfHost(host: string, suffixes: readonly string[]): string | null {
+/** Null: the Host header names none. */
+export function bucketOfHost(host: string, suffixes: readonly string[]): string | null {
   const name = host.replace(/:[0-9]*$/, '').toLowerCase();
   for (const suffix of suffixes) {
     if (name.endsWith(suffix) && name.length > suffix.length) return name.slice(0, -suffix.length);

@@ -217,11 +217,18 @@ export class AccessKeys {
     if (policy !== null) own.set('sessionPolicy', Buffer.from(policy.text, 'utf8').toString('base64'));
     if (revokeType !== '') own.set('tokenRevokeType', revokeType);
     const { secretKey } = this.#options.root;
-    const all = makeSessionToken(new Map([...options.claims, ...own]), secretKey);
+    // A provider's claims must not look like what this server says in its tokens.
+    const foreign = [...options.claims].filter(([name]) => !ownClaims.has(name));
+    const all = makeSessionToken(new Map([...foreign, ...own]), secretKey);
     // Nothing reads claims out of a token: the stored session has them.
     return all.length <= limits.sessionTokenCharsMax ? all : makeSessionToken(own, secretKey);
   }
 }
+
+/** What a token says in this server's own name. */
+const ownClaims: ReadonlySet<string> = new Set(
+  'accessKey exp parent sa-policy sessionPolicy sessionPolicy-extracted tokenRevokeType'.split(' '),
+);
 
 /** Of site replication elsewhere: never somebody's key. */
 const replicatorKey = 'site-replicator-0';
@@ -232,5 +239,6 @@ function missing(): IamRefusal {
 
 function infoOf(entry: KeyEntry): AccessKeyInfo {
   const { accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims } = entry;
-  return { accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims };
+  const { revokeType } = entry;
+  return { accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims, revokeType };
 }

@@ -47,6 +47,8 @@ export interface AccessKeyInfo {
   /** Null: never. */
   readonly expiresMs: number | null;
   readonly claims: ReadonlyMap<string, ClaimValue>;
+  /** The tag by which a temporary credential can be ended with others; empty: none. */
+  readonly revokeType: string;
 }
 
 /** To whom policies are attached. `user` and `group` are internal ones; the others are external names. */

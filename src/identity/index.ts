@@ -3,6 +3,7 @@
  */
 export type { Credential, CredentialStore } from './identity.js';
 export type * from './principal.js';
+export type * from './external-identity.js';
 export type * from './iam.js';
 export type * from './iam-store.js';
 export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';

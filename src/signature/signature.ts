@@ -72,8 +72,8 @@ export interface VerifyOptions {
   /** Null: unknown access key, InvalidAccessKeyId. */
   readonly lookup: (accessKey: string) => SigningCredential | null;
   /**
-   * SHA-256 of the body in hex, where it was read beforehand (STS): signed in place of an absent
-   * x-amz-content-sha256. Without it, absent means the digest of an empty body.
+   * SHA-256 of the body in hex, where it was read beforehand (STS): what must be signed, be it said in
+   * x-amz-content-sha256 or not. Without it, absent means the digest of an empty body.
    */
   readonly bodySha256Hex?: string;
   /**

@@ -65,9 +65,15 @@ function acceptAnonymous(request: ExchangeRequest): Authentication {
 }
 
 /** The last line of the canonical request. */
-function payloadLine(signed: SignedRequest, options: VerifyOptions): string {
-  if (signed.payloadHash !== null) return signed.payloadHash;
-  return signed.kind === 'presigned-v4' ? unsignedPayload : (options.bodySha256Hex ?? emptySha256Hex);
+function payloadLine(signed: SignedRequest, { bodySha256Hex }: VerifyOptions): string {
+  if (bodySha256Hex === undefined) {
+    return signed.payloadHash ?? (signed.kind === 'presigned-v4' ? unsignedPayload : emptySha256Hex);
+  }
+  // Whoever signs such a request signs its body: a claim of another kind would leave it open to changes.
+  if (signed.payloadHash !== null && signed.payloadHash.toLowerCase() !== bodySha256Hex) {
+    throw new Refusal('XAmzContentSHA256Mismatch');
+  }
+  return signed.payloadHash ?? bodySha256Hex;
 }
 
 function checkTime(signed: SignedRequest, nowMs: number): void {

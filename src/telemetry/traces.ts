@@ -120,6 +120,7 @@ const secretQueryNames: ReadonlySet<string> = new Set([
   'signature',
   'token',
   'webidentitytoken',
+  'webidentityaccesstoken',
   'ldappassword',
   'secretkey',
 ]);

@@ -42,6 +42,7 @@ import { openDeployment, type Deployment } from './deployment.js';
 import { iamStoreOn } from './iam-store.js';
 import { LiveSet } from './live-set.js';
 import { startReport } from './report.js';
+import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, RunningServer, ServerOptions } from './types.js';
 
 const defaultGraceMs = 10_000;
@@ -88,6 +89,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
   };
   // Before anything is opened: they may be refused.
   createRootCredentials(credentials);
+  const fixedSeconds = sessionSecondsOf(options);
   const arena = new SlabArena(arenaBytes(options));
   const deployment = await openDeployment({
     folders: options.drives,
@@ -166,9 +168,21 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     observer: observerOf(options, log),
     log,
   });
+  const sts = createStsHandler({
+    iam: accounts.iam,
+    fixedSeconds,
+    domains: options.domains ?? [],
+    hostId: hostIdOf(deployment),
+    isAllowed,
+    observer: observerOf(options, log),
+    log,
+  });
   const front = await openFront(options, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
-    if (answer === null) return isAdminPath(request.rawPath) ? admin(request) : s3(request);
+    if (answer === null) {
+      if (isAdminPath(request.rawPath)) return admin(request);
+      return sts.isFor(request) ? sts.handle(request) : s3(request);
+    }
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
   });
   teardown.add(() => front.close(0));
@@ -201,6 +215,17 @@ function arenaBytes(options: ServerOptions): number {
     );
   }
   return Math.max(asked, limits.arenaBytesMin);
+}
+
+function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | null {
+  const { min, max } = limits.sessionSeconds;
+  if (sessionSeconds !== null && !(sessionSeconds >= min && sessionSeconds <= max)) {
+    throw new StartupError(
+      `temporary credentials of ${sessionSeconds} seconds are out of range`,
+      `give between ${min} and ${max}, or leave it out`,
+    );
+  }
+  return sessionSeconds;
 }
 
 function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger): Catalog {

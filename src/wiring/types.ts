@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly credentials?: { readonly accessKey: string; readonly secretKey: string };
   /** Those of before, for the one start at which `credentials` change: what is stored encrypted is sealed anew. */
   readonly oldCredentials?: { readonly accessKey: string; readonly secretKey: string } | null;
+  /** How long the credentials of AssumeRole last, whatever is asked for; what is asked for when omitted or null. */
+  readonly sessionSeconds?: number | null;
   /** PEM files; plain HTTP when omitted or null. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
   /** `us-east-1` when omitted. */

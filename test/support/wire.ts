@@ -11,6 +11,8 @@ export interface Target {
   readonly accessKey: string;
   readonly secretKey: string;
   readonly region: string;
+  /** Of temporary credentials: sent and signed with every request. */
+  readonly sessionToken?: string;
 }
 
 export interface Request {
@@ -22,6 +24,10 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
   /** Value of x-amz-content-sha256; the digest of `body` when left out. */
   readonly payload?: string;
+  /** The digest is signed and not sent, as clients of the token service do. */
+  readonly hidesDigest?: boolean;
+  /** Of the signature's scope; `s3` when left out. */
+  readonly service?: 's3' | 'sts';
   readonly body?: Uint8Array | string;
   readonly date?: Date;
 }
@@ -81,8 +87,9 @@ export function sign(target: Target, request: Request): Signed {
   const payload = request.payload ?? sha256(request.body ?? '');
   const headers: Record<string, string> = {
     host: `127.0.0.1:${target.port}`,
-    'x-amz-content-sha256': payload,
+    ...(request.hidesDigest === true ? {} : { 'x-amz-content-sha256': payload }),
     'x-amz-date': amzDate,
+    ...(target.sessionToken === undefined ? {} : { 'x-amz-security-token': target.sessionToken }),
   };
   for (const [name, value] of Object.entries(request.headers ?? {})) headers[name.toLowerCase()] = value;
   const names = Object.keys(headers)
@@ -97,12 +104,43 @@ export function sign(target: Target, request: Request): Signed {
     names.join(';'),
     payload,
   ].join('\n');
-  const scope = `${day}/${target.region}/s3/aws4_request`;
-  const key = hmac(hmac(hmac(hmac(`AWS4${target.secretKey}`, day), target.region), 's3'), 'aws4_request');
+  const service = request.service ?? 's3';
+  const scope = `${day}/${target.region}/${service}/aws4_request`;
+  const key = hmac(hmac(hmac(hmac(`AWS4${target.secretKey}`, day), target.region), service), 'aws4_request');
   const signature = hmac(key, ['AWS4-HMAC-SHA256', amzDate, scope, sha256(canonical)].join('\n')).toString('hex');
   headers['authorization'] =
     `AWS4-HMAC-SHA256 Credential=${target.accessKey}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
   return { headers, signature, amzDate, scope, key };
+}
+
+/** A signed address, without its host. */
+export function presign(target: Target, request: Request, seconds = 600): string {
+  const amzDate = (request.date ?? new Date()).toISOString().replace(/[-:]|\.\d+/g, '');
+  const day = amzDate.slice(0, 8);
+  const service = request.service ?? 's3';
+  const scope = `${day}/${target.region}/${service}/aws4_request`;
+  const parameters: [string, string][] = [
+    ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
+    ['X-Amz-Credential', `${target.accessKey}/${scope}`],
+    ['X-Amz-Date', amzDate],
+    ['X-Amz-Expires', String(seconds)],
+    ['X-Amz-SignedHeaders', 'host'],
+  ];
+  if (target.sessionToken !== undefined) parameters.push(['X-Amz-Security-Token', target.sessionToken]);
+  const own = parameters.map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  const query = [...own, ...(request.query === undefined ? [] : [request.query])].join('&');
+  const canonical = [
+    request.method,
+    canonicalPath(request.path),
+    canonicalQuery(query),
+    `host:127.0.0.1:${target.port}`,
+    '',
+    'host',
+    request.payload ?? unsigned,
+  ].join('\n');
+  const key = hmac(hmac(hmac(hmac(`AWS4${target.secretKey}`, day), target.region), service), 'aws4_request');
+  const signature = hmac(key, ['AWS4-HMAC-SHA256', amzDate, scope, sha256(canonical)].join('\n')).toString('hex');
+  return `${request.path}?${query}&X-Amz-Signature=${signature}`;
 }
 
 function answerOf(status: number, headers: IncomingHttpHeaders, body: Buffer): Answer {

@@ -1,7 +1,7 @@
 /**
  * xml: result documents written, request documents read. Knows the codec, no operation.
  */
-export { escapeXml } from './escape.js';
+export { escapeXml } from '../../base/index.js';
 export { s3Namespace, XmlWriter } from './xml-writer.js';
 export { xmlResponse } from './xml-response.js';
 export { parseXml } from './xml-parser.js';

@@ -2,8 +2,7 @@
  * Writes one result document into one string. Main thread; a listing of 1,000 keys is its hot path,
  * so it appends and never builds a tree.
  */
-import { invariant } from '../../base/index.js';
-import { escapeXml } from './escape.js';
+import { escapeXml, invariant } from '../../base/index.js';
 
 export const s3Namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
 

@@ -29,6 +29,7 @@ describe('granary server', () => {
         indexDir: null,
         httpLibrary: 'uws',
         durability: 'strict',
+        sessionSeconds: null,
         log: { level: 'info', format: 'text', write: expect.any(Function) },
       },
     ]);

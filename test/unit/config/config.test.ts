@@ -251,6 +251,27 @@ describe('settings', () => {
     else expect(refusal(action).message).toContain(`EC:${parity} needs at least ${parity * 2} drives`);
   });
 
+  test.each([
+    ['15m', 900],
+    ['12h', 43_200],
+    ['1h30m0.5s', 5400],
+    ['8760h', 31_536_000],
+  ])('temporary credentials of %s', (text, seconds) => {
+    const { config, warnings } = load(['/d'], { ...signedIn, MINIO_STS_DURATION: text });
+    expect(config.sessionSeconds).toBe(seconds);
+    expect(warnings).toEqual([]);
+  });
+
+  test.each(['14m59s', '8760h1s', 'an hour', '-1h', '0'])('no temporary credentials of %s', (text) => {
+    const { config, warnings } = load(['/d'], { ...signedIn, MINIO_STS_DURATION: text });
+    expect(config.sessionSeconds).toBe(3600);
+    expect(warnings).toEqual([expect.stringContaining(`MINIO_STS_DURATION is "${text}"`)]);
+  });
+
+  test('without a duration, temporary credentials last as long as is asked for', () => {
+    expect(load(['/d']).config.sessionSeconds).toBeNull();
+  });
+
   test('nothing can be changed afterwards', () => {
     const { config } = load(['/d']);
     expect(Object.isFrozen(config)).toBe(true);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { InvariantError, Refusal, type Clock } from '../../../src/base/index.js';
 import {
@@ -167,6 +168,45 @@ describe('the pipeline', () => {
       { hostBucket: 'b', anyRegion: false },
       { hostBucket: '', anyRegion: true },
     ]);
+  });
+
+  it('reads the form of a service that is asked by one before it chooses the operation', async () => {
+    const seen: Record<string, string>[] = [];
+    const hints: unknown[] = [];
+    const service: Service<Deps> = {
+      deps: { name: 'deps' },
+      formBytesMax: 32,
+      route: ({ query }) => {
+        seen.push(Object.fromEntries(query));
+        return operation();
+      },
+      refuse: ({ code }) => ({ status: 400, headers: [], body: { kind: 'bytes', bytes: code } }),
+    };
+    const handler = dispatcher(operation(), {
+      service,
+      authenticate: (_, given) => {
+        hints.push(given);
+        return root;
+      },
+    });
+    const send = (body: string, type = 'application/x-www-form-urlencoded; charset=utf-8') =>
+      exchange(handler, { method: 'POST', target: '/?a=query', headers: { 'content-type': type }, body: [body] });
+    expect((await send('a=form&b=x%2By+z')).text).toBe('done');
+    expect((await send('b=no-form', 'text/plain')).text).toBe('done');
+    expect(seen).toEqual([{ a: 'query', b: 'x+y z' }, { a: 'query' }]);
+    expect(hints[0]).toEqual({
+      hostBucket: '',
+      anyRegion: false,
+      bodySha256Hex: createHash('sha256').update('a=form&b=x%2By+z').digest('hex'),
+    });
+    expect(records[0]).toMatchObject({ bytesReceived: 16, operation: 'TestOperation' });
+    // At the bound, past it, broken, and cut off.
+    expect((await send('a='.padEnd(32, 'x'))).text).toBe('done');
+    expect((await send('a='.padEnd(33, 'x'))).text).toBe('EntityTooLarge');
+    expect((await send('a=%zz')).text).toBe('InvalidURI');
+    const cut = { method: 'POST', target: '/', body: ['a=1', 'b'], abortAfterPieces: 1 };
+    expect((await exchange(handler, cut)).text).toBe('IncompleteBody');
+    expect(seen).toHaveLength(3);
   });
 
   it('allows nothing to nobody, and everything to root', async () => {

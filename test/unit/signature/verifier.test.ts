@@ -87,6 +87,22 @@ describe('header form', () => {
     expect(refused(input).code).toBe('SignatureDoesNotMatch');
   });
 
+  it('wants what is said of a body that was read beforehand to be true, and to be its digest', () => {
+    const bodySha256Hex = sha256Hex('Action=AssumeRole');
+    const said = (text: string) => {
+      const headers: [string, string][] = [
+        ['host', 'h:9000'],
+        ['x-amz-content-sha256', text],
+        ['x-amz-date', exampleDate],
+      ];
+      return () => verify(signed({ method: 'POST', headers }), { ...options, bodySha256Hex });
+    };
+    expect(said(bodySha256Hex)().payload).toEqual({ kind: 'sha256', hex: bodySha256Hex });
+    for (const text of ['UNSIGNED-PAYLOAD', emptyHash, 'STREAMING-UNSIGNED-PAYLOAD-TRAILER']) {
+      expect(refusalOf(said(text)).code).toBe('XAmzContentSHA256Mismatch');
+    }
+  });
+
   it('accepts components in any order and with any white space', () => {
     const shapes = [
       (c: string, s: string, g: string) => `AWS4-HMAC-SHA256 Signature=${g},SignedHeaders=${s},Credential=${c}`,

@@ -1,0 +1,90 @@
+/**
+ * The frame of the actions whose proof of identity is not a signature: parameters that all share are checked
+ * here, the proof by the provider that is set up for it. Without one the answer says so.
+ */
+import type { Authorized, OperationSpec, ParsedCall } from '../dispatch/index.js';
+import type { ExternalIdentity, IdentityProviders } from '../identity/index.js';
+import type { Policy } from '../policy/index.js';
+import { limits, type Refusal } from '../base/index.js';
+import { credentialsAnswer } from './answer.js';
+import type { StsDeps } from './deps.js';
+import { stsError } from './errors.js';
+import { durationSeconds, parameter, revokeType, sessionPolicy } from './parameters.js';
+import type { XmlElement } from './xml.js';
+
+export interface ExternalInput {
+  readonly durationSeconds: number | null;
+  readonly policy: Policy | null;
+  readonly revokeType: string;
+}
+
+export interface ExternalAction {
+  readonly name: string;
+  readonly provider: keyof IdentityProviders;
+  /** One name of each list must be there. */
+  readonly required: readonly (readonly string[])[];
+  readonly takesPolicy: boolean;
+  /** What there is to say without the provider. */
+  readonly notSetUp: () => Refusal;
+  /** Where the duration that the operator fixed counts: in place of any, or of one that is asked for. */
+  readonly fixedDuration: 'always' | 'when-asked' | 'never';
+  /** A refusal of the duration is called differently by one action. */
+  readonly durationError?: 'MissingParameter';
+  readonly before?: readonly XmlElement[];
+  /** Elements behind the credentials. */
+  readonly after?: (identity: ExternalIdentity) => readonly XmlElement[];
+}
+
+export function externalAction(action: ExternalAction): OperationSpec<ExternalInput, StsDeps> {
+  return {
+    name: action.name,
+    anyRegion: true,
+    parse(call) {
+      for (const names of action.required) {
+        if (names.some((name) => parameter(call, name) !== '')) continue;
+        throw stsError('MissingParameter', `${names.join(' or ')} cannot be empty`);
+      }
+      return {
+        durationSeconds: durationOf(action, call),
+        policy: action.takesPolicy ? sessionPolicy(call) : null,
+        revokeType: revokeType(call),
+      };
+    },
+    // The proof is in the parameters: nobody has signed in yet.
+    permissions: () => [],
+    handle: (deps, call) => issue(action, deps, call),
+  };
+}
+
+function durationOf({ durationError }: ExternalAction, call: ParsedCall): number | null {
+  try {
+    return durationSeconds(call);
+  } catch (error) {
+    throw durationError === undefined ? error : stsError(durationError, 'invalid token expiry');
+  }
+}
+
+function effectiveSeconds({ fixedDuration }: ExternalAction, { fixedSeconds }: StsDeps, asked: number | null) {
+  if (fixedDuration === 'never' || (fixedDuration === 'when-asked' && asked === null)) return asked;
+  return fixedSeconds ?? asked;
+}
+
+async function issue(action: ExternalAction, deps: StsDeps, call: Authorized<ExternalInput>) {
+  const provider = deps.providers[action.provider];
+  if (provider === null) throw action.notSetUp();
+  const { request, query, input } = call;
+  const identity = await provider.identify({
+    parameters: query,
+    durationSeconds: effectiveSeconds(action, deps, input.durationSeconds),
+    remoteAddress: request.remoteAddress,
+    secure: request.secure,
+  });
+  const { account, source, policyNames, groups, claims, expiresMs } = identity;
+  const credentials = await deps.iam.createSession({
+    ...{ parent: account, parentSource: source, policyNames, groups, claims },
+    ...{ policy: input.policy, revokeType: input.revokeType },
+    expiresMs: Math.min(expiresMs, deps.clock.nowMs() + limits.sessionSeconds.max * 1000),
+  });
+  const { name, before = [], after = () => [] } = action;
+  return credentialsAnswer({ action: name, request, credentials, before, after: after(identity) });
+}
