@@ -69,6 +69,19 @@ export class LocalBlobStore implements BlobStore {
     this.#close(this.#usable(handle));
   }
 
+  async rename(name: string, toName: string): Promise<DriveResult<void>> {
+    const answer = await this.queues.write.run({
+      request: {
+        kind: IoKind.rename,
+        path: this.#path(name),
+        toPath: this.#path(toName),
+        flags: this.isSynced ? IoFlag.syncDirectory : 0,
+      },
+      describe: () => `rename ${blobFileName(name)} to ${blobFileName(toName)}`,
+    });
+    return answer.ok ? { ok: true, value: undefined } : answer;
+  }
+
   async unlink(name: string): Promise<DriveResult<void>> {
     const answer = await this.queues.write.run({
       request: { kind: IoKind.unlink, path: this.#path(name) },

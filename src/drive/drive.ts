@@ -93,6 +93,11 @@ export interface BlobStore {
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number;
   /** At once for the caller; the descriptor goes when calls that still use it have ended. Once per handle. */
   close(handle: BlobHandle): void;
+  /**
+   * Gives a synced file another name, in place of the file that has it; both folders are synced. Those who hold the
+   * old one open go on reading it.
+   */
+  rename(name: string, toName: string): Promise<DriveResult<void>>;
   /** Absent already is success. */
   unlink(name: string): Promise<DriveResult<void>>;
   /** Every name, in no order. */

@@ -58,12 +58,12 @@ export class BlobWriter {
     private readonly compute: Compute,
     private readonly id: PlacementId,
     private readonly layout: StripeLayout,
-    /** Repair writes to one drive alone. */
-    only: number | null = null,
+    /** Repair writes to some drives alone, and under a name that no reader knows. */
+    repair: { readonly positions: readonly number[]; readonly fileName: string } | null = null,
   ) {
-    this.name = blobName(id);
-    this.#quorum = only === null ? writeQuorum(layout.dataShards, layout.parityShards) : 1;
-    for (const position of only === null ? set.inSync() : [only]) {
+    this.name = repair?.fileName ?? blobName(id);
+    this.#quorum = repair === null ? writeQuorum(layout.dataShards, layout.parityShards) : 1;
+    for (const position of repair?.positions ?? set.inSync()) {
       const drive = set.drive(position);
       if (drive === null) continue;
       this.#lanes.push({

@@ -203,6 +203,7 @@ export class BodyReader implements PieceSource {
     try {
       const isWhole = plan.stripes > 1 || plan.end - plan.start === stripeLength(layout, plan.firstStripe);
       let stuckBefore = stuck.count;
+      let mayRetry = true;
       let isRead = !isWhole && (await this.#readPartial(plan, slab));
       while (!isRead) {
         if (stuck.count !== stuckBefore) {
@@ -211,8 +212,10 @@ export class BodyReader implements PieceSource {
           stuck.release(slab);
           slab = await this.slabs.allocate(this.#windowBytes(plan), 'pass');
         }
-        await this.#readWhole(plan, slab);
+        await this.#readWhole(plan, slab.offset, mayRetry);
         isRead = stuck.count === stuckBefore;
+        // What hung once is not waited for again.
+        mayRetry = false;
       }
     } catch (error) {
       stuck.release(slab);
@@ -268,26 +271,43 @@ export class BodyReader implements PieceSource {
   }
 
   /** All data shards of the stripes, from whichever k shards are sound. */
-  async #readWhole(plan: WindowPlan, slab: Slab): Promise<void> {
+  async #readWhole(plan: WindowPlan, windowOffset: number, mayRetry: boolean): Promise<void> {
     const { layout } = this.source;
     const shardCount = layout.dataShards + layout.parityShards;
     const full = shardBytes(layout.dataShards, layout.stripeBytes);
     const good = new Set<number>();
-    const tried = new Set<number>(this.#bad);
+    const tried = new Set<number>();
     let parity: Slab | null = null;
     const offsetOf = (shardIndex: number, stripeInWindow: number): number => {
       const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + stripeInWindow));
-      if (shardIndex < layout.dataShards) return slab.offset + stripeInWindow * layout.stripeBytes + shardIndex * bytes;
+      if (shardIndex < layout.dataShards)
+        return windowOffset + stripeInWindow * layout.stripeBytes + shardIndex * bytes;
       invariant(parity !== null, 'parity has its memory');
       return parity.offset + ((shardIndex - layout.dataShards) * plan.stripes + stripeInWindow) * full;
     };
     try {
       while (good.size < layout.dataShards) {
         const batch: number[] = [];
-        for (const isWorthIt of [(s: number) => this.source.mayHave(s), (s: number) => this.source.mightHave(s)]) {
+        const choices = [
+          (s: number) => !this.#bad.has(s) && this.source.mayHave(s),
+          (s: number) => !this.#bad.has(s) && this.source.mightHave(s),
+          // Bad in another stripe: damage is seldom all over a shard.
+          (s: number) => mayRetry && this.source.mightHave(s),
+        ];
+        for (const isWorthIt of choices) {
           for (let s = 0; s < shardCount && good.size + batch.length < layout.dataShards; s++) {
             if (!tried.has(s) && !batch.includes(s) && isWorthIt(s)) batch.push(s);
           }
+        }
+        if (batch.length === 0 && plan.stripes > 1) {
+          // Damage of different shards in different stripes: each stripe may do with others.
+          if (parity !== null) this.source.stuck.release(parity);
+          parity = null;
+          for (let i = 0; i < plan.stripes; i++) {
+            const one = { ...plan, firstStripe: plan.firstStripe + i, stripes: 1 };
+            await this.#readWhole(one, windowOffset + i * layout.stripeBytes, mayRetry);
+          }
+          return;
         }
         if (batch.length === 0) {
           throw new Refusal('SlowDownRead', 'Too few sound shards of this object can be read now; try again later.');
@@ -299,7 +319,7 @@ export class BodyReader implements PieceSource {
         const sound = await this.#readShards(plan, batch, offsetOf);
         for (const s of batch) {
           if (sound.has(s)) good.add(s);
-          else {
+          else if (!this.#bad.has(s)) {
             this.#bad.add(s);
             this.onDamage(s);
           }

@@ -27,5 +27,6 @@ export {
 } from './layout.js';
 export { blobName, type Placement, type PlacementId } from './placement.js';
 export { BlobWriter } from './blob-writer.js';
+export { verifyBlob, type BlobState, type BlobToVerify, type VerifyOptions } from './verify-blob.js';
 export { BlobSource, SlotSource, type ShardSource } from './shard-source.js';
 export { BodyReader, type DamageReport } from './body-reader.js';

@@ -99,6 +99,8 @@ export async function copyBatch(
   header: BatchHeader,
   position: number,
   preferred: number,
+  /** What a slot that cannot be rebuilt becomes: zeroes on a drive that never had it, and else what it was. */
+  lost: 'zeroed' | 'kept' = 'zeroed',
 ): Promise<CopyResult> {
   const target = stores[position] ?? null;
   if (target === null) return { ok: false, fault: null };
@@ -107,7 +109,7 @@ export async function copyBatch(
   if (found === null) return { ok: false, fault: null };
   const others = stores.flatMap((_, other) => (other === position ? [] : [other]));
   const order = [position, ...others.sort((a, b) => Number(hasBit(preferred, b)) - Number(hasBit(preferred, a)))];
-  const copy = new Copy(codec, stores, order, header, target);
+  const copy = new Copy(codec, stores, order, header, target, lost);
   // Header and records are copied out: the window that they lie in moves with the next read.
   const slab = await codec.slabs.allocate(commonBytes(header) + scratchBytes, 'commit');
   codec.view.copyWithin(slab.offset, found.offset, found.offset + commonBytes(header));
@@ -125,7 +127,7 @@ export async function copyBatch(
 }
 
 /** Records whose slots lie side by side, and the bytes of the file that these take. */
-interface Span {
+export interface Span {
   readonly records: { readonly record: LogRecord; readonly slots: Slots }[];
   readonly from: number;
   to: number;
@@ -147,6 +149,7 @@ class Copy {
     private readonly order: readonly number[],
     private readonly header: BatchHeader,
     private readonly target: LogStore,
+    private readonly lost: 'zeroed' | 'kept',
   ) {
     this.#from = header.fileOffset;
   }
@@ -159,6 +162,13 @@ class Copy {
     for (const span of spansOf(records)) {
       this.#padTo(span.from);
       const rebuilt = await this.#rebuild(span);
+      if (rebuilt === null) {
+        // Left as it is: whatever is there may be readable one day.
+        const fault = await this.#flush();
+        if (fault !== null) return fault;
+        this.#from = span.to;
+        continue;
+      }
       this.#held.push(rebuilt);
       this.#heldBytes += rebuilt.bytes;
       this.#append(rebuilt.offset, span.to - span.from);
@@ -176,6 +186,7 @@ class Copy {
   }
 
   async #flush(): Promise<DriveFault | null> {
+    if (this.#bytes === 0) return null;
     const written = await this.target.write(this.header.fileNumber, this.#from, Float64Array.from(this.#segments));
     const faults = written.ok ? [] : [written.fault];
     for (const slab of this.#held.splice(0)) releaseWhenSettled(slab, ...faults);
@@ -197,8 +208,11 @@ class Copy {
     }
   }
 
-  /** The target's bytes of a span; zeroes where a shard cannot be had: they never pass for one. */
-  async #rebuild(span: Span): Promise<Slab> {
+  /**
+   * The target's bytes of a span. Where a shard cannot be had: zeroes, which never pass for one, or what is there.
+   * Null when that cannot be read.
+   */
+  async #rebuild(span: Span): Promise<Slab | null> {
     const { slabs, view } = this.codec;
     const result = await slabs.allocate(span.to - span.from, 'commit');
     view.fill(0, result.offset, result.offset + span.to - span.from);
@@ -207,7 +221,16 @@ class Copy {
     try {
       for (const { record, slots } of span.records) {
         const isDone = await this.#rebuildSlot(slots, span, result, sources, scratch.offset);
-        if (!isDone) this.unrebuilt.push(record);
+        if (isDone) continue;
+        this.unrebuilt.push(record);
+        if (this.lost === 'zeroed') continue;
+        const there = await this.#source(this.order[0] ?? 0, span, sources);
+        if (there === null) {
+          result.release();
+          return null;
+        }
+        const delta = slots.fileOffset - span.from;
+        view.copyWithin(result.offset + delta, there.offset + delta, there.offset + delta + slots.slotBytes);
       }
     } finally {
       scratch.release();
@@ -266,7 +289,7 @@ class Copy {
   }
 }
 
-function spansOf(records: readonly LogRecord[]): Span[] {
+export function spansOf(records: readonly LogRecord[]): Span[] {
   const spans: Span[] = [];
   for (const record of records) {
     const { slots } = record;

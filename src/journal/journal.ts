@@ -117,6 +117,32 @@ export interface JournalHealth {
   readonly catchingUp: readonly { readonly position: number; readonly progress: number }[];
 }
 
+/** What was found in one log file, on the drives that were asked for. */
+export interface LogFileReport {
+  /** Drives, as bits, whose copy of everything in the file is right now. */
+  readonly sound: number;
+  /** Copies of batches that were verified, and the bytes read for it. */
+  readonly batches: number;
+  readonly bytes: number;
+  /** Copies whose header, records or slots were wrong; those among them that were written anew, and their bytes. */
+  readonly bad: number;
+  readonly repaired: number;
+  readonly repairedBytes: number;
+  /** Records whose slots cannot be rebuilt from what all drives hold. */
+  readonly unreadable: number;
+  /** Places behind which no drive has the next batch. */
+  readonly holes: number;
+}
+
+export interface VerifyFileOptions {
+  /** Drives in S, as bits. */
+  readonly positions: number;
+  /** What is wrong is written anew from the other drives, and verified again. */
+  readonly isRepair: boolean;
+  /** Called after so many bytes were read; the rest waits for it. */
+  readonly pace: (bytes: number) => Promise<void>;
+}
+
 export interface Journal {
   /**
    * Resolves with the record once it is durable on all of S and applied.
@@ -129,6 +155,10 @@ export interface Journal {
   /** Both also in `health`; asked for every write. */
   readonly epoch: number;
   readonly canWrite: boolean;
+  /** Numbers of the log files of the history, oldest first. */
+  logFiles(): readonly number[];
+  /** Goes through a log file batch by batch. Never rejects for what a drive did. */
+  verifyFile(fileNumber: number, options: VerifyFileOptions): Promise<LogFileReport>;
   /** Positions in S now; an upload counts a drive only if it stayed in from first byte to commit. */
   health(): JournalHealth;
   /** Waits for what is under way; nothing is committed afterwards. */

@@ -3,10 +3,21 @@ import { Refusal, invariant } from '../base/index.js';
 import type { LogStore } from '../drive/index.js';
 import { CatchUp } from './catch-up.js';
 import { bitCount, hasBit } from './decide.js';
-import type { ApplyBatch, CommitPurpose, HealRecord, Journal, JournalHealth, LogRecord, Prepare } from './journal.js';
+import type {
+  ApplyBatch,
+  CommitPurpose,
+  HealRecord,
+  Journal,
+  JournalHealth,
+  LogFileReport,
+  LogRecord,
+  Prepare,
+  VerifyFileOptions,
+} from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { Sequencer } from './sequencer.js';
 import type { SetLog } from './set-log.js';
+import { verifyLogFile } from './verify-file.js';
 
 /** A drive that left the set is asked again after this, and after twice as long each time it leaves again. */
 const rejoinMsMin = 30_000;
@@ -67,6 +78,20 @@ export class RunningJournal implements Journal {
     if (this.#isClosed || hasBit(this.setLog.members, position)) return;
     this.setLog.stores[position] = store;
     this.#catchUp.start(position);
+  }
+
+  logFiles(): readonly number[] {
+    return this.setLog.fileNumbers(this.setLog.members);
+  }
+
+  verifyFile(fileNumber: number, options: VerifyFileOptions): Promise<LogFileReport> {
+    // Without a sequencer the drives are not written to: what is wrong is only reported.
+    const isRepair = options.isRepair && this.canWrite;
+    const { members } = this.setLog;
+    const asked = { ...options, isRepair, positions: options.positions & members };
+    return verifyLogFile(this.setLog, fileNumber, asked, (position, operation) => {
+      void this.reportFault(position, operation);
+    });
   }
 
   get epoch(): number {

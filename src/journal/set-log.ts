@@ -93,6 +93,16 @@ export class SetLog {
     return numbers.length === 0 ? 1 : Math.min(...numbers);
   }
 
+  /** Log files of the given drives up to the end of the history, oldest first. */
+  fileNumbers(mask: number): number[] {
+    const numbers = new Set<number>();
+    for (const position of this.positions(mask)) {
+      for (const fileNumber of this.#files.get(position)?.keys() ?? []) numbers.add(fileNumber);
+    }
+    const last = this.head.last?.fileNumber ?? 0;
+    return [...numbers].filter((fileNumber) => fileNumber <= last).sort((a, b) => a - b);
+  }
+
   hasFile(position: number, fileNumber: number): boolean {
     return this.#files.get(position)?.has(fileNumber) === true;
   }

@@ -1,8 +1,9 @@
 /** What the parts of the engine share. Built once, by the engine. */
 import type { SlabAllocator } from '../base/index.js';
-import type { Compute, DriveSet, Geometry, PlacementId } from '../erasure/index.js';
+import type { Compute, DriveSet, Geometry, Placement, PlacementId } from '../erasure/index.js';
 import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord } from '../journal/index.js';
 import type { BodyCache } from './body-cache.js';
+import type { HealQueue } from './heal-queue.js';
 import type { IndexState } from './index-state.js';
 import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
@@ -33,7 +34,9 @@ export interface EngineContext {
   newPlacement(): { id: PlacementId; geometry: Geometry };
   /** Commits a record; what `onSettled` was given runs whatever happens. */
   commit(prepare: DecideRecord, purpose: CommitPurpose): Promise<LogRecord>;
-  reportDamage(placement: PlacementId, shardIndex: number): void;
+  readonly heal: HealQueue;
+  /** A shard that a reader met missing or wrong. `owner`: index key of the body. */
+  reportDamage(owner: Buffer, placement: Placement, shardIndex: number): void;
 }
 
 export interface StoredObject {

@@ -4,14 +4,16 @@
  * Main thread.
  */
 import { randomBytes } from 'node:crypto';
-import { Refusal, invariant, limits, type SlabAllocator } from '../base/index.js';
+import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import type { Compute, DriveSet } from '../erasure/index.js';
+import { blobName, positionOfShard, type Compute, type DriveSet } from '../erasure/index.js';
 import { RecordChanged, type CommitPurpose, type Journal, type LogRecord, type LogSpace } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
-import { healRecord } from './heal.js';
+import { HealQueue } from './heal-queue.js';
+import { HealTable, type HealTarget } from './heal-table.js';
+import { healRecord, repairBlob } from './heal.js';
 import {
   documentKey,
   nameOfSystemKey,
@@ -77,6 +79,7 @@ import {
 import { RepairTurns } from './repair-turns.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, currentEtag, requireUpload } from './upload.js';
+import type { Upkeep, UpkeepStatus } from './upkeep.js';
 import type { BucketUsage } from './usage.js';
 
 export interface EngineOptions {
@@ -87,6 +90,7 @@ export interface EngineOptions {
   readonly dataShards: number;
   readonly parityShards: number;
   readonly log: (text: string) => void;
+  readonly clock?: Clock;
 }
 
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
@@ -104,7 +108,7 @@ interface CompleteOptions {
 
 type CommitFunction = EngineContext['commit'];
 
-export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
+export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upkeep {
   readonly index: IndexState;
   /** For the journal's compaction. */
   readonly space: LogSpace;
@@ -112,6 +116,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
   readonly #readers = new Readers();
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
+  readonly #heal: HealQueue;
   readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
   #journal: Journal | null = null;
   #context: EngineContext | null = null;
@@ -127,6 +132,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
       this.index.noteReclaimed(garbage);
     });
     this.space = new LiveRecords(this.index, this.#overlay, this.#readers, options.set.driveCount);
+    this.#heal = new HealQueue({
+      table: new HealTable(options.catalog),
+      set: options.set,
+      clock: options.clock ?? systemClock,
+      log: options.log,
+    });
   }
 
   /**
@@ -138,9 +149,27 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
     this.#context = this.#buildContext(journal);
     this.index.onGarbage = this.#reclaimer.add;
     this.#reclaimer.add(this.index.pendingGarbage());
+    this.index.onDegraded = this.#heal.noteDegraded;
+    const context = this.#context;
+    this.#heal.start({
+      blob: (target, positions) => this.#repairs.run(() => repairBlob(context, target, positions)),
+      logFile: async (fileNumber, positions, pace) => {
+        // Compaction removes no file under a reader.
+        const generation = this.#readers.enter();
+        try {
+          return await journal.verifyFile(fileNumber, { positions, isRepair: true, pace });
+        } finally {
+          this.#readers.leave(generation);
+        }
+      },
+      get canWrite() {
+        return journal.canWrite;
+      },
+    });
     const { canWrite, epoch } = journal.health();
     if (sweepAfterMs === null || !canWrite) return;
-    this.#sweep = new OrphanSweep(this.index, this.options.set, epoch, this.options.log);
+    const { set, log } = this.options;
+    this.#sweep = new OrphanSweep(this.index, set, epoch, log, (name) => this.#heal.isBusy(name));
     this.#sweep.start(sweepAfterMs);
   }
 
@@ -150,6 +179,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
 
   async close(): Promise<void> {
     await this.#sweep?.close();
+    await this.#heal.close();
     await this.#reclaimer.close();
   }
 
@@ -475,6 +505,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
     return this.index.usage(this.#bucket(bucket).bucketId);
   }
 
+  repairNow(): void {
+    this.#heal.passNow();
+  }
+
+  upkeepStatus(): UpkeepStatus {
+    return { heal: this.#heal.status(), scan: { phase: 'idle', cycles: 0, current: null, last: null } };
+  }
+
   health(): { readonly canRead: boolean; readonly canWrite: boolean } {
     if (this.#journal === null) return { canRead: false, canWrite: false };
     const { canRead, canWrite } = this.#journal.health();
@@ -517,6 +555,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
       reclaimer: this.#reclaimer,
       readers: this.#readers,
       repairs: this.#repairs,
+      heal: this.#heal,
       bodies: this.#bodies,
       dataShards,
       parityShards,
@@ -529,8 +568,16 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords {
         return { id: { high, low }, geometry: { dataShards, parityShards, rotation } };
       },
       commit,
-      reportDamage: (id, shardIndex) => {
-        log(`a shard of body ${id.high}-${id.low} is missing or damaged: shard ${shardIndex} was read around`);
+      reportDamage: (owner, placement, shardIndex) => {
+        if (placement.kind !== 'blob' && placement.kind !== 'slots') return;
+        const position = positionOfShard(placement.geometry, shardIndex);
+        const target: HealTarget =
+          placement.kind === 'blob'
+            ? { kind: 'blob', name: blobName(placement.id), owner }
+            : { kind: 'log', fileNumber: placement.fileNumber };
+        if (!this.#heal.report(target, position)) return;
+        const { high, low } = placement.id;
+        log(`a shard of body ${high}-${low} is missing or damaged on drive ${position + 1}: it was read around`);
       },
     };
   }

@@ -1,106 +1,121 @@
 /**
- * Rebuilds one drive's blob file of a body from the others. Used by catch-up: a drive that was away, or is
- * new, gets what the records of its missing interval say it should hold.
+ * Writes blob files anew: those that a drive has missed, has lost, or holds damaged. The new file is written beside
+ * the old one, synced, read back, and then takes its name: at no moment is there less than before, and a crash leaves
+ * the old file and a leftover that the next attempt or the sweep removes.
  */
-import { Refusal } from '../base/index.js';
 import {
   BlobWriter,
   BodyReader,
   blobName,
   checksumBlockCount,
-  shardAtPosition,
   shardBytes,
-  stripeCount,
   stripeLength,
+  verifyBlob,
+  type BlobState,
   type StripeLayout,
 } from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
+import { blobBodyAt, type BlobBody } from './bodies.js';
 import type { EngineContext } from './engine-context.js';
-import type { ObjectErrorCode } from './object-layer.js';
+import type { RepairOutcome } from './heal-queue.js';
+import type { HealTarget } from './heal-table.js';
 import { objectKey, partKey } from './index-keys.js';
-import { RecordType, decodeEntry, decodeObject, decodePart, type BodyRecord } from './records.js';
+import { listBits, maskOf } from './positions.js';
+import { RecordType, decodeObject, decodePart, originalOf } from './records.js';
 import { openShards } from './snapshot.js';
 
-/** True when the drive holds its shard now, or the record needs none. */
+/** Of a file that is being written anew, behind its name. */
+export const repairSuffix = '.0';
+
+type BlobTarget = Extract<HealTarget, { kind: 'blob' }>;
+
+/** For the journal's catch-up. True when the drive holds its shard now, or the record needs none. */
 export async function healRecord(context: EngineContext, record: LogRecord, position: number): Promise<boolean> {
-  const body = liveBlobBody(context, record);
-  if (body === null) return true;
-  const drive = context.set.drive(position);
-  if (drive === null) return false;
-  if (body.placement.kind !== 'blob') return true;
-  const { placement } = body;
-  const name = blobName(placement.id);
-  const opened = await drive.blobs.open(name);
-  if (opened.ok) {
-    drive.blobs.close(opened.value);
-    if (await isShardSound(context, body, position)) return true;
-    const unlinked = await drive.blobs.unlink(name);
-    if (!unlinked.ok) return false;
-  }
-  if (!(await context.repairs.run(() => rebuildBlob(context, body, position)))) return false;
-  // The object may have gone meanwhile, and its files with it, before there was one on this drive.
-  if (liveBlobBody(context, record) === null) await drive.blobs.unlink(name);
+  const target = targetOf(record);
+  if (target === null) return true;
+  const mask = 1 << position;
+  const { sound } = await context.repairs.run(() => repairBlob(context, target, mask));
+  if ((sound & mask) === 0) return false;
+  await context.heal.table.remove(target, mask);
   return true;
 }
 
-/** The blob body that a record wrote, if it is still in use. */
-function liveBlobBody(context: EngineContext, record: LogRecord): BodyRecord | null {
-  const bytes = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.byteLength);
+function targetOf(record: LogRecord): BlobTarget | null {
   if (record.slots !== null) return null;
-  if (record.type === RecordType.partPut) {
-    const part = decodePart(bytes, null);
+  const { type, body } = originalOf(record);
+  if (type === RecordType.partPut) {
+    const part = decodePart(body, null);
     if (part.placement.kind !== 'blob') return null;
-    const value = context.index.catalog.get(partKey(part.uploadId, part.partNumber));
-    return value !== undefined && decodeEntry(value).order === record.order ? part : null;
+    return { kind: 'blob', name: blobName(part.placement.id), owner: partKey(part.uploadId, part.partNumber) };
   }
-  if (record.type !== RecordType.objectPut) return null;
-  const object = decodeObject(bytes, null);
+  if (type !== RecordType.objectPut) return null;
+  const object = decodeObject(body, null);
   if (object.placement.kind !== 'blob') return null;
-  const value = context.index.catalog.get(objectKey(object.bucketId, object.key));
-  if (value === undefined) return null;
-  const entry = decodeEntry(value);
-  const current = decodeObject(entry.body, entry.here);
-  const isSameBlob =
-    current.placement.kind === 'blob' && blobName(current.placement.id) === blobName(object.placement.id);
-  return isSameBlob ? object : null;
+  return { kind: 'blob', name: blobName(object.placement.id), owner: objectKey(object.bucketId, object.key) };
 }
 
-/** Whether the drive's own shard reads back and matches its hashes: it may have been cut off half-way. */
-async function isShardSound(context: EngineContext, body: BodyRecord, position: number): Promise<boolean> {
-  const { compute, slabs } = context;
-  const source = openShards(context, body);
-  const { layout, id } = source;
-  const shardIndex = shardAtPosition(layout, position);
-  const full = layout.stripeBytes / layout.dataShards;
-  const blocksPerStripe = checksumBlockCount(full);
-  await source.prepare();
-  const slab = await slabs.allocate(full, 'pass');
+/** Looks at the shards of a blob on these positions, and writes those anew that are not sound. */
+export function repairBlob(context: EngineContext, target: BlobTarget, positions: number): Promise<RepairOutcome> {
+  // Two repairs of one blob would write into the same files.
+  return context.heal.exclusively(target.name, () => repair(context, target, positions));
+}
+
+async function repair(context: EngineContext, target: BlobTarget, positions: number): Promise<RepairOutcome> {
+  const { index, reclaimer } = context;
+  const indexed = blobBodyAt(index.catalog, target.owner, target.name);
+  if (indexed === null) return { sound: positions, rewritten: 0, unreachable: 0, bytes: 0 };
+  // The files stay until this is done, as for a reader.
+  reclaimer.pin(indexed.dataOrder);
   try {
-    for (let stripe = 0; stripe < stripeCount(layout); stripe++) {
-      const bytes = shardBytes(layout.dataShards, stripeLength(layout, stripe));
-      const firstBlock = stripe * blocksPerStripe;
-      const hashesOffset = await source.hashes(shardIndex, firstBlock, checksumBlockCount(bytes));
-      if (hashesOffset === null) return false;
-      if (!(await source.read(shardIndex, stripe * full, Float64Array.of(slab.offset, bytes)))) return false;
-      const job = { dataOffset: slab.offset, bytes, hashesOffset, idHigh: id.high, idLow: id.low };
-      if ((await compute.verify([{ ...job, shardIndex, firstBlock }])).length > 0) return false;
+    const states = await Promise.all(
+      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position)] as const),
+    );
+    const having = (...wanted: readonly BlobState[]): number[] =>
+      states.flatMap(([position, state]) => (wanted.includes(state) ? [position] : []));
+    const wrong = having('bad', 'missing');
+    const rewritten = wrong.length === 0 ? [] : await rewrite(context, indexed, wrong);
+    if (rewritten.length > 0 && blobBodyAt(index.catalog, target.owner, target.name) === null) {
+      // A part that has gone meanwhile, and its files with it, before there was one on these drives.
+      await Promise.all(rewritten.map(async (position) => context.set.drive(position)?.blobs.unlink(target.name)));
     }
-    return true;
+    return {
+      sound: maskOf([...having('sound'), ...rewritten]),
+      rewritten: maskOf(rewritten),
+      unreachable: maskOf(having('unreachable')),
+      bytes: rewritten.length * Math.ceil(indexed.body.bytes / indexed.body.placement.geometry.dataShards),
+    };
   } finally {
-    source.stuck.release(slab);
-    source.close();
+    reclaimer.unpin(indexed.dataOrder);
   }
 }
 
-async function rebuildBlob(context: EngineContext, body: BodyRecord, position: number): Promise<boolean> {
+function stateAt(context: EngineContext, { body }: BlobBody, position: number, suffix = ''): Promise<BlobState> {
+  const { compute, slabs, set } = context;
   const { placement } = body;
-  if (placement.kind !== 'blob') return true;
+  const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
+  const pace = (): Promise<void> => Promise.resolve();
+  return verifyBlob(
+    { set, slabs, compute, purpose: 'pass', pace },
+    { fileName: blobName(placement.id) + suffix, id: placement.id, layout, position },
+  );
+}
+
+/** Answers the positions that hold a sound file now. */
+async function rewrite(context: EngineContext, indexed: BlobBody, wanted: readonly number[]): Promise<number[]> {
+  const { body } = indexed;
+  const { placement } = body;
   const { compute, slabs, set } = context;
   const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
   const { dataShards, parityShards } = layout;
+  const name = blobName(placement.id);
+  const fileName = name + repairSuffix;
+  const blobsAt = (position: number): NonNullable<ReturnType<typeof set.drive>>['blobs'] | undefined =>
+    set.drive(position)?.blobs;
   const full = shardBytes(dataShards, stripeLength(layout, 0));
   const hashesAt = align64(full * dataShards) + align64(full * parityShards);
-  const writer = new BlobWriter(set, slabs, compute, placement.id, layout, position);
+  // Of an attempt that a crash cut off.
+  await Promise.all(wanted.map(async (position) => blobsAt(position)?.unlink(fileName)));
+  const writer = new BlobWriter(set, slabs, compute, placement.id, layout, { positions: wanted, fileName });
   const slab = await slabs.allocate(hashesAt + (dataShards + parityShards) * checksumBlockCount(full) * 32, 'pass');
   await writer.prepare();
   const reader = new BodyReader(openShards(context, body), slabs, compute, 0, body.bytes, () => undefined);
@@ -131,15 +146,25 @@ async function rebuildBlob(context: EngineContext, body: BodyRecord, position: n
         chunkSignatures: [],
       });
       await writer.writeStripe(stripeIndex, slab.offset, parityOffset, hashesOffset);
-      if (!writer.hasQuorum) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'The drive failed again.');
+      if (!writer.hasQuorum) throw writer.refusal;
       stripeIndex++;
     }
     await writer.finish();
-    return true;
-  } catch {
-    // Not enough sound shards, or the drive failed again: the caller keeps the record on its list.
+    const written = listBits(writer.positions);
+    const done = await Promise.all(
+      written.map(async (position) => {
+        if ((await stateAt(context, indexed, position, repairSuffix)) !== 'sound') return false;
+        return (await blobsAt(position)?.rename(fileName, name))?.ok === true;
+      }),
+    );
+    const failed = written.filter((_, index) => done[index] !== true);
+    await Promise.all(failed.map(async (position) => blobsAt(position)?.unlink(fileName)));
+    return written.filter((_, index) => done[index] === true);
+  } catch (error) {
+    // Not enough sound shards, or the drives failed again: the caller keeps the blob on its list.
+    context.heal.noteFailure(name, error);
     await writer.abort();
-    return false;
+    return [];
   } finally {
     reader.close();
     writer.stuck.release(slab);

@@ -97,6 +97,10 @@ export function partKey(uploadId: string, partNumber: number): Buffer {
   return key;
 }
 
+export function isPartKey(indexKey: Buffer): boolean {
+  return indexKey[0] === kindByte('part');
+}
+
 /** `ordinal`: several pieces of garbage can come from one record. */
 export function garbageKey(order: number, ordinal: number): Buffer {
   const key = withNumber('garbage', order, 2);
@@ -114,6 +118,11 @@ export function usageKey(bucketId: number): Buffer {
 
 export function healKey(blobName: string): Buffer {
   return Buffer.from(kinds.heal + blobName, 'latin1');
+}
+
+/** Not the key of a blob: those begin with a hex digit. */
+export function healLogKey(fileNumber: number): Buffer {
+  return Buffer.from(`${kinds.heal}log${String(fileNumber).padStart(8, '0')}`, 'latin1');
 }
 
 export const healRange = { start: Buffer.from(kinds.heal), end: successor(Buffer.from(kinds.heal)) };

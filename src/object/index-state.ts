@@ -7,6 +7,7 @@ import type { Catalog } from '../catalog/index.js';
 import { blobName, type Placement } from '../erasure/index.js';
 import { logBytesOf, type LogPosition, type LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
+import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
 import {
   bucketKey,
   bucketRange,
@@ -16,7 +17,6 @@ import {
   fileOfLiveKey,
   garbageKey,
   garbageRange,
-  healKey,
   liveKey,
   liveRange,
   metaKey,
@@ -194,8 +194,8 @@ export class IndexState {
   readonly #droppedUploads = new Set<string>();
   /** Set by the engine: takes what a batch made unreachable. */
   onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
-  /** Set by the engine: a body was committed without all its shards. */
-  onDegraded: () => void = () => undefined;
+  /** Set by the engine: a body was committed without the shards of these positions. */
+  onDegraded: (positions: number) => void = () => undefined;
 
   /** False for an index of another release, or one that does not decode: it is built anew from the logs. */
   #isSound = true;
@@ -394,7 +394,7 @@ export class IndexState {
         const old = staging.get(at);
         if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
         if (old !== undefined) this.#dropPart(staging, order, old);
-        this.#noteDegraded(staging, part.placement);
+        this.#noteDegraded(staging, at, part.placement);
         return;
       }
       case RecordType.uploadAbort: {
@@ -470,7 +470,7 @@ export class IndexState {
     if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
     staging.count(object.bucketId, { objects: 1, versions: 1, bytes: object.bytes });
     if (old !== undefined) this.#dropVersion(staging, order, old, object.dataOrder === 0 ? order : object.dataOrder);
-    this.#noteDegraded(staging, placement);
+    this.#noteDegraded(staging, at, placement);
     // The completion of an upload did the rest when it was new.
     if (record.isMoved) return;
     if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
@@ -511,14 +511,15 @@ export class IndexState {
   }
 
   /** A blob that some drive lacks goes to the heal table. */
-  #noteDegraded(staging: Staging, placement: Placement): void {
+  #noteDegraded(staging: Staging, owner: Buffer, placement: Placement): void {
     if (placement.kind !== 'blob') return;
     const all = 2 ** this.driveCount - 1;
     const missing = all & ~placement.positions;
     if (missing === 0) return;
-    staging.put(healKey(blobName(placement.id)), new BinaryWriter(4).u32(missing).finish());
+    const target: HealTarget = { kind: 'blob', name: blobName(placement.id), owner };
+    staging.put(healKeyOf(target), encodeHeal(target, missing));
     staging.afterwards.push(() => {
-      this.onDegraded();
+      this.onDegraded(missing);
     });
   }
 }

@@ -17,6 +17,8 @@ const pauseMs = 2;
 
 const counterDigits = 12;
 const namePattern = /^[0-9a-f]{20,32}$/;
+/** Of a repair that a crash cut off. */
+const repairPattern = /^([0-9a-f]{20,32})\.0$/;
 
 export class OrphanSweep {
   #isClosed = false;
@@ -29,6 +31,7 @@ export class OrphanSweep {
     /** The set's epoch at the start. */
     private readonly epoch: number,
     private readonly log: (text: string) => void,
+    private readonly isInRepair: (name: string) => boolean,
   ) {}
 
   start(delayMs: number): void {
@@ -92,6 +95,13 @@ export class OrphanSweep {
     return names;
   }
 
+  #isLeftover(name: string, isOrphan: (name: string) => boolean): boolean {
+    const repaired = repairPattern.exec(name)?.[1];
+    if (repaired !== undefined) return !this.isInRepair(repaired);
+    if (!namePattern.test(name)) return false;
+    return parseInt(name.slice(0, -counterDigits), 16) < this.epoch && isOrphan(name);
+  }
+
   async #sweepDrive(position: number, isOrphan: (name: string) => boolean): Promise<number> {
     const blobs = this.set.drive(position)?.blobs;
     if (blobs === undefined) return 0;
@@ -99,9 +109,7 @@ export class OrphanSweep {
     for await (const listed of blobs.list()) {
       if (this.#isClosed || !listed.ok) break;
       const name = listed.value;
-      if (!namePattern.test(name)) continue;
-      const isEarlier = parseInt(name.slice(0, -counterDigits), 16) < this.epoch;
-      if (!isEarlier || !isOrphan(name)) continue;
+      if (!this.#isLeftover(name, isOrphan)) continue;
       if ((await blobs.unlink(name)).ok) removed++;
     }
     return removed;

@@ -5,7 +5,7 @@
 import { Refusal, limits, type Piece, type PieceSource } from '../base/index.js';
 import { BlobSource, BodyReader, SlotSource, type ShardSource } from '../erasure/index.js';
 import { objectInfo, type EngineContext } from './engine-context.js';
-import { partKey, partPrefix, successor } from './index-keys.js';
+import { objectKey, partKey, partPrefix, successor } from './index-keys.js';
 import type { ObjectErrorCode, ObjectInfo, ObjectSnapshot, PartInfo } from './object-layer.js';
 import {
   decodeEntry,
@@ -69,7 +69,10 @@ export class EngineSnapshot implements ObjectSnapshot {
 
   #readFrom(startByte: number, endByte: number): PieceSource {
     const { multipart } = this.record;
-    if (multipart === null) return readBody(this.context, this.record, startByte, endByte);
+    if (multipart === null) {
+      const owner = objectKey(this.record.bucketId, this.record.key);
+      return readBody(this.context, owner, this.record, startByte, endByte);
+    }
     const ranges: { partNumber: number; start: number; end: number }[] = [];
     let offset = 0;
     for (const { partNumber, bytes } of multipart.parts) {
@@ -81,7 +84,13 @@ export class EngineSnapshot implements ObjectSnapshot {
     const sources = ranges.map(
       ({ partNumber, start, end }) =>
         () =>
-          readBody(this.context, this.#loadPart(multipart.uploadId, partNumber), start, end),
+          readBody(
+            this.context,
+            partKey(multipart.uploadId, partNumber),
+            this.#loadPart(multipart.uploadId, partNumber),
+            start,
+            end,
+          ),
     );
     return new SequenceSource(sources);
   }
@@ -116,8 +125,14 @@ export function* uploadParts(context: EngineContext, uploadId: string, partNumbe
   }
 }
 
-/** The bytes [start, end) of one body, wherever it lies. */
-export function readBody(context: EngineContext, body: BodyRecord, start: number, end: number): PieceSource {
+/** The bytes [start, end) of one body, wherever it lies. `owner`: its key in the index. */
+export function readBody(
+  context: EngineContext,
+  owner: Buffer,
+  body: BodyRecord,
+  start: number,
+  end: number,
+): PieceSource {
   const { placement } = body;
   if (placement.kind === 'none' || start === end) return new BytesSource(Buffer.alloc(0));
   if (placement.kind === 'inline') {
@@ -131,7 +146,7 @@ export function readBody(context: EngineContext, body: BodyRecord, start: number
   if (cached !== null) return new BytesSource(cached.subarray(start, end));
   const source = openShards(context, body);
   const reader = new BodyReader(source, slabs, compute, start, end, (shardIndex) => {
-    context.reportDamage(source.id, shardIndex);
+    context.reportDamage(owner, placement, shardIndex);
   });
   if (!isCached || start !== 0 || end !== body.bytes) return reader;
   const piece = reader.nextNow();

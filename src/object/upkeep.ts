@@ -59,4 +59,6 @@ export interface UpkeepStatus {
 /** For administration and metrics. */
 export interface Upkeep {
   upkeepStatus(): UpkeepStatus;
+  /** Looks at the whole heal table at once, whatever waits for another attempt. */
+  repairNow(): void;
 }

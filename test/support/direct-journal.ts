@@ -10,9 +10,11 @@ import type {
   CommitContext,
   Journal,
   JournalHealth,
+  LogFileReport,
   LogRecord,
   Prepare,
   PreparedRecord,
+  VerifyFileOptions,
 } from '../../dist/journal/index.js';
 
 interface Waiting {
@@ -63,6 +65,16 @@ export class DirectJournal implements Journal {
 
   reportFault(): Promise<void> {
     return Promise.resolve();
+  }
+
+  logFiles(): readonly number[] {
+    return [];
+  }
+
+  /** There are no batches in its files. */
+  verifyFile(_fileNumber: number, { positions }: VerifyFileOptions): Promise<LogFileReport> {
+    const none = { batches: 0, bytes: 0, bad: 0, repaired: 0, repairedBytes: 0, unreadable: 0, holes: 0 };
+    return Promise.resolve({ sound: positions, ...none });
   }
 
   health(): JournalHealth {

@@ -75,6 +75,7 @@ describe('the sweep after a start', () => {
     leave(orphan);
     leave(young);
     leave('ab.cd');
+    leave(`${live[0] ?? ''}.0`);
     journal.epoch = 7;
     engine.start(journal, 0);
     await expect.poll(files).not.toContain(orphan);

@@ -1,0 +1,65 @@
+/**
+ * The bodies that the index knows: objects and parts, each under its own key. For whatever goes through all of them:
+ * repairs, the scan, the sweep.
+ */
+import { blobName, type Placement } from '../erasure/index.js';
+import type { Catalog, CatalogEntry } from '../catalog/index.js';
+import { isPartKey, objectRange, partRange } from './index-keys.js';
+import { decodeEntry, decodeObject, decodePart, type BodyRecord } from './records.js';
+
+export interface IndexedBody {
+  /** Of the index entry. */
+  readonly key: Buffer;
+  readonly body: BodyRecord;
+  /** Readers of the bytes pin this order. */
+  readonly dataOrder: number;
+}
+
+export interface BlobBody extends IndexedBody {
+  readonly body: BodyRecord & { readonly placement: Extract<Placement, { kind: 'blob' }> };
+}
+
+/** Throws RecordFormatError for a value that is none. */
+export function decodeIndexedBody(key: Buffer, value: Buffer): IndexedBody {
+  const entry = decodeEntry(value);
+  if (isPartKey(key)) return { key, body: decodePart(entry.body, entry.here), dataOrder: entry.order };
+  const body = decodeObject(entry.body, entry.here);
+  return { key, body, dataOrder: body.dataOrder === 0 ? entry.order : body.dataOrder };
+}
+
+export function isInBlob(indexed: IndexedBody): indexed is BlobBody {
+  return indexed.body.placement.kind === 'blob';
+}
+
+/** The body of a blob while the entry that named it still does; null when it has gone. */
+export function blobBodyAt(catalog: Catalog, key: Buffer, name: string): BlobBody | null {
+  const value = catalog.get(key);
+  if (value === undefined) return null;
+  const indexed = decodeIndexedBody(key, value);
+  return isInBlob(indexed) && blobName(indexed.body.placement.id) === name ? indexed : null;
+}
+
+/** Where bodies are in the index. */
+export const bodyRanges: readonly { readonly start: Buffer; readonly end: Buffer }[] = [objectRange, partRange];
+
+/**
+ * The next bodies from `from` on, in the order of their keys, and where to go on; null when all were seen. What
+ * changes in between is seen or not, wherever it is.
+ */
+export function bodiesFrom(
+  catalog: Catalog,
+  from: Buffer,
+  countMax: number,
+): { readonly bodies: readonly IndexedBody[]; readonly next: Buffer | null } {
+  for (const [index, range] of bodyRanges.entries()) {
+    if (Buffer.compare(from, range.end) >= 0) continue;
+    const start = Buffer.compare(from, range.start) < 0 ? range.start : from;
+    const entries: CatalogEntry[] = [...catalog.range({ start, end: range.end, limit: countMax })];
+    const bodies = entries.map(({ key, value }) => decodeIndexedBody(Buffer.from(key), value));
+    const last = entries.at(-1);
+    const isWhole = entries.length < countMax || last === undefined;
+    const next = isWhole ? (bodyRanges[index + 1]?.start ?? null) : Buffer.concat([last.key, Buffer.of(0)]);
+    return { bodies, next };
+  }
+  return { bodies: [], next: null };
+}

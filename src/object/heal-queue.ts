@@ -1,0 +1,324 @@
+/**
+ * Empties the heal table, continuously: what a reader met first, then whatever lies there. A few repairs run at a
+ * time, at a bounded rate. An entry whose drive is away waits for it; one that cannot be repaired now is tried
+ * again, later and later, and nothing of it is ever removed. Main thread.
+ */
+import type { Clock } from '../base/index.js';
+import type { DriveSet } from '../erasure/index.js';
+import type { LogFileReport } from '../journal/index.js';
+import type { HealEntry, HealTable, HealTarget } from './heal-table.js';
+import { healKeyOf } from './heal-table.js';
+import { Pacer, type Pace } from './pacer.js';
+import { listBits, maskOf } from './positions.js';
+import type { HealStatus } from './upkeep.js';
+
+/** Repairs at once; the memory they need bounds them further (`RepairTurns`). */
+const lanesMax = 4;
+/** Entries read from the table at once. */
+const entriesPerStep = 64;
+/** Reports held in memory; more are in the table alone. */
+const freshMax = 1000;
+const retryMsMin = 30_000;
+const retryMsMax = 600_000;
+/** How often the members of the set are looked at while entries wait for a drive. */
+const watchMs = 2_000;
+/** Reported shards that are known to be in the table already. */
+const knownMax = 10_000;
+/** The table is counted for the figures up to this. */
+const countMax = 2_000;
+/** Repair beside serving: half of the time. */
+const paceDefault: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
+
+export interface HealQueueOptions {
+  readonly table: HealTable;
+  readonly set: DriveSet;
+  readonly clock: Clock;
+  readonly log: (text: string) => void;
+}
+
+export interface RepairOutcome {
+  /** Positions that hold a sound shard now, as bits. All of them when the body has gone. */
+  readonly sound: number;
+  /** Those among them whose shard was written anew. */
+  readonly rewritten: number;
+  /** Positions whose drive cannot be asked now. */
+  readonly unreachable: number;
+  readonly bytes: number;
+}
+
+/** What does the repairs; given when the engine starts. */
+export interface Repairer {
+  blob(target: Extract<HealTarget, { kind: 'blob' }>, positions: number): Promise<RepairOutcome>;
+  logFile(fileNumber: number, positions: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
+  /** Nothing is written onto the drives of a set that takes no writes. */
+  readonly canWrite: boolean;
+}
+
+type Result = 'done' | 'absent' | 'failed';
+
+export class HealQueue {
+  readonly table: HealTable;
+  readonly #fresh = new Map<string, HealTarget>();
+  readonly #known = new Set<string>();
+  readonly #locks = new Map<string, Promise<unknown>>();
+  readonly #pacers = new Set<Pacer>();
+  #pace = paceDefault;
+  #repairer: Repairer | null = null;
+  #needsPass = true;
+  #retryMs = retryMsMin;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #watchTimer: NodeJS.Timeout | null = null;
+  #done: Promise<void> = Promise.resolve();
+  #running = 0;
+  #repairedShards = 0;
+  #repairedBytes = 0;
+  #failedAttempts = 0;
+  #lastRepairMs: number | null = null;
+
+  constructor(private readonly options: HealQueueOptions) {
+    this.table = options.table;
+  }
+
+  start(repairer: Repairer): void {
+    this.#repairer = repairer;
+    this.#done = this.#run().catch((error: unknown) => {
+      this.options.log(`repairs have ended: ${error instanceof Error ? error.message : 'unknown cause'}`);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of [this.#retryTimer, this.#watchTimer]) if (timer !== null) clearTimeout(timer);
+    for (const pacer of this.#pacers) pacer.close();
+    this.#wakeUp();
+    await this.#done;
+    await this.table.settled();
+  }
+
+  setPace(pace: Pace): void {
+    this.#pace = pace;
+  }
+
+  status(): HealStatus {
+    return {
+      waiting: this.table.count(countMax),
+      running: this.#running,
+      repairedShards: this.#repairedShards,
+      repairedBytes: this.#repairedBytes,
+      failedAttempts: this.#failedAttempts,
+      lastRepairMs: this.#lastRepairMs,
+    };
+  }
+
+  /** A reader or the scan has met a shard that is missing or wrong. True when nobody had said so before. */
+  report(target: HealTarget, position: number): boolean {
+    const key = healKeyOf(target).toString('latin1');
+    const known = `${key} ${position}`;
+    if (this.#known.has(known) || this.#isClosed) return false;
+    if (this.#known.size >= knownMax) this.#known.clear();
+    this.#known.add(known);
+    // Where one shard of a blob is bad, parity that nobody reads may be, too.
+    const positions = target.kind === 'blob' ? this.#members() | (1 << position) : 1 << position;
+    void this.table.add(target, positions).then(
+      () => {
+        if (this.#fresh.size < freshMax) this.#fresh.set(key, target);
+        else this.#needsPass = true;
+        this.#wakeUp();
+      },
+      (error: unknown) => {
+        this.#known.delete(known);
+        this.options.log(`a repair could not be noted: ${error instanceof Error ? error.message : 'unknown cause'}`);
+      },
+    );
+    return true;
+  }
+
+  /** A record was committed without the shards of these positions: its entry is in the table. */
+  readonly noteDegraded = (positions: number): void => {
+    if (this.#repairer === null) return;
+    // A drive that is there has no room, most likely; one that is not is waited for.
+    if ((positions & this.#members()) === 0) this.#passWhenMembersChange();
+    else this.#passLater(retryMsMin);
+  };
+
+  /** Goes through the whole table as soon as possible. */
+  passNow(): void {
+    this.#needsPass = true;
+    this.#wakeUp();
+  }
+
+  /** One at a time for each name. */
+  async exclusively<T>(name: string, act: () => Promise<T>): Promise<T> {
+    for (let other = this.#locks.get(name); other !== undefined; other = this.#locks.get(name)) await other;
+    const run = act();
+    const ended = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#locks.set(name, ended);
+    try {
+      return await run;
+    } finally {
+      this.#locks.delete(name);
+    }
+  }
+
+  /** Whether something of this name is being repaired. */
+  isBusy(name: string): boolean {
+    return this.#locks.has(name);
+  }
+
+  noteFailure(name: string, error: unknown): void {
+    const cause = error instanceof Error ? error.message : 'unknown cause';
+    this.options.log(`the shards of ${name} could not be rebuilt now: ${cause}`);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      const [next] = this.#fresh;
+      if (next !== undefined) {
+        await this.#repairFresh();
+      } else if (this.#needsPass) {
+        this.#needsPass = false;
+        await this.#pass();
+      } else {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+    }
+  }
+
+  async #repairFresh(): Promise<void> {
+    const entries: HealEntry[] = [];
+    for (const [key, target] of this.#fresh) {
+      if (entries.length === entriesPerStep) break;
+      this.#fresh.delete(key);
+      const entry = this.table.get(target);
+      if (entry !== null) entries.push(entry);
+    }
+    this.#plan(await this.#repairAll(entries));
+  }
+
+  async #pass(): Promise<void> {
+    let worst: Result = 'done';
+    let from: Buffer | null = null;
+    do {
+      const step = this.table.from(from, entriesPerStep);
+      worst = worse(worst, await this.#repairAll(step.entries));
+      from = step.next;
+      if (this.#fresh.size > 0) await this.#repairFresh();
+    } while (from !== null && !this.#isClosed);
+    if (worst === 'done') this.#retryMs = retryMsMin;
+    this.#plan(worst);
+  }
+
+  /** What is left is tried again: when its drive is there, or after a while. */
+  #plan(result: Result): void {
+    if (result === 'failed') {
+      this.#passLater(this.#retryMs);
+      this.#retryMs = Math.min(retryMsMax, 2 * this.#retryMs);
+    } else if (result === 'absent') {
+      this.#passWhenMembersChange();
+    }
+  }
+
+  /** A few at a time; answers the worst of them. */
+  async #repairAll(entries: readonly HealEntry[]): Promise<Result> {
+    let worst: Result = 'done';
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      const pacer = new Pacer(() => this.#pace, this.options.clock);
+      this.#pacers.add(pacer);
+      for (let entry = entries[next++]; entry !== undefined && !this.#isClosed; entry = entries[next++]) {
+        pacer.restart();
+        this.#running++;
+        const result = await this.#repairOne(entry, pacer).finally(() => this.#running--);
+        worst = worse(worst, result);
+      }
+      this.#pacers.delete(pacer);
+    };
+    await Promise.all(Array.from({ length: Math.min(lanesMax, entries.length) }, lane));
+    return worst;
+  }
+
+  async #repairOne(entry: HealEntry, pacer: Pacer): Promise<Result> {
+    // A drive outside S is caught up, which brings its shards along, or is away.
+    const present = entry.positions & this.#members();
+    if (present === 0) return 'absent';
+    let result: Result = present === entry.positions ? 'done' : 'absent';
+    try {
+      const sound = await this.#repair(entry.target, present, pacer);
+      if (sound !== 0) await this.table.remove(entry.target, sound);
+      const key = entry.key.toString('latin1');
+      for (const position of listBits(sound)) this.#known.delete(`${key} ${position}`);
+      if (sound !== present) result = 'failed';
+    } catch (error) {
+      this.noteFailure(entry.key.toString('latin1').slice(1), error);
+      result = 'failed';
+    }
+    if (result === 'failed') this.#failedAttempts++;
+    return result;
+  }
+
+  /** Answers the positions that are sound now. */
+  async #repair(target: HealTarget, positions: number, pacer: Pacer): Promise<number> {
+    const repairer = this.#repairer;
+    if (repairer === null) return 0;
+    if (target.kind === 'log') {
+      const report = await this.exclusively(`log ${target.fileNumber}`, () =>
+        repairer.logFile(target.fileNumber, positions, (read) => pacer.step(read)),
+      );
+      this.#count(report.repaired, report.repairedBytes);
+      return report.sound;
+    }
+    const { sound, rewritten, bytes } = await repairer.blob(target, positions);
+    this.#count(listBits(rewritten).length, bytes);
+    await pacer.step(bytes);
+    return sound;
+  }
+
+  #count(shards: number, bytes: number): void {
+    if (shards === 0) return;
+    this.#repairedShards += shards;
+    this.#repairedBytes += bytes;
+    this.#lastRepairMs = Math.floor(this.options.clock.nowMs());
+  }
+
+  /** Drives that may be written to, as bits. */
+  #members(): number {
+    if (this.#repairer?.canWrite !== true) return 0;
+    return maskOf(this.options.set.inSync());
+  }
+
+  #passLater(delayMs: number): void {
+    if (this.#isClosed || this.#retryTimer !== null) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = null;
+      this.passNow();
+    }, delayMs).unref();
+  }
+
+  #passWhenMembersChange(): void {
+    if (this.#watchTimer === null) this.#watch(this.#members());
+  }
+
+  #watch(before: number): void {
+    if (this.#isClosed) return;
+    this.#watchTimer = setTimeout(() => {
+      this.#watchTimer = null;
+      if (this.#members() === before) this.#watch(before);
+      else this.passNow();
+    }, watchMs).unref();
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+}
+
+function worse(a: Result, b: Result): Result {
+  if (a === 'failed' || b === 'failed') return 'failed';
+  return a === 'absent' || b === 'absent' ? 'absent' : 'done';
+}
