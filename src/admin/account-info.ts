@@ -1,13 +1,11 @@
 /** What the signer is and may: `GET accountinfo`. */
 import { accountOf } from './account.js';
 import { jsonAnswer } from './answer.js';
-import type { AdminDeps } from './deps.js';
+import { backendView } from './info.js';
 import { adminOperation, anySigner, type AdminCall, type AdminRoute } from './operation.js';
 import { documentOf } from './policies.js';
 import { sizeRanges } from './size-ranges.js';
 import { timeText } from './time.js';
-
-const erasureBackend = 2;
 
 const accountInfo = adminOperation({
   name: 'AccountInfo',
@@ -22,12 +20,12 @@ const accountInfo = adminOperation({
     });
     return jsonAnswer({
       AccountName: accountOf(call),
-      Server: backendOf(deps),
+      Server: backendView(deps.state.set, []),
       Policy: { Version: '2012-10-17', Statement: statements },
       Buckets: objects.listBuckets().flatMap(({ name, createdMs }) => {
         const access = accessTo(call, name);
         if (!access.read && !access.write) return [];
-        const usage = deps.bucketUsage(name);
+        const usage = deps.state.bucketUsage(name);
         return [
           {
             name,
@@ -52,24 +50,6 @@ function accessTo(call: AdminCall, bucket: string): { read: boolean; write: bool
   return {
     read: may('ListBucket', '') || may('GetBucketLocation', '') || may('GetObject', '*'),
     write: may('PutObject', '*'),
-  };
-}
-
-function backendOf({ set }: AdminDeps) {
-  const { dataShards, parityShards } = set;
-  return {
-    Type: erasureBackend,
-    GatewayOnline: false,
-    OnlineDisks: null,
-    OfflineDisks: null,
-    StandardSCData: [dataShards],
-    StandardSCParities: [parityShards],
-    RRSCData: [dataShards],
-    RRSCParities: [parityShards],
-    TotalSets: [1],
-    DrivesPerSet: [dataShards + parityShards],
-    StandardSCParity: parityShards,
-    RRSCParity: parityShards,
   };
 }
 

@@ -49,6 +49,14 @@ export function secretOf(
   return credential.secretKey;
 }
 
+/** For what goes on after the answer began: the credential that signed is neither removed, disabled nor over. */
+export function isStillThere(
+  { iam }: Pick<AdminDeps, 'iam'>,
+  { authentication }: Pick<Authorized<unknown>, 'authentication'>,
+): boolean {
+  return authentication.kind !== 'anonymous' && iam.credentials.lookup(authentication.accessKey) !== null;
+}
+
 export function refusalAnswer(
   refusal: Refusal,
   request: Pick<ExchangeRequest, 'id' | 'method' | 'rawPath'>,

@@ -1,7 +1,9 @@
 import type { Clock } from '../base/index.js';
 import type { Iam } from '../identity/index.js';
-import type { BucketDocumentKind, BucketDocuments, BucketUsage, ObjectLayer } from '../object/index.js';
+import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
+import type { LogRing, Traces } from '../telemetry/index.js';
 import type { PayloadCipher } from './payload/index.js';
+import type { ServerState } from './server-state.js';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
 export interface AdminDeps {
@@ -10,9 +12,9 @@ export interface AdminDeps {
   readonly documents: BucketDocuments;
   /** The document as it is stored; throws Refusal when it is not one, or of a kind that is not supported. */
   readonly checkDocument: (bucket: string, kind: BucketDocumentKind, text: string) => string;
-  /** Throws NoSuchBucket. */
-  readonly bucketUsage: (bucket: string) => BucketUsage;
-  readonly set: { readonly dataShards: number; readonly parityShards: number };
+  readonly state: ServerState;
+  readonly logs: Pick<LogRing, 'latest' | 'listen'>;
+  readonly traces: Pick<Traces, 'listen'>;
   readonly cipher: PayloadCipher;
   readonly clock: Clock;
   /** Empty: none is set. */
@@ -24,4 +26,5 @@ export interface AdminDeps {
   readonly version: string;
   /** `host:port`, as clients see this server. */
   readonly endpoint: () => string;
+  readonly scheme: 'http' | 'https';
 }

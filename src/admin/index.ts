@@ -4,4 +4,7 @@
  */
 export { adminPrefixes, adminRoutes, createAdminService, requireHeaderSignature } from './service.js';
 export type { AdminDeps } from './deps.js';
+export { logLine, type NodeNames } from './logs.js';
+export { traceLine } from './trace.js';
+export type { DriveFacts, ServerState } from './server-state.js';
 export { createPayloadCipher, type Argon2id, type PayloadCipher } from './payload/index.js';

@@ -13,6 +13,9 @@ import { bucketArchiveRoutes } from './bucket-archive.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
 import { groupRoutes } from './groups.js';
+import { infoRoutes } from './info.js';
+import { logRoutes } from './logs.js';
+import { traceRoutes } from './trace.js';
 import { iamExportRoutes } from './iam-export.js';
 import { iamImportRoutes } from './iam-import.js';
 import type { AdminRoute } from './operation.js';
@@ -33,6 +36,9 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...iamImportRoutes,
   ...bucketArchiveRoutes,
   ...updateRoutes,
+  ...infoRoutes,
+  ...logRoutes,
+  ...traceRoutes,
   ...absentRoutes,
 ];
 

@@ -6,7 +6,9 @@
  */
 import type { Clock } from '../base/index.js';
 import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../native/index.js';
-import type { DriveFault, DriveResult } from './drive.js';
+import type { Traces } from '../telemetry/index.js';
+import type { DriveFault, DriveFaultKind, DriveResult } from './drive.js';
+import type { DriveStatisticsCounter } from './drive-statistics.js';
 import { EINPROGRESS, EMFILE, ENFILE, faultKind } from './errno.js';
 
 /** How long an open waits for another descriptor to be closed before it is tried again. */
@@ -19,6 +21,7 @@ interface Pending {
   readonly call: DriveCall;
   readonly resolve: (answer: DriveResult<IoResult>) => void;
   readonly deadlineMs: number;
+  readonly submittedMs: number;
   /** In its queue. */
   requestNumber: number;
   /** Resolves the fault's `settled`. */
@@ -33,6 +36,13 @@ export interface DriveCall {
   readonly onEnd?: (result: IoResult) => void;
   /** The call may be repeated out of order when the process is out of descriptors. */
   readonly repeats?: boolean;
+}
+
+/** Told about every call once it is answered. */
+export interface DriveWatch {
+  readonly statistics: DriveStatisticsCounter;
+  /** Null: nobody can listen. */
+  readonly traces: Pick<Traces, 'isWanted' | 'drive'> | null;
 }
 
 export class DriveCalls {
@@ -51,7 +61,13 @@ export class DriveCalls {
     private readonly drivePath: string,
     private readonly callMsMax: number,
     private readonly clock: Clock,
+    private readonly watch: DriveWatch | null = null,
   ) {}
+
+  /** Not answered yet. */
+  get waiting(): number {
+    return this.#pending.size;
+  }
 
   /** After close: some call was still inside the kernel and may end at any time, or never. */
   get hasLeftCalls(): boolean {
@@ -67,8 +83,9 @@ export class DriveCalls {
 
   run(call: DriveCall): Promise<DriveResult<IoResult>> {
     return new Promise((resolve) => {
-      const deadlineMs = this.#runningMs() + this.callMsMax;
-      const pending: Pending = { call, resolve, deadlineMs, requestNumber: 0, settle: null };
+      const submittedMs = this.clock.monotonicMs();
+      const deadlineMs = submittedMs - this.#stoodStillMs + this.callMsMax;
+      const pending: Pending = { call, resolve, deadlineMs, submittedMs, requestNumber: 0, settle: null };
       this.#pending.add(pending);
       if (this.#timer === null) this.#timer = this.#arm(pending);
       this.#submit(pending);
@@ -114,13 +131,25 @@ export class DriveCalls {
       pending.settle?.();
       return;
     }
-    if (result.errno === 0) pending.resolve({ ok: true, value: result });
-    else pending.resolve({ ok: false, fault: this.#fault(call, faultKind(result.errno), result.errno) });
+    const fault = result.errno === 0 ? null : faultKind(result.errno);
+    this.#tell(pending, fault, result.bytes);
+    if (fault === null) pending.resolve({ ok: true, value: result });
+    else pending.resolve({ ok: false, fault: this.#fault(call, fault, result.errno) });
+  }
+
+  #tell({ call, submittedMs }: Pending, fault: DriveFaultKind | null, bytes: number): void {
+    if (this.watch === null) return;
+    const durationMs = this.clock.monotonicMs() - submittedMs;
+    const { statistics, traces } = this.watch;
+    statistics.count(call.request.kind, durationMs, fault);
+    if (traces?.isWanted !== true) return;
+    traces.drive({ drive: this.drivePath, operation: call.describe(), durationMs, bytes, error: fault });
   }
 
   #expire(pending: Pending): void {
     this.#pending.delete(pending);
     if (this.queue.cancel(pending.requestNumber)) {
+      this.#tell(pending, 'slow', 0);
       pending.resolve({ ok: false, fault: this.#fault(pending.call, 'slow', 0) });
       return;
     }
@@ -128,6 +157,7 @@ export class DriveCalls {
   }
 
   #answerSlow(pending: Pending, errno: number, settled: Promise<void>): void {
+    this.#tell(pending, 'slow', 0);
     pending.resolve({ ok: false, fault: { ...this.#fault(pending.call, 'slow', errno), settled } });
   }
 

@@ -125,6 +125,21 @@ export interface DriveFormat {
   readonly wasMountPoint: boolean;
 }
 
+export interface DriveCallCounts {
+  readonly calls: number;
+  readonly msTotal: number;
+}
+
+/** Since the drive was opened. Reads that the page cache answers at once are no calls. */
+export interface DriveStatistics {
+  /** Calls in the queues and inside the kernel now. */
+  readonly waiting: number;
+  /** By what was asked of the disk: `read`, `write`, `sync`, `unlink`. */
+  readonly calls: ReadonlyMap<string, DriveCallCounts>;
+  /** Calls that the disk did not do; `missing` may be an ordinary question with the answer no. */
+  readonly faults: Readonly<Record<DriveFaultKind, number>>;
+}
+
 export interface Drive {
   /** Absolute path. */
   readonly path: string;
@@ -133,6 +148,7 @@ export interface Drive {
   readonly blobs: BlobStore;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
+  statistics(): DriveStatistics;
   /**
    * Releases the lock; waits at most `graceMs` for calls under way. When one does not end in that time,
    * the lock stays until the process ends: the call might yet write.

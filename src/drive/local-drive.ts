@@ -1,9 +1,11 @@
 /** A drive on a local file system: its lock, its queues of native threads, its stores. */
 import { limits, systemClock, type Clock } from '../base/index.js';
 import { IoKind, io } from '../native/index.js';
+import type { Traces } from '../telemetry/index.js';
 import { LocalBlobStore } from './blob-store.js';
 import { DriveCalls } from './drive-calls.js';
-import type { BlobStore, Drive, DriveFormat, DriveResult, LogStore } from './drive.js';
+import type { BlobStore, Drive, DriveFormat, DriveResult, DriveStatistics, LogStore } from './drive.js';
+import { DriveStatisticsCounter } from './drive-statistics.js';
 import { LocalLogStore } from './log-store.js';
 
 export interface DriveOptions {
@@ -14,6 +16,8 @@ export interface DriveOptions {
   /** False: nothing is ever synced, so a power loss takes the latest writes. For tests and caches. */
   readonly isSynced?: boolean;
   readonly clock?: Clock;
+  /** Told about every call while somebody listens. */
+  readonly traces?: Pick<Traces, 'isWanted' | 'drive'>;
 }
 
 /** Log writes must keep their order, so they have one thread of their own. */
@@ -28,6 +32,7 @@ export class LocalDrive implements Drive {
   readonly #log: LocalLogStore;
   readonly #blobs: LocalBlobStore;
   readonly #queues: { readonly log: DriveCalls; readonly write: DriveCalls; readonly read: DriveCalls };
+  readonly #statistics = new DriveStatisticsCounter();
   #closing: Promise<void> | null = null;
 
   /** Takes over `lockFd`, which holds the drive's lock. */
@@ -41,9 +46,10 @@ export class LocalDrive implements Drive {
     const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
     const isSynced = options.isSynced ?? true;
     const label = `${format.setIndex}.${format.position}`;
+    const watch = { statistics: this.#statistics, traces: options.traces ?? null };
     const calls = (name: string, threads: number): DriveCalls => {
       const queue = io.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
-      return new DriveCalls(queue, path, callMsMax, clock);
+      return new DriveCalls(queue, path, callMsMax, clock, watch);
     };
     this.#queues = {
       log: calls('log', logWriteThreads),
@@ -65,6 +71,11 @@ export class LocalDrive implements Drive {
     if (!answer.ok) return answer;
     const [totalBytes = 0, freeBytes = 0] = answer.value.values ?? [];
     return { ok: true, value: { totalBytes, freeBytes } };
+  }
+
+  statistics(): DriveStatistics {
+    const waiting = Object.values(this.#queues).reduce((sum, queue) => sum + queue.waiting, 0);
+    return this.#statistics.statistics(waiting);
   }
 
   close(graceMs: number): Promise<void> {

@@ -5,6 +5,8 @@ export {
   createLogger,
   silentLogger,
   logLevels,
+  logText,
+  type LogEntry,
   type Logger,
   type LogFields,
   type LogLevel,
@@ -19,6 +21,6 @@ export {
   type RejectedCounts,
 } from './request-counters.js';
 export type { FeedListener } from './feed.js';
-export { LogRing, type LogEntry } from './log-ring.js';
+export { LogRing } from './log-ring.js';
 export { Traces, type DriveTrace, type RequestTrace, type Trace, type TraceHead } from './traces.js';
 export { healthAnswer, healthPrefix, type HealthAnswer, type HealthState } from './health.js';

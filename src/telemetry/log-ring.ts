@@ -1,15 +1,7 @@
 /** The latest log lines, for whoever asks what happened, and a feed of those to come. */
 import { limits } from '../base/index.js';
 import { Feed, type FeedListener } from './feed.js';
-import type { LogLevel } from './logger.js';
-
-export interface LogEntry {
-  readonly level: Exclude<LogLevel, 'silent'>;
-  readonly timeMs: number;
-  readonly message: string;
-  /** Secrets are out already. */
-  readonly fields: Readonly<Record<string, unknown>>;
-}
+import { parseLogLine, type LogEntry } from './logger.js';
 
 export class LogRing {
   readonly #entries: (LogEntry & { readonly chars: number })[] = [];
@@ -24,14 +16,7 @@ export class LogRing {
 
   /** Takes a line of the log as it is written in JSON. */
   readonly add = (json: string): void => {
-    const { level, time, message, ...fields } = JSON.parse(json) as Record<string, unknown>;
-    const entry = {
-      level: level as LogEntry['level'],
-      timeMs: Date.parse(String(time)),
-      message: String(message),
-      fields,
-      chars: json.length,
-    };
+    const entry = { ...parseLogLine(json), chars: json.length };
     this.#entries.push(entry);
     this.#chars += entry.chars;
     const { lines, chars } = limits.logRing;

@@ -54,7 +54,7 @@ const redactedPaths = secretFields.flatMap((name) => [`["${name}"]`, `*["${name}
 export function createLogger(options: LogOptions = {}): Logger {
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const { tap } = options;
-  const writeLine = options.format === 'json' ? write : (line: string) => write(textLine(line));
+  const writeLine = options.format === 'json' ? write : (line: string) => write(logText(parseLogLine(line)));
   const destination: DestinationStream = {
     write: (line) => {
       writeLine(line);
@@ -90,12 +90,25 @@ function wrap(sink: PinoLogger<never, boolean>): Logger {
   };
 }
 
+export interface LogEntry {
+  readonly level: Exclude<LogLevel, 'silent'>;
+  readonly timeMs: number;
+  readonly message: string;
+  /** Secrets are out already. */
+  readonly fields: LogFields;
+}
+
+/** Of a line as it is written in JSON. */
+export function parseLogLine(json: string): LogEntry {
+  const { level, time, message, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  return { level: level as LogEntry['level'], timeMs: Date.parse(String(time)), message: String(message), fields };
+}
+
 /** `2026-01-02T03:04:05.678Z WARN  message key=value`; the stack of `err` follows, indented. */
-function textLine(json: string): string {
-  const { level, time, message, err, ...rest } = JSON.parse(json) as Record<string, unknown>;
+export function logText({ level, timeMs, message, fields: { err, ...rest } }: LogEntry): string {
   const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${textValue(value)}`);
-  const head = `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${oneLine(String(message))}${fields.join('')}`;
-  return `${head}${errorText(err)}\n`;
+  const time = new Date(timeMs).toISOString();
+  return `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(message)}${fields.join('')}${errorText(err)}\n`;
 }
 
 function textValue(value: unknown): string {

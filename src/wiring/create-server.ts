@@ -26,22 +26,15 @@ import { Engine } from '../object/index.js';
 import { ComputePool, SlabArena } from '../pool/index.js';
 import { createS3Service } from '../s3/index.js';
 import { createFormVerifier, createSignatureVerifier } from '../signature/index.js';
-import {
-  createLogger,
-  healthAnswer,
-  healthPrefix,
-  observers,
-  requestLines,
-  type HealthState,
-  type Logger,
-  type RequestObserver,
-} from '../telemetry/index.js';
+import { healthAnswer, healthPrefix, type HealthState, type Logger } from '../telemetry/index.js';
 import { createAdminHandler, isAdminPath } from './admin-handler.js';
 import { bucketPolicies } from './bucket-policies.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { iamStoreOn } from './iam-store.js';
 import { LiveSet } from './live-set.js';
+import { Observation } from './observation.js';
 import { startReport } from './report.js';
+import { serverState } from './server-state.js';
 import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, RunningServer, ServerOptions } from './types.js';
 
@@ -72,17 +65,19 @@ class Teardown {
 }
 
 export const createServer: CreateServer = async (options) => {
-  const log = createLogger({ level: 'warn', ...options.log });
+  const observation = new Observation(options);
+  const { log } = observation;
   const teardown = new Teardown();
   try {
-    return await build(options, log, teardown);
+    return await build(options, observation, teardown);
   } catch (error) {
     await teardown.run(log);
     throw error;
   }
 };
 
-async function build(options: ServerOptions, log: Logger, teardown: Teardown): Promise<RunningServer> {
+async function build(options: ServerOptions, observation: Observation, teardown: Teardown): Promise<RunningServer> {
+  const { log, names } = observation;
   const credentials = options.credentials ?? {
     accessKey: `root-${randomBytes(6).toString('hex')}`,
     secretKey: randomBytes(24).toString('base64url'),
@@ -96,7 +91,9 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     parity: options.parity ?? null,
     arena: arena.arena,
     isSynced: options.durability !== 'relaxed',
+    traces: observation.traces,
   });
+  names.deploymentId = deployment.deploymentId;
   for (const { drive } of deployment.places) if (drive !== null) teardown.add(() => drive.close(driveGraceMs));
   const set = new LiveSet(
     deployment.deploymentId,
@@ -150,22 +147,24 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     bucketPolicy: bucketPolicies(engine, log),
     clock: systemClock,
   });
-  const s3 = s3Handler(options, accounts.iam.credentials, engine, deployment, log, isAllowed);
-  let listeningPort = 0;
+  observation.isBucket = (name) => engine.index.buckets.has(name);
+  const s3 = s3Handler(options, accounts.iam.credentials, engine, deployment, observation, isAllowed);
   const admin = createAdminHandler({
     iam: accounts.iam,
     objects: engine,
     documents: engine,
-    bucketUsage: (bucket) => engine.bucketUsage(bucket),
-    set: { dataShards, parityShards },
+    state: serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine }),
+    logs: observation.logs,
+    traces: observation.traces,
     region: options.region ?? 'us-east-1',
     hostId: hostIdOf(deployment),
     deploymentId: deployment.deploymentId,
     rootAccessKey: credentials.accessKey,
     version,
-    endpoint: () => `${options.host ?? ''}:${listeningPort}`,
+    endpoint: () => names.endpoint,
+    scheme: (options.tls ?? null) === null ? 'http' : 'https',
     isAllowed,
-    observer: observerOf(options, log),
+    observer: observation.observer('admin'),
     log,
   });
   const sts = createStsHandler({
@@ -174,7 +173,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     domains: options.domains ?? [],
     hostId: hostIdOf(deployment),
     isAllowed,
-    observer: observerOf(options, log),
+    observer: observation.observer('sts'),
     log,
   });
   const front = await openFront(options, log, (request) => {
@@ -186,11 +185,12 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
   });
   teardown.add(() => front.close(0));
-  listeningPort = front.port;
+  const url = urlOf(options, front.port);
+  names.endpoint = new URL(url).host;
 
   let closing: Promise<void> | null = null;
   return {
-    url: urlOf(options, front.port),
+    url,
     port: front.port,
     credentials: { accessKey: credentials.accessKey, secretKey: credentials.secretKey },
     report: startReport(version, deployment, opened, options.durability === 'relaxed'),
@@ -200,6 +200,7 @@ async function build(options: ServerOptions, log: Logger, teardown: Teardown): P
         return closing;
       }
       phase = 'stopping';
+      observation.close();
       closing = front.close(graceMs).then(() => teardown.run(log));
       return closing;
     },
@@ -296,7 +297,7 @@ function s3Handler(
   credentials: AuthenticateOptions['credentials'],
   engine: Engine,
   deployment: Deployment,
-  log: Logger,
+  observation: Observation,
   isAllowed: IsAllowed,
 ): ExchangeHandler {
   const region = options.region ?? 'us-east-1';
@@ -325,8 +326,8 @@ function s3Handler(
     authenticate: (request, hints) => authenticate(request, authenticateOptions, hints),
     authenticateForm: (field) => authenticateForm(field, { ...authenticateOptions, verifyForm }),
     isAllowed,
-    observer: observerOf(options, log),
-    log,
+    observer: observation.observer('s3'),
+    log: observation.log,
     clock: systemClock,
     region,
     hostId,
@@ -337,10 +338,6 @@ function s3Handler(
 /** Of the deployment: also the owner of its buckets, to clients. */
 function hostIdOf({ deploymentId }: Deployment): string {
   return createHash('sha256').update(deploymentId).digest('hex');
-}
-
-function observerOf({ observer }: ServerOptions, log: Logger): RequestObserver {
-  return observer === undefined ? requestLines(log) : observers(requestLines(log), observer);
 }
 
 function openFront(options: ServerOptions, log: Logger, handler: ExchangeHandler): Promise<HttpFront> {

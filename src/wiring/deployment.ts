@@ -10,6 +10,7 @@ import {
   probeDrive,
   type Drive,
   type DriveFormat,
+  type DriveOptions,
   type DriveProbe,
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
@@ -30,6 +31,8 @@ export interface Deployment {
   readonly dataShards: number;
   readonly parityShards: number;
   readonly places: readonly Place[];
+  /** By position, of drives that are not there as well. */
+  readonly driveIds: readonly string[];
   readonly isNew: boolean;
   readonly warnings: readonly string[];
 }
@@ -40,6 +43,7 @@ interface Options {
   readonly arena: SharedArrayBuffer;
   /** False: relaxed durability. */
   readonly isSynced: boolean;
+  readonly traces?: DriveOptions['traces'];
 }
 
 type Ready = Extract<DriveProbe, { kind: 'ready' }>;
@@ -75,8 +79,12 @@ export async function openDeployment(options: Options): Promise<Deployment> {
   }
 }
 
-function probeAll({ folders, arena, isSynced }: Options, createFolder: boolean): Promise<DriveProbe[]> {
-  return Promise.all(folders.map((folder) => probeDrive(folder, { arena, isSynced, createFolder })));
+function probeAll(options: Options, createFolder: boolean): Promise<DriveProbe[]> {
+  return Promise.all(options.folders.map((folder) => probeDrive(folder, { ...driveOptions(options), createFolder })));
+}
+
+function driveOptions({ arena, isSynced, traces }: Options): DriveOptions {
+  return { arena, isSynced, ...(traces !== undefined && { traces }) };
 }
 
 function refuseLocked(probes: readonly DriveProbe[]): void {
@@ -110,7 +118,7 @@ async function formatAll(probes: readonly DriveProbe[], options: Options, opened
   const places: Place[] = [];
   for (const [position, probe] of probes.entries()) {
     const format = formatFor({ deploymentId, hashKey: hashKey.toString('hex'), sets, parity: parityShards }, position);
-    const drive = await formatDrive(probe.path, format, { arena: options.arena, isSynced: options.isSynced });
+    const drive = await formatDrive(probe.path, format, driveOptions(options));
     opened.push(drive);
     places.push({ position, path: probe.path, drive, isNew: true, note: null });
   }
@@ -120,6 +128,7 @@ async function formatAll(probes: readonly DriveProbe[], options: Options, opened
     dataShards: driveCount - parityShards,
     parityShards,
     places,
+    driveIds: sets[0] ?? [],
     isNew: true,
     warnings: [],
   };
@@ -194,10 +203,7 @@ async function joinAll(
       });
       continue;
     }
-    const drive = await formatDrive(empty.path, formatFor(facts, position), {
-      arena: options.arena,
-      isSynced: options.isSynced,
-    });
+    const drive = await formatDrive(empty.path, formatFor(facts, position), driveOptions(options));
     opened.push(drive);
     if (!isUnborn) warnings.push(`${empty.path} was empty: it is formatted as drive ${position + 1} and rebuilt`);
     places.push({ position, path: empty.path, drive, isNew: true, note: 'was empty: being rebuilt' });
@@ -215,6 +221,7 @@ async function joinAll(
     dataShards,
     parityShards: facts.parity,
     places,
+    driveIds: ids,
     isNew: false,
     warnings,
   };

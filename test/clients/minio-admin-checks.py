@@ -165,6 +165,15 @@ def account():
     assert (ranges["LESS_THAN_1024_B"], ranges["BETWEEN_1024B_AND_1_MB"]) == (1, 3), ranges
 
 
+def server_info():
+    info = json.loads(root.info())
+    assert info["mode"] == "online" and info["backend"]["onlineDisks"] == 4, info
+    drives = info["servers"][0]["drives"]
+    assert [(drive["state"], drive["disk_index"]) for drive in drives] == [("ok", index) for index in range(4)], drives
+    with refused(403, "AccessDenied"):
+        admin("fay", "secret-of-fay").info()
+
+
 def large_lists():
     for number in range(300):
         root.policy_add(f"many-{number}", policy=POLICY)
@@ -182,6 +191,7 @@ CHECKS = [
     access_keys,
     own_secret,
     account,
+    server_info,
     large_lists,
 ]
 

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DriveResult } from '../../../src/drive/index.js';
 import { DriveCalls } from '../../../src/drive/drive-calls.js';
+import { DriveStatisticsCounter } from '../../../src/drive/drive-statistics.js';
 import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../../../src/native/index.js';
 
 const { ECANCELED, EINPROGRESS, EIO, EMFILE, ENOENT, ENOSPC } = constants.errno;
@@ -171,5 +172,63 @@ describe('a call to a drive', () => {
     const requestCount = queue.requests.length;
     await vi.advanceTimersByTimeAsync(10_000);
     expect(queue.requests).toHaveLength(requestCount);
+  });
+});
+
+describe('what calls came to', () => {
+  const told: { operation: string; durationMs: number; error: string | null }[] = [];
+  let isWanted = false;
+  const traces = {
+    get isWanted() {
+      return isWanted;
+    },
+    drive: (trace: (typeof told)[number]) => void told.push(trace),
+  };
+  let statistics: DriveStatisticsCounter;
+
+  beforeEach(() => {
+    told.length = 0;
+    isWanted = false;
+    statistics = new DriveStatisticsCounter();
+    const startMs = Date.now();
+    const monotonicMs = (): number => Date.now() - startMs + stoodStillMs;
+    calls = new DriveCalls(queue, '/drive', limitMs, { monotonicMs, nowMs: monotonicMs }, { statistics, traces });
+  });
+
+  const run = (describe: () => string) => calls.run({ request: { kind: IoKind.read, fd: 1 }, describe });
+
+  it('is counted by kind, with its time and what went wrong', async () => {
+    const never = (): string => {
+      throw new Error('described although nobody listens');
+    };
+    const answers = [run(never), run(() => 'read it'), run(() => 'hang')];
+    expect(calls.waiting).toBe(3);
+    await vi.advanceTimersByTimeAsync(20);
+    queue.end(1, { bytes: 5 });
+    queue.end(2, { errno: EIO });
+    await vi.advanceTimersByTimeAsync(limitMs);
+    await Promise.all(answers);
+    const { calls: counted, faults } = statistics.statistics(calls.waiting);
+    expect(counted.get('read')).toEqual({ calls: 3, msTotal: 20 + 20 + limitMs });
+    expect(faults).toEqual({ missing: 0, full: 0, io: 1, slow: 1 });
+    expect(calls.waiting).toBe(0);
+    // It comes back after all: counted once.
+    queue.end(3);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(statistics.statistics(0).calls.get('read')?.calls).toBe(3);
+    expect(told).toEqual([]);
+  });
+
+  it('is told to those who listen', async () => {
+    isWanted = true;
+    const answers = [run(() => 'read a'), run(() => 'read b')];
+    await vi.advanceTimersByTimeAsync(7);
+    queue.end(1, { bytes: 5 });
+    queue.end(2, { errno: ENOSPC });
+    await Promise.all(answers);
+    expect(told).toEqual([
+      { drive: '/drive', operation: 'read a', durationMs: 7, bytes: 5, error: null },
+      { drive: '/drive', operation: 'read b', durationMs: 7, bytes: 0, error: 'full' },
+    ]);
   });
 });

@@ -1,0 +1,198 @@
+/** What the server is and holds: `GET info`, `GET storageinfo`, `GET datausageinfo`. */
+import { availableParallelism, cpus } from 'node:os';
+import { jsonAnswer } from './answer.js';
+import type { AdminDeps } from './deps.js';
+import { adminOperation, type AdminRoute } from './operation.js';
+import { capacityOf, totalUsage, type DriveFacts } from './server-state.js';
+import { sizeRanges } from './size-ranges.js';
+import { timeText } from './time.js';
+
+const erasureBackend = 2;
+
+const serverInfo = adminOperation({
+  name: 'ServerInfo',
+  access: ['ServerInfo'],
+  handle: async (deps, call) => {
+    const { state } = deps;
+    const drives = await state.drives();
+    const usage = totalUsage(state);
+    const { dataShards, parityShards } = state.set;
+    const { rawTotalBytes, rawFreeBytes } = capacityOf(drives, state.set);
+    const online = drives.filter((drive) => drive.state === 'ok').length;
+    return jsonAnswer({
+      mode: 'online',
+      ...(deps.region !== '' && { region: deps.region }),
+      deploymentID: deps.deploymentId,
+      buckets: { count: usage.buckets },
+      objects: { count: usage.objects },
+      versions: { count: usage.versions },
+      deletemarkers: { count: usage.deleteMarkers },
+      usage: { size: usage.bytes },
+      services: {},
+      backend: {
+        backendType: 'Erasure',
+        onlineDisks: online,
+        offlineDisks: drives.length - online,
+        standardSCParity: parityShards,
+        rrSCParity: parityShards,
+        totalSets: [1],
+        totalDrivesPerSet: [dataShards + parityShards],
+      },
+      servers: [serverOf(deps, drives, call.input.flag('metrics'))],
+      pools: {
+        0: {
+          0: {
+            id: 0,
+            rawUsage: rawTotalBytes - rawFreeBytes,
+            rawCapacity: rawTotalBytes,
+            usage: usage.bytes,
+            objectsCount: usage.objects,
+            versionsCount: usage.versions,
+            deleteMarkersCount: usage.deleteMarkers,
+            healDisks: drives.filter(({ catchUp }) => catchUp !== null).length,
+          },
+        },
+      },
+    });
+  },
+});
+
+function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: boolean) {
+  const endpoint = deps.endpoint();
+  const { heapUsed } = process.memoryUsage();
+  return {
+    state: 'online',
+    endpoint,
+    scheme: deps.scheme,
+    uptime: Math.floor((deps.clock.nowMs() - deps.state.startedMs) / 1000),
+    version: deps.version,
+    network: { [endpoint]: 'online' },
+    drives: drives.map((drive) => driveView(drive, withMetrics)),
+    poolNumber: 1,
+    poolNumbers: [1],
+    mem_stats: { Alloc: heapUsed, TotalAlloc: 0, Mallocs: 0, Frees: 0, HeapAlloc: heapUsed },
+    go_max_procs: availableParallelism(),
+    num_cpu: cpus().length,
+    runtime_version: `node ${process.version}`,
+    minio_env_vars: {},
+    edition: 'granary',
+  };
+}
+
+/** A drive as every answer of this API shows one. */
+export function driveView(drive: DriveFacts, withMetrics = false) {
+  const { path, space, statistics } = drive;
+  return {
+    endpoint: path,
+    path,
+    ...(drive.catchUp !== null && { healing: true }),
+    state: drive.state,
+    uuid: drive.driveId,
+    major: 0,
+    minor: 0,
+    ...(space !== null && {
+      totalspace: space.totalBytes,
+      usedspace: space.totalBytes - space.freeBytes,
+      availspace: space.freeBytes,
+      utilization: space.totalBytes === 0 ? 0 : (100 * (space.totalBytes - space.freeBytes)) / space.totalBytes,
+    }),
+    ...(withMetrics && statistics !== null && { metrics: driveMetrics(statistics) }),
+    used_inodes: 0,
+    local: true,
+    pool_index: 0,
+    set_index: 0,
+    disk_index: drive.position,
+  };
+}
+
+function driveMetrics({ waiting, calls, faults }: NonNullable<DriveFacts['statistics']>) {
+  const count = (kind: string) => calls.get(kind)?.calls ?? 0;
+  return {
+    apiCalls: Object.fromEntries([...calls].map(([kind, counts]) => [kind, counts.calls])),
+    totalWaiting: waiting,
+    totalErrorsAvailability: faults.io + faults.slow,
+    totalErrorsTimeout: faults.slow,
+    totalWrites: count('write'),
+    totalDeletes: count('unlink'),
+  };
+}
+
+/** As `accountinfo` and `storageinfo` show it. */
+export function backendView({ dataShards, parityShards }: AdminDeps['state']['set'], drives: readonly DriveFacts[]) {
+  const byState = (isOnline: boolean) => {
+    const count = drives.filter(({ state }) => (state === 'ok') === isOnline).length;
+    return drives.length === 0 ? null : { '': count };
+  };
+  return {
+    Type: erasureBackend,
+    GatewayOnline: false,
+    OnlineDisks: byState(true),
+    OfflineDisks: byState(false),
+    StandardSCData: [dataShards],
+    StandardSCParities: [parityShards],
+    RRSCData: [dataShards],
+    RRSCParities: [parityShards],
+    TotalSets: [1],
+    DrivesPerSet: [dataShards + parityShards],
+    StandardSCParity: parityShards,
+    RRSCParity: parityShards,
+  };
+}
+
+const storageInfo = adminOperation({
+  name: 'StorageInfo',
+  access: ['StorageInfo'],
+  handle: async ({ state }) => {
+    const drives = await state.drives();
+    return jsonAnswer({
+      Disks: drives.map((drive) => driveView(drive, true)),
+      Backend: backendView(state.set, drives),
+    });
+  },
+});
+
+const dataUsageInfo = adminOperation({
+  name: 'DataUsageInfo',
+  access: ['DataUsageInfo'],
+  handle: async (deps, call) => {
+    const { state } = deps;
+    const total = totalUsage(state);
+    const buckets = state.bucketNames().map((name) => [name, state.bucketUsage(name)] as const);
+    const capacity = call.input.flag('capacity') ? capacityOf(await state.drives(), state.set) : null;
+    return jsonAnswer({
+      // Counters, not the outcome of a scan: they are of this moment.
+      lastUpdate: timeText(deps.clock.nowMs()),
+      objectsCount: total.objects,
+      versionsCount: total.versions,
+      deleteMarkersCount: total.deleteMarkers,
+      objectsTotalSize: total.bytes,
+      bucketsCount: total.buckets,
+      bucketsUsageInfo: Object.fromEntries(
+        buckets.map(([name, usage]) => [
+          name,
+          {
+            size: usage.bytes,
+            versionsCount: usage.versions,
+            objectsCount: usage.objects,
+            deleteMarkersCount: usage.deleteMarkers,
+            objectsSizesHistogram: sizeRanges(usage.sizes),
+            objectsVersionsHistogram: null,
+          },
+        ]),
+      ),
+      tierStats: null,
+      bucketsSizes: Object.fromEntries(buckets.map(([name, { bytes }]) => [name, bytes])),
+      ...(capacity !== null && {
+        capacity: capacity.usableTotalBytes,
+        freeCapacity: capacity.usableFreeBytes,
+        usedCapacity: capacity.usableTotalBytes - capacity.usableFreeBytes,
+      }),
+    });
+  },
+});
+
+export const infoRoutes: readonly AdminRoute[] = [
+  { method: 'GET', path: 'info', operation: serverInfo },
+  { method: 'GET', path: 'storageinfo', operation: storageInfo },
+  { method: 'GET', path: 'datausageinfo', operation: dataUsageInfo },
+];

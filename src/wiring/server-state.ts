@@ -1,0 +1,60 @@
+/** What the administration API reads of the running server: drives, quorums, what the buckets hold. */
+import type { DriveFacts, ServerState } from '../admin/index.js';
+import type { Drive } from '../drive/index.js';
+import { writeQuorum } from '../erasure/index.js';
+import type { Journal } from '../journal/index.js';
+import type { Engine } from '../object/index.js';
+import type { Deployment, Place } from './deployment.js';
+
+/** A disk that hangs answers after half a minute: nobody who asks how things are waits so long. */
+const spaceMsMax = 2_000;
+
+interface Options {
+  readonly startedMs: number;
+  readonly deployment: Deployment;
+  readonly journal: Pick<Journal, 'health'>;
+  readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage'>;
+}
+
+export function serverState({ startedMs, deployment, journal, engine }: Options): ServerState {
+  const { dataShards, parityShards, places } = deployment;
+  return {
+    startedMs,
+    set: { dataShards, parityShards, readQuorum: dataShards, writeQuorum: writeQuorum(dataShards, parityShards) },
+    health: () => engine.health(),
+    drives: () => {
+      const { inSync, catchingUp } = journal.health();
+      return Promise.all(
+        places.map((place) => {
+          const progress = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
+          return factsOf(place, deployment, inSync.includes(place.position), progress);
+        }),
+      );
+    },
+    bucketNames: () => engine.listBuckets().map(({ name }) => name),
+    bucketUsage: (bucket) => engine.bucketUsage(bucket),
+  };
+}
+
+async function factsOf(
+  { position, path, drive }: Place,
+  { driveIds }: Deployment,
+  isInSync: boolean,
+  catchUp: number | null,
+): Promise<DriveFacts> {
+  const common = { path: path ?? `drive ${position + 1}`, driveId: driveIds[position] ?? '', position };
+  if (drive === null) return { ...common, state: 'offline', catchUp: null, space: null, statistics: null };
+  const space = await spaceOf(drive);
+  const takesPart = isInSync || catchUp !== null;
+  return { ...common, state: takesPart ? 'ok' : 'faulty', catchUp, space, statistics: drive.statistics() };
+}
+
+async function spaceOf(drive: Drive): Promise<DriveFacts['space']> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, spaceMsMax, null);
+  });
+  const answer = await Promise.race([drive.space(), late]);
+  clearTimeout(timer);
+  return answer?.ok === true ? answer.value : null;
+}
