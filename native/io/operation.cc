@@ -22,6 +22,8 @@ namespace granary::io {
 namespace {
 
 constexpr size_t kZeroPieceBytes = size_t{1} << 20;
+// Of memory, file position and length, for any drive.
+constexpr size_t kDirectAlignment = 4096;
 constexpr size_t kVectorCountMax = IOV_MAX < 1024 ? IOV_MAX : 1024;
 
 // Repeats a call that a signal interrupted; answers its errno, or 0.
@@ -142,12 +144,18 @@ int ReadChecked(const Operation& operation, int fd, uint8_t* arena, Outcome* out
   return 0;
 }
 
-int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
-  const size_t pieceBytes = static_cast<size_t>(std::min<uint64_t>(operation.bytes, kZeroPieceBytes));
-  const std::vector<uint8_t> zeroes(pieceBytes, 0);
+// A second descriptor of the same file that goes past the page cache; -1 where that cannot be had. Zeroes that nobody
+// will read would only push out what somebody does, and cost twice the CPU time (bench: `path.put.4KiB.c64`).
+int OpenDirect(int fd) {
+  char path[32];
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+  return ::open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
+int WriteZeroes(const Operation& operation, int fd, const uint8_t* zeroes, size_t pieceBytes, uint64_t* moved) {
   while (*moved < operation.bytes) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(operation.bytes - *moved, pieceBytes));
-    const ssize_t got = ::pwrite(fd, zeroes.data(), wanted, static_cast<off_t>(operation.fileOffset + *moved));
+    const ssize_t got = ::pwrite(fd, zeroes, wanted, static_cast<off_t>(operation.fileOffset + *moved));
     if (got < 0) {
       if (errno == EINTR) continue;
       return errno;
@@ -156,6 +164,23 @@ int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
     *moved += static_cast<uint64_t>(got);
   }
   return 0;
+}
+
+int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
+  const size_t pieceBytes = static_cast<size_t>(std::min<uint64_t>(operation.bytes, kZeroPieceBytes));
+  std::vector<uint8_t> memory(pieceBytes + kDirectAlignment, 0);
+  const uintptr_t start = reinterpret_cast<uintptr_t>(memory.data());
+  const uint8_t* zeroes = memory.data() + (kDirectAlignment - start % kDirectAlignment) % kDirectAlignment;
+  if (operation.fileOffset % kDirectAlignment == 0 && operation.bytes % kDirectAlignment == 0) {
+    const int direct = OpenDirect(fd);
+    if (direct >= 0) {
+      const int error = WriteZeroes(operation, direct, zeroes, pieceBytes, moved);
+      CloseFile(direct);
+      // A file system may open a file so and refuse to write it so, or need another alignment.
+      if (error != EINVAL && error != EOPNOTSUPP) return error;
+    }
+  }
+  return WriteZeroes(operation, fd, zeroes, pieceBytes, moved);
 }
 
 struct CloseDirectory {

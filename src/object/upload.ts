@@ -79,9 +79,11 @@ interface SealedBody {
   readonly shardOffsets: readonly number[];
 }
 
+const nothing = (): void => undefined;
+
 export class EngineUpload implements Upload {
-  onDrain: () => void = () => undefined;
-  onFailure: (refusal: ObjectRefusal) => void = () => undefined;
+  onDrain: () => void = nothing;
+  onFailure: (refusal: ObjectRefusal) => void = nothing;
 
   readonly #id: PlacementId;
   readonly #geometry: Geometry;
@@ -111,7 +113,8 @@ export class EngineUpload implements Upload {
   #unread: Filling | null = null;
   /** Signed chunks that end behind the last byte. */
   readonly #lateEnds: Uint8Array[] = [];
-  readonly #abortSignal = new AbortController();
+  /** Made when something waits: most uploads never do, and a controller costs more than all else that they hold. */
+  #abortController: AbortController | null = null;
 
   constructor(
     private readonly context: EngineContext,
@@ -235,7 +238,7 @@ export class EngineUpload implements Upload {
   abort(): void {
     if (this.#isAborted) return;
     this.#isAborted = true;
-    this.#abortSignal.abort();
+    this.#abortController?.abort();
     this.#dropOverflow();
     this.#filling?.slab.release();
     this.#filling = null;
@@ -352,7 +355,7 @@ export class EngineUpload implements Upload {
   #waitForSlab(): void {
     if (this.#isWaitingForSlab) return;
     this.#isWaitingForSlab = true;
-    this.context.slabs.allocate(this.#nextSlabBytes(this.#overflowBytes), 'upload', this.#abortSignal.signal).then(
+    this.context.slabs.allocate(this.#nextSlabBytes(this.#overflowBytes), 'upload', this.#abortSignal()).then(
       (slab) => {
         this.#isWaitingForSlab = false;
         if (this.#isAborted || this.#failure !== null) {
@@ -450,7 +453,7 @@ export class EngineUpload implements Upload {
     let aux: Slab | null = null;
     try {
       await this.#startBlob();
-      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass', this.#abortSignal.signal);
+      aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass', this.#abortSignal());
       const late = this.#lateEnds.splice(0);
       this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
@@ -512,7 +515,7 @@ export class EngineUpload implements Upload {
   async #startBlob(): Promise<void> {
     if (this.#writer !== null) return;
     const { slabs, compute, set } = this.context;
-    const control = await slabs.allocate(compute.streamStateBytes, 'pass', this.#abortSignal.signal);
+    const control = await slabs.allocate(compute.streamStateBytes, 'pass', this.#abortSignal());
     this.#control = control;
     compute.streamInit(control.offset, this.#wantedDigests(), this.options.signedStream);
     this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);
@@ -698,6 +701,12 @@ export class EngineUpload implements Upload {
       }, 'grow'),
     );
     this.#releaseAll();
+  }
+
+  #abortSignal(): AbortSignal {
+    this.#abortController ??= new AbortController();
+    if (this.#isAborted) this.#abortController.abort();
+    return this.#abortController.signal;
   }
 
   #requireBucket(): void {
