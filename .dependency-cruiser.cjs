@@ -85,7 +85,6 @@ module.exports = {
     only('uws-in-http', vendor('uWebSockets[.]js'), 'http'),
     only('node-http-in-http', '^(node:)?(http|https|http2|net|tls)$', 'http|identity|gateway|etcd'),
     only('piscina-in-pool', vendor('piscina'), 'pool'),
-    only('lmdb-in-catalog', vendor('lmdb'), 'catalog'),
     only('pino-in-telemetry', vendor('pino'), 'telemetry'),
     only('commander-in-cli', vendor('commander'), 'cli'),
     // The front reads the certificate that it listens with, and nothing else.

@@ -3,9 +3,15 @@
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
+import { setFlagsFromString } from 'node:v8';
 import { StartupError, systemClock } from './base/index.js';
 import { run, type Output } from './cli/index.js';
 import type { CreateServer } from './wiring/index.js';
+
+// V8 guesses which objects will live long and makes them in the old generation. Those of a request live for a few
+// milliseconds, which under load looks long: guessed wrong, they keep all that a request allocates until the next full
+// collection. Without the guess a small PUT takes a fifth less CPU time (bench: `path.put.4KiB.c64`).
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 /** Whoever reads our output may go away; that is no reason to stop serving. */
 function output(stream: WriteStream): Output {

@@ -15,7 +15,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import Benchmark from 'benchmark';
 import { open } from 'lmdb';
-import { openLmdbCatalog } from '../../src/catalog/index.js';
+import { openRunCatalog } from '../../src/catalog/index.js';
 import { kernels } from '../../src/native/index.js';
 import { decide, parsePolicy, type AccessRequest, type Policy } from '../../src/policy/index.js';
 import { ComputePool, SlabArena } from '../../src/pool/index.js';
@@ -112,13 +112,57 @@ async function poolHop(): Promise<ReportRow> {
   }
 }
 
+const entriesPerBatch = 64;
+
+/** CPU time of an entry written in batches, all threads: what follows a batch of the log. */
+async function indexWrites(): Promise<ReportRow> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
+  const catalog = openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
+  const plain = open<Buffer, Buffer>({
+    path: path.join(folder, 'plain'),
+    keyEncoding: 'binary',
+    encoding: 'binary',
+    noSync: true,
+  });
+  const batch = (): [Buffer, Buffer][] =>
+    Array.from({ length: entriesPerBatch }, () => [randomBytes(24), randomBytes(250)]);
+  const cpuPerEntry = async (write: (entries: [Buffer, Buffer][]) => Promise<void>): Promise<number> => {
+    const batches = Array.from({ length: 500 }, batch);
+    const before = process.cpuUsage();
+    for (const entries of batches) await write(entries);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / (batches.length * entriesPerBatch);
+  };
+  try {
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      ours.push(
+        await cpuPerEntry(async (entries) => {
+          await catalog.write((to) => {
+            for (const [key, value] of entries) to.put(key, value);
+          });
+        }),
+      );
+      theirs.push(
+        await cpuPerEntry(async (entries) => {
+          await plain.batch(() => {
+            for (const [key, value] of entries) void plain.put(key, value);
+          });
+        }),
+      );
+    }
+    return row('micro.index.put', median(ours), 'LMDB, unsynced', median(theirs));
+  } finally {
+    await catalog.close();
+    await plain.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
 async function indexLookUp(): Promise<ReportRow> {
   const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
-  const catalog = openLmdbCatalog({
-    directory: path.join(folder, 'catalog'),
-    bootId: 'bench',
-    log: () => undefined,
-  });
+  const catalog = openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
   const plain = open<Buffer, Buffer>({
     path: path.join(folder, 'plain'),
     keyEncoding: 'binary',
@@ -214,5 +258,7 @@ export async function microRows(onProgress: (text: string) => void): Promise<Rep
   rows.push(...(await decisions()));
   onProgress('micro: look-up in the index');
   rows.push(await indexLookUp());
+  onProgress('micro: writes to the index');
+  rows.push(await indexWrites());
   return rows;
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { openLmdbCatalog } from '../../src/catalog/index.js';
+import { openRunCatalog } from '../../src/catalog/index.js';
 
 /** About what a record of a small object takes. */
 const valueBytes = 250;
@@ -12,7 +12,7 @@ const scanMs = 500;
 /** Keys a second. */
 export async function scanRate(keys: readonly string[], pageKeys: number): Promise<number> {
   const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
-  const catalog = openLmdbCatalog({ directory: folder, bootId: 'bench', log: () => undefined });
+  const catalog = openRunCatalog({ directory: folder, log: () => undefined });
   try {
     const stored = keys.map((key) => Buffer.from(key));
     await catalog.write((batch) => {

@@ -2,6 +2,7 @@
 // shared between environments but the arena that JavaScript hands to each.
 #include <napi.h>
 
+#include "index.h"
 #include "kernels.h"
 
 #if defined(GRANARY_HAVE_IO)
@@ -18,6 +19,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 #else
   static_cast<void>(kernels);
 #endif
+  granary::DefineIndexMethods(env, exports);
   return exports;
 }
 

@@ -30,6 +30,8 @@ export interface Catalog {
   range(options: RangeOptions): Iterable<CatalogEntry>;
   /** All of it or nothing; resolves when reads see it. Batches take effect in the order of the calls. */
   write(fill: (batch: CatalogBatch) => void): Promise<void>;
+  /** Everything written so far is durable: a start after a crash does not replay it. Rejects when it cannot be. */
+  flush(): Promise<void>;
   /** Removes everything. */
   clear(): Promise<void>;
   /** Durable and marked as whole, then closed. */

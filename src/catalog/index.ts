@@ -2,5 +2,4 @@
  * catalog: the ordered index of the whole server, behind one interface, rebuildable from the logs.
  */
 export type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
-export { openLmdbCatalog, type LmdbCatalogOptions } from './lmdb-catalog.js';
-export { bootId } from './boot-id.js';
+export { openRunCatalog, type RunCatalogOptions } from './run-catalog.js';

@@ -57,7 +57,8 @@ export class SlotSource implements ShardSource {
     hashes: Slab,
   ) {
     this.id = placement.id;
-    this.layout = { ...placement.geometry, stripeBytes: Math.max(objectBytes, 1), objectBytes };
+    const { dataShards, parityShards, rotation } = placement.geometry;
+    this.layout = { dataShards, parityShards, rotation, stripeBytes: Math.max(objectBytes, 1), objectBytes };
     this.#hashes = hashes;
     this.#blocks = checksumBlockCount(placement.slotBytes);
     compute.copyIn(hashes.offset, placement.hashes, 0, placement.hashes.length);

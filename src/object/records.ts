@@ -181,7 +181,9 @@ function writeMetadata(writer: BinaryWriter, metadata: ObjectMetadata): void {
 function readMetadata(reader: BinaryReader): ObjectMetadata {
   const storageClass = pick(storageClasses, reader.u8(), 'storage class');
   const count = reader.u16();
-  const headers: Record<string, string> = Object.create(null) as Record<string, string>;
+  // Not without a prototype: V8 keeps such objects as slow dictionaries. No header of ours has the name of one of its
+  // members.
+  const headers: Record<string, string> = {};
   for (let index = 0; index < count; index++) {
     const name = reader.text();
     headers[name] = reader.text();

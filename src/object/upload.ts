@@ -126,7 +126,8 @@ export class EngineUpload implements Upload {
     this.#geometry = geometry;
     this.#isBlob = options.bytes > limits.slotObjectBytesMax;
     const stripeBytes = this.#isBlob ? stripeBytesFor(geometry.dataShards) : Math.max(options.bytes, 1);
-    this.#layout = { ...geometry, stripeBytes, objectBytes: options.bytes };
+    const { dataShards, parityShards, rotation } = geometry;
+    this.#layout = { dataShards, parityShards, rotation, stripeBytes, objectBytes: options.bytes };
   }
 
   write(chunk: Uint8Array, start: number, end: number): boolean {

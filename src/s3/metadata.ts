@@ -28,8 +28,8 @@ const harmlessAcls: ReadonlySet<string> = new Set(['private', 'bucket-owner-full
  * Throws MetadataTooLarge, InvalidStorageClass, InvalidArgument, UnsupportedMetadata.
  */
 export function parseObjectMetadata(headers: HeaderMap): ObjectMetadata {
-  const kept: Record<string, string> = Object.create(null) as Record<string, string>;
-  kept['content-type'] = defaultContentType;
+  // No kept header has the name of a member of its prototype, and objects without one are slow dictionaries.
+  const kept: Record<string, string> = { 'content-type': defaultContentType };
   let systemBytes = 0;
   for (const name of keptHeaders) {
     const value = keptValue(name, headers.get(name));

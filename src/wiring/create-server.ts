@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { StartupError, invariant, limits, systemClock } from '../base/index.js';
-import { bootId, openLmdbCatalog, type Catalog } from '../catalog/index.js';
+import { openRunCatalog, type Catalog } from '../catalog/index.js';
 import {
   authenticate,
   authenticateForm,
@@ -238,9 +238,8 @@ function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger
   // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
   for (const directory of named === null ? places : [named]) {
     try {
-      return openLmdbCatalog({
+      return openRunCatalog({
         directory,
-        bootId: bootId(() => randomBytes(16).toString('hex')),
         log: (text) => {
           log.warn(text, { index: directory });
         },

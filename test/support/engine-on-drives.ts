@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openLmdbCatalog } from '../../dist/catalog/index.js';
+import { openRunCatalog } from '../../dist/catalog/index.js';
 import { formatDrive, probeDrive, type Drive } from '../../dist/drive/index.js';
 import { defaultParity, type DriveSet } from '../../dist/erasure/index.js';
 import { Engine } from '../../dist/object/index.js';
@@ -64,7 +64,7 @@ export async function engineOnDrives(options: { driveCount: number; arenaBytes?:
     inSync: () => drives.flatMap((drive, position) => (drive === null ? [] : [position])),
   };
   const compute = new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
-  const catalog = openLmdbCatalog({ directory: join(folder, 'index'), bootId: 'test', log: () => undefined });
+  const catalog = openRunCatalog({ directory: join(folder, 'index'), log: () => undefined });
   const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log: () => undefined });
   const journal = new DirectJournal(drives, engine.index.apply);
   engine.start(journal);

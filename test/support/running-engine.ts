@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../dist/base/index.js';
-import { openLmdbCatalog } from '../../dist/catalog/index.js';
+import { openRunCatalog } from '../../dist/catalog/index.js';
 import { openJournal, type OpenedJournal } from '../../dist/journal/index.js';
 import { kernels } from '../../dist/native/index.js';
 import { Engine } from '../../dist/object/index.js';
@@ -42,9 +42,8 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   const drives = places.map(({ drive }) => drive);
   const set = new LiveSet(deployment.deploymentId, drives, log, () => systemClock.monotonicMs());
   const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
-  const catalog = openLmdbCatalog({
+  const catalog = openRunCatalog({
     directory: options.indexDirectory,
-    bootId: 'test',
     log: (text) => void lines.push(text),
   });
   const engine = new Engine({

@@ -1,0 +1,253 @@
+// The face of native/index to JavaScript: src/native/index-store.ts is its contract.
+#include <errno.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "../index/store.h"
+#include "call.h"
+#include "index.h"
+#include "instance.h"
+
+namespace granary {
+namespace {
+
+using index::Cursor;
+using index::Slice;
+using index::Store;
+
+constexpr double kMemoryBytesMax = 1024.0 * 1024 * 1024;
+constexpr uint32_t kEntryHeadBytes = 8;
+
+// One open range. Copies of the bounds: the caller's bytes may change.
+struct Range {
+  std::unique_ptr<Cursor> cursor;
+  std::string bound;
+  bool isReverse = false;
+};
+
+// One store as JavaScript holds it. Lives as long as its environment: its methods point to it.
+struct IndexHandle {
+  std::unique_ptr<Store> store;
+  std::unordered_map<double, Range> ranges;
+  double lastRange = 0;
+};
+
+struct IndexHandles {
+  std::vector<std::unique_ptr<IndexHandle>> all;
+};
+
+IndexHandle& HandleOf(Call& call) { return *static_cast<IndexHandle*>(call.data()); }
+
+Store& StoreOf(Call& call) {
+  IndexHandle& handle = HandleOf(call);
+  if (!handle.store) throw std::runtime_error("the index is closed");
+  return *handle.store;
+}
+
+Slice SliceArgument(Call& call, size_t argument, const char* name, size_t bytesMax) {
+  const ByteSpan bytes = call.Bytes(argument, name);
+  if (bytes.bytes > bytesMax) FailRange(std::string(name) + " is too long");
+  return {bytes.data, bytes.bytes};
+}
+
+Slice KeyArgument(Call& call, size_t argument) { return SliceArgument(call, argument, "key", index::kKeyBytesMax); }
+
+napi_value StringValue(Call& call, const std::string& text) { return call.Latin1Value(text.data(), text.size()); }
+
+napi_value Get(Call& call) {
+  Store& store = StoreOf(call);
+  const Slice key = KeyArgument(call, 0);
+  const ByteSpan into = call.Bytes(1, "into");
+  Slice value;
+  std::string failure;
+  switch (store.Get(key, &value, &failure)) {
+    case Store::Found::kFailed:
+      throw std::runtime_error(failure);
+    case Store::Found::kNothing:
+      return call.NumberValue(-1);
+    case Store::Found::kValue:
+      break;
+  }
+  if (value.bytes > 0 && value.bytes <= into.bytes) memcpy(into.data, value.data, value.bytes);
+  return call.NumberValue(static_cast<double>(value.bytes));
+}
+
+napi_value Put(Call& call) {
+  Store& store = StoreOf(call);
+  const Slice key = KeyArgument(call, 0);
+  store.Put(key, SliceArgument(call, 1, "value", index::kValueBytesMax));
+  return call.Undefined();
+}
+
+napi_value Delete(Call& call) {
+  StoreOf(call).Delete(KeyArgument(call, 0));
+  return call.Undefined();
+}
+
+napi_value EndBatch(Call& call) {
+  Store& store = StoreOf(call);
+  store.EndBatch();
+  return call.BooleanValue(store.IsBehind());
+}
+
+napi_value IsBehind(Call& call) { return call.BooleanValue(StoreOf(call).IsBehind()); }
+
+napi_value OpenRange(Call& call) {
+  IndexHandle& handle = HandleOf(call);
+  Store& store = StoreOf(call);
+  const Slice start = KeyArgument(call, 0);
+  const Slice end = KeyArgument(call, 1);
+  const bool isReverse = call.Integer(2, "isReverse", 0, 1) == 1;
+  Range range;
+  range.cursor = store.CursorOf();
+  range.isReverse = isReverse;
+  range.bound = index::StringOf(isReverse ? start : end);
+  if (isReverse) {
+    range.cursor->SeekBefore(end);
+  } else {
+    range.cursor->Seek(start);
+  }
+  handle.ranges.emplace(++handle.lastRange, std::move(range));
+  return call.NumberValue(handle.lastRange);
+}
+
+// Fills `into` with entries: bytes of the key, bytes of the value, key, value. Bytes used; 0 at the end of the
+// range; less than 0 when not even one entry fits, which takes so many bytes.
+napi_value ReadRange(Call& call) {
+  IndexHandle& handle = HandleOf(call);
+  StoreOf(call);
+  const auto found = handle.ranges.find(call.Number(0, "range"));
+  if (found == handle.ranges.end()) FailRange("range is not open");
+  const ByteSpan into = call.Bytes(1, "into");
+  double left = call.Integer(2, "countMax", 1, kSafeIntegerMax);
+  Range& range = found->second;
+  Cursor& cursor = *range.cursor;
+  const Slice bound = index::SliceOf(range.bound);
+  size_t used = 0;
+  while (left > 0 && cursor.IsValid()) {
+    const Slice key = cursor.key();
+    const int order = index::Compare(key, bound);
+    if (range.isReverse ? order < 0 : order >= 0) break;
+    if (!cursor.IsDeletion()) {
+      const Slice value = cursor.value();
+      const size_t bytes = kEntryHeadBytes + key.bytes + value.bytes;
+      if (into.bytes - used < bytes) return call.NumberValue(used > 0 ? double(used) : -double(bytes));
+      const uint32_t head[2] = {static_cast<uint32_t>(key.bytes), static_cast<uint32_t>(value.bytes)};
+      memcpy(into.data + used, head, kEntryHeadBytes);
+      if (key.bytes > 0) memcpy(into.data + used + kEntryHeadBytes, key.data, key.bytes);
+      if (value.bytes > 0) memcpy(into.data + used + kEntryHeadBytes + key.bytes, value.data, value.bytes);
+      used += bytes;
+      left--;
+    }
+    if (range.isReverse) {
+      cursor.Previous();
+    } else {
+      cursor.Next();
+    }
+  }
+  if (!cursor.failure().empty()) throw std::runtime_error(cursor.failure());
+  return call.NumberValue(static_cast<double>(used));
+}
+
+napi_value CloseRange(Call& call) {
+  HandleOf(call).ranges.erase(call.Number(0, "range"));
+  return call.Undefined();
+}
+
+napi_value Flush(Call& call) { return call.NumberValue(static_cast<double>(StoreOf(call).Flush())); }
+
+napi_value IsFlushed(Call& call) {
+  const double ticket = call.Integer(0, "ticket", 0, kSafeIntegerMax);
+  return call.BooleanValue(StoreOf(call).IsFlushed(static_cast<uint64_t>(ticket)));
+}
+
+napi_value Trouble(Call& call) { return StringValue(call, StoreOf(call).Trouble()); }
+
+napi_value Clear(Call& call) {
+  Store& store = StoreOf(call);
+  HandleOf(call).ranges.clear();
+  const std::string failure = store.Clear();
+  if (!failure.empty()) throw std::runtime_error(failure);
+  return call.Undefined();
+}
+
+napi_value Close(Call& call) {
+  IndexHandle& handle = HandleOf(call);
+  if (!handle.store) return call.Undefined();
+  handle.ranges.clear();
+  const std::string failure = handle.store->Close();
+  handle.store.reset();
+  if (!failure.empty()) throw std::runtime_error(failure);
+  return call.Undefined();
+}
+
+napi_value Figures(Call& call) {
+  const index::StoreFigures figures = StoreOf(call).Figures();
+  const uint64_t values[] = {figures.memoryBytes, figures.runCount, figures.runBytes,   figures.runEntries,
+                             figures.flushes,     figures.merges,   figures.mergedBytes};
+  constexpr const char* kNames[] = {"memoryBytes", "runCount", "runBytes",   "runEntries",
+                                    "flushes",     "merges",   "mergedBytes"};
+  napi_value object;
+  Check(napi_create_object(call.env(), &object));
+  for (size_t at = 0; at < sizeof(values) / sizeof(values[0]); at++) {
+    Check(napi_set_named_property(call.env(), object, kNames[at], call.NumberValue(static_cast<double>(values[at]))));
+  }
+  return object;
+}
+
+constexpr Method kStoreMethods[] = {
+    {"get", Entry<Get>},
+    {"put", Entry<Put>},
+    {"delete", Entry<Delete>},
+    {"endBatch", Entry<EndBatch>},
+    {"isBehind", Entry<IsBehind>},
+    {"openRange", Entry<OpenRange>},
+    {"readRange", Entry<ReadRange>},
+    {"closeRange", Entry<CloseRange>},
+    {"flush", Entry<Flush>},
+    {"isFlushed", Entry<IsFlushed>},
+    {"trouble", Entry<Trouble>},
+    {"clear", Entry<Clear>},
+    {"close", Entry<Close>},
+    {"figures", Entry<Figures>},
+};
+
+napi_value OpenIndexStore(Call& call) {
+  auto* handles = static_cast<IndexHandles*>(call.data());
+  Text directory;
+  call.String(0, "directory", &directory);
+  index::StoreOptions options;
+  options.directory.assign(directory.chars(), directory.bytes());
+  options.memoryBytes = static_cast<size_t>(call.Integer(1, "memoryBytes", 1, kMemoryBytesMax));
+  options.cacheBytes = static_cast<size_t>(call.Integer(2, "cacheBytes", 0, kMemoryBytesMax));
+  auto handle = std::make_unique<IndexHandle>();
+  std::string failure;
+  handle->store = Store::Open(options, &failure);
+  if (!handle->store) throw std::runtime_error(failure);
+  napi_value object;
+  Check(napi_create_object(call.env(), &object));
+  DefineMethods(call.env(), object, kStoreMethods, sizeof(kStoreMethods) / sizeof(kStoreMethods[0]), handle.get());
+  handles->all.push_back(std::move(handle));
+  return object;
+}
+
+constexpr Method kMethods[] = {{"openIndexStore", Entry<OpenIndexStore>}};
+
+}  // namespace
+
+void DefineIndexMethods(napi_env env, napi_value exports) {
+  auto handles = std::make_unique<IndexHandles>();
+  IndexHandles* kept = handles.get();
+  // Ends the threads of stores that nobody closed; what was only in memory is replayed from the logs.
+  if (napi_add_env_cleanup_hook(
+          env, [](void* data) { delete static_cast<IndexHandles*>(data); }, kept) != napi_ok) {
+    return;
+  }
+  handles.release();
+  DefineMethods(env, exports, kMethods, 1, kept);
+}
+
+}  // namespace granary

@@ -1,0 +1,417 @@
+#include "store.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <set>
+
+#include "../kernel/dispatch.h"
+
+namespace granary::index {
+namespace {
+
+constexpr char kManifest[] = "manifest";
+constexpr char kManifestNew[] = "manifest.new";
+constexpr char kManifestTitle[] = "granary index 1\n";
+constexpr size_t kManifestBytesMax = size_t{1} << 20;
+constexpr char kRunSuffix[] = ".run";
+constexpr char kNewSuffix[] = ".new";
+// So many runs of one level become one of the next: each byte is written once per level, and a look-up
+// asks at most three runs of each.
+constexpr size_t kRunsPerMerge = 4;
+constexpr uint32_t kLevelMax = 20;
+// A merge looks whether a table waits to be written after so many entries.
+constexpr uint64_t kEntriesBetweenLooks = 4096;
+// A disk that refused a run is asked again after this.
+constexpr int kRetryMs = 1000;
+// Frozen tables beyond which writers have to wait.
+constexpr size_t kFrozenMax = 2;
+// Merging is for later; requests are for now.
+constexpr int kNiceness = 5;
+
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+uint32_t Crc32cOf(const std::string& text) {
+  const uint64_t mask = CrcMask(CrcKind::kCrc32c);
+  const auto* data = reinterpret_cast<const uint8_t*>(text.data());
+  return static_cast<uint32_t>(Paths().crc(CrcKind::kCrc32c, mask, data, text.size()) ^ mask);
+}
+
+std::string ChecksumLine(const std::string& text) {
+  char line[32];
+  snprintf(line, sizeof(line), "crc32c %08x\n", Crc32cOf(text));
+  return line;
+}
+
+}  // namespace
+
+// --- start and end ---
+
+std::unique_ptr<Store> Store::Open(const StoreOptions& options, std::string* failure) {
+  std::unique_ptr<Store> store(new Store(options));
+  *failure = store->Load();
+  if (!failure->empty()) return nullptr;
+  if (!store->StartThread()) {
+    *failure = "no thread could be started for " + options.directory;
+    return nullptr;
+  }
+  return store;
+}
+
+Store::~Store() { StopThread(); }
+
+std::string Store::RunPath(uint64_t id) const {
+  char name[32];
+  snprintf(name, sizeof(name), "%012llu", static_cast<unsigned long long>(id));
+  return Path(std::string(name) + kRunSuffix);
+}
+
+// Reads the manifest and opens its runs; removes what it does not name.
+std::string Store::Load() {
+  active_ = std::make_shared<MemoryTable>();
+  const int made = MakeDirectory(options_.directory);
+  if (made != 0) return Failure("make", options_.directory, made);
+  std::string text;
+  const int error = ReadWhole(Path(kManifest), kManifestBytesMax, &text);
+  if (error != 0 && error != ENOENT) return Failure("read", Path(kManifest), error);
+  std::set<std::string> named;
+  if (error == 0) {
+    const std::string damaged = Path(kManifest) + " is damaged";
+    const size_t end = text.rfind("crc32c ");
+    if (end == std::string::npos || ChecksumLine(text.substr(0, end)) != text.substr(end)) return damaged;
+    if (text.compare(0, sizeof(kManifestTitle) - 1, kManifestTitle) != 0) return damaged;
+    size_t at = sizeof(kManifestTitle) - 1;
+    while (at < end) {
+      unsigned long long id = 0;
+      unsigned level = 0;
+      const size_t lineEnd = text.find('\n', at);
+      if (sscanf(text.c_str() + at, "run %llu level %u\n", &id, &level) != 2 || level > kLevelMax) return damaged;
+      std::string failure;
+      std::shared_ptr<Run> run = Run::Open(RunPath(id), id, level, &failure);
+      if (!run) return failure;
+      runs_.push_back(run);
+      named.insert(RunPath(id));
+      if (id >= nextRun_) nextRun_ = id + 1;
+      at = lineEnd + 1;
+    }
+  }
+  std::vector<std::string> names;
+  const int listed = NamesIn(options_.directory, &names);
+  if (listed != 0) return Failure("list", options_.directory, listed);
+  for (const std::string& name : names) {
+    const bool isOurs = EndsWith(name, kRunSuffix) || EndsWith(name, kNewSuffix);
+    if (isOurs && named.count(Path(name)) == 0) Remove(Path(name));
+  }
+  return "";
+}
+
+bool Store::StartThread() {
+  // Signals belong to the threads of the runtime.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  hasThread_ = pthread_create(&thread_, nullptr, &ThreadMain, this) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (hasThread_) pthread_setname_np(thread_, "index");
+  return hasThread_;
+}
+
+void Store::StopThread() {
+  if (!hasThread_) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isStopping_ = true;
+  }
+  hasWork_.notify_all();
+  pthread_join(thread_, nullptr);
+  hasThread_ = false;
+}
+
+std::string Store::Close() {
+  if (!active_->IsEmpty()) Freeze();
+  StopThread();
+  std::unique_lock<std::mutex> lock(mutex_);
+  // The thread may have been between two tries.
+  while (!frozen_.empty()) {
+    const std::string failure = WriteFrozen(&lock);
+    if (!failure.empty()) return failure;
+  }
+  return "";
+}
+
+std::string Store::Clear() {
+  StopThread();
+  frozen_.clear();
+  found_.reset();
+  cache_.Clear();
+  active_ = std::make_shared<MemoryTable>();
+  flushedCount_ = frozenCount_;
+  const Runs before = std::move(runs_);
+  runs_.clear();
+  std::string failure = WriteManifest(runs_);
+  for (const auto& run : before) Remove(RunPath(run->id()));
+  isStopping_ = false;
+  trouble_.clear();
+  if (!StartThread() && failure.empty()) failure = "no thread could be started for " + options_.directory;
+  return failure;
+}
+
+// --- on the owner's thread ---
+
+Store::Found Store::Get(Slice key, Slice* value, std::string* failure) {
+  const auto in = [&](const MemoryTable& table) { return table.Get(key, value); };
+  MemoryTable::Found inMemory = in(*active_);
+  Runs runs;
+  if (inMemory == MemoryTable::Found::kNothing) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& table : frozen_) {
+      inMemory = in(*table);
+      if (inMemory != MemoryTable::Found::kNothing) break;
+    }
+    if (inMemory == MemoryTable::Found::kNothing) {
+      for (const auto& run : runs_) {
+        if (run->MayHave(key)) runs.push_back(run);
+      }
+    }
+  }
+  if (inMemory == MemoryTable::Found::kValue) return Found::kValue;
+  if (inMemory == MemoryTable::Found::kDeletion) return Found::kNothing;
+  for (const auto& run : runs) {
+    const uint32_t number = run->BlockFor(key);
+    if (number == run->blockCount()) continue;
+    found_ = run->ReadBlock(number, &cache_, failure);
+    if (!found_) return Found::kFailed;
+    const uint32_t at = found_->LowerBound(key);
+    if (at == found_->count() || Compare(found_->KeyAt(at), key) != 0) continue;
+    if (found_->IsDeletionAt(at)) return Found::kNothing;
+    *value = found_->ValueAt(at);
+    return Found::kValue;
+  }
+  return Found::kNothing;
+}
+
+void Store::EndBatch() {
+  if (active_->bytes() >= options_.memoryBytes) Freeze();
+}
+
+void Store::Freeze() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    frozen_.insert(frozen_.begin(), std::move(active_));
+    frozenCount_++;
+  }
+  active_ = std::make_shared<MemoryTable>();
+  hasWork_.notify_one();
+}
+
+bool Store::IsBehind() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // A disk that refuses everything would hold up even what frees space: then memory has to do.
+  return frozen_.size() > kFrozenMax && trouble_.empty();
+}
+
+std::unique_ptr<Cursor> Store::CursorOf() {
+  std::vector<std::unique_ptr<Cursor>> sources;
+  sources.push_back(MemoryTable::CursorOf(active_));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& table : frozen_) sources.push_back(MemoryTable::CursorOf(table));
+  for (const auto& run : runs_) sources.push_back(Run::CursorOf(run, &cache_));
+  return std::make_unique<MergingCursor>(std::move(sources));
+}
+
+uint64_t Store::Flush() {
+  if (!active_->IsEmpty()) Freeze();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return frozenCount_;
+}
+
+bool Store::IsFlushed(uint64_t ticket) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return flushedCount_ >= ticket;
+}
+
+std::string Store::Trouble() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return trouble_;
+}
+
+StoreFigures Store::Figures() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  StoreFigures figures{active_->bytes(), runs_.size(), 0, 0, flushedCount_, merges_, mergedBytes_};
+  for (const auto& table : frozen_) figures.memoryBytes += table->bytes();
+  for (const auto& run : runs_) {
+    figures.runBytes += run->bytes();
+    figures.runEntries += run->entryCount();
+  }
+  return figures;
+}
+
+// --- on the store's thread ---
+
+void* Store::ThreadMain(void* argument) {
+  // Of this thread alone, on Linux.
+  static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNiceness));
+  static_cast<Store*>(argument)->Serve();
+  return nullptr;
+}
+
+void Store::Serve() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!isStopping_) {
+    std::string failure;
+    bool isOldestIn = false;
+    if (!frozen_.empty()) {
+      failure = WriteFrozen(&lock);
+    } else {
+      const Runs due = DueForMerge(&isOldestIn);
+      if (due.empty()) {
+        hasWork_.wait(lock);
+        continue;
+      }
+      failure = MergeSome(&lock, due, isOldestIn);
+    }
+    trouble_ = failure;
+    if (!failure.empty() && !isStopping_) hasWork_.wait_for(lock, std::chrono::milliseconds(kRetryMs));
+  }
+}
+
+std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
+  const std::shared_ptr<const MemoryTable> table = frozen_.back();
+  const uint64_t id = nextRun_++;
+  lock->unlock();
+  const std::string path = RunPath(id);
+  const std::string newPath = path + kNewSuffix;
+  RunWriter writer;
+  int error = writer.Begin(newPath);
+  const std::unique_ptr<Cursor> cursor = MemoryTable::CursorOf(table);
+  for (cursor->Seek(Slice()); error == 0 && cursor->IsValid(); cursor->Next()) {
+    error = writer.Add(cursor->key(), cursor->value(), cursor->IsDeletion());
+  }
+  if (error == 0) error = writer.Finish();
+  if (error == 0) error = Rename(newPath, path);
+  std::string failure = error == 0 ? "" : Failure("write", path, error);
+  std::shared_ptr<Run> run;
+  if (error == 0) run = Run::Open(path, id, 0, &failure);
+  if (!run) Remove(newPath);
+  lock->lock();
+  if (!run) return failure;
+  failure = Install(lock, {}, run);
+  if (!failure.empty()) return failure;
+  frozen_.pop_back();
+  flushedCount_++;
+  return "";
+}
+
+// Runs lie from the newest, of the lowest level, to the oldest.
+Store::Runs Store::DueForMerge(bool* isOldestIn) const {
+  Runs due;
+  for (size_t first = 0; first < runs_.size(); first += due.size()) {
+    due.clear();
+    for (size_t at = first; at < runs_.size() && runs_[at]->level() == runs_[first]->level(); at++) {
+      due.push_back(runs_[at]);
+    }
+    *isOldestIn = first + due.size() == runs_.size();
+    if (due.size() >= kRunsPerMerge && due.front()->level() < kLevelMax) return due;
+  }
+  return {};
+}
+
+std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inputs, bool isOldestIn) {
+  const uint64_t id = nextRun_++;
+  const uint32_t level = inputs.front()->level() + 1;
+  lock->unlock();
+  const std::string path = RunPath(id);
+  const std::string newPath = path + kNewSuffix;
+  std::vector<std::unique_ptr<Cursor>> sources;
+  // Past the cache: what is merged is not what is asked for.
+  for (const auto& run : inputs) sources.push_back(Run::CursorOf(run, nullptr));
+  MergingCursor cursor(std::move(sources));
+  RunWriter writer;
+  int error = writer.Begin(newPath);
+  uint64_t seen = 0;
+  bool isGivenUp = false;
+  std::string failure;
+  for (cursor.Seek(Slice()); error == 0 && cursor.IsValid(); cursor.Next()) {
+    // Below the oldest run there is nothing that a deletion could hide.
+    if (!isOldestIn || !cursor.IsDeletion()) error = writer.Add(cursor.key(), cursor.value(), cursor.IsDeletion());
+    if (++seen % kEntriesBetweenLooks != 0) continue;
+    lock->lock();
+    if (!isStopping_ && !frozen_.empty()) failure = WriteFrozen(lock);
+    isGivenUp = isStopping_ || !failure.empty();
+    lock->unlock();
+    if (isGivenUp) break;
+  }
+  if (failure.empty()) failure = cursor.failure();
+  if (!isGivenUp && failure.empty() && error == 0) error = writer.Finish();
+  if (!isGivenUp && failure.empty() && error == 0) error = Rename(newPath, path);
+  if (error != 0) failure = Failure("write", path, error);
+  std::shared_ptr<Run> run;
+  if (!isGivenUp && failure.empty()) run = Run::Open(path, id, level, &failure);
+  if (!run) Remove(newPath);
+  lock->lock();
+  if (!run) return failure;
+  failure = Install(lock, inputs, run);
+  if (!failure.empty()) return failure;
+  merges_++;
+  mergedBytes_ += run->bytes();
+  return "";
+}
+
+// A new run in the place of those it was made of, on disk and then for readers. Called with the lock, and
+// lets go of it: only this thread changes the runs.
+std::string Store::Install(std::unique_lock<std::mutex>* lock, const Runs& removed, std::shared_ptr<const Run> made) {
+  Runs runs;
+  bool isPlaced = removed.empty();
+  if (isPlaced) runs.push_back(made);
+  for (const auto& run : runs_) {
+    bool isRemoved = false;
+    for (const auto& one : removed) isRemoved = isRemoved || one == run;
+    if (!isRemoved) {
+      runs.push_back(run);
+    } else if (!isPlaced) {
+      isPlaced = true;
+      if (made->entryCount() > 0) runs.push_back(made);
+    }
+  }
+  lock->unlock();
+  const std::string failure = WriteManifest(runs);
+  if (failure.empty()) {
+    for (const auto& run : removed) Remove(RunPath(run->id()));
+    if (made->entryCount() == 0) Remove(RunPath(made->id()));
+  }
+  lock->lock();
+  if (!failure.empty()) return failure;
+  runs_ = std::move(runs);
+  return "";
+}
+
+std::string Store::WriteManifest(const Runs& runs) {
+  std::string text = kManifestTitle;
+  for (const auto& run : runs) {
+    text += "run " + std::to_string(run->id()) + " level " + std::to_string(run->level()) + "\n";
+  }
+  text += ChecksumLine(text);
+  const std::string path = Path(kManifest);
+  const std::string newPath = Path(kManifestNew);
+  File file;
+  int error = file.Create(newPath);
+  if (error == 0) error = file.Append(text.data(), text.size());
+  if (error == 0) error = file.Sync();
+  if (error == 0) error = file.Close();
+  // The runs' names have to be durable before the manifest that names them is.
+  if (error == 0) error = SyncDirectory(options_.directory);
+  if (error == 0) error = Rename(newPath, path);
+  if (error == 0) error = SyncDirectory(options_.directory);
+  return error == 0 ? "" : Failure("write", path, error);
+}
+
+}  // namespace granary::index

@@ -1,0 +1,123 @@
+// The ordered index of a server, as one native store: a table in memory, and sorted runs on disk that a
+// thread of its own writes and merges. A cache of the logs: what is only in memory is lost in a crash and
+// replayed; what is on disk is always some state that the store went through, whole batches of it.
+//
+// Everything but the runs' making happens on the thread that made the store.
+#pragma once
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "bytes.h"
+#include "cursor.h"
+#include "memory-table.h"
+#include "run.h"
+
+namespace granary::index {
+
+struct StoreOptions {
+  // Created when absent.
+  std::string directory;
+  // A table of this size becomes a run.
+  size_t memoryBytes;
+  // Blocks of runs that are kept.
+  size_t cacheBytes;
+};
+
+struct StoreFigures {
+  uint64_t memoryBytes;
+  uint64_t runCount;
+  uint64_t runBytes;
+  uint64_t runEntries;
+  uint64_t flushes;
+  uint64_t merges;
+  uint64_t mergedBytes;
+};
+
+class Store {
+ public:
+  // Null with `failure` set: what is there is not an index, or not whole.
+  static std::unique_ptr<Store> Open(const StoreOptions& options, std::string* failure);
+  // Without Close, what is in memory is lost.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  enum class Found { kNothing, kValue, kFailed };
+  // The value is borrowed until the next call.
+  Found Get(Slice key, Slice* value, std::string* failure);
+
+  void Put(Slice key, Slice value) { active_->Put(key, value); }
+  void Delete(Slice key) { active_->Delete(key); }
+  // Between batches: runs begin and end here.
+  void EndBatch();
+
+  // More is in memory than should be, because the disk does not keep up.
+  bool IsBehind();
+  // As it is now, without deletions hidden: the caller skips those.
+  std::unique_ptr<Cursor> CursorOf();
+
+  // Everything written so far is on its way to disk. Answers a ticket for IsFlushed.
+  uint64_t Flush();
+  bool IsFlushed(uint64_t ticket);
+  // Why the last run could not be written; empty when all is well.
+  std::string Trouble();
+
+  // Removes everything. Empty, or why it could not.
+  std::string Clear();
+  // Flushes and ends the thread. Empty, or why not everything is durable.
+  std::string Close();
+  StoreFigures Figures();
+
+ private:
+  explicit Store(StoreOptions options) : options_(std::move(options)), cache_(options_.cacheBytes) {}
+
+  using Runs = std::vector<std::shared_ptr<const Run>>;
+
+  std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
+  std::string RunPath(uint64_t id) const;
+  std::string Load();
+  bool StartThread();
+  void StopThread();
+  void Freeze();
+
+  static void* ThreadMain(void* argument);
+  void Serve();
+  // On the thread. Empty, or why it could not.
+  std::string WriteFrozen(std::unique_lock<std::mutex>* lock);
+  std::string MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inputs, bool isOldestIn);
+  std::string Install(std::unique_lock<std::mutex>* lock, const Runs& removed, std::shared_ptr<const Run> made);
+  std::string WriteManifest(const Runs& runs);
+  // Contiguous runs of one level that are due; empty when none are.
+  Runs DueForMerge(bool* isOldestIn) const;
+
+  const StoreOptions options_;
+  BlockCache cache_;
+  // Of the last Get.
+  std::shared_ptr<const Block> found_;
+  std::shared_ptr<MemoryTable> active_;
+
+  std::mutex mutex_;
+  std::condition_variable hasWork_;
+  // Under the mutex from here on. Frozen tables, the newest first; the thread takes the last.
+  std::vector<std::shared_ptr<const MemoryTable>> frozen_;
+  // The newest first.
+  Runs runs_;
+  uint64_t nextRun_ = 1;
+  uint64_t frozenCount_ = 0;
+  uint64_t flushedCount_ = 0;
+  uint64_t merges_ = 0;
+  uint64_t mergedBytes_ = 0;
+  bool isStopping_ = false;
+  std::string trouble_;
+  bool hasThread_ = false;
+  pthread_t thread_{};
+};
+
+}  // namespace granary::index

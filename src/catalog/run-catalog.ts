@@ -1,0 +1,176 @@
+/**
+ * The index as a table in memory over sorted runs on disk (docs/format/index.md). What is on disk is at every
+ * moment a state that the index went through: synced, checksummed and named as a whole. What was only in memory
+ * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
+ * after the damage was met: the logs have everything.
+ */
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MiB, KiB } from '../base/index.js';
+import { indexStores, type IndexStore } from '../native/index.js';
+import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
+
+/** Found at a start: the index could not be read, and is not looked at again. */
+const damagedName = 'damaged';
+const runsName = 'runs';
+
+/** A table of this size is written to disk: about 40,000 entries, which a start after a crash replays in a second. */
+const memoryBytesDefault = 16 * MiB;
+const cacheBytesDefault = 64 * MiB;
+/** Longest time that an entry is only in memory, so that a quiet server starts quickly too. */
+const flushMs = 30_000;
+/** Whoever writes faster than the disk takes it looks again after this. */
+const behindMs = 5;
+/** How often a flush is looked after. */
+const flushLookMs = 5;
+
+/** A first page for look-ups of one entry, further ones for listings. */
+const pageBytesFirst = 4 * KiB;
+const pageBytesMax = 256 * KiB;
+const pageGrowth = 8;
+
+export interface RunCatalogOptions {
+  /** Created when absent. */
+  readonly directory: string;
+  readonly log: (text: string) => void;
+  readonly memoryBytes?: number;
+  readonly cacheBytes?: number;
+}
+
+export function openRunCatalog(options: RunCatalogOptions): Catalog {
+  const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const marker = join(directory, damagedName);
+  const runs = join(directory, runsName);
+  const open = (): IndexStore => indexStores.openIndexStore(runs, memoryBytes, cacheBytes);
+  const discard = (why: string): void => {
+    log(`the index ${why}: it is rebuilt from the logs`);
+    rmSync(runs, { recursive: true, force: true });
+    rmSync(marker, { force: true });
+  };
+  if (existsSync(marker)) discard('could not be read when it was last in use');
+  const onDamage = (): void => {
+    writeFileSync(marker, '');
+  };
+  try {
+    return new RunCatalog(open(), onDamage, log);
+  } catch (error) {
+    discard(`cannot be opened (${error instanceof Error ? error.message : 'unknown cause'})`);
+    return new RunCatalog(open(), onDamage, log);
+  }
+}
+
+class RunCatalog implements Catalog {
+  readonly #timer: NodeJS.Timeout;
+  #into = Buffer.allocUnsafeSlow(64 * KiB);
+  #isDirty = false;
+  #trouble = '';
+
+  constructor(
+    private readonly store: IndexStore,
+    private readonly onDamage: () => void,
+    private readonly log: (text: string) => void,
+  ) {
+    this.#timer = setInterval(() => {
+      this.#look();
+    }, flushMs).unref();
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    let bytes = this.#reading(() => this.store.get(key, this.#into));
+    if (bytes < 0) return undefined;
+    if (bytes > this.#into.length) {
+      this.#into = Buffer.allocUnsafeSlow(2 * bytes);
+      bytes = this.#reading(() => this.store.get(key, this.#into));
+    }
+    const value = Buffer.allocUnsafe(bytes);
+    this.#into.copy(value, 0, 0, bytes);
+    return value;
+  }
+
+  *range({ start, end, limit = Number.MAX_SAFE_INTEGER, reverse = false }: RangeOptions): Iterable<CatalogEntry> {
+    if (limit < 1) return;
+    const range = this.#reading(() => this.store.openRange(start, end, reverse ? 1 : 0));
+    try {
+      let left = limit;
+      let pageBytes = pageBytesFirst;
+      while (left > 0) {
+        // A page of its own each time: its entries are given away.
+        const page = Buffer.allocUnsafeSlow(pageBytes);
+        const used = this.#reading(() => this.store.readRange(range, page, left));
+        if (used === 0) return;
+        if (used < 0) {
+          pageBytes = -used;
+          continue;
+        }
+        for (let at = 0; at < used; left--) {
+          const keyAt = at + 8;
+          const valueAt = keyAt + page.readUInt32LE(at);
+          const next = valueAt + page.readUInt32LE(at + 4);
+          yield { key: page.subarray(keyAt, valueAt), value: page.subarray(valueAt, next) };
+          at = next;
+        }
+        pageBytes = Math.max(pageBytes, Math.min(pageBytes * pageGrowth, pageBytesMax));
+      }
+    } finally {
+      this.store.closeRange(range);
+    }
+  }
+
+  async write(fill: (batch: CatalogBatch) => void): Promise<void> {
+    const changes: { readonly key: Uint8Array; readonly value: Uint8Array | null }[] = [];
+    fill({
+      put: (key, value) => changes.push({ key, value }),
+      delete: (key) => changes.push({ key, value: null }),
+    });
+    for (const { key, value } of changes) {
+      if (value === null) this.store.delete(key);
+      else this.store.put(key, value);
+    }
+    this.#isDirty = true;
+    let isBehind = this.store.endBatch();
+    while (isBehind) {
+      await new Promise((resolve) => setTimeout(resolve, behindMs));
+      isBehind = this.store.isBehind();
+    }
+  }
+
+  async flush(): Promise<void> {
+    const ticket = this.store.flush();
+    this.#isDirty = false;
+    while (!this.store.isFlushed(ticket)) {
+      await new Promise((resolve) => setTimeout(resolve, flushLookMs));
+      const trouble = this.store.trouble();
+      if (trouble !== '') throw new Error(trouble);
+    }
+  }
+
+  clear(): Promise<void> {
+    this.store.clear();
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.store.close();
+    return Promise.resolve();
+  }
+
+  /** From time to time: what was written lately goes to disk, and whoever operates this hears of a disk that refuses. */
+  #look(): void {
+    const trouble = this.store.trouble();
+    if (trouble !== '' && trouble !== this.#trouble) this.log(`the index cannot be written: ${trouble}`);
+    this.#trouble = trouble;
+    if (this.#isDirty) this.store.flush();
+    this.#isDirty = false;
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      this.onDamage();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The typed face of the addon's ordered store: bytes to bytes, in byte order. Synchronous, on the thread that
+ * opened it; a native thread of its own writes what is in memory to disk. Errors are thrown as `Error`.
+ */
+import { addon } from './addon.js';
+
+export interface IndexStore {
+  /** Length of the value, −1 when there is none. It is in `into` when it fits there. */
+  get(key: Uint8Array, into: Uint8Array): number;
+  /** At once visible to `get` and to ranges opened later. */
+  put(key: Uint8Array, value: Uint8Array): void;
+  delete(key: Uint8Array): void;
+  /** What is on disk ends between two batches. True: see `isBehind`. */
+  endBatch(): boolean;
+  /** More is in memory than should be: wait before writing on. */
+  isBehind(): boolean;
+  /** Entries in [start, end) as of now, from the end downwards when `isReverse` is 1. Close it. */
+  openRange(start: Uint8Array, end: Uint8Array, isReverse: 0 | 1): number;
+  /**
+   * The next entries, at most `countMax`, packed into `into`: u32 bytes of the key, u32 bytes of the value, key, value.
+   * Bytes used; 0 at the end; negative when the next entry alone takes so many bytes.
+   */
+  readRange(range: number, into: Uint8Array, countMax: number): number;
+  closeRange(range: number): void;
+  /** Sends everything written so far on its way to disk; a ticket for `isFlushed`. */
+  flush(): number;
+  isFlushed(ticket: number): boolean;
+  /** Why the last write to disk failed; empty when all is well. It is tried again. */
+  trouble(): string;
+  /** Removes everything; open ranges are closed. */
+  clear(): void;
+  /** Waits until everything is on disk. */
+  close(): void;
+  figures(): IndexFigures;
+}
+
+export interface IndexFigures {
+  readonly memoryBytes: number;
+  readonly runCount: number;
+  readonly runBytes: number;
+  readonly runEntries: number;
+  readonly flushes: number;
+  readonly merges: number;
+  readonly mergedBytes: number;
+}
+
+export interface IndexStores {
+  /** Throws when what is in the directory is not whole. */
+  openIndexStore(directory: string, memoryBytes: number, cacheBytes: number): IndexStore;
+}
+
+export const indexStores = addon as IndexStores;

@@ -1,0 +1,290 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openRunCatalog, type Catalog } from '../../../src/catalog/index.js';
+import { seededRandom } from '../../support/seeded-random.js';
+
+let directory = '';
+let lines: string[] = [];
+let open: Catalog[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'granary-catalog-'));
+  lines = [];
+});
+
+afterEach(async () => {
+  for (const catalog of open.splice(0)) await catalog.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** A small table makes many runs. */
+function openHere(memoryBytes = 1 << 20): Catalog {
+  const catalog = openRunCatalog({ directory, memoryBytes, cacheBytes: 1 << 20, log: (text) => lines.push(text) });
+  open.push(catalog);
+  return catalog;
+}
+
+async function close(catalog: Catalog): Promise<void> {
+  open = open.filter((one) => one !== catalog);
+  await catalog.close();
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+const everything = { start: Buffer.of(0), end: Buffer.from('ff'.repeat(8), 'hex') };
+const keysOf = (catalog: Catalog, options = {}): string[] =>
+  [...catalog.range({ ...everything, ...options })].map(({ key }) => key.toString('latin1'));
+
+describe('the index in runs', () => {
+  it('keeps keys in byte order, whatever bytes they have', async () => {
+    const catalog = openHere();
+    const keys = ['a', 'a\x00', 'a\x00\x00', 'aa', 'b', '\x7f', '\x80', '\xf4\x8f\xbf\xbf', '\xff', '\xff\x00'];
+    await catalog.write((batch) => {
+      for (const key of [...keys].reverse()) batch.put(bytes(key), bytes(`value of ${key}`));
+    });
+    expect(keysOf(catalog)).toEqual(keys);
+    expect(keysOf(catalog, { limit: 3 })).toEqual(keys.slice(0, 3));
+    expect(keysOf(catalog, { start: bytes('a\x00'), end: bytes('b') })).toEqual(['a\x00', 'a\x00\x00', 'aa']);
+    for (const key of keys) expect(catalog.get(bytes(key))?.toString('latin1')).toBe(`value of ${key}`);
+    expect(catalog.get(bytes('absent'))).toBeUndefined();
+  });
+
+  it('takes the longest key of an upload', async () => {
+    const catalog = openHere();
+    const key = Buffer.alloc(9 + 1024 + 17, 0xf4);
+    await catalog.write((batch) => batch.put(key, Buffer.alloc(100_000, 1)));
+    expect(catalog.get(key)?.length).toBe(100_000);
+  });
+
+  it('gives values that stay as they are while others are read and written', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => {
+      for (let index = 0; index < 200; index++)
+        batch.put(bytes(`k${String(index).padStart(3, '0')}`), Buffer.alloc(500, index));
+    });
+    const first = catalog.get(bytes('k001'));
+    const all = [...catalog.range(everything)];
+    await catalog.write((batch) => {
+      for (let index = 0; index < 200; index++)
+        batch.put(bytes(`k${String(index).padStart(3, '0')}`), Buffer.alloc(500, 255));
+    });
+    for (let index = 0; index < 200; index++) catalog.get(bytes(`k${String(index).padStart(3, '0')}`));
+    expect(first?.every((byte) => byte === 1)).toBe(true);
+    for (const [index, { value }] of all.entries()) expect(value.every((byte) => byte === index)).toBe(true);
+  });
+
+  it('shows a range as it was at the beginning, and may be left early', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => {
+      for (const key of ['a', 'b', 'c']) batch.put(bytes(key), bytes(key));
+    });
+    const seen: string[] = [];
+    for (const { key } of catalog.range(everything)) {
+      seen.push(key.toString());
+      await catalog.write((batch) => batch.delete(bytes('c')));
+      await catalog.write((batch) => batch.put(bytes('bb'), bytes('bb')));
+    }
+    expect(seen).toEqual(['a', 'b', 'c']);
+    for (const entry of catalog.range(everything)) {
+      expect(entry.key.toString()).toBe('a');
+      break;
+    }
+    expect(keysOf(catalog)).toEqual(['a', 'b', 'bb']);
+  });
+
+  it('takes batches whole and in order, and can be cleared', async () => {
+    const catalog = openHere();
+    const writes = Array.from({ length: 50 }, (_, index) =>
+      catalog.write((batch) => {
+        batch.put(bytes('last'), bytes(String(index)));
+        batch.put(bytes(`n${index}`), bytes('x'));
+      }),
+    );
+    await Promise.all(writes);
+    expect(catalog.get(bytes('last'))?.toString()).toBe('49');
+    expect(keysOf(catalog)).toHaveLength(51);
+    await catalog.clear();
+    expect(keysOf(catalog)).toEqual([]);
+    await catalog.write((batch) => batch.put(bytes('again'), bytes('x')));
+    expect(keysOf(catalog)).toEqual(['again']);
+  });
+});
+
+/** What a crash at this moment would leave. */
+async function crash(catalog: Catalog): Promise<void> {
+  const kept = `${directory}-kept`;
+  cpSync(directory, kept, { recursive: true });
+  await close(catalog);
+  rmSync(directory, { recursive: true });
+  cpSync(kept, directory, { recursive: true });
+  rmSync(kept, { recursive: true });
+}
+
+const runFiles = (): string[] =>
+  readdirSync(join(directory, 'runs'))
+    .filter((name) => name.endsWith('.run'))
+    .sort()
+    .map((name) => join(directory, 'runs', name));
+
+describe('runs and the table above them', () => {
+  it.each([1, 2, 3, 4])('are one ordered index: random changes against a map, seed %i', async (seed) => {
+    const random = seededRandom(seed);
+    const below = (limit: number): number => Math.floor(random() * limit);
+    const model = new Map<string, string>();
+    let catalog = openHere(16 << 10);
+    const name = (): string => `k${String(below(400)).padStart(3, '0')}${'x'.repeat(below(30))}`;
+    const expectSame = (): void => {
+      const keys = [...model.keys()].sort();
+      const start = name();
+      const end = name();
+      const between = keys.filter((key) => key >= start && key < end);
+      const range = { start: bytes(start), end: bytes(end) };
+      const found = [...catalog.range(range)].map(({ key, value }) => [key.toString(), value.toString()]);
+      expect(found).toEqual(between.map((key) => [key, model.get(key)]));
+      const backwards = [...catalog.range({ ...range, reverse: true, limit: 7 })].map(({ key }) => key.toString());
+      expect(backwards).toEqual(between.reverse().slice(0, 7));
+      const one = name();
+      expect(catalog.get(bytes(one))?.toString()).toBe(model.get(one));
+    };
+    for (let round = 0; round < 300; round++) {
+      await catalog.write((batch) => {
+        for (let change = 0; change < 1 + below(40); change++) {
+          const key = name();
+          if (below(4) === 0) {
+            batch.delete(bytes(key));
+            model.delete(key);
+          } else {
+            const value = `${round}.${change}${'v'.repeat(below(200))}`;
+            batch.put(bytes(key), bytes(value));
+            model.set(key, value);
+          }
+        }
+      });
+      if (round % 10 === 0) expectSame();
+      if (round % 97 === 50) await catalog.flush();
+      if (round % 60 === 59) {
+        await close(catalog);
+        catalog = openHere(16 << 10);
+        expectSame();
+      }
+    }
+    expect(keysOf(catalog)).toEqual([...model.keys()].sort());
+    expect(lines).toEqual([]);
+  });
+
+  it('show a range as it was, also when its table has become a run and the runs were merged', async () => {
+    const catalog = openHere(8 << 10);
+    const put = (count: number, text: string): Promise<void> =>
+      catalog.write((batch) => {
+        for (let index = 0; index < count; index++) batch.put(bytes(`k${String(index).padStart(4, '0')}`), bytes(text));
+      });
+    await put(1000, 'before');
+    const seen: string[] = [];
+    for (const { value } of catalog.range(everything)) {
+      if (seen.length % 100 === 0) {
+        await put(1000, 'after');
+        await catalog.flush();
+      }
+      seen.push(value.toString());
+    }
+    expect(seen).toEqual(Array.from({ length: 1000 }, () => 'before'));
+    expect(catalog.get(bytes('k0000'))?.toString()).toBe('after');
+    // Merged again and again: as many runs as batches would mean that nothing was.
+    expect(runFiles().length).toBeLessThan(10);
+  });
+
+  it('hold values larger than a block, and a page', async () => {
+    const catalog = openHere();
+    const large = Buffer.alloc(2 << 20, 7);
+    await catalog.write((batch) => {
+      batch.put(bytes('a'), bytes('small'));
+      batch.put(bytes('b'), large);
+      batch.put(bytes('c'), Buffer.alloc(0));
+    });
+    await catalog.flush();
+    expect(catalog.get(bytes('b'))?.equals(large)).toBe(true);
+    expect(catalog.get(bytes('c'))?.length).toBe(0);
+    expect([...catalog.range(everything)].map(({ value }) => value.length)).toEqual([5, 2 << 20, 0]);
+  });
+});
+
+describe('opening the index', () => {
+  it('finds after a clean close what was written', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => batch.put(bytes('k'), bytes('v')));
+    await close(catalog);
+    expect(openHere().get(bytes('k'))?.toString()).toBe('v');
+    expect(lines).toEqual([]);
+  });
+
+  it('finds after a crash what was flushed, whole batches of it', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => batch.put(bytes('flushed'), bytes('v')));
+    await catalog.flush();
+    await catalog.write((batch) => batch.put(bytes('in memory'), bytes('v')));
+    await crash(catalog);
+    expect(keysOf(openHere())).toEqual(['flushed']);
+    expect(lines).toEqual([]);
+  });
+
+  it('removes files that the manifest does not name', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => batch.put(bytes('k'), bytes('v')));
+    await close(catalog);
+    writeFileSync(join(directory, 'runs', '000000000099.run'), 'of a start that ended early');
+    writeFileSync(join(directory, 'runs', '000000000098.run.new'), 'half a run');
+    expect(keysOf(openHere())).toEqual(['k']);
+    expect(runFiles()).toHaveLength(1);
+    expect(readdirSync(join(directory, 'runs')).some((name) => name.endsWith('.new'))).toBe(false);
+  });
+
+  it.each([
+    ['its run is cut off', (): void => cut(runFiles()[0] ?? '', 100)],
+    ['its run is gone', (): void => rmSync(runFiles()[0] ?? '')],
+    ["the end of its run's table is another", (): void => flip(runFiles()[0] ?? '', -70)],
+    ['its footer is another', (): void => flip(runFiles()[0] ?? '', -20)],
+    ['its manifest is another', (): void => flip(join(directory, 'runs', 'manifest'), 20)],
+    ['its manifest is empty', (): void => writeFileSync(join(directory, 'runs', 'manifest'), '')],
+  ])('starts anew when %s', async (_name, damage) => {
+    const catalog = openHere();
+    await catalog.write((batch) => batch.put(bytes('k'), bytes('v')));
+    await close(catalog);
+    damage();
+    const again = openHere();
+    expect(keysOf(again)).toEqual([]);
+    expect(lines.join()).toContain('rebuilt from the logs');
+    await again.write((batch) => batch.put(bytes('n'), bytes('v')));
+    await close(again);
+    expect(keysOf(openHere())).toEqual(['n']);
+  });
+
+  it('reports a damaged block when it is read, and starts anew the next time', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => {
+      for (let index = 0; index < 1000; index++) batch.put(bytes(`k${index}`), Buffer.alloc(100));
+    });
+    await close(catalog);
+    flip(runFiles()[0] ?? '', 50);
+    const again = openHere();
+    expect(() => keysOf(again)).toThrow('is damaged');
+    expect(() => again.get(bytes('k0'))).toThrow('is damaged');
+    expect(existsSync(join(directory, 'damaged'))).toBe(true);
+    await close(again);
+    expect(keysOf(openHere())).toEqual([]);
+    expect(lines.join()).toContain('could not be read when it was last in use');
+    expect(existsSync(join(directory, 'damaged'))).toBe(false);
+  });
+});
+
+function cut(path: string, length: number): void {
+  writeFileSync(path, readFileSync(path).subarray(0, length));
+}
+
+/** One byte; negative offsets count from the end. */
+function flip(path: string, offset: number): void {
+  const text = readFileSync(path);
+  const at = offset < 0 ? text.length + offset : offset;
+  text[at] = (text[at] ?? 0) ^ 0x40;
+  writeFileSync(path, text);
+}
