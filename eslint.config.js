@@ -28,7 +28,7 @@ const nodeGlobals = Object.fromEntries(
 );
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'build/', 'dist/', 'data/', '.tools/', '.vitest/'] },
+  { ignores: ['**/node_modules/', 'build/', '**/dist/', 'data/', '.tools/', '.vitest/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
