@@ -22,7 +22,8 @@ const addAccessKey = adminOperation({
     const accessKey = textField(body, 'accessKey');
     const secretKey = textField(body, 'secretKey');
     const parent = parentOf(deps, call, target);
-    requireMayCreate(call, parent.isOwn);
+    const expiresMs = expiryField(body, 'expiration', deps.clock.nowMs());
+    requireMayCreate(call, parent.isOwn, lifetime(deps, expiresMs));
     checkKeys(deps, accessKey, secretKey, parent.account);
     const created = await deps.iam.createAccessKey({
       parent: parent.account,
@@ -32,7 +33,7 @@ const addAccessKey = adminOperation({
       name: nameField(body, 'name'),
       description: descriptionField(body, 'description') || descriptionField(body, 'comment'),
       policy: restrictedBy(deps, call, policyField(body, 'policy') ?? null),
-      expiresMs: expiryField(body, 'expiration', deps.clock.nowMs()),
+      expiresMs,
       claims: parent.isOwn ? inheritedClaims(call.principal) : new Map(),
       groups: parent.isOwn && call.principal.kind !== 'anonymous' ? call.principal.groups : [],
     });
@@ -60,6 +61,8 @@ const updateAccessKey = adminOperation({
     const description = descriptionField(body, 'newDescription');
     const status = keyStatusField(body, 'newStatus');
     const expiresMs = expiryField(body, 'newExpiration', deps.clock.nowMs());
+    // Asked before without it; a policy may forbid this one.
+    if (!mayAdmin(call, 'UpdateServiceAccount', lifetime(deps, expiresMs))) throw adminError('AccessDenied');
     const policy = policyField(body, 'newPolicy');
     if (secretKey !== '') checkSecret(secretKey);
     await deps.iam.updateAccessKey(accessKey, {
@@ -145,8 +148,15 @@ function parentOf(deps: AdminDeps, call: AdminCall, target: string): Parent {
   return { account: target, source: 'internal', isOwn: false };
 }
 
-function requireMayCreate(call: AdminCall, isOwn: boolean): void {
-  const isGranted = isOwn ? isNotDenied(call, 'CreateServiceAccount') : mayAdmin(call, 'CreateServiceAccount');
+/** For how long a key is asked, as policies see it. */
+function lifetime({ clock }: AdminDeps, expiresMs: number | null): Readonly<Record<string, readonly string[]>> {
+  if (expiresMs === null) return {};
+  return { 'svc:durationseconds': [String(Math.ceil((expiresMs - clock.nowMs()) / 1000))] };
+}
+
+function requireMayCreate(call: AdminCall, isOwn: boolean, values: ReturnType<typeof lifetime>): void {
+  const may = isOwn ? isNotDenied : mayAdmin;
+  const isGranted = may(call, 'CreateServiceAccount', values);
   if (!isGranted) throw adminError('AccessDenied');
 }
 

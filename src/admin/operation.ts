@@ -62,14 +62,16 @@ export function adminOperation({ name, access, handle }: AdminOperationOptions):
   };
 }
 
-/** `admin:ACTION`, which ignores resources. */
-export function mayAdmin(call: Pick<AdminCall, 'isAllowed'>, action: string): boolean {
-  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '' });
+type Values = NonNullable<Parameters<AdminCall['isAllowed']>[0]['values']>;
+
+/** `admin:ACTION`, which ignores resources. `values`: see `Permission`. */
+export function mayAdmin(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): boolean {
+  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', values });
 }
 
 /** The action is not denied to whoever asks; a session policy must allow it all the same. */
-export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string): boolean {
-  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', mode: 'deny-only' });
+export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): boolean {
+  return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', mode: 'deny-only', values });
 }
 
 export const anySigner: Access = (_deps, call) => call.principal.kind !== 'anonymous';

@@ -24,6 +24,8 @@ export interface Accounts {
   readonly root: AdminCredentials;
   /** A user, with a policy of its own when there are statements. */
   createUser(...statements: object[]): Promise<AdminCredentials>;
+  /** The policy of such a user from now on. */
+  grant(user: AdminCredentials, ...statements: object[]): Promise<void>;
   createKey(owner: AdminCredentials, policy?: object): Promise<AdminCredentials>;
   as(signer: AdminCredentials, call: AdminCall): Promise<AdminAnswer>;
   /** As root; throws for a refusal. */
@@ -60,6 +62,11 @@ export function accountsOf(server: ServerProcess): Accounts {
     if (answer.status >= 300) throw new Error(`${call.path} answers ${answer.status}: ${answer.message}`);
     return answer.body.length === 0 ? {} : await answer.json();
   };
+  const policyOf = ({ accessKey }: AdminCredentials) => `policy-of-${accessKey}`;
+  const grant: Accounts['grant'] = async (user, ...statements) => {
+    const query = { name: policyOf(user) };
+    await must({ method: 'PUT', path: 'add-canned-policy', query, body: policyText(...statements) });
+  };
   const target = (signer: AdminCredentials) => ({ ...signer, port: server.port, region: server.region });
   const assume = async (signer: AdminCredentials, parameters: Record<string, string> = {}) => {
     const answer = await send(target(signer), stsRequest({ Action: 'AssumeRole', ...parameters }));
@@ -69,19 +76,16 @@ export function accountsOf(server: ServerProcess): Accounts {
     root,
     as,
     must,
+    grant,
     assume,
     async createUser(...statements) {
       const user = { accessKey: `account${++count}`, secretKey: `secret-of-account${count}` };
       const sealed = { secretKey: user.secretKey, status: 'enabled' };
       await must({ method: 'PUT', path: 'add-user', query: { accessKey: user.accessKey }, sealed });
       if (statements.length === 0) return user;
-      const name = `policy-of-${user.accessKey}`;
-      await must({ method: 'PUT', path: 'add-canned-policy', query: { name }, body: policyText(...statements) });
-      await must({
-        method: 'POST',
-        path: 'idp/builtin/policy/attach',
-        sealed: { policies: [name], user: user.accessKey },
-      });
+      await grant(user, ...statements);
+      const sealedNames = { policies: [policyOf(user)], user: user.accessKey };
+      await must({ method: 'POST', path: 'idp/builtin/policy/attach', sealed: sealedNames });
       return user;
     },
     async createKey(owner, policy) {
