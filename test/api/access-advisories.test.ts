@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { adminPrefixes } from '../../src/admin/index.js';
-import { accountsOf, policyDocument, type Accounts } from '../support/accounts.js';
+import { accountsOf, document, type Accounts } from '../support/accounts.js';
 import type { AdminCredentials } from '../support/admin-client.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { send, sendSigned, sign, unsigned, unsignedChunks, type Answer, type Request } from '../support/wire.js';
@@ -23,8 +23,8 @@ const codeOf = ({ code, status, headers }: Answer) => code ?? headers['x-minio-e
 beforeAll(async () => {
   server = await startServerProcess();
   accounts = accountsOf(server);
-  plain = await accounts.user();
-  reader = await accounts.user({ Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: '*' });
+  plain = await accounts.createUser();
+  reader = await accounts.createUser({ Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: '*' });
   await asRoot({ method: 'PUT', path: '/files' });
   await asRoot({ method: 'PUT', path: '/files/k', body: 'content' });
 }, 60_000);
@@ -77,7 +77,7 @@ test('CVE-2021-21362: who may only read uploads by no way', async () => {
 });
 
 test('CVE-2021-41137: a user has what a policy gives, from the first request to the last', async () => {
-  const user = await accounts.user({ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::files/k' });
+  const user = await accounts.createUser({ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::files/k' });
   const get = (path: string) => accounts.s3(user, { method: 'GET', path });
   expect((await get('/files/k')).status).toBe(200);
   expect(codeOf(await get('/files/other'))).toBe('AccessDenied');
@@ -144,7 +144,7 @@ describe('CVE-2023-28434, and the fixes of 2019: what the server keeps for itsel
 });
 
 test('CVE-2023-28433: a backslash, dots and slashes lead out of no bucket', async () => {
-  const user = await accounts.user({
+  const user = await accounts.createUser({
     Effect: 'Allow',
     Action: 's3:*',
     Resource: ['arn:aws:s3:::own', 'arn:aws:s3:::own/*'],
@@ -250,7 +250,11 @@ describe('CVE-2025-31489, CVE-2026-40344, CVE-2026-41145: a body without signed 
 });
 
 test('CVE-2026-34204: headers of replication and of the server itself become nothing that is stored', async () => {
-  const writer = await accounts.user({ Effect: 'Allow', Action: ['s3:PutObject', 's3:GetObject'], Resource: '*' });
+  const writer = await accounts.createUser({
+    Effect: 'Allow',
+    Action: ['s3:PutObject', 's3:GetObject'],
+    Resource: '*',
+  });
   const hidden = {
     'x-minio-replication-server-side-encryption-sealed-key': 'AAAA',
     'x-minio-replication-server-side-encryption-iv': 'AAAA',
@@ -277,7 +281,7 @@ test('CVE-2026-34204: headers of replication and of the server itself become not
 
 test('names of condition keys in headers and query change no decision', async () => {
   const only = { StringEquals: { 'aws:username': 'somebody-else' } };
-  const user = await accounts.user({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*', Condition: only });
+  const user = await accounts.createUser({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*', Condition: only });
   const names = ['username', 'userid', 'groups', 'aws:username', 'principaltype', 'jwt:username'];
   const headers = Object.fromEntries(
     names.filter((name) => !name.includes(':')).map((name) => [name, 'somebody-else']),
@@ -287,7 +291,7 @@ test('names of condition keys in headers and query change no decision', async ()
 });
 
 test('a user whose name is a pattern is nobody else', async () => {
-  const policy = policyDocument({
+  const policy = document({
     Effect: 'Allow',
     Action: 's3:GetObject',
     Resource: 'arn:aws:s3:::files/home/${aws:username}/*',

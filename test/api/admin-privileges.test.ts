@@ -1,9 +1,11 @@
+import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { adminRoutes } from '../../src/admin/index.js';
 import { findAction } from '../../src/policy/index.js';
-import { accountsOf, policyDocument, type Accounts, type PolicyStatement } from '../support/accounts.js';
-import type { AdminCredentials, AdminRequest } from '../support/admin-client.js';
+import { accountsOf, document, type Accounts, type AdminCall } from '../support/accounts.js';
+import type { AdminCredentials } from '../support/admin-client.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
+import { sign } from '../support/wire.js';
 
 /**
  * Who may: every route of the administration API. With exactly one of its actions a user is let through; with every
@@ -19,10 +21,14 @@ let victimKey: AdminCredentials;
 beforeAll(async () => {
   server = await startServerProcess();
   accounts = accountsOf(server);
-  exact = await accounts.user({ Effect: 'Deny', Action: 'admin:*' });
-  victim = await accounts.user({ Effect: 'Allow', Action: 's3:*', Resource: '*' });
-  victimKey = await accounts.key(victim);
-  await accounts.must({ method: 'PUT', path: 'update-group-members', body: '{"group":"staff","members":["person1"]}' });
+  exact = await accounts.createUser({ Effect: 'Deny', Action: 'admin:*' });
+  victim = await accounts.createUser({ Effect: 'Allow', Action: 's3:*', Resource: '*' });
+  victimKey = await accounts.createKey(victim);
+  await accounts.must({
+    method: 'PUT',
+    path: 'update-group-members',
+    body: '{"group":"staff","members":["account1"]}',
+  });
 }, 60_000);
 afterAll(() => server.stop());
 
@@ -32,9 +38,11 @@ interface Row {
   /** Any one of them does. */
   readonly actions: readonly string[];
   /** What is asked, about somebody else's account. */
-  readonly request?: () => Partial<AdminRequest>;
+  readonly request?: () => Partial<AdminCall>;
   /** The answer to who may not know whether there is such a thing; AccessDenied otherwise. */
   readonly refusal?: string;
+  /** The answer goes on for as long as the client listens. */
+  readonly isLive?: true;
 }
 
 const rows: Readonly<Record<string, Row>> = {
@@ -64,7 +72,7 @@ const rows: Readonly<Record<string, Row>> = {
   },
   'PUT add-canned-policy': {
     actions: ['CreatePolicy'],
-    request: () => ({ body: JSON.stringify(policyDocument({ Effect: 'Deny', Action: 'sts:*' })) }),
+    request: () => ({ body: JSON.stringify(document({ Effect: 'Deny', Action: 'sts:*' })) }),
   },
   'GET info-canned-policy': { actions: ['GetPolicy'] },
   'GET list-canned-policies': { actions: ['ListUserPolicies'] },
@@ -124,6 +132,11 @@ const rows: Readonly<Record<string, Row>> = {
   'GET export-bucket-metadata': { actions: ['ExportBucketMetadata'] },
   'PUT import-bucket-metadata': { actions: ['ImportBucketMetadata'] },
   'POST update': { actions: ['ServerUpdate'] },
+  'GET info': { actions: ['ServerInfo'] },
+  'GET storageinfo': { actions: ['StorageInfo'] },
+  'GET datausageinfo': { actions: ['DataUsageInfo'] },
+  'GET log': { actions: ['ConsoleLog'], isLive: true },
+  'GET trace': { actions: ['ServerTrace'], isLive: true },
   // What this server does not have: to those who may, it says so.
   'PUT set-bucket-quota': { actions: ['SetBucketQuota'] },
   'GET get-bucket-quota': { actions: ['GetBucketQuota'] },
@@ -173,7 +186,7 @@ test('every route has a row', () => {
 });
 
 /** About somebody else, as far as the row does not say more. */
-function requestOf(route: Route): AdminRequest {
+function requestOf(route: Route): AdminCall {
   const query = Object.fromEntries((route.query ?? []).map((name) => [name, 'somebody']));
   return {
     method: route.method,
@@ -183,19 +196,46 @@ function requestOf(route: Route): AdminRequest {
   };
 }
 
-const allow = (...actions: readonly string[]): PolicyStatement => ({
+/** Of an answer that does not end: its head. */
+function begin({ method, path, query = {} }: AdminCall): Promise<{ status: number; code: string | null }> {
+  const request = {
+    method,
+    path: `/minio/admin/v3/${path}`,
+    query: new URLSearchParams(query).toString(),
+  };
+  const { headers } = sign({ ...exact, port: server.port, region: '' }, request);
+  return new Promise((resolve, reject) => {
+    const target = {
+      host: '127.0.0.1',
+      port: server.port,
+      method,
+      path: `${request.path}?${request.query}`,
+      agent: false,
+    };
+    const sent = httpRequest({ ...target, headers });
+    sent.once('response', ({ statusCode = 0 }) => {
+      sent.destroy();
+      resolve({ status: statusCode, code: null });
+    });
+    sent.once('error', reject);
+    sent.end();
+  });
+}
+
+const allow = (...actions: readonly string[]): object => ({
   Effect: 'Allow',
   Action: actions.map((action) => `admin:${action}`),
 });
 const routes = adminRoutes.map((route) => [nameOf(route), route] as const);
 
 describe.each(routes)('%s', (name, route) => {
-  const { actions = [], refusal = 'AccessDenied' } = rows[name] ?? {};
+  const { actions = [], refusal = 'AccessDenied', isLive } = rows[name] ?? {};
 
   test.each(actions)('lets a user with admin:%s and nothing else through', async (action) => {
     expect(findAction(`admin:${action}`)?.family).toBe('admin');
     await accounts.grant(exact, allow(action));
-    const { status, code } = await accounts.admin(exact, requestOf(route));
+    const asked = requestOf(route);
+    const { status, code } = isLive === true ? await begin(asked) : await accounts.as(exact, asked);
     expect(code).not.toBe('AccessDenied');
     expect(status).not.toBe(403);
     // What goes wrong for another reason is said, and is no fault of ours.
@@ -205,7 +245,7 @@ describe.each(routes)('%s', (name, route) => {
   test('refuses a user with every action but these', async () => {
     if (actions.length === 0) return;
     await accounts.grant(exact, allow('*'), { ...allow(...actions), Effect: 'Deny' });
-    expect(await accounts.admin(exact, requestOf(route))).toMatchObject({ code: refusal });
+    expect(await accounts.as(exact, requestOf(route))).toMatchObject({ code: refusal });
   });
 
   test('refuses a user with every action of S3', async () => {
@@ -213,12 +253,12 @@ describe.each(routes)('%s', (name, route) => {
     const all = { Effect: 'Allow', Action: 's3:*', Resource: '*' };
     // Every action on a bucket is nothing of administration either.
     await accounts.grant(exact, all, { ...all, Action: '*', Resource: 'arn:aws:s3:::home*' });
-    expect(await accounts.admin(exact, requestOf(route))).toMatchObject({ code: refusal });
+    expect(await accounts.as(exact, requestOf(route))).toMatchObject({ code: refusal });
   });
 });
 
 test('accountinfo is about whoever asks, and says nothing about others', async () => {
   await accounts.grant(exact, { Effect: 'Deny', Action: 's3:*', Resource: '*' });
-  const answer = await accounts.admin(exact, { method: 'GET', path: 'accountinfo', query: { user: victim.accessKey } });
+  const answer = await accounts.as(exact, { method: 'GET', path: 'accountinfo', query: { user: victim.accessKey } });
   expect(await answer.json()).toMatchObject({ AccountName: exact.accessKey, Buckets: [] });
 });

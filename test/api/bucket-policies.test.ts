@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { accountsOf, policyDocument, type Accounts, type PolicyStatement } from '../support/accounts.js';
+import { accountsOf, document, type Accounts } from '../support/accounts.js';
 import type { AdminCredentials } from '../support/admin-client.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { sendSigned, type Answer, type Request } from '../support/wire.js';
@@ -23,26 +23,26 @@ const anyone = (method: string, path: string, more: Partial<Request> = {}): Prom
     { host: server.host, ...more.headers },
   );
 
-async function setPolicy(...statements: readonly PolicyStatement[]): Promise<void> {
-  const body = JSON.stringify(policyDocument(...statements));
+async function setPolicy(...statements: readonly object[]): Promise<void> {
+  const body = JSON.stringify(document(...statements));
   const answer = await asRoot({ method: 'PUT', path: '/open', query: 'policy', body });
   if (answer.status !== 204) throw new Error(`${answer.status} ${answer.body}`);
 }
 
-const allow = (Action: string | readonly string[], path = '/*', more: PolicyStatement = {}): PolicyStatement => ({
+const allow = (Action: string | readonly string[], path = '/*', more: object = {}): object => ({
   Effect: 'Allow',
   Principal: '*',
   Action,
   Resource: `arn:aws:s3:::open${path}`,
   ...more,
 });
-const deny = (...args: Parameters<typeof allow>): PolicyStatement => ({ ...allow(...args), Effect: 'Deny' });
+const deny = (...args: Parameters<typeof allow>): object => ({ ...allow(...args), Effect: 'Deny' });
 
 beforeAll(async () => {
   server = await startServerProcess();
   accounts = accountsOf(server);
-  plain = await accounts.user();
-  reader = await accounts.user({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
+  plain = await accounts.createUser();
+  reader = await accounts.createUser({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
   await asRoot({ method: 'PUT', path: '/open' });
   await asRoot({ method: 'PUT', path: '/closed' });
   await asRoot({ method: 'PUT', path: '/closed/k', body: 'closed' });
@@ -217,7 +217,7 @@ describe('callers who signed', () => {
   });
 
   test('with an access key are the account behind it', async () => {
-    const key = await accounts.key(plain);
+    const key = await accounts.createKey(plain);
     await setPolicy(allow('s3:GetObject', '/*', { Principal: { AWS: plain.accessKey } }));
     expect((await accounts.s3(key, { method: 'GET', path: '/open/k' })).status).toBe(200);
     await setPolicy(allow('s3:GetObject', '/*', { Principal: { AWS: key.accessKey } }));
@@ -226,7 +226,7 @@ describe('callers who signed', () => {
 });
 
 describe('an access key never exceeds its account', () => {
-  const everything = policyDocument(
+  const everything = document(
     { Effect: 'Allow', Action: 's3:*', Resource: '*' },
     { Effect: 'Allow', Action: 'admin:*' },
   );
@@ -241,10 +241,10 @@ describe('an access key never exceeds its account', () => {
     ['that inherits', undefined],
     ['with a policy of its own that allows everything', everything],
   ])('%s', async (_what, policy) => {
-    const key = await accounts.key(reader, policy);
+    const key = await accounts.createKey(reader, policy);
     expect((await accounts.s3(key, { method: 'GET', path: '/open/k' })).status).toBe(200);
     for (const request of ways) expect(codeOf(await accounts.s3(key, request))).toBe('AccessDenied');
-    const admin = await accounts.admin(key, { method: 'GET', path: 'list-users' });
+    const admin = await accounts.as(key, { method: 'GET', path: 'list-users' });
     expect(admin.code).toBe('AccessDenied');
     // What the account loses, the key loses.
     await accounts.grant(reader, { Effect: 'Allow', Action: 's3:PutObject', Resource: '*' });
@@ -254,8 +254,8 @@ describe('an access key never exceeds its account', () => {
   });
 
   test('that restricts is restricted, also against what the bucket gives', async () => {
-    const only = policyDocument({ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::open/dir/*' });
-    const key = await accounts.key(reader, only);
+    const only = document({ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::open/dir/*' });
+    const key = await accounts.createKey(reader, only);
     expect((await accounts.s3(key, { method: 'GET', path: '/open/dir/k' })).status).toBe(200);
     expect(codeOf(await accounts.s3(key, { method: 'GET', path: '/open/k' }))).toBe('AccessDenied');
     await setPolicy(allow('s3:*'), allow('s3:*', ''));
@@ -265,11 +265,11 @@ describe('an access key never exceeds its account', () => {
   });
 
   test('of root, restricted, is restricted', async () => {
-    const only = policyDocument({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
-    const key = await accounts.key(root(), only);
+    const only = document({ Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
+    const key = await accounts.createKey(root(), only);
     expect((await accounts.s3(key, { method: 'GET', path: '/open/k' })).status).toBe(200);
     for (const request of ways) expect(codeOf(await accounts.s3(key, request))).toBe('AccessDenied');
-    expect((await accounts.admin(key, { method: 'GET', path: 'list-users' })).code).toBe('AccessDenied');
+    expect((await accounts.as(key, { method: 'GET', path: 'list-users' })).code).toBe('AccessDenied');
     await setPolicy(deny('s3:GetObject'));
     expect(codeOf(await accounts.s3(key, { method: 'GET', path: '/open/k' }))).toBe('AccessDenied');
   });
@@ -278,9 +278,13 @@ describe('an access key never exceeds its account', () => {
 test('how long a key may live is for policies to say', async () => {
   const expiration = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
   const condition = { NumericGreaterThan: { 'svc:DurationSeconds': '7200' } };
-  const user = await accounts.user({ Effect: 'Deny', Action: 'admin:CreateServiceAccount', Condition: condition });
+  const user = await accounts.createUser({
+    Effect: 'Deny',
+    Action: 'admin:CreateServiceAccount',
+    Condition: condition,
+  });
   const create = (hours: number) =>
-    accounts.admin(user, { method: 'PUT', path: 'add-service-account', sealed: { expiration: expiration(hours) } });
+    accounts.as(user, { method: 'PUT', path: 'add-service-account', sealed: { expiration: expiration(hours) } });
   expect((await create(1)).status).toBe(200);
   expect((await create(3)).code).toBe('AccessDenied');
 });
@@ -290,7 +294,7 @@ test('a policy comes back as it was put; one that is wrong changes nothing', asy
   await setPolicy(statement);
   const answer = await asRoot({ method: 'GET', path: '/open', query: 'policy' });
   expect(answer.headers['content-type']).toBe('application/json');
-  expect(JSON.parse(answer.body.toString())).toEqual(policyDocument(statement));
+  expect(JSON.parse(answer.body.toString())).toEqual(document(statement));
   const wrong = await asRoot({
     method: 'PUT',
     path: '/open',

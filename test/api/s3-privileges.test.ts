@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findAction } from '../../src/policy/index.js';
 import { operations } from '../../src/s3/service.js';
-import { accountsOf, policyDocument, type Accounts } from '../support/accounts.js';
+import { accountsOf, document, type Accounts } from '../support/accounts.js';
 import type { AdminCredentials } from '../support/admin-client.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { sendSigned, type Answer, type Request } from '../support/wire.js';
@@ -27,8 +27,8 @@ const asRoot = async (request: Request): Promise<Answer> => {
 beforeAll(async () => {
   server = await startServerProcess();
   accounts = accountsOf(server);
-  nobody = await accounts.user();
-  exact = await accounts.user({ Effect: 'Deny', Action: 's3:*', Resource: '*' });
+  nobody = await accounts.createUser();
+  exact = await accounts.createUser({ Effect: 'Deny', Action: 's3:*', Resource: '*' });
   await asRoot({ method: 'PUT', path: '/home' });
   await asRoot({ method: 'PUT', path: '/source' });
   await asRoot({ method: 'PUT', path: '/source/k', body: 'source' });
@@ -65,7 +65,7 @@ const putSpare = async () => {
 };
 /** Says nothing about those who ask here. */
 const closedPolicy = JSON.stringify(
-  policyDocument({ Effect: 'Deny', Principal: { AWS: 'somebody' }, Action: 's3:*', Resource: 'arn:aws:s3:::home/*' }),
+  document({ Effect: 'Deny', Principal: { AWS: 'somebody' }, Action: 's3:*', Resource: 'arn:aws:s3:::home/*' }),
 );
 const deletion = '<Delete><Object><Key>k</Key></Object></Delete>';
 const versionDeletion = '<Delete><Object><Key>k</Key><VersionId>null</VersionId></Object></Delete>';
