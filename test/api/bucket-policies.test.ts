@@ -26,7 +26,7 @@ const anyone = (method: string, path: string, more: Partial<Request> = {}): Prom
 async function setPolicy(...statements: readonly object[]): Promise<void> {
   const body = JSON.stringify(document(...statements));
   const answer = await asRoot({ method: 'PUT', path: '/open', query: 'policy', body });
-  if (answer.status !== 204) throw new Error(`${answer.status} ${answer.body}`);
+  if (answer.status !== 204) throw new Error(`${answer.status} ${answer.body.toString()}`);
 }
 
 const allow = (Action: string | readonly string[], path = '/*', more: object = {}): object => ({

@@ -20,7 +20,8 @@ let uploadId = '';
 const root = (): AdminCredentials => ({ accessKey: server.accessKey, secretKey: server.secretKey });
 const asRoot = async (request: Request): Promise<Answer> => {
   const answer = await accounts.s3(root(), request);
-  if (answer.status >= 300) throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.body}`);
+  if (answer.status >= 300)
+    throw new Error(`${request.method} ${request.path}: ${answer.status} ${answer.body.toString()}`);
   return answer;
 };
 
@@ -250,7 +251,7 @@ function check(name: string, { needs, request, prepare, send }: Row): void {
     return await (send === undefined ? accounts.s3(as, request()) : send(as));
   };
   const mustBeDenied = async (answer: Answer) => {
-    expect(codeOf(answer), `${answer.status} ${answer.body}`).toBe('AccessDenied');
+    expect(codeOf(answer), `${answer.status} ${answer.body.toString()}`).toBe('AccessDenied');
     // The answer of DeleteObjects is a list.
     expect(answer.status).toBe(name === 'bucket POST ?delete' || name.includes('among many') ? 200 : 403);
   };
@@ -284,7 +285,7 @@ function check(name: string, { needs, request, prepare, send }: Row): void {
   test('is done with exactly these actions', async () => {
     await accounts.grant(exact, ...needs.map((need) => grantOf(need)));
     const answer = await ask(exact);
-    expect([codeOf(answer), answer.status < 300], `${answer.status} ${answer.body}`).toEqual([null, true]);
+    expect([codeOf(answer), answer.status < 300], `${answer.status} ${answer.body.toString()}`).toEqual([null, true]);
   });
 
   test('names actions that there are, on what they act on', () => {
