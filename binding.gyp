@@ -26,6 +26,7 @@
         'native/binding/kernels-arena.cc',
         'native/binding/kernels-digest.cc',
         'native/binding/kernels-pass.cc',
+        'native/binding/process.cc',
         'native/binding/signature.cc',
         '<!@(node scripts/native-sources.cjs kernel)',
         '<!@(node scripts/native-sources.cjs io)',

@@ -44,7 +44,7 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const exitCode = await run({
+const outcome = await run({
   arguments: process.argv.slice(2),
   environment: process.env,
   workingFolder: process.cwd(),
@@ -56,4 +56,8 @@ const exitCode = await run({
   version,
   createServer,
 });
-process.exit(exitCode);
+if (outcome === 'restart') {
+  const { startAnew } = await import('./wiring/index.js');
+  startAnew(process);
+}
+process.exit(outcome);

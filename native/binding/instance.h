@@ -65,6 +65,7 @@ void DefineArgon2Methods(napi_env env, napi_value exports, KernelInstance* insta
 void DefineArenaMethods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefinePassMethods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefineDigestMethods(napi_env env, napi_value exports, KernelInstance* instance);
+void DefineProcessMethods(napi_env env, napi_value exports, KernelInstance* instance);
 void DefineSignatureMethods(napi_env env, napi_value exports, KernelInstance* instance);
 
 }  // namespace granary

@@ -103,6 +103,7 @@ const KernelInstance* InitKernels(Napi::Env env, Napi::Object exports) {
     DefinePassMethods(env, exports, instance);
     DefineDigestMethods(env, exports, instance);
     DefineArgon2Methods(env, exports, instance);
+    DefineProcessMethods(env, exports, instance);
     DefineSignatureMethods(env, exports, instance);
   } catch (const PendingException&) {
     throw Napi::Error::New(env, "the kernels could not be registered");

@@ -1,9 +1,11 @@
 import type { Clock } from '../base/index.js';
+import type { ServerSettings } from '../config/index.js';
 import type { Iam } from '../identity/index.js';
 import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
 import type { LogRing, Traces } from '../telemetry/index.js';
 import type { PayloadCipher } from './payload/index.js';
 import type { ServerState } from './server-state.js';
+import type { ServiceControl } from './service-control.js';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
 export interface AdminDeps {
@@ -15,6 +17,8 @@ export interface AdminDeps {
   readonly state: ServerState;
   readonly logs: Pick<LogRing, 'latest' | 'listen'>;
   readonly traces: Pick<Traces, 'listen'>;
+  readonly settings: ServerSettings;
+  readonly service: ServiceControl;
   readonly cipher: PayloadCipher;
   readonly clock: Clock;
   /** Empty: none is set. */

@@ -10,6 +10,7 @@ import type { Authenticated, Service } from '../dispatch/index.js';
 import { refusalAnswer } from './answer.js';
 import { attachmentRoutes } from './attachments.js';
 import { bucketArchiveRoutes } from './bucket-archive.js';
+import { configRoutes } from './config.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
 import { groupRoutes } from './groups.js';
@@ -21,6 +22,7 @@ import { iamImportRoutes } from './iam-import.js';
 import type { AdminRoute } from './operation.js';
 import { policyRoutes } from './policies.js';
 import { createRouter } from './router.js';
+import { serviceControlRoutes } from './service-control.js';
 import { updateRoutes } from './update.js';
 import { userRoutes } from './users.js';
 
@@ -35,6 +37,8 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...iamExportRoutes,
   ...iamImportRoutes,
   ...bucketArchiveRoutes,
+  ...configRoutes,
+  ...serviceControlRoutes,
   ...updateRoutes,
   ...infoRoutes,
   ...logRoutes,

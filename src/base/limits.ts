@@ -159,3 +159,12 @@ export const feedListeners = { count: 32, linesMax: 4096, charsMax: 2 * MiB } as
 export const logRing = { lines: 10_000, chars: 4 * MiB } as const;
 /** Buckets whose requests are counted apart: each takes a few KiB, and a time series for every operation. */
 export const countedBucketsMax = 1000;
+/** Settings: targets of one subsystem; with the body's bound they keep the whole within what can be imported again. */
+export const settingTargetsMax = 64;
+/** All settings as one text: what is exported can be imported, whose body is bounded by `adminBodyBytesMax`. */
+export const settingsBytesMax = 256 * KiB;
+/** Changes of settings that can be restored: the oldest make room. */
+export const settingsHistoryMax = 128;
+/** S3 requests that wait while the service is frozen or `requests_max` are under way, and how long the former do. */
+export const heldRequestsMax = 4096;
+export const freezeMsMax = 15 * 60_000;

@@ -38,7 +38,8 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     `${paint.bold(`Granary ${report.version}`)}  ${paint.dim('S3-compatible object store, Apache-2.0')}`,
     '',
     ...field('API', urls.join('  ')),
-    ...field('Region', config.region),
+    ...field('Region', server.region),
+    ...(server.siteName === '' ? [] : field('Site', printable(server.siteName))),
     ...field('Root user', printable(config.credentials.accessKey)),
     ...field('Deployment', report.deploymentId),
     ...report.sets.flatMap((set, index) =>
@@ -46,7 +47,7 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     ),
     ...(report.readOnly ? ['', paint.red('Read-only: too few drives are there for writes.')] : []),
     '',
-    ...connectLines(config, urls[0] as string, paint),
+    ...connectLines(config, server.region, urls[0] as string, paint),
     '',
     paint.green(
       `Ready after ${tookMs < 1000 ? `${Math.round(tookMs)} ms` : `${(tookMs / 1000).toFixed(1)} s`}. Ctrl-C stops the server.`,
@@ -90,13 +91,13 @@ function tolerance({ mayFailForReads: reads, mayFailForWrites: writes }: SetRepo
   return `${drives(reads)} with everything readable, ${writes === 0 ? 'none' : writes} with writes going on`;
 }
 
-function connectLines(config: Config, url: string, paint: Paint): string[] {
+function connectLines(config: Config, region: string, url: string, paint: Paint): string[] {
   const password = config.credentials.isDefault ? 'minioadmin' : '"$MINIO_ROOT_PASSWORD"';
   const user = config.credentials.isDefault ? 'minioadmin' : shellWord(config.credentials.accessKey);
   return [
     paint.bold('Connect'),
     `  mc alias set granary ${url} ${user} ${password}`,
-    `  AWS_ACCESS_KEY_ID=${user} AWS_SECRET_ACCESS_KEY=${password} AWS_DEFAULT_REGION=${config.region} \\`,
+    `  AWS_ACCESS_KEY_ID=${user} AWS_SECRET_ACCESS_KEY=${password} AWS_DEFAULT_REGION=${region} \\`,
     `    aws --endpoint-url ${url} s3 ls`,
   ];
 }
@@ -113,7 +114,8 @@ export function bannerRecord(config: Config, server: RunningServer, tookMs: numb
     version: report.version,
     api: serverUrls(config, server.port),
     port: server.port,
-    region: config.region,
+    region: server.region,
+    ...(server.siteName !== '' && { site: server.siteName }),
     rootUser: config.credentials.accessKey,
     deploymentId: report.deploymentId,
     readOnly: report.readOnly,

@@ -1,10 +1,10 @@
 /**
  * The command as a function: arguments and a world in, an exit code out. `main.ts` supplies the real world,
- * tests another. Exit codes: 0 after an orderly stop, 1 for every error.
+ * tests another. Exit codes: 0 after an orderly stop, 1 for every error; or the wish to be started anew.
  */
 import { StartupError, type Clock } from '../base/index.js';
 import { loadConfig, readSettings, splitWords, type Config, type Environment, type Settings } from '../config/index.js';
-import type { CreateServer, RunningServer } from '../wiring/index.js';
+import type { CreateServer, ProcessEnd, RunningServer } from '../wiring/index.js';
 import { banner, bannerRecord, stateWarnings } from './banner.js';
 import { Printer } from './printer.js';
 import { parseCommandLine, type ServerInvocation } from './program.js';
@@ -25,7 +25,9 @@ export interface World {
   readonly createServer: CreateServer;
 }
 
-export async function run(world: World): Promise<0 | 1> {
+export type Outcome = 0 | 1 | 'restart';
+
+export async function run(world: World): Promise<Outcome> {
   const isJson = world.arguments.some((argument) => /^--?json(=true|=1|=on)?$/.test(argument));
   const isDebug = world.arguments.some((argument) => /^--?debug$/.test(argument));
   const printer = new Printer(world, world.environment, isJson);
@@ -42,7 +44,7 @@ export async function run(world: World): Promise<0 | 1> {
   }
 }
 
-async function serve(typed: ServerInvocation, world: World): Promise<0 | 1> {
+async function serve(typed: ServerInvocation, world: World): Promise<Outcome> {
   const startMs = world.clock.monotonicMs();
   const settings = readSettings(world.environment);
   const invocation = withEnvironmentOptions(typed, settings, world.version);
@@ -58,7 +60,8 @@ async function serve(typed: ServerInvocation, world: World): Promise<0 | 1> {
       nowMs: world.clock.nowMs(),
     });
     for (const warning of [...invocation.notes, ...warnings]) printer.warn(warning);
-    const starting = start(config, invocation, world);
+    const { promise: asked, onProcessEnd } = processEnd();
+    const starting = start(config, invocation, settings, onProcessEnd, world);
     const isAskedToStop = await Promise.race([starting.then(() => false), stops.first.then(() => true)]);
     // A start that is cut short could leave work for the next one; wait for it unless the operator insists.
     const server = await Promise.race([starting, stops.second]);
@@ -68,18 +71,27 @@ async function serve(typed: ServerInvocation, world: World): Promise<0 | 1> {
       const tookMs = world.clock.monotonicMs() - startMs;
       printer.show(banner(config, server, printer.paint, tookMs), bannerRecord(config, server, tookMs));
     }
-    const signal = await stops.first;
-    printer.note(`${signal}: no new requests; those under way have ${config.shutdownGraceMs / 1000} s to finish.`, {
+    const reason = await Promise.race([stops.first, asked]);
+    printer.note(`${reason}: no new requests; those under way have ${config.shutdownGraceMs / 1000} s to finish.`, {
       event: 'stopping',
-      signal,
+      ...(reason === 'restart' || reason === 'stop' ? { action: reason } : { signal: reason }),
     });
-    return await stop(server, config.shutdownGraceMs, stops, printer);
+    const code = await stop(server, config.shutdownGraceMs, stops, printer);
+    // Who sends a signal wants an end, whatever was asked for before.
+    return code === 0 && reason === 'restart' && !stops.isHeard ? 'restart' : code;
   } catch (error) {
     printer.fail(error, invocation.isDebug);
     return 1;
   } finally {
     stops.dispose();
   }
+}
+
+/** What an administrator asks for through the server itself. */
+function processEnd(): { readonly promise: Promise<ProcessEnd>; readonly onProcessEnd: (how: ProcessEnd) => void } {
+  let onProcessEnd: (how: ProcessEnd) => void = () => undefined;
+  const promise = new Promise<ProcessEnd>((resolve) => (onProcessEnd = resolve));
+  return { promise, onProcessEnd };
 }
 
 /** MINIO_OPTS holds flags, and in some unit files folders: what is typed on the command line wins over both. */
@@ -108,7 +120,13 @@ function withEnvironmentOptions(typed: ServerInvocation, settings: Settings, ver
   };
 }
 
-function start(config: Config, invocation: ServerInvocation, world: World): Promise<RunningServer> {
+function start(
+  config: Config,
+  invocation: ServerInvocation,
+  settings: Settings,
+  onProcessEnd: (how: ProcessEnd) => void,
+  world: World,
+): Promise<RunningServer> {
   return world.createServer({
     drives: config.drives,
     host: config.address.host,
@@ -120,6 +138,8 @@ function start(config: Config, invocation: ServerInvocation, world: World): Prom
     },
     tls: config.tls,
     region: config.region,
+    settings: settings.subsystemValues(),
+    onProcessEnd,
     domains: config.domains,
     parity: config.parity,
     arenaBytes: config.memoryBytes,

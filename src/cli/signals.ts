@@ -23,6 +23,7 @@ export class StopRequests {
   /** Resolves with a signal that comes after the first was heard. */
   readonly second: Promise<StopSignal>;
   readonly #remove: () => void;
+  #isHeard = false;
 
   constructor(source: SignalSource, clock: Clock) {
     let resolveFirst: (signal: StopSignal) => void;
@@ -35,6 +36,7 @@ export class StopRequests {
         const nowMs = clock.monotonicMs();
         if (firstMs === null) {
           firstMs = nowMs;
+          this.#isHeard = true;
           resolveFirst(signal);
         } else if (nowMs - firstMs > echoMs) {
           resolveSecond(signal);
@@ -44,6 +46,10 @@ export class StopRequests {
       return [signal, listener] as const;
     });
     this.#remove = () => listeners.forEach(([signal, listener]) => source.off(signal, listener));
+  }
+
+  get isHeard(): boolean {
+    return this.#isHeard;
   }
 
   dispose(): void {

@@ -20,7 +20,8 @@ export interface Config {
   /** For the start at which the root credentials change. */
   readonly oldCredentials: Pick<RootCredentials, 'accessKey' | 'secretKey'> | null;
   readonly tls: TlsFiles | null;
-  readonly region: string;
+  /** Null: what is stored, or the default. */
+  readonly region: string | null;
   readonly domains: readonly string[];
   /** Null: by the number of drives. */
   readonly parity: number | null;

@@ -2,7 +2,10 @@
  * The environment as settings: a name without its prefix, GRANARY_ before MINIO_, and the names that nobody reads.
  */
 import { readEnvironmentFile, type Environment } from './environment-file.js';
-import { granaryPrefix, KnownNames, minioPrefix } from './known-names.js';
+import { KnownNames } from './known-names.js';
+import { granaryPrefix, minioPrefix } from './prefixes.js';
+import { targetOf } from './settings-environment.js';
+import { subsystems } from './subsystems/index.js';
 
 export interface Setting {
   /** As the operator wrote it: `MINIO_REGION`. */
@@ -20,6 +23,17 @@ export class Settings {
   constructor(values: Environment, warnings: readonly string[]) {
     this.#values = values;
     this.warnings = [...warnings, ...nameWarnings(values)];
+  }
+
+  /** What it says about stored settings: see docs/configuration.md. */
+  subsystemValues(): Readonly<Record<string, string>> {
+    const found: Record<string, string> = {};
+    for (const [name, value] of Object.entries(this.#values)) {
+      const bare = bareName(name);
+      if (bare === null || value === undefined) continue;
+      if (subsystems.some((subsystem) => targetOf(bare, subsystem) !== null)) found[name] = value;
+    }
+    return found;
   }
 
   /** The first of these names that is set to something. */
@@ -45,6 +59,11 @@ export function readSettings(environment: Environment): Settings {
     ]);
   }
   return new Settings({ ...environment, ...fromFile }, []);
+}
+
+function bareName(name: string): string | null {
+  const prefix = [granaryPrefix, minioPrefix].find((one) => name.startsWith(one));
+  return prefix === undefined ? null : name.slice(prefix.length);
 }
 
 function nameWarnings(values: Environment): string[] {

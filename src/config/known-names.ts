@@ -2,6 +2,9 @@
  * Every MINIO_* name that operators bring along, and what becomes of it here. A name that is not in this
  * table is most likely a slip of the pen: it gets a warning with the nearest one that is.
  */
+import { targetOf } from './settings-environment.js';
+import { environmentName } from './subsystem.js';
+import { subsystems } from './subsystems/index.js';
 import { editDistance } from './words.js';
 
 /**
@@ -17,8 +20,7 @@ const used = [
   'ROOT_USER_OLD ROOT_USER_OLD_FILE ROOT_PASSWORD_OLD ROOT_PASSWORD_OLD_FILE',
   'ACCESS_KEY_OLD ACCESS_KEY_OLD_FILE SECRET_KEY_OLD SECRET_KEY_OLD_FILE',
   'VOLUMES ARGS ENDPOINTS OPTS CONFIG_ENV_FILE ADDRESS CERTS_DIR',
-  'REGION REGION_NAME SITE_REGION DOMAIN SERVER_URL STORAGE_CLASS_STANDARD',
-  'STS_DURATION',
+  'REGION DOMAIN SERVER_URL STS_DURATION',
   'SHUTDOWN_TIMEOUT INDEX_DIR MEMORY THREADS LOG_LEVEL HTTP_LIBRARY DURABILITY',
 ];
 
@@ -26,7 +28,7 @@ const accepted = [
   // No console is served, no update is looked for, nothing is sent home, writes are always synced.
   'BROWSER UPDATE UPDATE_MINISIGN_PUBKEY FS_OSYNC CI_CD UPGRADE',
   'CALLHOME_ENABLE CALLHOME_FREQUENCY SUBNET_LICENSE SUBNET_API_KEY SUBNET_PROXY',
-  'SITE_NAME SITE_COMMENT REGION_COMMENT STORAGE_CLASS_COMMENT PUBLIC_IPS',
+  'PUBLIC_IPS',
   // Settings of container images that start other programs around the server.
   'SKIP_CLIENT FORCE_NEW_KEYS USERNAME GROUPNAME',
 ];
@@ -40,7 +42,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
     'BROWSER_HSTS_SECONDS BROWSER_HSTS_INCLUDE_SUB_DOMAINS BROWSER_HSTS_PRELOAD BROWSER_REFERRER_POLICY',
   ],
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
-  ['the REDUCED_REDUNDANCY storage class', 'STORAGE_CLASS_RRS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
   ['a switch for the accounts of this server', 'IDENTITY_INTERNAL'],
   ['OpenID identity', 'IDENTITY_OPENID_*'],
@@ -77,21 +78,15 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
     'BATCH_REPLICATION_WORKERS_WAIT BATCH_KEYROTATION_WORKERS_WAIT BATCH_EXPIRATION_WORKERS_WAIT BATCH_COMMENT',
   ],
   ['drive settings', 'DRIVE_MAX_TIMEOUT DRIVE_ACTIVE_MONITORING DRIVE_COMMENT ERASURE_SET_DRIVE_COUNT'],
-  [
-    'request limits of the api subsystem',
-    'API_REQUESTS_MAX API_REQUESTS_DEADLINE API_CLUSTER_DEADLINE API_CORS_ALLOW_ORIGIN API_REMOTE_TRANSPORT_DEADLINE API_LIST_QUORUM',
-  ],
+  ['settings of the api subsystem', 'API_CLUSTER_DEADLINE API_REMOTE_TRANSPORT_DEADLINE API_LIST_QUORUM'],
   [
     'settings of the api subsystem',
-    'API_REPLICATION_PRIORITY API_REPLICATION_MAX_WORKERS API_REPLICATION_MAX_LRG_WORKERS API_TRANSITION_WORKERS API_STALE_UPLOADS_EXPIRY',
+    'API_REPLICATION_PRIORITY API_REPLICATION_MAX_WORKERS API_REPLICATION_MAX_LRG_WORKERS API_TRANSITION_WORKERS',
   ],
+  ['settings of the api subsystem', 'API_DELETE_CLEANUP_INTERVAL API_DISABLE_ODIRECT API_ODIRECT API_GZIP_OBJECTS'],
   [
     'settings of the api subsystem',
-    'API_STALE_UPLOADS_CLEANUP_INTERVAL API_DELETE_CLEANUP_INTERVAL API_DISABLE_ODIRECT API_ODIRECT API_GZIP_OBJECTS API_ROOT_ACCESS',
-  ],
-  [
-    'settings of the api subsystem',
-    'API_SYNC_EVENTS API_OBJECT_MAX_VERSIONS API_XFF_HEADER API_COMMENT API_SELECT_PARQUET API_EXTEND_LIST_CACHE_LIFE',
+    'API_SYNC_EVENTS API_OBJECT_MAX_VERSIONS API_XFF_HEADER API_SELECT_PARQUET API_EXTEND_LIST_CACHE_LIFE',
   ],
   ['S3 Select', 'SELECT_PARQUET'],
   ['listeners beside HTTP', 'FTP SFTP INTERFACE DNS_WEBHOOK_ENDPOINT LB_HOSTS'],
@@ -130,9 +125,6 @@ const targetKeys: Readonly<Record<string, string>> = {
     'ENABLE BROKERS TOPIC SASL SASL_USERNAME SASL_PASSWORD SASL_MECHANISM TLS TLS_SKIP_VERIFY QUEUE_SIZE QUEUE_DIR VERSION',
 };
 
-export const minioPrefix = 'MINIO_';
-export const granaryPrefix = 'GRANARY_';
-
 /**
  * Kubernetes puts the address of every service into the environment of every container: MINIO_PORT and
  * MINIO_SERVICE_HOST for a service called minio, MINIO_CONSOLE_PORT_9001_TCP for minio-console.
@@ -150,6 +142,9 @@ function buildTable(): NameTable {
   const exact = new Map<string, NameUse>();
   const targets: { start: string; keys: readonly string[]; use: NameUse }[] = [];
   for (const name of used.flatMap(split)) exact.set(name, { kind: 'used' });
+  for (const { name, keys } of subsystems) {
+    for (const key of Object.keys(keys)) exact.set(environmentName(name, key), { kind: 'used' });
+  }
   for (const name of accepted.flatMap(split)) exact.set(name, { kind: 'accepted' });
   for (const [feature, names] of inactive) {
     const use = { kind: 'inactive', feature } as const;
@@ -180,6 +175,7 @@ export class KnownNames {
     const exact = this.#table.exact.get(name);
     if (exact !== undefined) return exact;
     if (kubernetesPattern.test(name)) return { kind: 'accepted' };
+    if (subsystems.some((subsystem) => targetOf(name, subsystem) !== null)) return { kind: 'used' };
     for (const { start, keys, use } of this.#table.targets) {
       if (!name.startsWith(start)) continue;
       const end = name.slice(start.length);

@@ -61,7 +61,8 @@ export const settingsSchema = z.object({
     .string()
     .max(limits.regionCharsMax, `is longer than ${limits.regionCharsMax} characters`)
     .regex(/^[a-zA-Z][a-zA-Z0-9_-]*$/, 'may hold letters, digits, "-" and "_", and begins with a letter')
-    .default('us-east-1'),
+    .nullable()
+    .default(null),
   domains: parsed(parseDomains, 'a list of domain names, none inside another').default([]),
   parity: parsed(parseStorageClass, 'of the form EC:N').nullable().default(null),
   serverUrl: parsed(parseUrl, 'a plain http:// or https:// URL without a path').nullable().default(null),

@@ -30,8 +30,8 @@ export interface EngineContext {
   readonly parityShards: number;
   /** Bytes held outside slabs because none was free, over all uploads. */
   readonly overflow: { bytes: number };
-  /** A fresh id for a body, and the geometry that spreads its shards. */
-  newPlacement(): { id: PlacementId; geometry: Geometry };
+  /** A fresh id for a body, and the geometry that spreads its shards. `isBlob`: it gets files of its own. */
+  newPlacement(storageClass: string, isBlob: boolean): { id: PlacementId; geometry: Geometry };
   /** Commits a record; what `onSettled` was given runs whatever happens. */
   commit(prepare: DecideRecord, purpose: CommitPurpose): Promise<LogRecord>;
   readonly heal: HealQueue;

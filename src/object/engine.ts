@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import { blobName, positionOfShard, type Compute, type DriveSet } from '../erasure/index.js';
+import { blobName, positionOfShard, writeQuorum, type Compute, type DriveSet } from '../erasure/index.js';
 import { RecordChanged, type CommitPurpose, type Journal, type LogRecord, type LogSpace } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
@@ -124,8 +124,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
   #sweep: OrphanSweep | null = null;
+  /** Parity of new bodies by storage class; at most half of the drives. That of the set unless it is set. */
+  parityOf: (storageClass: string) => number;
 
   constructor(private readonly options: EngineOptions) {
+    this.parityOf = () => options.parityShards;
     this.index = new IndexState(options.catalog, options.set.driveCount);
     this.#repairs = new RepairTurns(options.slabs.view.length);
     this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log, (garbage) => {
@@ -560,12 +563,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       dataShards,
       parityShards,
       overflow: { bytes: 0 },
-      newPlacement: () => {
+      newPlacement: (storageClass, isBlob) => {
         const low = this.#placementCount++;
-        const rotation = low % (dataShards + parityShards);
+        const driveCount = dataShards + parityShards;
+        const rotation = low % driveCount;
+        const parity = this.#parityFor(storageClass, isBlob);
         // The set opens an epoch of its own before it takes writes, at the start or later, so ids never come back.
         const high = journal?.epoch ?? 0;
-        return { id: { high, low }, geometry: { dataShards, parityShards, rotation } };
+        return { id: { high, low }, geometry: { dataShards: driveCount - parity, parityShards: parity, rotation } };
       },
       commit,
       reportDamage: (owner, placement, shardIndex) => {
@@ -580,6 +585,20 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         log(`a shard of body ${high}-${low} is missing or damaged on drive ${position + 1}: it was read around`);
       },
     };
+  }
+
+  /**
+   * A batch of the log is acknowledged by as few drives as the set's own parity allows: bodies that lie in it
+   * never get less. Files of a body count for themselves; with drives away they get the set's parity, too.
+   */
+  #parityFor(storageClass: string, isBlob: boolean): number {
+    const { set, parityShards } = this.options;
+    const asked = this.parityOf(storageClass);
+    invariant(asked >= 0 && 2 * asked <= set.driveCount, 'parity is at most half of the drives');
+    if (asked >= parityShards) return asked;
+    if (!isBlob) return parityShards;
+    const needed = writeQuorum(set.driveCount - asked, asked);
+    return set.inSync().length >= needed ? asked : parityShards;
   }
 
   #commit(prepare: DecideRecord, purpose: CommitPurpose = 'grow'): Promise<LogRecord> {

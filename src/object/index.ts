@@ -5,3 +5,4 @@ export type * from './object-layer.js';
 export type * from './upkeep.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { usageSizeBounds, type BucketUsage } from './usage.js';
+export { StaleUploads, type StaleUploadSettings, type StaleUploadsOptions } from './stale-uploads.js';

@@ -121,10 +121,10 @@ export class EngineUpload implements Upload {
     private readonly bucket: BucketState,
     private readonly options: UploadOptions,
   ) {
-    const { id, geometry } = context.newPlacement();
+    this.#isBlob = options.bytes > limits.slotObjectBytesMax;
+    const { id, geometry } = context.newPlacement(options.storageClass, this.#isBlob);
     this.#id = id;
     this.#geometry = geometry;
-    this.#isBlob = options.bytes > limits.slotObjectBytesMax;
     const stripeBytes = this.#isBlob ? stripeBytesFor(geometry.dataShards) : Math.max(options.bytes, 1);
     const { dataShards, parityShards, rotation } = geometry;
     this.#layout = { dataShards, parityShards, rotation, stripeBytes, objectBytes: options.bytes };

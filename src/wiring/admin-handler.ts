@@ -15,6 +15,8 @@ import { createSignatureVerifier } from '../signature/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
 
 export interface AdminHandlerOptions extends Omit<AdminDeps, 'cipher' | 'clock' | 'checkDocument'> {
+  /** Who may sign: fewer than there are, while the root account may not. */
+  readonly credentials: AuthenticateOptions['credentials'];
   readonly isAllowed: IsAllowed;
   readonly observer: RequestObserver;
   readonly log: Logger;
@@ -24,7 +26,13 @@ export function isAdminPath(rawPath: string): boolean {
   return adminPrefixes.some((prefix) => rawPath.startsWith(prefix));
 }
 
-export function createAdminHandler({ isAllowed, observer, log, ...parts }: AdminHandlerOptions): ExchangeHandler {
+export function createAdminHandler({
+  credentials,
+  isAllowed,
+  observer,
+  log,
+  ...parts
+}: AdminHandlerOptions): ExchangeHandler {
   const deps: AdminDeps = {
     ...parts,
     clock: systemClock,
@@ -33,7 +41,7 @@ export function createAdminHandler({ isAllowed, observer, log, ...parts }: Admin
   };
   const options: AuthenticateOptions = {
     verify: createSignatureVerifier(kernels),
-    credentials: parts.iam.credentials,
+    credentials,
     clock: systemClock,
     // Administration clients sign for no region.
     region: '',

@@ -6,8 +6,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { StartupError, invariant, limits, systemClock } from '../base/index.js';
+import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
 import { openRunCatalog, type Catalog } from '../catalog/index.js';
+import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
   authenticate,
   authenticateForm,
@@ -24,24 +25,30 @@ import { openJournal, type OpenedJournal } from '../journal/index.js';
 import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
 import { ComputePool, SlabArena } from '../pool/index.js';
-import { createS3Service } from '../s3/index.js';
+import { createS3Service, errorResponse } from '../s3/index.js';
 import { createFormVerifier, createSignatureVerifier } from '../signature/index.js';
 import { healthAnswer, healthPrefix, type HealthState, type Logger } from '../telemetry/index.js';
 import { createAdminHandler, isAdminPath } from './admin-handler.js';
+import { Admission } from './admission.js';
 import { bucketPolicies } from './bucket-policies.js';
+import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { iamStoreOn } from './iam-store.js';
+import { applyRequestLimits, applyStorageClasses, openSettings, regionOf, startStaleUploads } from './live-settings.js';
 import { LiveSet } from './live-set.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
+import { withRootAccess } from './root-access.js';
 import { serverState } from './server-state.js';
 import { createStsHandler } from './sts-handler.js';
-import type { CreateServer, RunningServer, ServerOptions } from './types.js';
+import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './types.js';
 
 const defaultGraceMs = 10_000;
 const driveGraceMs = 2_000;
 /** Leftover files cost space only: the first minute after a start belongs to the clients. */
 const sweepAfterMs = 60_000;
+/** An answer must reach whoever asked for the end before it comes. */
+const processEndAfterMs = 250;
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -135,6 +142,12 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     accounts.close();
   });
 
+  const settings = await openSettings(options, engine, accounts.seal, deployment, log);
+  applyStorageClasses(settings, engine);
+  const region = regionOf(options, settings);
+  const staleUploads = startStaleUploads(settings, engine, log);
+  teardown.add(() => staleUploads.close());
+
   const health = (phase: HealthState['phase']): HealthState => ({
     phase,
     ...engine.health(),
@@ -148,7 +161,20 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     clock: systemClock,
   });
   observation.isBucket = (name) => engine.index.buckets.has(name);
-  const s3 = s3Handler(options, accounts.iam.credentials, engine, deployment, observation, isAllowed);
+  const isRootAllowed = () => settings.read(apiSubsystem).isRootAllowed;
+  const usable = withRootAccess(accounts.iam.credentials, credentials.accessKey, isRootAllowed);
+  const hostId = hostIdOf(deployment);
+  const admission = new Admission({
+    handler: s3Handler(options, region, usable, engine, deployment, observation, isAllowed),
+    refuse: (request) => errorResponse(new Refusal('ServerBusy'), { request, bucket: '', key: '', region, hostId }),
+    clock: systemClock,
+  });
+  teardown.add(() => {
+    admission.close();
+  });
+  applyRequestLimits(settings, admission);
+  const origins = () => settings.read(apiSubsystem).corsOrigins;
+  const s3 = withCors(admission.handle, origins);
   const admin = createAdminHandler({
     iam: accounts.iam,
     objects: engine,
@@ -156,8 +182,22 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     state: serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine }),
     logs: observation.logs,
     traces: observation.traces,
-    region: options.region ?? 'us-east-1',
-    hostId: hostIdOf(deployment),
+    settings,
+    service: {
+      endProcess: processEnd(options, () => {
+        // Clients wait for the new process by its health, and must not find the old one in it.
+        phase = 'stopping';
+      }),
+      freeze: () => {
+        admission.freeze();
+      },
+      unfreeze: () => {
+        admission.unfreeze();
+      },
+    },
+    credentials: usable,
+    region,
+    hostId,
     deploymentId: deployment.deploymentId,
     rootAccessKey: credentials.accessKey,
     version,
@@ -169,18 +209,20 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   const sts = createStsHandler({
     iam: accounts.iam,
+    credentials: usable,
     fixedSeconds,
     domains: options.domains ?? [],
-    hostId: hostIdOf(deployment),
+    hostId,
     isAllowed,
     observer: observation.observer('sts'),
     log,
   });
+  const stsFromPages = withCors(sts.handle, origins);
   const front = await openFront(options, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) {
       if (isAdminPath(request.rawPath)) return admin(request);
-      return sts.isFor(request) ? sts.handle(request) : s3(request);
+      return sts.isFor(request) ? stsFromPages(request) : s3(request);
     }
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };
   });
@@ -193,6 +235,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     url,
     port: front.port,
     credentials: { accessKey: credentials.accessKey, secretKey: credentials.secretKey },
+    region,
+    siteName: settings.read(siteSubsystem).name,
     report: startReport(version, deployment, opened, options.durability === 'relaxed'),
     close: (graceMs = defaultGraceMs) => {
       if (closing !== null) {
@@ -201,6 +245,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
       }
       phase = 'stopping';
       observation.close();
+      admission.close();
       closing = front.close(graceMs).then(() => teardown.run(log));
       return closing;
     },
@@ -291,15 +336,26 @@ function openAccounts(
   });
 }
 
+/** Null: whoever embeds the server has not said how. */
+function processEnd({ onProcessEnd }: ServerOptions, onAsked: () => void): ((how: ProcessEnd) => void) | null {
+  if (onProcessEnd === undefined) return null;
+  return (how) => {
+    onAsked();
+    setTimeout(() => {
+      onProcessEnd(how);
+    }, processEndAfterMs);
+  };
+}
+
 function s3Handler(
   options: ServerOptions,
+  region: string,
   credentials: AuthenticateOptions['credentials'],
   engine: Engine,
   deployment: Deployment,
   observation: Observation,
   isAllowed: IsAllowed,
 ): ExchangeHandler {
-  const region = options.region ?? 'us-east-1';
   const ownerId = hostIdOf(deployment);
   const hostId = ownerId;
   const service = createS3Service({

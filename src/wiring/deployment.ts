@@ -213,7 +213,9 @@ async function joinAll(
     warnings.push('the drives were named in another order than before; each was recognised by its id');
   }
   if (options.parity !== null && options.parity !== facts.parity) {
-    warnings.push(`parity stays at ${facts.parity}, as the drives were formatted; ${options.parity} was asked for`);
+    warnings.push(
+      `parity stays at ${facts.parity}, as the drives were formatted; the ${options.parity} that was asked for holds for new objects only`,
+    );
   }
   return {
     deploymentId: facts.deploymentId,

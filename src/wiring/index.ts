@@ -1,5 +1,14 @@
 /**
  * wiring: builds every part once and hands it its parts. Nobody imports it but the command and the package's door.
  */
-export type { CreateServer, DriveReport, RunningServer, ServerOptions, SetReport, StartReport } from './types.js';
+export type {
+  CreateServer,
+  DriveReport,
+  ProcessEnd,
+  RunningServer,
+  ServerOptions,
+  SetReport,
+  StartReport,
+} from './types.js';
 export { createServer } from './create-server.js';
+export { startAnew } from './start-anew.js';

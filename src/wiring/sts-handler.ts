@@ -2,7 +2,7 @@
 import { systemClock } from '../base/index.js';
 import { authenticate, bucketOfHost, createDispatcher, hostSuffixes, type IsAllowed } from '../dispatch/index.js';
 import type { ExchangeHandler, ExchangeRequest } from '../exchange/index.js';
-import type { Iam } from '../identity/index.js';
+import type { CredentialStore, Iam } from '../identity/index.js';
 import { kernels } from '../native/index.js';
 import { createSignatureVerifier } from '../signature/index.js';
 import { createStsService, isStsRequest } from '../sts/index.js';
@@ -10,6 +10,8 @@ import type { Logger, RequestObserver } from '../telemetry/index.js';
 
 export interface StsHandlerOptions {
   readonly iam: Iam;
+  /** Who may sign: fewer than there are, while the root account may not. */
+  readonly credentials: CredentialStore;
   readonly fixedSeconds: number | null;
   readonly domains: readonly string[];
   readonly hostId: string;
@@ -25,7 +27,7 @@ export interface StsHandler {
 }
 
 export function createStsHandler(options: StsHandlerOptions): StsHandler {
-  const { iam, fixedSeconds, domains, hostId, isAllowed, observer, log } = options;
+  const { iam, credentials, fixedSeconds, domains, hostId, isAllowed, observer, log } = options;
   const suffixes = hostSuffixes(domains);
   const verify = createSignatureVerifier(kernels);
   return {
@@ -38,11 +40,7 @@ export function createStsHandler(options: StsHandlerOptions): StsHandler {
         providers: { openid: null, ldap: null, plugin: null, certificate: null },
       }),
       authenticate: (request, hints) =>
-        authenticate(
-          request,
-          { verify, credentials: iam.credentials, clock: systemClock, region: '', service: 'sts' },
-          hints,
-        ),
+        authenticate(request, { verify, credentials, clock: systemClock, region: '', service: 'sts' }, hints),
       isAllowed,
       observer,
       log,

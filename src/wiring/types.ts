@@ -19,8 +19,13 @@ export interface ServerOptions {
   readonly sessionSeconds?: number | null;
   /** PEM files; plain HTTP when omitted or null. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
-  /** `us-east-1` when omitted. */
-  readonly region?: string;
+  /** When omitted or null, the one that is stored; without that, `us-east-1`. */
+  readonly region?: string | null;
+  /**
+   * Settings under their names in the environment, such as `MINIO_API_REQUESTS_MAX` (docs/configuration.md); they
+   * win over stored ones. The environment of the process itself is not looked at.
+   */
+  readonly settings?: Readonly<Record<string, string | undefined>>;
   /** Base names for virtual-host style requests: `s3.example.org` serves `bucket.s3.example.org`. */
   readonly domains?: readonly string[];
   /** Parity shards of a set that is formatted now; by the number of drives when omitted or null. */
@@ -42,9 +47,16 @@ export interface ServerOptions {
   readonly indexDir?: string | null;
   /** Warnings and errors on standard error when omitted. */
   readonly log?: LogOptions;
+  /**
+   * Told that an administrator asked for the process to end or to be started anew, a moment after the answer.
+   * Without it such a request is answered NotImplemented.
+   */
+  readonly onProcessEnd?: (how: ProcessEnd) => void;
   /** Told about every request after its answer. */
   readonly observer?: RequestObserver;
 }
+
+export type ProcessEnd = 'restart' | 'stop';
 
 export interface DriveReport {
   readonly path: string;
@@ -76,6 +88,9 @@ export interface RunningServer {
   readonly url: string;
   readonly port: number;
   readonly credentials: { readonly accessKey: string; readonly secretKey: string };
+  readonly region: string;
+  /** Empty: none is set. */
+  readonly siteName: string;
   readonly report: StartReport;
   /**
    * Stops accepting, lets requests under way finish for at most `graceMs` (10 s when omitted), flushes.

@@ -19,6 +19,7 @@ export interface AdminAnswer {
   /** Of a refusal. */
   readonly code: string | null;
   readonly message: string | null;
+  readonly headers: Answer['headers'];
   readonly body: Buffer;
   /** Opened or plain, parsed. */
   json(): Promise<Json>;
@@ -61,11 +62,12 @@ export function adminClient(target: Pick<Target, 'port'>, credentials: AdminCred
   };
 }
 
-export function adminAnswer({ status, body }: Answer, secretKey: string): AdminAnswer {
+export function adminAnswer({ status, headers, body }: Answer, secretKey: string): AdminAnswer {
   const refusal = (status >= 400 ? tryParse(body) : null) as { Code?: string; Message?: string } | null;
   const opened = () => open(secretKey, body);
   return {
     status,
+    headers,
     code: refusal?.Code ?? null,
     message: refusal?.Message ?? null,
     body,

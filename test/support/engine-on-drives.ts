@@ -20,10 +20,14 @@ export interface EngineFixture {
   close(): Promise<void>;
 }
 
-export async function engineOnDrives(options: { driveCount: number; arenaBytes?: number }): Promise<EngineFixture> {
+export async function engineOnDrives(options: {
+  driveCount: number;
+  parityShards?: number;
+  arenaBytes?: number;
+}): Promise<EngineFixture> {
   const folder = mkdtempSync(join(tmpdir(), 'granary-engine-'));
   const arena = new SlabArena(options.arenaBytes ?? 64 << 20);
-  const parityShards = defaultParity(options.driveCount);
+  const parityShards = options.parityShards ?? defaultParity(options.driveCount);
   const dataShards = options.driveCount - parityShards;
   const hashKey = randomBytes(32);
   const ids = Array.from({ length: options.driveCount }, () => randomUUID());

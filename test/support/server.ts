@@ -21,6 +21,10 @@ export interface ServerProcess {
   readonly folder: string;
   /** Anonymous, shared and file memory; on Linux. */
   residentBytes(): number;
+  /** Resolves once it has been started anew so many times. */
+  ready(restarts: number): Promise<void>;
+  /** Resolves when it has ended by itself. */
+  ended(): Promise<void>;
   /** What it printed, for messages. */
   output(): string;
   /** Ends it, checks that it ended well and removes its folder. */
@@ -30,6 +34,8 @@ export interface ServerProcess {
 export interface ServerProcessOptions {
   readonly driveCount?: number;
   readonly environment?: Readonly<Record<string, string>>;
+  /** A free one when omitted, and another after a restart. */
+  readonly port?: number;
 }
 
 const startMsMax = 60_000;
@@ -42,17 +48,21 @@ export async function startServerProcess(options: ServerProcessOptions = {}): Pr
   // Characters that clients have to encode in places.
   const secretKey = 'a+secret/with=signs';
   const drives = join(folder, `drive{1...${options.driveCount ?? 4}}`);
-  const child = spawn(process.execPath, [main, 'server', '--json', '--address', '127.0.0.1:0', drives], {
-    cwd: folder,
-    env: {
-      PATH: process.env['PATH'],
-      HOME: folder,
-      MINIO_ROOT_USER: accessKey,
-      MINIO_ROOT_PASSWORD: secretKey,
-      ...options.environment,
+  const child = spawn(
+    process.execPath,
+    [main, 'server', '--json', '--address', `127.0.0.1:${options.port ?? 0}`, drives],
+    {
+      cwd: folder,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: folder,
+        MINIO_ROOT_USER: accessKey,
+        MINIO_ROOT_PASSWORD: secretKey,
+        ...options.environment,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  );
   // A test that hangs is ended without its hooks.
   const abandon = () => {
     child.kill('SIGKILL');
@@ -112,6 +122,14 @@ function running(parts: {
     secretKey: parts.secretKey,
     folder,
     output: parts.output,
+    async ready(restarts) {
+      const deadline = Date.now() + startMsMax;
+      while (parts.output().split('"event":"started"').length < restarts + 2) {
+        if (Date.now() > deadline) throw new Error(`the server was not started anew: ${parts.output()}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    ended: () => ended.then(() => undefined),
     residentBytes() {
       const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
       return Number(line?.[1]) * 1024;

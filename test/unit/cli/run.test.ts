@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { StartupError } from '../../../src/base/index.js';
+import type { Outcome } from '../../../src/cli/run.js';
 import { settle, TestCommand } from './world.js';
 
-async function runToStop(command: TestCommand): Promise<0 | 1> {
+async function runToStop(command: TestCommand): Promise<Outcome> {
   const done = command.run();
   await settle();
   command.signal('SIGTERM', 2000);
@@ -21,7 +22,9 @@ describe('granary server', () => {
         credentials: { accessKey: 'admin', secretKey: 'correct horse' },
         oldCredentials: null,
         tls: null,
-        region: 'us-east-1',
+        region: null,
+        settings: {},
+        onProcessEnd: expect.any(Function),
         domains: [],
         parity: null,
         arenaBytes: null,
@@ -43,6 +46,49 @@ describe('granary server', () => {
     expect(command.out).not.toContain('\u001b');
     expect(command.err).toBe('SIGTERM: no new requests; those under way have 10 s to finish.\nStopped.\n');
     expect(command.listenerCount).toBe(0);
+  });
+
+  test('hands over the settings of subsystems, and nothing else of the environment', async () => {
+    const environment = {
+      MINIO_ROOT_USER: 'admin',
+      MINIO_ROOT_PASSWORD: 'correct horse',
+      MINIO_API_REQUESTS_MAX: '7',
+      GRANARY_SITE_NAME: 'here',
+      MINIO_SITE_REGION: 'eu',
+    };
+    const command = new TestCommand(['server', '/mnt/1'], { environment });
+    await runToStop(command);
+    expect(command.started[0]).toMatchObject({
+      region: 'eu',
+      settings: { MINIO_API_REQUESTS_MAX: '7', GRANARY_SITE_NAME: 'here', MINIO_SITE_REGION: 'eu' },
+    });
+    expect(Object.keys(command.started[0]?.settings ?? {})).toHaveLength(3);
+    expect(command.err).not.toContain('no effect');
+  });
+
+  test.each([
+    ['restart', 'restart'],
+    ['stop', 0],
+  ] as const)('an administrator who asks for %s gets an orderly end', async (how, outcome) => {
+    const command = new TestCommand(['server', '/mnt/1']);
+    const done = command.run();
+    await settle();
+    command.started[0]?.onProcessEnd?.(how);
+    expect(await done).toBe(outcome);
+    expect(command.closedWithMs).toEqual([10_000]);
+    expect(command.err).toContain(`${how}: no new requests`);
+    expect(command.listenerCount).toBe(0);
+  });
+
+  test('a signal while it restarts makes a stop of it', async () => {
+    const command = new TestCommand(['server', '/mnt/1'], { closeWaits: true });
+    const done = command.run();
+    await settle();
+    command.started[0]?.onProcessEnd?.('restart');
+    await settle();
+    command.signal('SIGTERM', 2000);
+    command.finishClose();
+    expect(await done).toBe(0);
   });
 
   test('the banner names the password only when everybody knows it', async () => {
@@ -222,7 +268,7 @@ describe('granary server', () => {
 describe('stopping', () => {
   test('a second signal stops at once; the echo of the first does not', async () => {
     const command = new TestCommand(['server', '--shutdown-timeout', '1m', '/d'], { closeWaits: true });
-    let code: number | null = null;
+    let code: Outcome | null = null;
     const done = command.run().then((value) => (code = value));
     await settle();
     command.signal('SIGINT', 5000);
@@ -258,6 +304,8 @@ describe('stopping', () => {
               url: 'http://x',
               port: 1,
               credentials: { accessKey: 'a', secretKey: 'b' },
+              region: 'us-east-1',
+              siteName: '',
               report: { version: '1', deploymentId: 'd', sets: [], readOnly: false, warnings: [] },
               close: (graceMs) => {
                 closed.push(graceMs ?? -1);

@@ -1,6 +1,6 @@
 import type { StopSignal } from '../../../src/cli/index.js';
 import type { World } from '../../../src/cli/run.js';
-import { run } from '../../../src/cli/run.js';
+import { run, type Outcome } from '../../../src/cli/run.js';
 import type { CreateServer, RunningServer, ServerOptions, StartReport } from '../../../src/wiring/index.js';
 
 export const healthyReport: StartReport = {
@@ -69,7 +69,7 @@ export class TestCommand {
     };
   }
 
-  run(): Promise<0 | 1> {
+  run(): Promise<Outcome> {
     return run(this.#world);
   }
 
@@ -94,6 +94,8 @@ export class TestCommand {
       url: 'http://127.0.0.1:9000',
       port: options.port === 0 ? 12_345 : (options.port ?? 0),
       credentials: options.credentials ?? { accessKey: '', secretKey: '' },
+      region: options.region ?? 'us-east-1',
+      siteName: '',
       report,
       close: (graceMs) => {
         this.closedWithMs.push(graceMs);

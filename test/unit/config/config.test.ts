@@ -174,7 +174,7 @@ describe('settings', () => {
     expect(load(['/d']).config).toMatchObject({
       address: { host: '', port: 9000 },
       tls: null,
-      region: 'us-east-1',
+      region: null,
       domains: [],
       parity: null,
       serverUrl: null,

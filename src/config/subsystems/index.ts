@@ -1,0 +1,7 @@
+/** Every subsystem that has an effect, in the order of help and export. */
+import type { Subsystem } from '../subsystem.js';
+import { apiSubsystem } from './api.js';
+import { regionSubsystem, siteSubsystem } from './site.js';
+import { storageClassSubsystem } from './storage-class.js';
+
+export const subsystems: readonly Subsystem[] = [siteSubsystem, regionSubsystem, apiSubsystem, storageClassSubsystem];
