@@ -201,7 +201,7 @@ async function openPut(path: string): Promise<() => void> {
   await send(wire(), { method: 'PUT', path: path.split('/').slice(0, 2).join('/') });
   const request = { method: 'PUT', path, body: Buffer.alloc(1000) };
   const connection = await open(server.port);
-  connection.socket.write(headOf(request, sign(wire(), request).headers));
+  connection.socket.write(headOf(request, { ...sign(wire(), request).headers, 'content-length': '1000' }));
   await settle(200);
   return () => connection.socket.destroy();
 }

@@ -10,8 +10,10 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' };
 describe('what belongs to the service', () => {
   let handler: StsHandler;
   beforeAll(async () => {
+    const { iam } = await iamWorld();
     handler = createStsHandler({
-      iam: (await iamWorld()).iam,
+      iam,
+      credentials: iam.credentials,
       fixedSeconds: null,
       domains: ['s3.test'],
       hostId: 'host',
