@@ -1,58 +1,7 @@
-/** `mc admin service`: restart and stop of the process, freeze and unfreeze of its S3 requests. */
-import { emptyAnswer, jsonAnswer } from './answer.js';
-import { adminError } from './errors.js';
-import { adminOperation, mayAdmin, type AdminCall, type AdminRoute } from './operation.js';
-
+/** What administration may do to the running service. A file of its own: it is among what operations are handed. */
 export interface ServiceControl {
   /** Ends the process in an orderly way, a moment after the answer; null where it is not ours to end. */
   readonly endProcess: ((how: 'restart' | 'stop') => void) | null;
   freeze(): void;
   unfreeze(): void;
 }
-
-const actionOf = {
-  restart: 'ServiceRestart',
-  stop: 'ServiceStop',
-  freeze: 'ServiceFreeze',
-  unfreeze: 'ServiceFreeze',
-} as const;
-
-type ServiceAction = keyof typeof actionOf;
-
-const service = adminOperation({
-  name: 'ServiceAction',
-  access: (_deps, call) => {
-    const action = asked(call);
-    // An action that is not known is told to be one to those who may do any.
-    return action === null
-      ? Object.values(actionOf).some((one) => mayAdmin(call, one))
-      : mayAdmin(call, actionOf[action]);
-  },
-  handle: (deps, call) => {
-    const action = asked(call);
-    if (action === null)
-      throw adminError('MalformedPOSTRequest', 'The action is none of restart, stop, freeze, unfreeze.');
-    const isDryRun = call.input.flag('dry-run');
-    const { endProcess } = deps.service;
-    if ((action === 'restart' || action === 'stop') && endProcess === null) {
-      throw adminError('NotImplemented', `This server is part of another program, which alone can ${action} it.`);
-    }
-    if (!isDryRun) {
-      if (action === 'freeze') deps.service.freeze();
-      else if (action === 'unfreeze') deps.service.unfreeze();
-      else endProcess?.(action);
-    }
-    // The first version of this call answered nothing.
-    if (call.input.query('type') !== '2') return emptyAnswer();
-    return jsonAnswer({ action, dryRun: isDryRun, results: [{ host: deps.endpoint() }] });
-  },
-});
-
-function asked(call: AdminCall): ServiceAction | null {
-  const action = call.input.query('action');
-  return Object.hasOwn(actionOf, action) ? (action as ServiceAction) : null;
-}
-
-export const serviceControlRoutes: readonly AdminRoute[] = [
-  { method: 'POST', path: 'service', query: ['action'], operation: service },
-];

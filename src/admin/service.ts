@@ -22,7 +22,7 @@ import { iamImportRoutes } from './iam-import.js';
 import type { AdminRoute } from './operation.js';
 import { policyRoutes } from './policies.js';
 import { createRouter } from './router.js';
-import { serviceControlRoutes } from './service-control.js';
+import { serviceActionRoutes } from './service-actions.js';
 import { updateRoutes } from './update.js';
 import { userRoutes } from './users.js';
 
@@ -38,7 +38,7 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...iamImportRoutes,
   ...bucketArchiveRoutes,
   ...configRoutes,
-  ...serviceControlRoutes,
+  ...serviceActionRoutes,
   ...updateRoutes,
   ...infoRoutes,
   ...logRoutes,
