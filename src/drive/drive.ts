@@ -46,6 +46,11 @@ export interface LogStore {
   /** A file of `bytes` zeroes, synced with its directory before it is listed or answered. */
   createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>>;
   /**
+   * Takes a file away that nobody needs any more; durable before it is answered, and absent already is success.
+   * With `keep` its room is held back for the next file that is made.
+   */
+  freeFile(fileNumber: number, keep: boolean): Promise<DriveResult<void>>;
+  /**
    * Writes and fdatasyncs. One at a time per drive, in order of the calls. Kind `missing` also when the
    * file was removed behind our back: what is written to it then would be lost.
    */

@@ -15,6 +15,9 @@ export const lostAndFound = 'lost+found';
 /** Of a file that is still being made, beside its final name. */
 export const newSuffix = '.new';
 
+/** A log file that is not needed any more; the next one is made of it. At most one. */
+export const freedLogFile = `${logFolder}/freed`;
+
 const logFilePattern = /^(\d{8})\.log$/;
 const blobNamePattern = /^[0-9a-f][0-9a-f.]{0,127}$/;
 

@@ -8,7 +8,7 @@ import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
 import { EEXIST, EROFS } from './errno.js';
-import { logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
+import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
 const zeroFillBytesMax = 32 * MiB;
@@ -19,6 +19,8 @@ export interface LogQueues {
   readonly make: DriveCalls;
   readonly read: DriveCalls;
 }
+
+type RunStep = (request: Parameters<DriveCalls['run']>[0]['request']) => Promise<DriveResult<IoResult>>;
 
 interface OpenFile {
   readonly fd: number;
@@ -67,15 +69,16 @@ export class LocalLogStore implements LogStore {
     const path = this.#path(name);
     const newPath = path + newSuffix;
     const describe = (): string => `create ${name}`;
-    const run = (request: Parameters<DriveCalls['run']>[0]['request']): Promise<DriveResult<IoResult>> =>
-      this.queues.make.run({ request, describe, repeats: true });
+    const run: RunStep = (request) => this.queues.make.run({ request, describe, repeats: true });
     const existing = await run({ kind: IoKind.stat, path });
     if (existing.ok) return { ok: false, fault: this.#fault('io', describe(), EEXIST) };
     if (existing.fault.kind !== 'missing') return existing;
     // Left by a start that did not get to its end.
     const removed = await run({ kind: IoKind.unlink, path: newPath });
     if (!removed.ok && removed.fault.kind !== 'missing') return removed;
-    const opened = await run({ kind: IoKind.open, path: newPath, flags: IoFlag.create | IoFlag.write });
+    const isRecycled = await this.#recycle(newPath, bytes, run);
+    const flags = (isRecycled ? 0 : IoFlag.create) | IoFlag.write;
+    const opened = await run({ kind: IoKind.open, path: newPath, flags });
     if (!opened.ok) return opened;
     const fd = opened.value.fd;
     const filled = await this.#fillWithZeroes(fd, bytes, describe);
@@ -90,6 +93,18 @@ export class LocalLogStore implements LogStore {
     // The call that hangs may be the very one that uses the file: it is removed at the next start.
     if (renamed.fault.kind !== 'slow') await run({ kind: IoKind.unlink, path: newPath });
     return renamed;
+  }
+
+  async freeFile(fileNumber: number, keep: boolean): Promise<DriveResult<void>> {
+    const name = logFileName(fileNumber);
+    const path = this.#path(name);
+    const file = this.#open.get(fileNumber);
+    if (file !== undefined) this.#retire(fileNumber, file);
+    // The one that was kept before goes by being written over.
+    const step = keep ? { kind: IoKind.rename, toPath: this.#path(freedLogFile) } : { kind: IoKind.unlink };
+    const request = { ...step, path, flags: this.#directorySync };
+    const freed = await this.queues.make.run({ request, describe: () => `free ${name}`, repeats: true });
+    return freed.ok || freed.fault.kind === 'missing' ? { ok: true, value: undefined } : freed;
   }
 
   write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>> {
@@ -150,6 +165,16 @@ export class LocalLogStore implements LogStore {
     // A file that has lost its name may have come back under it: the next call looks again.
     if (answer.fault.kind === 'missing') this.#retire(fileNumber, file);
     return answer;
+  }
+
+  /** A file that was freed becomes the new one: its room is there already. It is as good as any other until it is filled. */
+  async #recycle(newPath: string, bytes: number, run: RunStep): Promise<boolean> {
+    const renamed = await run({ kind: IoKind.rename, path: this.#path(freedLogFile), toPath: newPath });
+    if (!renamed.ok) return false;
+    const found = await run({ kind: IoKind.stat, path: newPath });
+    if (found.ok && found.value.values?.[0] === bytes) return true;
+    await run({ kind: IoKind.unlink, path: newPath });
+    return false;
   }
 
   async #fillWithZeroes(fd: number, bytes: number, describe: () => string): Promise<DriveResult<IoResult | null>> {

@@ -26,7 +26,7 @@ import {
 /** What the header says beyond what follows from the records. */
 export type BatchPlan = Pick<
   BatchHeader,
-  'epoch' | 'sequence' | 'isEpochStart' | 'members' | 'committedUpTo' | 'timeMs' | 'previous'
+  'epoch' | 'sequence' | 'isEpochStart' | 'members' | 'committedUpTo' | 'timeMs' | 'previous' | 'horizon'
 >;
 
 export interface BuiltBatch {

@@ -65,6 +65,8 @@ export class CatchUp {
   readonly #progress = new Map<number, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #waits = new Map<number, number>();
+  /** By drive: the file that it is being copied from. */
+  readonly #at = new Map<number, number>();
   #isClosed = false;
 
   constructor(
@@ -74,6 +76,31 @@ export class CatchUp {
 
   get progress(): { position: number; progress: number }[] {
     return [...this.#progress].map(([position, progress]) => ({ position, progress }));
+  }
+
+  /** A drive is being copied that has not got past this file. One that waits for its next try needs nothing. */
+  isNeeded(fileNumber: number): boolean {
+    return [...this.#at.values()].some((at) => at <= fileNumber);
+  }
+
+  /**
+   * Before a log file goes: notes about its records name the places that these were moved to, and those about
+   * records that are gone end. False when a drive's notes are in use now.
+   */
+  async relocateHeals(fileNumber: number, moved: ReadonlyMap<number, PendingHeal>): Promise<boolean> {
+    for (const position of this.setLog.positions(this.setLog.members)) {
+      const state = this.setLog.states.get(position);
+      if (state === undefined || !state.state.pendingHeals.some((heal) => heal.fileNumber <= fileNumber)) continue;
+      if (this.#running.has(position)) return false;
+      const pendingHeals = state.state.pendingHeals.flatMap((heal) =>
+        heal.fileNumber > fileNumber ? [heal] : (moved.get(heal.order) ?? []),
+      );
+      const writing = state.write({ ...state.state, pendingHeals });
+      const done = (): void => void this.#running.delete(position);
+      this.#running.set(position, writing.then(done, done));
+      if ((await writing) !== null) return false;
+    }
+    return true;
   }
 
   /** Begins, or begins again after a while. Does nothing for a drive that is being caught up already. */
@@ -144,6 +171,8 @@ export class CatchUp {
 
   async #catchUp(position: number, store: LogStore): Promise<void> {
     const common = new CommonReader(this.setLog.codec, this.setLog.stores, this.setLog.foreign);
+    // Nothing may go from under our feet, wherever the drive turns out to be.
+    this.#at.set(position, 0);
     try {
       const target = await this.#open(position, store, common);
       this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
@@ -152,6 +181,7 @@ export class CatchUp {
       const isIn = await this.options.join(position, () => this.#copyRestInTime(target));
       if (!isIn) throw new Later('the drive could not join');
     } finally {
+      this.#at.delete(position);
       common.close();
     }
   }
@@ -164,13 +194,19 @@ export class CatchUp {
     const files = valueOf(await listLogFiles(store));
     this.setLog.noteFiles(position, files);
     const start = valueOf(await lastFileStart(codec, store, files));
-    const oldest = files[0]?.fileNumber ?? 1;
-    let from = start?.fileNumber ?? oldest;
+    const { firstFile } = this.setLog;
+    const oldest = Math.max(files[0]?.fileNumber ?? 1, firstFile);
+    let from = Math.max(start?.fileNumber ?? 1, oldest);
     for (;;) {
       const scan = valueOf(await scanDrive(codec, store, files, from));
-      const last = await this.#lastShared(scan, position, common);
-      if (last !== null || from <= oldest) {
-        return { position, store, state, scan, common, pending: [...state.state.pendingHeals], last, isLate: false };
+      const pending = [...state.state.pendingHeals];
+      // Notes from before the horizon name records that may lie anywhere by now: only going through all of them helps.
+      const isBehind = pending.some((heal) => heal.fileNumber < firstFile);
+      const last = isBehind ? null : await this.#lastShared(scan, position, common);
+      if (last !== null || from <= oldest || isBehind) {
+        this.#at.set(position, last?.fileNumber ?? firstFile);
+        const isFull = last === null;
+        return { position, store, state, scan, common, pending: isFull ? [] : pending, last, isLate: false };
       }
       from--;
     }
@@ -194,10 +230,18 @@ export class CatchUp {
       done(await state.write({ ...state.state, isWitness: false }));
     }
     this.setLog.noteNumbers(scan.epochMax, scan.sequenceMax);
-    const abandoned = last === null ? scan.batches : scan.batches.slice(scan.batches.indexOf(last) + 1);
-    done(await cutBack(this.setLog, position, scan.remains, abandoned));
+    const files = this.setLog.filesOf(position);
+    if (last === null) {
+      // Nothing in common, or nothing any more: the drive gets the log as it is now. The newest file goes first.
+      for (const fileNumber of files.reverse()) done(await this.setLog.freeFile(position, fileNumber, false));
+      return;
+    }
+    done(await cutBack(this.setLog, position, scan.remains, scan.batches.slice(scan.batches.indexOf(last) + 1)));
     // Its last batch may never have been synced, whatever the page cache shows.
-    if (last !== null) await this.#copy(target, last);
+    await this.#copy(target, last);
+    for (const fileNumber of files) {
+      if (fileNumber < this.setLog.horizon) done(await this.setLog.freeFile(position, fileNumber, false));
+    }
   }
 
   async #copyHistory(target: Target): Promise<void> {
@@ -217,6 +261,7 @@ export class CatchUp {
       await this.#healBatch(target, header, records);
       await this.#copy(target, header);
       target.last = header;
+      this.#at.set(target.position, header.fileNumber);
       this.#progress.set(target.position, progressOf(from, header, tip));
     }
   }
@@ -263,7 +308,7 @@ export class CatchUp {
       common: target.common,
       sources,
       tip,
-      firstFile: this.setLog.firstFile(sources),
+      firstFile: this.setLog.firstFile,
       findBehindHole: (last) => this.options.findBehindHole(last, sources),
       onWrongCopy: () => undefined,
       onHole: (last, next) =>

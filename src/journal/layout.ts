@@ -54,6 +54,7 @@ const at = {
   timeMs: 104,
   previous: 112,
   digest: 144,
+  horizon: 176,
 } as const;
 
 /** What every batch of one set has in common. */
@@ -82,6 +83,11 @@ export interface BatchHeader {
   /** 64 hex digits; empty for the first batch of a set. */
   readonly previous: string;
   readonly digest: string;
+  /**
+   * The oldest log file that is still needed; 0: the first. Whatever is in use of the files before it was written
+   * again further on before this batch was put together.
+   */
+  readonly horizon: number;
 }
 
 const noDigest = '0'.repeat(2 * digestBytes);
@@ -117,6 +123,7 @@ export function writeHeader(view: Buffer, offset: number, identity: SetIdentity,
   view[offset + at.dataShards] = identity.dataShards;
   writeNumber(view, offset + at.committedUpTo, header.committedUpTo);
   writeNumber(view, offset + at.timeMs, header.timeMs);
+  writeNumber(view, offset + at.horizon, header.horizon);
   if (header.previous !== '') view.write(header.previous, offset + at.previous, 'hex');
 }
 
@@ -173,6 +180,7 @@ export function readHeader(
     timeMs: readNumber(view, offset + at.timeMs),
     previous: previous === noDigest ? '' : previous,
     digest: view.toString('hex', offset + at.digest, offset + at.digest + digestBytes),
+    horizon: readNumber(view, offset + at.horizon),
   };
   return isPlausible(header) ? header : null;
 }
@@ -184,6 +192,7 @@ function isPlausible(header: BatchHeader): boolean {
     Number.isFinite(header.epoch) &&
     Number.isFinite(header.sequence) &&
     Number.isFinite(header.timeMs) &&
+    header.horizon <= header.fileNumber &&
     header.totalBytes === batchBytes(header.recordsBytes, header.slotsBytes)
   );
 }

@@ -7,7 +7,7 @@ import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
-import type { ApplyBatch, HealRecord, LogPosition } from './journal.js';
+import type { ApplyBatch, HealRecord, LogPosition, LogSpace } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { bringUp, chainHeaders, examine, listPositions, writeBatchTo, type Findings } from './recovery.js';
 import { HistoryEnds, findPosition, readHistory, type HistoryOptions } from './replay.js';
@@ -33,8 +33,12 @@ export interface JournalOptions {
   readonly discardIndex: () => Promise<void>;
   readonly apply: ApplyBatch;
   readonly healRecord: HealRecord;
+  /** What compaction has to know; without it log files are never freed. */
+  readonly space?: LogSpace;
   /** Of new log files. */
   readonly logFileBytes?: number;
+  /** How often it is looked whether log files are worth compacting. */
+  readonly compactEveryMs?: number;
   /** How long a set that lost its write quorum waits before it looks at its drives again. */
   readonly restartMs?: number;
 }
@@ -127,6 +131,7 @@ class Opening {
     for (const drive of findings.drives) {
       if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
     }
+    this.#setLog.horizon = tip.horizon;
     let members = 0;
     if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict, chain);
     const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : verdict.current;
@@ -216,7 +221,7 @@ class Opening {
       common,
       sources,
       tip,
-      firstFile: this.#setLog.firstFile(sources),
+      firstFile: this.#setLog.firstFile,
       findBehindHole: (last) => this.#findBehindHole(last, sources),
       onWrongCopy: (header, position) => {
         log.warn('A damaged batch was read from another drive', { position, sequence: header.sequence });
@@ -250,7 +255,8 @@ class Opening {
       const listed = await store.listFiles();
       if (!listed.ok) continue;
       const files = listed.value.filter((file) => file.fileNumber > 0);
-      const scan = await scanDrive(this.#setLog.codec, store, files, last?.fileNumber ?? 1);
+      const from = Math.max(last?.fileNumber ?? 0, this.#setLog.firstFile);
+      const scan = await scanDrive(this.#setLog.codec, store, files, from);
       if (!scan.ok) continue;
       const next = scan.value.batches.find((header) => header.sequence > (last?.sequence ?? 0));
       if (next !== undefined && (best === null || next.sequence < best.sequence)) best = next;
@@ -260,11 +266,12 @@ class Opening {
 
   #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
     const { members, stores } = this.#setLog;
-    const { dataShards, healRecord, restartMs } = this.options;
+    const { dataShards, healRecord, restartMs, space, compactEveryMs } = this.options;
     const apply = this.#apply;
     const findBehindHole = (last: BatchHeader | null, sources: number): Promise<BatchHeader | null> =>
       this.#findBehindHole(last, sources);
-    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen: () => this.#reopen(), restartMs };
+    const reopen = (): Promise<boolean> => this.#reopen();
+    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen, restartMs, space, compactEveryMs };
     const journal = new RunningJournal(this.#setLog, hooks, isWritable);
     const out = listPositions(~members, stores.length).map((position) => ({
       position,

@@ -14,7 +14,7 @@ export interface HistoryOptions {
   readonly sources: number;
   /** The last batch to be read. */
   readonly tip: BatchHeader;
-  /** Where the oldest log file begins. */
+  /** The oldest log file that is needed: the history begins with it. */
   readonly firstFile: number;
   /** The first readable batch behind a place where no drive has one. */
   readonly findBehindHole: (last: BatchHeader | null) => Promise<BatchHeader | null>;
@@ -25,6 +25,8 @@ export interface HistoryOptions {
 /** Whether a position that an index remembers lies on the history: its header, or null. */
 export async function findPosition(options: HistoryOptions, position: LogPosition): Promise<BatchHeader | null> {
   if (position.sequence > options.tip.sequence || position.fileNumber > options.tip.fileNumber) return null;
+  // What lies before the horizon may be there on one drive, and with a gap behind it.
+  if (position.fileNumber < options.firstFile) return null;
   const found = await options.common.read(position, { digest: position.digest }, options.sources);
   return found?.header ?? null;
 }

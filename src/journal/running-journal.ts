@@ -2,6 +2,7 @@
 import { Refusal, invariant } from '../base/index.js';
 import type { LogStore } from '../drive/index.js';
 import { CatchUp } from './catch-up.js';
+import { Compactor, type SpaceFigures } from './compactor.js';
 import { bitCount, hasBit } from './decide.js';
 import type {
   ApplyBatch,
@@ -11,6 +12,7 @@ import type {
   JournalHealth,
   LogFileReport,
   LogRecord,
+  LogSpace,
   Prepare,
   VerifyFileOptions,
 } from './journal.js';
@@ -34,11 +36,14 @@ export interface RunningOptions {
   /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
   readonly reopen: () => Promise<boolean>;
   readonly restartMs: number | undefined;
+  readonly space: LogSpace | undefined;
+  readonly compactEveryMs: number | undefined;
 }
 
 export class RunningJournal implements Journal {
   #sequencer: Sequencer | null = null;
   readonly #catchUp: CatchUp;
+  #compactor: Compactor | null = null;
   #reopening: Promise<void> | null = null;
   #isClosed = false;
   #restartTimer: NodeJS.Timeout | undefined;
@@ -114,13 +119,20 @@ export class RunningJournal implements Journal {
     };
   }
 
+  /** How much of the log is in use, and what compaction does about the rest; null while nothing can be written. */
+  space(): SpaceFigures | null {
+    return this.#compactor?.figures() ?? null;
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    const compacted = this.#compactor?.close();
     const caughtUp = this.#catchUp.close();
     this.setLog.isClosed = true;
     clearTimeout(this.#restartTimer);
     await this.#sequencer?.close();
+    await compacted;
     await caughtUp;
     await this.#reopening;
   }
@@ -148,7 +160,10 @@ export class RunningJournal implements Journal {
   async #restart(): Promise<boolean> {
     const stopped = this.#sequencer;
     if (stopped !== null) {
+      const compacted = this.#compactor?.close();
       await stopped.close();
+      await compacted;
+      this.#compactor = null;
       this.#sequencer = null;
     }
     if (this.#isClosed || this.#catchUp.isBusy) return false;
@@ -164,6 +179,16 @@ export class RunningJournal implements Journal {
     };
     const onStop = (): void => this.#restartLater(this.options.restartMs ?? restartMsDefault);
     this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop);
+    const { space, findBehindHole, compactEveryMs } = this.options;
+    if (space !== undefined) {
+      this.#compactor = new Compactor(this.setLog, this.#sequencer, {
+        space,
+        findBehindHole,
+        lookAgainMs: compactEveryMs,
+        isNeeded: (fileNumber) => this.#catchUp.isNeeded(fileNumber),
+        relocateHeals: (fileNumber, moved) => this.#catchUp.relocateHeals(fileNumber, moved),
+      });
+    }
     for (const position of this.setLog.positions(this.setLog.members)) this.#catchUp.heal(position);
   }
 

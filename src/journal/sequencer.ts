@@ -59,6 +59,8 @@ export class Sequencer {
   /** The batch that is applied while the next is written. */
   #applying: Promise<void> = Promise.resolve();
   #isFull = false;
+  /** This batch takes only what frees space. */
+  #isFreeTurn = false;
   /** Records of the batch before. */
   #lastCount = 0;
   /** The making of the next log file. */
@@ -112,6 +114,23 @@ export class Sequencer {
       this.#makeSpare();
       return hasBit(this.setLog.members, position);
     });
+  }
+
+  /**
+   * Writes down that nothing before this log file is needed: true when that is durable on all of S. It takes an
+   * epoch, so that a start which finds it on one drive decides about it as about any other.
+   */
+  raiseHorizon(fileNumber: number): Promise<boolean> {
+    return this.exclusively(async () => {
+      invariant(fileNumber >= this.setLog.horizon, 'the horizon never falls');
+      this.setLog.horizon = fileNumber;
+      return await this.#changeMembers(this.setLog.members);
+    });
+  }
+
+  /** There is no room for a further log file: only what frees space is accepted. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Runs `act` between two batches: nothing is in flight, and everything is applied. */
@@ -214,9 +233,15 @@ export class Sequencer {
     let recordsBytes = 0;
     let slotsBytes = 0;
     let taken = 0;
+    const held: Waiting[] = [];
+    this.#isFreeTurn = this.setLog.isCrowded && !this.#isFreeTurn && !this.#queue.every(isGrowing);
     for (const entry of this.#queue) {
       if (prepared.length >= recordsPerBatchMax || recordsBytes >= recordsMax || slotsBytes >= slotsMax) break;
       taken++;
+      if (this.#isFreeTurn && isGrowing(entry)) {
+        held.push(entry);
+        continue;
+      }
       if (this.#isFull && entry.purpose === 'grow') {
         entry.reject(new Refusal('XMinioStorageFull'));
         continue;
@@ -232,7 +257,7 @@ export class Sequencer {
         entry.reject(error);
       }
     }
-    this.#queue = this.#queue.slice(taken);
+    this.#queue = [...held, ...this.#queue.slice(taken)];
     return prepared.length === 0 ? null : { waiting, prepared, sequence, timeMs };
   }
 

@@ -30,6 +30,9 @@ const slowRetryMs = 250;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
 
+/** A commit is told of its batch two batches later at the most. */
+const recentMax = 16;
+
 const EEXIST = 17;
 
 async function lists(store: LogStore | null | undefined, fileNumber: number, bytes: number): Promise<boolean> {
@@ -42,6 +45,12 @@ export class SetLog {
   /** S as bits. */
   members = 0;
   isClosed = false;
+  /** The oldest log file that is needed, as the next batch will say; 0: the first. */
+  horizon = 0;
+  /** Compaction falls behind: every other batch belongs to what frees space. */
+  isCrowded = false;
+  /** Called when the log goes on in another file. */
+  onNewFile: () => void = () => undefined;
   /** Digests of batches that were dropped or abandoned, and may still lie on a drive. */
   readonly foreign = new Set<string>();
   /** The journal's notes on each drive that was looked at. */
@@ -50,6 +59,8 @@ export class SetLog {
   readonly #files = new Map<number, Map<number, number>>();
   /** By drive: the last call that was given up while it was still in the kernel. */
   readonly #hanging = new Map<number, Promise<void>>();
+  /** The last batches, oldest first. */
+  readonly #recent: BatchHeader[] = [];
   /** Files being made, by drive and number. */
   readonly #making = new Map<string, Promise<DriveFault | null>>();
 
@@ -87,10 +98,22 @@ export class SetLog {
     return this.logFileBytes;
   }
 
-  /** The oldest log file of the given drives. */
-  firstFile(mask: number): number {
-    const numbers = this.positions(mask).flatMap((position) => [...(this.#files.get(position)?.keys() ?? [])]);
-    return numbers.length === 0 ? 1 : Math.min(...numbers);
+  /** Where the history begins: what lies before it is there by accident, or not at all. */
+  get firstFile(): number {
+    return Math.max(1, this.horizon);
+  }
+
+  /** Log files of a drive, oldest first. */
+  filesOf(position: number): number[] {
+    return [...(this.#files.get(position)?.keys() ?? [])].sort((a, b) => a - b);
+  }
+
+  /** Takes a file off one drive. Null when that is durable. */
+  async freeFile(position: number, fileNumber: number, keep: boolean): Promise<DriveFault | null> {
+    // From here on nobody may believe that it is there.
+    this.#files.get(position)?.delete(fileNumber);
+    const freed = await this.stores[position]?.freeFile(fileNumber, keep);
+    return freed?.ok === false ? freed.fault : null;
   }
 
   /** Log files of the given drives up to the end of the history, oldest first. */
@@ -198,7 +221,13 @@ export class SetLog {
     const slab = this.codec.slabs.tryAllocate(bytes, 'commit') ?? (await this.codec.slabs.allocate(bytes, 'commit'));
     const { last, epochMax } = this.head;
     const epoch = plan.isEpochStart ? Math.max(epochMax, this.epoch) + 1 : this.epoch;
-    const facts = { ...plan, epoch, committedUpTo: last?.sequence ?? 0, previous: last?.digest ?? '' };
+    const facts = {
+      ...plan,
+      epoch,
+      committedUpTo: last?.sequence ?? 0,
+      previous: last?.digest ?? '',
+      horizon: this.horizon,
+    };
     return buildBatch(this.codec, slab, facts, this.placeFor(totalBytes), prepared);
   }
 
@@ -245,12 +274,20 @@ export class SetLog {
 
   /** The batch is on every drive of `mask`: it ends the log now. */
   advance(header: BatchHeader): void {
-    const { epochMax, sequenceMax } = this.head;
+    const { epochMax, sequenceMax, last } = this.head;
     this.head = {
       last: header,
       epochMax: Math.max(epochMax, header.epoch),
       sequenceMax: Math.max(sequenceMax, header.sequence),
     };
+    this.#recent.push(header);
+    if (this.#recent.length > recentMax) this.#recent.shift();
+    if (last !== null && last.fileNumber !== header.fileNumber) this.onNewFile();
+  }
+
+  /** Where a batch lies that was committed a moment ago. */
+  recentPlace(sequence: number): { readonly fileNumber: number; readonly fileOffset: number } | null {
+    return this.#recent.find((header) => header.sequence === sequence) ?? null;
   }
 
   /** A drive may come with higher numbers from a history that was never committed. */

@@ -315,6 +315,7 @@ function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine
     discardIndex: () => engine.index.discard(),
     apply: engine.index.apply,
     healRecord: engine.healRecord,
+    space: engine.space,
     log,
   });
 }

@@ -83,6 +83,14 @@ export class MemoryLogStore implements LogStore {
     return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'create');
   }
 
+  async freeFile(fileNumber: number, _keep: boolean): Promise<DriveResult<void>> {
+    const outcome = this.machine.step();
+    // A file that has gone is gone whole.
+    if (outcome === 'done') this.files.delete(fileNumber);
+    await Promise.resolve();
+    return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'free');
+  }
+
   async write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>> {
     this.writes++;
     const file = this.files.get(fileNumber);

@@ -73,6 +73,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       discardIndex: () => engine.index.discard(),
       apply: engine.index.apply,
       healRecord: engine.healRecord,
+      space: engine.space,
       log,
       logFileBytes: options.logFileBytes ?? 16 << 20,
     });

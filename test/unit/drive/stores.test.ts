@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -63,6 +63,34 @@ describe('log files', () => {
     const again = await drive.log.createFile(1, 8192);
     expect(again.ok ? null : again.fault.kind).toBe('io');
     expect(readFileSync(join(folder.path, 'log/00000001.log')).subarray(10, 110).equals(data)).toBe(true);
+  });
+
+  it('are freed, at once or to become the next one, and nothing of the old bytes is in that', async () => {
+    const names = (): string[] => readdirSync(join(folder.path, 'log')).sort();
+    for (const fileNumber of [1, 2, 3, 4]) valueOf(await drive.log.createFile(fileNumber, 64 * KiB));
+    memory.fill(0, 10_000);
+    for (const fileNumber of [1, 2, 3, 4]) {
+      valueOf(await drive.log.write(fileNumber, 0, Float64Array.of(0, 10_000)));
+    }
+    valueOf(await drive.log.freeFile(1, false));
+    expect(names()).toEqual(['00000002.log', '00000003.log', '00000004.log']);
+    // Only one is kept.
+    valueOf(await drive.log.freeFile(2, true));
+    valueOf(await drive.log.freeFile(3, true));
+    expect(names()).toEqual(['00000004.log', 'freed']);
+    expect(valueOf(await drive.log.listFiles())).toEqual([{ fileNumber: 4, bytes: 64 * KiB }]);
+    const { ino } = statSync(join(folder.path, 'log/freed'));
+    valueOf(await drive.log.createFile(5, 64 * KiB));
+    expect(names()).toEqual(['00000004.log', '00000005.log']);
+    expect(statSync(join(folder.path, 'log/00000005.log')).ino).toBe(ino);
+    expect(readFileSync(join(folder.path, 'log/00000005.log')).equals(Buffer.alloc(64 * KiB))).toBe(true);
+    expect(drive.log.readNow(3, 0, 1 * MiB, 4096)).toBe(-1);
+    // One of another length is of no use.
+    valueOf(await drive.log.freeFile(4, true));
+    valueOf(await drive.log.createFile(6, 8 * KiB));
+    expect(names()).toEqual(['00000005.log', '00000006.log']);
+    expect(readFileSync(join(folder.path, 'log/00000006.log')).equals(Buffer.alloc(8 * KiB))).toBe(true);
+    valueOf(await drive.log.freeFile(99, true));
   });
 
   it('read back what was written, across segments and after a restart', async () => {
