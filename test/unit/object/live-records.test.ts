@@ -28,7 +28,7 @@ it('is the sum of what the entries keep, whatever was written, replaced, complet
   const workload = new Workload(seededRandom(7), 7);
   workload.running = running;
   await workload.createBucket('one');
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 5; round++) {
     await workload.wave(12);
     expectExactSpace(running, 200);
   }
