@@ -55,7 +55,7 @@ export interface SpaceFigures {
 
 export interface CompactorHooks {
   readonly space: LogSpace;
-  /** A drive is being caught up from this file. */
+  /** A drive is being caught up from this file, or it is being gone through. */
   readonly isNeeded: (fileNumber: number) => boolean;
   /** Notes about records of this file name their new places from here on. False: not now. */
   readonly relocateHeals: (fileNumber: number, moved: ReadonlyMap<number, PendingHeal>) => Promise<boolean>;

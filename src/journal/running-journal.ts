@@ -44,6 +44,8 @@ export class RunningJournal implements Journal {
   #sequencer: Sequencer | null = null;
   readonly #catchUp: CatchUp;
   #compactor: Compactor | null = null;
+  /** Log files that are gone through now: they are not removed meanwhile. */
+  readonly #verified: number[] = [];
   #reopening: Promise<void> | null = null;
   #isClosed = false;
   #restartTimer: NodeJS.Timeout | undefined;
@@ -89,14 +91,19 @@ export class RunningJournal implements Journal {
     return this.setLog.fileNumbers(this.setLog.members);
   }
 
-  verifyFile(fileNumber: number, options: VerifyFileOptions): Promise<LogFileReport> {
+  async verifyFile(fileNumber: number, options: VerifyFileOptions): Promise<LogFileReport> {
     // Without a sequencer the drives are not written to: what is wrong is only reported.
     const isRepair = options.isRepair && this.canWrite;
     const { members } = this.setLog;
     const asked = { ...options, isRepair, positions: options.positions & members };
-    return verifyLogFile(this.setLog, fileNumber, asked, (position, operation) => {
-      void this.reportFault(position, operation);
-    });
+    this.#verified.push(fileNumber);
+    try {
+      return await verifyLogFile(this.setLog, fileNumber, asked, (position, operation) => {
+        void this.reportFault(position, operation);
+      });
+    } finally {
+      this.#verified.splice(this.#verified.indexOf(fileNumber), 1);
+    }
   }
 
   get epoch(): number {
@@ -185,7 +192,7 @@ export class RunningJournal implements Journal {
         space,
         findBehindHole,
         lookAgainMs: compactEveryMs,
-        isNeeded: (fileNumber) => this.#catchUp.isNeeded(fileNumber),
+        isNeeded: (fileNumber) => this.#catchUp.isNeeded(fileNumber) || this.#verified.includes(fileNumber),
         relocateHeals: (fileNumber, moved) => this.#catchUp.relocateHeals(fileNumber, moved),
       });
     }
