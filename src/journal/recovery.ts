@@ -112,7 +112,13 @@ async function scanAll(
     const firsts = drives.flatMap((drive) => drive?.scan.batches.filter(isFirstOf(from)) ?? []);
     const isCommon = firsts.every((header) => header.digest === firsts[0]?.digest);
     const oldest = Math.min(...listed.flatMap((drive) => drive?.files.map((file) => file.fileNumber) ?? []), from);
-    if (isCommon || from === oldest) return drives;
+    // The first batch in view is taken for settled. It is when another of its epoch follows: until then it may be the
+    // one that was being written.
+    const first = firsts[0]?.sequence ?? 0;
+    const isSettled = drives.some((drive) =>
+      drive?.scan.batches.some((header) => !header.isEpochStart && header.sequence > first),
+    );
+    if ((isCommon && isSettled) || from === oldest) return drives;
     base = from - 1;
   }
 }

@@ -500,3 +500,25 @@ describe('catch-up', () => {
     expect([...asked.keys()]).toEqual([]);
   });
 });
+
+describe('an unfinished batch at the beginning of a file', () => {
+  it.each([1, 4])('is dropped by a start with %i drives, like any other', async (driveCount) => {
+    const set = new JournalSet(driveCount, Math.ceil(driveCount / 2));
+    const { journal } = await set.open();
+    let record = await put(set, journal, 'r0', 60_000);
+    let count = 1;
+    while (record.slots?.fileNumber === 1) record = await put(set, journal, `r${String(count++)}`, 60_000);
+    await journal.close();
+    const { fileNumber, fileOffset } = record.slots!;
+    expect(fileNumber).toBe(2);
+    // The header has arrived, sectors of the slots have not.
+    for (const store of set.stores) store.files.get(2)?.fill(0, fileOffset + 4096, fileOffset + 8192);
+    set.index = new TestIndex();
+    const again = await set.open();
+    expect(again.report).toMatchObject({ droppedBatches: 1, isReadOnly: false, lostPlaces: 0 });
+    expect(set.index.bodies).toHaveLength(count - 1);
+    await put(set, again.journal, 'later', 100);
+    await again.journal.close();
+    expect(await replayed(set)).toHaveLength(count);
+  });
+});
