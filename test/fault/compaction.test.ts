@@ -45,7 +45,7 @@ it(`keeps the logs within 1.8 times what is in use (GRANARY_SEED=${seed})`, asyn
   const engineNow = (): RunningEngine => running!;
   const live = (): number => [...spaceByFile(engineNow()).values()].reduce((sum, bytes) => sum + bytes, 0);
   const churn = async (bytes: number): Promise<void> => {
-    for (const until = written + bytes; written < until; ) {
+    for (const until = written + bytes; written < until;) {
       const wave = new Set(Array.from({ length: 48 }, () => `key${workload.below(300)}`));
       await Promise.all(
         [...wave].map(async (key) => {
