@@ -9,3 +9,9 @@ export { traceLine } from './trace.js';
 export type { DriveFacts, ServerState } from './server-state.js';
 export type { ServiceControl } from './service-control.js';
 export { createPayloadCipher, type Argon2id, type PayloadCipher } from './payload/index.js';
+export {
+  authenticateScrape,
+  createMetricsService,
+  metricsPrefixes,
+  type MetricsServiceDeps,
+} from './metrics/service.js';

@@ -2,7 +2,7 @@
  * What the operational half of this API reads of the running server. Wiring builds it from the rooms that
  * this one may not see; every number is measured or counted, none is assumed.
  */
-import type { BucketUsage } from '../object/index.js';
+import type { BucketUsage, UpkeepStatus } from '../object/index.js';
 
 export interface DriveFacts {
   /** Of the folder, or a name for a drive whose folder was not found. */
@@ -45,6 +45,8 @@ export interface ServerState {
   bucketNames(): readonly string[];
   /** Throws NoSuchBucket. */
   bucketUsage(bucket: string): BucketUsage;
+  /** Repairs and the scan. */
+  upkeep(): UpkeepStatus;
 }
 
 /** Of all buckets together. */

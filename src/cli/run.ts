@@ -147,6 +147,7 @@ function start(
     indexDir: config.indexDir,
     httpLibrary: config.httpLibrary,
     durability: config.durability,
+    metricsAuth: config.metricsAuth,
     sessionSeconds: config.sessionSeconds,
     log: {
       level: config.logLevel,

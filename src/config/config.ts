@@ -32,6 +32,7 @@ export interface Config {
   readonly indexDir: string | null;
   readonly httpLibrary: 'uws' | 'node';
   readonly durability: 'strict' | 'relaxed';
+  readonly metricsAuth: 'jwt' | 'public';
   readonly shutdownGraceMs: number;
   /** How long the credentials of AssumeRole last; null: as long as is asked for. */
   readonly sessionSeconds: number | null;
@@ -90,6 +91,7 @@ const sources: Readonly<Record<SettingName, Source>> = {
   indexDir: { flag: 'indexDir', environment: ['INDEX_DIR'], remedy: 'Name a folder.' },
   httpLibrary: { environment: ['HTTP_LIBRARY'], remedy: 'Leave it out for uws.' },
   durability: { environment: ['DURABILITY'], remedy: 'Leave it out for strict.' },
+  metricsAuth: { environment: ['PROMETHEUS_AUTH_TYPE'], remedy: 'Leave it out for jwt.' },
   certsDir: { flag: 'certsDir', environment: ['CERTS_DIR'], remedy: 'Name a folder with public.crt and private.key.' },
   shutdownGraceMs: {
     flag: 'shutdownTimeout',
@@ -124,6 +126,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     indexDir: values.indexDir === null ? null : resolve(input.workingFolder, values.indexDir),
     httpLibrary: values.httpLibrary,
     durability: values.durability,
+    metricsAuth: values.metricsAuth,
     shutdownGraceMs: values.shutdownGraceMs,
     sessionSeconds: readSessionSeconds(settings, warnings),
     logLevel: values.logLevel,

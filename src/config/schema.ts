@@ -72,6 +72,7 @@ export const settingsSchema = z.object({
     .default(null),
   httpLibrary: z.enum(['uws', 'node'], 'is neither uws nor node').default('uws'),
   durability: z.enum(['strict', 'relaxed'], 'is neither strict nor relaxed').default('strict'),
+  metricsAuth: z.enum(['jwt', 'public'], 'is neither jwt nor public').default('jwt'),
   indexDir: z.string().nullable().default(null),
   certsDir: z.string().nullable().default(null),
   shutdownGraceMs: parsed(parseDurationMs, 'a duration such as 10s or 1m30s').default(limits.shutdownGraceMs),

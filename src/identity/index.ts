@@ -9,4 +9,5 @@ export type * from './iam-store.js';
 export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';
 export { IamRefusal, type IamErrorCode } from './iam-refusal.js';
 export { SealError, type RecordSeal } from './record-seal.js';
+export { scrapeCredential } from './scrape-token.js';
 export { createRootCredentials, type RootCredentialOptions } from './root-credentials.js';

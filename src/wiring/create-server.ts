@@ -36,6 +36,7 @@ import { openDeployment, type Deployment } from './deployment.js';
 import { iamStoreOn } from './iam-store.js';
 import { applyRequestLimits, applyStorageClasses, openSettings, regionOf, startStaleUploads } from './live-settings.js';
 import { LiveSet } from './live-set.js';
+import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
 import { withRootAccess } from './root-access.js';
@@ -175,11 +176,25 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
+  const state = serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine });
+  const metrics = createMetricsHandler({
+    state,
+    requests: observation.requests,
+    credentials: usable,
+    isPublic: options.metricsAuth === 'public',
+    version,
+    endpoint: () => names.endpoint,
+    region,
+    hostId,
+    isAllowed,
+    observer: observation.observer('metrics'),
+    log,
+  });
   const admin = createAdminHandler({
     iam: accounts.iam,
     objects: engine,
     documents: engine,
-    state: serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine }),
+    state,
     logs: observation.logs,
     traces: observation.traces,
     settings,
@@ -222,6 +237,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) {
       if (isAdminPath(request.rawPath)) return admin(request);
+      if (isMetricsPath(request.rawPath)) return metrics(request);
       return sts.isFor(request) ? stsFromPages(request) : s3(request);
     }
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };

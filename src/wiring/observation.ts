@@ -28,7 +28,7 @@ export class Observation {
     this.requests = new RequestCounters((name) => this.isBucket(name));
   }
 
-  observer(protocol: 's3' | 'admin' | 'sts'): RequestObserver {
+  observer(protocol: 's3' | 'admin' | 'metrics' | 'sts'): RequestObserver {
     const { observer } = this.options;
     return observers(
       requestLines(this.log),

@@ -13,7 +13,7 @@ interface Options {
   readonly startedMs: number;
   readonly deployment: Deployment;
   readonly journal: Pick<Journal, 'health'>;
-  readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage'>;
+  readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus'>;
 }
 
 export function serverState({ startedMs, deployment, journal, engine }: Options): ServerState {
@@ -33,6 +33,7 @@ export function serverState({ startedMs, deployment, journal, engine }: Options)
     },
     bucketNames: () => engine.listBuckets().map(({ name }) => name),
     bucketUsage: (bucket) => engine.bucketUsage(bucket),
+    upkeep: () => engine.upkeepStatus(),
   };
 }
 

@@ -45,6 +45,8 @@ export interface ServerOptions {
   readonly durability?: 'strict' | 'relaxed';
   /** Folder of the index; beside the first drive's format file when omitted or null. */
   readonly indexDir?: string | null;
+  /** Who may scrape the metrics: `jwt`, the default, with a token of an account that may; `public`, everybody. */
+  readonly metricsAuth?: 'jwt' | 'public';
   /** Warnings and errors on standard error when omitted. */
   readonly log?: LogOptions;
   /**

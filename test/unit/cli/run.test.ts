@@ -32,6 +32,7 @@ describe('granary server', () => {
         indexDir: null,
         httpLibrary: 'uws',
         durability: 'strict',
+        metricsAuth: 'jwt',
         sessionSeconds: null,
         log: { level: 'info', format: 'text', write: expect.any(Function) },
       },

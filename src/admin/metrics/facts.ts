@@ -1,0 +1,101 @@
+/** Everything that one scrape reads, taken at one moment. */
+import { availableParallelism, cpus, freemem, loadavg, totalmem, type CpuInfo } from 'node:os';
+import type { Clock } from '../../base/index.js';
+import type { UpkeepStatus } from '../../object/index.js';
+import type { CountsByOperation, RejectedCounts, RequestCounters } from '../../telemetry/index.js';
+import {
+  capacityOf,
+  totalUsage,
+  type Capacity,
+  type DriveFacts,
+  type ServerState,
+  type TotalUsage,
+} from '../server-state.js';
+
+export interface MetricsDeps {
+  readonly state: ServerState;
+  readonly requests: Pick<RequestCounters, 'arrivedCount' | 'rejected' | 'byOperation' | 'byBucket'>;
+  readonly clock: Clock;
+  readonly version: string;
+  /** `host:port`. */
+  readonly endpoint: () => string;
+}
+
+export interface Facts {
+  readonly nowMs: number;
+  readonly server: string;
+  readonly version: string;
+  readonly startedMs: number;
+  readonly set: ServerState['set'];
+  readonly health: ReturnType<ServerState['health']>;
+  readonly drives: readonly DriveFacts[];
+  readonly onlineCount: number;
+  readonly capacity: Capacity;
+  readonly usage: TotalUsage;
+  readonly bucketNames: readonly string[];
+  readonly bucketUsage: ServerState['bucketUsage'];
+  readonly arrivedCount: number;
+  readonly rejected: RejectedCounts;
+  readonly byOperation: CountsByOperation;
+  readonly byBucket: ReadonlyMap<string, CountsByOperation>;
+  readonly upkeep: UpkeepStatus;
+  readonly process: ProcessFacts;
+}
+
+export interface ProcessFacts {
+  readonly residentBytes: number;
+  readonly cpuSeconds: number;
+  readonly memoryTotalBytes: number;
+  readonly memoryFreeBytes: number;
+  readonly coreCount: number;
+  /** Of 1, 5 and 15 minutes. */
+  readonly load: readonly [number, number, number];
+  /** Percent of the machine's time since it was started. */
+  readonly cpuPercent: { readonly user: number; readonly system: number; readonly nice: number; readonly idle: number };
+}
+
+export async function collectFacts({ state, requests, clock, version, endpoint }: MetricsDeps): Promise<Facts> {
+  const drives = await state.drives();
+  return {
+    nowMs: clock.nowMs(),
+    server: endpoint(),
+    version,
+    startedMs: state.startedMs,
+    set: state.set,
+    health: state.health(),
+    drives,
+    onlineCount: drives.filter((drive) => drive.state === 'ok').length,
+    capacity: capacityOf(drives, state.set),
+    usage: totalUsage(state),
+    bucketNames: state.bucketNames(),
+    bucketUsage: (bucket) => state.bucketUsage(bucket),
+    arrivedCount: requests.arrivedCount,
+    rejected: requests.rejected,
+    byOperation: requests.byOperation(),
+    byBucket: requests.byBucket(),
+    upkeep: state.upkeep(),
+    process: processFacts(),
+  };
+}
+
+function processFacts(): ProcessFacts {
+  const { user, system } = process.cpuUsage();
+  const [one = 0, five = 0, fifteen = 0] = loadavg();
+  return {
+    residentBytes: process.memoryUsage.rss(),
+    cpuSeconds: (user + system) / 1e6,
+    memoryTotalBytes: totalmem(),
+    memoryFreeBytes: freemem(),
+    coreCount: availableParallelism(),
+    load: [one, five, fifteen],
+    cpuPercent: cpuPercent(cpus()),
+  };
+}
+
+function cpuPercent(all: readonly CpuInfo[]): ProcessFacts['cpuPercent'] {
+  const sum = (of: keyof CpuInfo['times']) => all.reduce((total, { times }) => total + times[of], 0);
+  const [user, nice, system, idle] = [sum('user'), sum('nice'), sum('sys'), sum('idle')];
+  const whole = user + nice + system + idle + sum('irq') || 1;
+  const percent = (part: number) => (100 * part) / whole;
+  return { user: percent(user), system: percent(system), nice: percent(nice), idle: percent(idle) };
+}
