@@ -561,10 +561,8 @@ def errors_have_their_codes():
 
 
 def what_is_not_there_says_so():
-    document = {"Statement": []}
     calls = {
         "put_bucket_versioning": {"VersioningConfiguration": {"Status": "Enabled"}},
-        "put_bucket_policy": {"Policy": json.dumps(document)},
         "put_bucket_lifecycle_configuration": {"LifecycleConfiguration": {"Rules": []}},
         "put_bucket_tagging": {"Tagging": {"TagSet": []}},
         "put_bucket_cors": {"CORSConfiguration": {"CORSRules": []}},
@@ -600,6 +598,35 @@ def what_is_not_there_says_so():
         s3.head_object(Bucket=BUCKET, Key="tagged")
 
 
+def bucket_policies():
+    name = f"{BUCKET}-policy"
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="open/a", Body=b"open")
+    s3.put_object(Bucket=name, Key="closed/a", Body=b"closed")
+    with refused("NoSuchBucketPolicy", 404):
+        s3.get_bucket_policy(Bucket=name)
+    assert s3.get_bucket_policy_status(Bucket=name)["PolicyStatus"]["IsPublic"] is False
+    grant = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/open/*"}
+    policy = {"Version": "2012-10-17", "Statement": [grant]}
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy, indent=2))
+    assert json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]) == policy
+    assert s3.get_bucket_policy_status(Bucket=name)["PolicyStatus"]["IsPublic"] is True
+    anonymous = boto3.client("s3", endpoint_url=ENDPOINT, config=Config(signature_version=botocore.UNSIGNED))
+    assert anonymous.get_object(Bucket=name, Key="open/a")["Body"].read() == b"open"
+    for key in ("closed/a", "open"):
+        with refused("AccessDenied", 403):
+            anonymous.get_object(Bucket=name, Key=key)
+    with refused("AccessDenied", 403):
+        anonymous.list_objects_v2(Bucket=name)
+    with refused("AccessDenied", 403):
+        anonymous.put_object(Bucket=name, Key="open/b", Body=b"x")
+    with refused("MalformedPolicy", 400):
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps({**policy, "Statement": [{**grant, "Effect": "?"}]}))
+    s3.delete_bucket_policy(Bucket=name)
+    with refused("AccessDenied", 403):
+        anonymous.get_object(Bucket=name, Key="open/a")
+
+
 CHECKS = [
     a_tree_in_and_out,
     a_file_of_over_1_gib,
@@ -621,6 +648,7 @@ CHECKS = [
     listing,
     deleting_many,
     buckets,
+    bucket_policies,
     presigned_addresses,
     presigned_addresses_of_the_old_kind,
     wrong_keys_and_regions,

@@ -93,7 +93,7 @@ test('errors arrive with their names', async () => {
     [['ls', 's3://no-such-bucket'], 'NoSuchBucket'],
     [['get', 's3://files/nothing', '-'], 'does not exist'],
     [['rb', 's3://files'], 'BucketNotEmpty'],
-    [['setpolicy', join(work, 'policy'), 's3://files'], 'NotImplemented'],
+    [['setpolicy', join(work, 'policy'), 's3://files'], 'MalformedPolicy'],
   ] as const;
   for (const [args, code] of codes) {
     const { code: exit, stderr } = await tryRun(args);
