@@ -23,7 +23,7 @@ export interface AuthenticationHints {
   /** The signature may be one for another region: see `OperationSpec.anyRegion`. */
   readonly anyRegion: boolean;
   /** See `VerifyOptions.bodySha256Hex`. */
-  readonly bodySha256Hex?: string;
+  readonly bodySha256Hex?: string | undefined;
 }
 
 const noHints: AuthenticationHints = { hostBucket: '', anyRegion: false };
@@ -57,14 +57,13 @@ function resolve(
 ): Authenticated {
   // The credential that verified is the one whose principal counts, whatever the store does meanwhile.
   let credential: Credential | null = null;
-  const { bodySha256Hex } = hints;
   const authentication = verify({
     service,
     region: hints.anyRegion ? '' : region,
     hostBucket: hints.hostBucket,
     nowMs: clock.nowMs(),
     lookup: (accessKey) => (credential = credentials.lookup(accessKey)),
-    ...(bodySha256Hex === undefined ? {} : { bodySha256Hex }),
+    bodySha256Hex: hints.bodySha256Hex,
   });
   if (authentication.kind === 'anonymous') return { principal: { kind: 'anonymous' }, authentication };
   const principal = principalOf(credential);

@@ -106,7 +106,8 @@ class Dispatcher<Deps> {
     const operation = service.route(passage);
     passage.operation = operation.name;
     this.#options.observer.begun?.(operation.name, passage.bucket);
-    const hints = { ...known, anyRegion: operation.anyRegion === true };
+    const { hostBucket, bodySha256Hex } = known;
+    const hints = { hostBucket, bodySha256Hex, anyRegion: operation.anyRegion === true };
     const authenticated = authenticate(request, hints);
     const call = passage.authorize(operation, authenticated, {
       isAllowed,

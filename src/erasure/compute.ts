@@ -69,9 +69,10 @@ export interface Compute {
     chunkEnds: readonly number[],
     chunkSignatures: readonly Uint8Array[],
   ): boolean;
-  /** False when a chunk signature did not match. */
-  passNow(input: PassInput): boolean;
+  /** On a worker. False when a chunk signature did not match. */
   pass(input: PassInput): Promise<boolean>;
+  /** On the calling thread, at the end of this round of the event loop: for bodies that are not worth a worker. */
+  passSoon(input: PassInput): Promise<boolean>;
   /** Indices of the jobs whose bytes do not match their hashes. */
   verifyNow(jobs: readonly VerifyJob[]): number[];
   verify(jobs: readonly VerifyJob[]): Promise<number[]>;

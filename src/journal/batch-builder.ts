@@ -87,7 +87,23 @@ export function buildBatch(
     slotAt += slotSpace(record.slots);
   }
   view.fill(0, recordAt, slab.offset + slotsAt);
-  const facts = { ...plan, ...place, totalBytes, recordsBytes, slotsBytes, recordCount: prepared.length };
+  const facts = {
+    fileNumber: place.fileNumber,
+    fileOffset: place.fileOffset,
+    epoch: plan.epoch,
+    sequence: plan.sequence,
+    isEpochStart: plan.isEpochStart,
+    members: plan.members,
+    totalBytes,
+    recordsBytes,
+    slotsBytes,
+    recordCount: prepared.length,
+    committedUpTo: plan.committedUpTo,
+    timeMs: plan.timeMs,
+    previous: plan.previous,
+    horizon: plan.horizon,
+    digest: '',
+  };
   const header = codec.seal(slab.offset, facts, slab.offset + slotsAt);
   const withSlots = prepared.flatMap(({ slots }) => (slots === null ? [] : [slots]));
   const padding = totalBytes - slotsAt - slotsBytes;

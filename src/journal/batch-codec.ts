@@ -23,6 +23,8 @@ export interface JournalKernels {
   reconstruct(k: number, m: number, shardBytes: number, offsets: Float64Array, present: number, wanted: number): void;
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** Room for one digest behind header and records: callers allocate it with them. */
 export const scratchBytes = 64;
 
@@ -37,13 +39,12 @@ export class BatchCodec {
     this.view = slabs.view;
   }
 
-  /** Completes header and records at `offset`; `scratchOffset` has room for a digest. */
-  seal(offset: number, header: Omit<BatchHeader, 'digest'>, scratchOffset: number): BatchHeader {
-    const complete = { ...header, digest: '' };
-    writeHeader(this.view, offset, this.identity, complete);
+  /** Completes header and records at `offset`, and sets the header's digest; `scratchOffset` has room for one. */
+  seal(offset: number, header: Writable<BatchHeader>, scratchOffset: number): BatchHeader {
+    writeHeader(this.view, offset, this.identity, header);
     this.#digest(offset, commonBytes(header), scratchOffset);
-    complete.digest = sealHeader(this.view, offset, scratchOffset);
-    return complete;
+    header.digest = sealHeader(this.view, offset, scratchOffset);
+    return header;
   }
 
   header(offset: number, fileNumber: number, fileOffset: number): BatchHeader | null {

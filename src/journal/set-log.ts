@@ -221,10 +221,14 @@ export class SetLog {
     const slab = this.codec.slabs.tryAllocate(bytes, 'commit') ?? (await this.codec.slabs.allocate(bytes, 'commit'));
     const { last, epochMax } = this.head;
     const epoch = plan.isEpochStart ? Math.max(epochMax, this.epoch) + 1 : this.epoch;
+    const { sequence, timeMs, isEpochStart, members } = plan;
     const facts = {
-      ...plan,
       epoch,
+      sequence,
+      isEpochStart,
+      members,
       committedUpTo: last?.sequence ?? 0,
+      timeMs,
       previous: last?.digest ?? '',
       horizon: this.horizon,
     };

@@ -102,6 +102,7 @@ export class EngineUpload implements Upload {
   #control: Slab | null = null;
   #writer: BlobWriter | null = null;
   #body: SealedBody | null = null;
+  #md5: Uint8Array | null = null;
   readonly #held: Slab[] = [];
   #failure: ObjectRefusal | null = null;
   #isAborted = false;
@@ -606,7 +607,7 @@ export class EngineUpload implements Upload {
       chunkEnds,
       chunkSignatures,
     };
-    const isSound = bytes <= limits.passNowBytesMax ? compute.passNow(input) : await compute.pass(input);
+    const isSound = await (bytes <= limits.passNowBytesMax ? compute.passSoon(input) : compute.pass(input));
     if (!isSound) throw this.#failSignature();
     this.#finishChunks(auxOffset);
     const hashes = Buffer.from(
@@ -649,15 +650,15 @@ export class EngineUpload implements Upload {
     invariant(state !== undefined, 'the stream state lives until commit or abort');
     const { sha256, checksum } = this.options;
     return {
-      md5: compute.streamDigest(state, 'md5'),
+      md5: (this.#md5 = compute.streamDigest(state, 'md5')),
       sha256: sha256 ? compute.streamDigest(state, 'sha256') : null,
       checksum: checksum === null ? null : compute.streamDigest(state, streamDigestOf[checksum]),
     };
   }
 
   #etag(): string {
-    invariant(this.#control !== null && this.#body !== null, 'a body is finished before it is committed');
-    return Buffer.from(this.context.compute.streamDigest(this.#control.offset, 'md5')).toString('hex');
+    invariant(this.#md5 !== null && this.#body !== null, 'a body is finished before it is committed');
+    return Buffer.from(this.#md5.buffer, this.#md5.byteOffset, this.#md5.length).toString('hex');
   }
 
   #sealedBody(): SealedBody {

@@ -40,6 +40,7 @@ export class ComputePool implements Compute {
   readonly #threads: number;
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: WaitingPass[] = [];
+  #soon: WaitingPass[] = [];
   #passTasks = 0;
   #isGathering = false;
 
@@ -103,11 +104,6 @@ export class ComputePool implements Compute {
     );
   }
 
-  passNow(input: PassInput): boolean {
-    const ends = chunkEnds(input);
-    return kernels.putPass(passArgs([input]), ends, ends === null ? null : Buffer.concat(input.chunkSignatures)) === 1;
-  }
-
   /**
    * Passes that wait while all workers are busy share the next task: MD5, which is most of a pass, costs
    * about as much for sixteen streams as for one (bench: `pass.put.4+2.x16`). A stream has one pass at a time.
@@ -125,6 +121,29 @@ export class ComputePool implements Compute {
     });
   }
 
+  /** Whatever arrives in the same round goes side by side: the MD5 of sixteen costs little more than that of one. */
+  passSoon(input: PassInput): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#soon.push({ input, resolve, reject });
+      if (this.#soon.length === 1) setImmediate(this.#passWhatCame);
+    });
+  }
+
+  readonly #passWhatCame = (): void => {
+    const all = this.#soon;
+    this.#soon = [];
+    for (let at = 0; at < all.length; at += passesPerTaskMax) {
+      const batch = all.slice(at, at + passesPerTaskMax);
+      try {
+        const { args, chunkEnds: ends, chunkSignatures } = passTask(batch.map(({ input }) => input));
+        const sound = kernels.putPasses(args, ends, chunkSignatures);
+        for (const [index, { resolve }] of batch.entries()) resolve(sound[index] === 1);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+  };
+
   #dispatch(): void {
     while (this.#passTasks < this.#threads && this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, passesPerTaskMax);
@@ -141,14 +160,7 @@ export class ComputePool implements Compute {
   }
 
   async #runPasses(batch: readonly WaitingPass[]): Promise<number[]> {
-    const inputs = batch.map(({ input }) => input);
-    const task: PassTask = {
-      args: passArgs(inputs),
-      chunkEnds: inputs.map(chunkEnds),
-      chunkSignatures: inputs.map((input) =>
-        input.chunkEnds.length > 0 ? Buffer.concat(input.chunkSignatures) : null,
-      ),
-    };
+    const task = passTask(batch.map(({ input }) => input));
     try {
       return (await this.#run(task, { name: 'passes' })) as number[];
     } finally {
@@ -222,6 +234,14 @@ export class ComputePool implements Compute {
     while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay]);
     await this.#pool.close({ force: true });
   }
+}
+
+function passTask(inputs: readonly PassInput[]): PassTask {
+  return {
+    args: passArgs(inputs),
+    chunkEnds: inputs.map(chunkEnds),
+    chunkSignatures: inputs.map((input) => (input.chunkEnds.length > 0 ? Buffer.concat(input.chunkSignatures) : null)),
+  };
 }
 
 function passArgs(inputs: readonly PassInput[]): Float64Array {

@@ -75,7 +75,7 @@ export interface VerifyOptions {
    * SHA-256 of the body in hex, where it was read beforehand (STS): what must be signed, be it said in
    * x-amz-content-sha256 or not. Without it, absent means the digest of an empty body.
    */
-  readonly bodySha256Hex?: string;
+  readonly bodySha256Hex?: string | undefined;
   /**
    * The bucket that the Host header names (virtual-host style); empty or absent in path style.
    * SigV2 signs it in front of the path.
