@@ -6,7 +6,7 @@ import type { WriteStream } from 'node:tty';
 import { setFlagsFromString } from 'node:v8';
 import { StartupError, systemClock } from './base/index.js';
 import { run, type Output } from './cli/index.js';
-import type { CreateServer } from './wiring/index.js';
+import type { Checks, CreateServer } from './wiring/index.js';
 
 // V8 guesses which objects will live long and makes them in the old generation. Those of a request live for a few
 // milliseconds, which under load looks long: guessed wrong, they keep all that a request allocates until the next full
@@ -23,9 +23,9 @@ function output(stream: WriteStream): Output {
   };
 }
 
-/** Loaded when a server is wanted: help and version need neither the addon nor the HTTP library. */
-const createServer: CreateServer = async (options) => {
-  const wiring = await import('./wiring/index.js').catch((error: unknown) => {
+/** Loaded when a server is wanted, or its drives: help and version need neither the addon nor the HTTP library. */
+async function loadParts(): Promise<{ readonly createServer: CreateServer; readonly checks: Checks }> {
+  return await import('./wiring/index.js').catch((error: unknown) => {
     const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
     throw new StartupError(
       `the server's parts cannot be loaded: ${reason}`,
@@ -33,7 +33,13 @@ const createServer: CreateServer = async (options) => {
       error,
     );
   });
-  return await wiring.createServer(options);
+}
+
+const createServer: CreateServer = async (options) => (await loadParts()).createServer(options);
+
+const checks: Checks = {
+  fsck: async (options) => (await loadParts()).checks.fsck(options),
+  inspect: async (options) => (await loadParts()).checks.inspect(options),
 };
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -55,6 +61,7 @@ const outcome = await run({
   signals: process,
   version,
   createServer,
+  checks,
 });
 if (outcome === 'restart') {
   const { startAnew } = await import('./wiring/index.js');

@@ -168,3 +168,5 @@ export const settingsHistoryMax = 128;
 /** S3 requests that wait while the service is frozen or `requests_max` are under way, and how long the former do. */
 export const heldRequestsMax = 4096;
 export const freezeMsMax = 15 * 60_000;
+/** Memory of a check of stopped drives: pages that are not touched cost nothing. */
+export const checkArenaBytes = 256 * MiB;

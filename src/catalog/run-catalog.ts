@@ -4,7 +4,7 @@
  * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
  * after the damage was met: the logs have everything.
  */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MiB, KiB } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
@@ -58,6 +58,26 @@ export function openRunCatalog(options: RunCatalogOptions): Catalog {
     discard(`cannot be opened (${error instanceof Error ? error.message : 'unknown cause'})`);
     return new RunCatalog(open(), onDamage, log);
   }
+}
+
+/** For a look at an index: null when there is none, or none that a start would use. Nothing is thrown away. */
+export function openExistingCatalog(directory: string): Catalog | null {
+  const runs = join(directory, runsName);
+  if (!existsSync(runs) || existsSync(join(directory, damagedName))) return null;
+  const ignore = (): void => undefined;
+  try {
+    return new RunCatalog(indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault), ignore, ignore);
+  } catch {
+    // Damaged: a start would build it anew.
+    return null;
+  }
+}
+
+/** Removes an index that is not open: its files, and its folder when nothing else is in it. */
+export function removeRunCatalog(directory: string): void {
+  rmSync(join(directory, runsName), { recursive: true, force: true });
+  rmSync(join(directory, damagedName), { force: true });
+  if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
 }
 
 class RunCatalog implements Catalog {

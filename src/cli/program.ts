@@ -3,10 +3,13 @@ import { Command, CommanderError, Option } from 'commander';
 import { StartupError } from '../base/index.js';
 import type { Flags } from '../config/index.js';
 import { normalizeArguments, type LongFlag } from './arguments.js';
+import { addCheckCommands, type CheckInvocation } from './check-program.js';
 
 /** What the reader asked for. */
 export type Invocation =
-  { readonly kind: 'print'; readonly text: string } | { readonly kind: 'server'; readonly server: ServerInvocation };
+  | { readonly kind: 'print'; readonly text: string }
+  | { readonly kind: 'server'; readonly server: ServerInvocation }
+  | { readonly kind: 'check'; readonly check: CheckInvocation };
 
 export interface ServerInvocation {
   readonly drives: readonly string[];
@@ -49,9 +52,10 @@ Exit code: 0 after an orderly stop, 1 for every error.`;
 interface Built {
   readonly program: Command;
   readonly printed: string[];
-  readonly flags: readonly LongFlag[];
+  readonly flags: LongFlag[];
   /** Set by the action of the command that was asked for. */
   result: { drives: readonly string[]; options: ServerOptions } | null;
+  check: CheckInvocation | null;
 }
 
 function build(version: string): Built {
@@ -87,15 +91,27 @@ function build(version: string): Built {
     .showSuggestionAfterError(false)
     .addHelpText('after', examples);
   for (const [name] of refusedFlags) server.addOption(new Option(`--${name} [value...]`).hideHelp());
-  const flags = server.options
-    .filter((option) => option.long !== undefined)
-    .map((option) => ({ name: (option.long as string).slice(2), takesValue: option.required || option.optional }));
-  flags.push({ name: 'help', takesValue: false }, { name: 'version', takesValue: false });
-  const built: Built = { program, printed, flags, result: null };
+  const built: Built = { program, printed, flags: [], result: null, check: null };
+  const prepare = (command: Command): Command =>
+    command.exitOverride().configureOutput(collect).showSuggestionAfterError(false);
+  addCheckCommands(program, prepare, (asked) => {
+    built.check = asked;
+  });
+  built.flags.push(
+    ...program.commands.flatMap((command) => flagsOf(command)),
+    { name: 'help', takesValue: false },
+    { name: 'version', takesValue: false },
+  );
   server.action((drives: string[], options: ServerOptions) => {
     built.result = { drives, options };
   });
   return built;
+}
+
+function flagsOf(command: Command): LongFlag[] {
+  return command.options
+    .filter((option) => option.long !== undefined)
+    .map((option) => ({ name: (option.long as string).slice(2), takesValue: option.required || option.optional }));
 }
 
 /** `given`: without the program's name. Throws StartupError for a command line that makes no sense. */
@@ -111,6 +127,7 @@ export function parseCommandLine(given: readonly string[], version: string): Inv
     if (error.exitCode === 0) return { kind: 'print', text: built.printed.join('') };
     throw usageError(error, args, built.flags);
   }
+  if (built.check !== null) return { kind: 'check', check: built.check };
   if (built.result === null) return { kind: 'print', text: built.printed.join('') };
   const { drives, options } = built.result;
   return { kind: 'server', server: toInvocation(drives, options) };
@@ -151,7 +168,7 @@ function remedyFor(error: CommanderError, args: readonly string[], flags: readon
     const first = args[0] ?? '';
     return /[/.{]/.test(first)
       ? `To serve this folder: granary server ${first}`
-      : 'The commands are: granary server, granary help.';
+      : 'The commands are: granary server, granary fsck, granary inspect, granary help.';
   }
   if (error.code === 'commander.unknownOption') {
     const typed = /'--?([^'=]+)/.exec(error.message)?.[1] ?? '';

@@ -1,11 +1,13 @@
 /**
  * The command as a function: arguments and a world in, an exit code out. `main.ts` supplies the real world,
- * tests another. Exit codes: 0 after an orderly stop, 1 for every error; or the wish to be started anew.
+ * tests another. Exit codes: 0 after an orderly stop, 1 for every error, or the wish to be started anew; of fsck and
+ * inspect in their help.
  */
 import { StartupError, type Clock } from '../base/index.js';
 import { loadConfig, readSettings, splitWords, type Config, type Environment, type Settings } from '../config/index.js';
-import type { CreateServer, ProcessEnd, RunningServer } from '../wiring/index.js';
+import type { Checks, CreateServer, ProcessEnd, RunningServer } from '../wiring/index.js';
 import { banner, bannerRecord, stateWarnings } from './banner.js';
+import { runCheck } from './check.js';
 import { Printer } from './printer.js';
 import { parseCommandLine, type ServerInvocation } from './program.js';
 import { StopRequests, type SignalSource, type StopSignal } from './signals.js';
@@ -23,9 +25,11 @@ export interface World {
   readonly signals: SignalSource;
   readonly version: string;
   readonly createServer: CreateServer;
+  readonly checks: Checks;
 }
 
-export type Outcome = 0 | 1 | 'restart';
+/** 2: of fsck and inspect. */
+export type Outcome = 0 | 1 | 2 | 'restart';
 
 export async function run(world: World): Promise<Outcome> {
   const isJson = world.arguments.some((argument) => /^--?json(=true|=1|=on)?$/.test(argument));
@@ -37,10 +41,12 @@ export async function run(world: World): Promise<Outcome> {
       world.out.write(invocation.text);
       return 0;
     }
+    if (invocation.kind === 'check') return await runCheck(invocation.check, world);
     return await serve(invocation.server, world);
   } catch (error) {
     printer.fail(error, isDebug);
-    return 1;
+    // Of these two, 1 is an answer about the drives.
+    return ['fsck', 'inspect'].includes(world.arguments[0] ?? '') ? 2 : 1;
   }
 }
 

@@ -6,7 +6,7 @@ import { invariant, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { BlobHandle, BlobStore, BlobWrite, CheckedRead, DriveResult } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
-import { blobFileName, blobFolder, blobSubfolders, isBlobName } from './layout.js';
+import { blobFileName, blobFolder, blobSubfolder, blobSubfolders, isBlobName } from './layout.js';
 
 export interface BlobQueues {
   readonly write: DriveCalls;
@@ -104,7 +104,8 @@ export class LocalBlobStore implements BlobStore {
         continue;
       }
       for (const name of listed.value.names ?? []) {
-        if (isBlobName(name)) yield { ok: true, value: name };
+        // In another folder it is not found under its name: it is nobody's.
+        if (isBlobName(name) && blobSubfolder(name) === subfolder) yield { ok: true, value: name };
       }
     }
   }

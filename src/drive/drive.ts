@@ -164,7 +164,13 @@ export interface Drive {
 /** What was found in a folder that the operator named. */
 export type DriveProbe =
   /** Locked by us and ready. */
-  | { readonly kind: 'ready'; readonly path: string; readonly drive: Drive }
+  | {
+      readonly kind: 'ready';
+      readonly path: string;
+      readonly drive: Drive;
+      /** With `isCheck`: what a start would put right, one line each. */
+      readonly faults: readonly string[];
+    }
   /**
    * An existing (or just created), truly empty folder, never formatted to its end. `isMountPoint` says
    * whether a file system is mounted on it: an empty folder that is not one, where the deployment's other

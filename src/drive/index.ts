@@ -8,3 +8,4 @@ export { formatDrive } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
 export { formatVersion } from './format-file.js';
 export { isMountPoint } from './mount-points.js';
+export { blobFileName, logFileName } from './layout.js';

@@ -24,6 +24,8 @@ import { LocalDrive, type DriveOptions } from './local-drive.js';
 export interface ProbeOptions extends DriveOptions {
   /** A folder that does not exist is made, with the folders above it. */
   readonly createFolder: boolean;
+  /** Nothing is changed but the lock file: what a start would put right is answered in `faults`. */
+  readonly isCheck?: boolean;
 }
 
 /** Ends a probe with its answer; never leaves this file. */
@@ -93,11 +95,15 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
   const lockFd = await takeLock(access);
   if (lockFd === null) throw new Unusable(`in use by another server${await lockHolder(access)}`, true);
   try {
+    if (options.isCheck === true) {
+      const faults = await findFaults(access, copies);
+      return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options), faults };
+    }
     await requireWritable(access);
     await requireStructure(access);
     for (const name of copies.toRepair) await access.replaceFile(name, copies.bytes).catch(ignoreFull);
     await removeLeftovers(access);
-    return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options) };
+    return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options), faults: [] };
   } catch (error) {
     access.closeDescriptor(lockFd);
     throw error;
@@ -196,6 +202,19 @@ async function requireStructure(access: FolderAccess): Promise<void> {
   for (const subfolder of blobSubfolders()) {
     if (!present.has(subfolder)) await access.makeDirectory(`${blobFolder}/${subfolder}`).catch(ignoreFull);
   }
+}
+
+/** What the next start makes good, in words. */
+async function findFaults(access: FolderAccess, copies: FormatCopies): Promise<string[]> {
+  const faults = copies.toRepair.map((name) => `${name} is missing, damaged or out of date`);
+  for (const name of [logFolder, blobFolder]) {
+    if ((await access.stat(name))?.isDirectory === true) continue;
+    throw new Unusable(`has lost its ${name} folder: restore it, or empty the drive's folder to have it rebuilt`);
+  }
+  const present = new Set(await access.list(blobFolder));
+  const lost = blobSubfolders().filter((subfolder) => !present.has(subfolder)).length;
+  if (lost > 0) faults.push(`${lost} folders of ${blobFolder} are missing`);
+  return faults;
 }
 
 /** Log files whose making did not come to its end, and the mark of a formatting that did but for this. */

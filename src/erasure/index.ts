@@ -27,6 +27,8 @@ export {
 } from './layout.js';
 export { blobName, type Placement, type PlacementId } from './placement.js';
 export { BlobWriter } from './blob-writer.js';
+export { payloadOffset } from './blob-format.js';
+export { verifySlot } from './verify-slot.js';
 export { verifyBlob, type BlobState, type BlobToVerify, type VerifyOptions } from './verify-blob.js';
 export { BlobSource, SlotSource, type ShardSource } from './shard-source.js';
 export { BodyReader, type DamageReport } from './body-reader.js';

@@ -9,10 +9,17 @@ import { CommonReader } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
 import type { ApplyBatch, HealRecord, LogPosition, LogSpace } from './journal.js';
 import type { BatchHeader } from './layout.js';
-import { bringUp, chainHeaders, examine, listPositions, writeBatchTo, type Findings } from './recovery.js';
+import {
+  bringUp,
+  chainHeaders,
+  examine,
+  listPositions,
+  writeBatchTo,
+  type Findings,
+  findBehindHole,
+} from './recovery.js';
 import { HistoryEnds, findPosition, readHistory, type HistoryOptions } from './replay.js';
 import { RunningJournal } from './running-journal.js';
-import { scanDrive } from './scan.js';
 import { SetLog, type JournalLog } from './set-log.js';
 
 export interface JournalOptions {
@@ -222,7 +229,7 @@ class Opening {
       sources,
       tip,
       firstFile: this.#setLog.firstFile,
-      findBehindHole: (last) => this.#findBehindHole(last, sources),
+      findBehindHole: (last) => findBehindHole(this.#setLog, last, sources),
       onWrongCopy: (header, position) => {
         log.warn('A damaged batch was read from another drive', { position, sequence: header.sequence });
         if (this.#wrongCopies.length < wrongCopiesMax) this.#wrongCopies.push({ header, position });
@@ -247,31 +254,21 @@ class Opening {
     }
   }
 
-  async #findBehindHole(last: BatchHeader | null, sources: number): Promise<BatchHeader | null> {
-    let best: BatchHeader | null = null;
-    for (const position of this.#setLog.positions(sources)) {
-      const store = this.#setLog.stores[position];
-      if (!store) continue;
-      const listed = await store.listFiles();
-      if (!listed.ok) continue;
-      const files = listed.value.filter((file) => file.fileNumber > 0);
-      const from = Math.max(last?.fileNumber ?? 0, this.#setLog.firstFile);
-      const scan = await scanDrive(this.#setLog.codec, store, files, from);
-      if (!scan.ok) continue;
-      const next = scan.value.batches.find((header) => header.sequence > (last?.sequence ?? 0));
-      if (next !== undefined && (best === null || next.sequence < best.sequence)) best = next;
-    }
-    return best;
-  }
-
   #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
     const { members, stores } = this.#setLog;
     const { dataShards, healRecord, restartMs, space, compactEveryMs } = this.options;
     const apply = this.#apply;
-    const findBehindHole = (last: BatchHeader | null, sources: number): Promise<BatchHeader | null> =>
-      this.#findBehindHole(last, sources);
     const reopen = (): Promise<boolean> => this.#reopen();
-    const hooks = { dataShards, apply, healRecord, findBehindHole, reopen, restartMs, space, compactEveryMs };
+    const hooks = {
+      dataShards,
+      apply,
+      healRecord,
+      findBehindHole: (last: BatchHeader | null, sources: number) => findBehindHole(this.#setLog, last, sources),
+      reopen,
+      restartMs,
+      space,
+      compactEveryMs,
+    };
     const journal = new RunningJournal(this.#setLog, hooks, isWritable);
     const out = listPositions(~members, stores.length).map((position) => ({
       position,

@@ -296,6 +296,28 @@ function zeroes(setLog: SetLog, bytes: number): Float64Array {
   return Float64Array.from(segments);
 }
 
+/** The first readable batch behind a place where no drive has one. */
+export async function findBehindHole(
+  setLog: SetLog,
+  last: BatchHeader | null,
+  sources: number,
+): Promise<BatchHeader | null> {
+  let best: BatchHeader | null = null;
+  for (const position of setLog.positions(sources)) {
+    const store = setLog.stores[position];
+    if (!store) continue;
+    const listed = await store.listFiles();
+    if (!listed.ok) continue;
+    const files = listed.value.filter((file) => file.fileNumber > 0);
+    const from = Math.max(last?.fileNumber ?? 0, setLog.firstFile);
+    const scan = await scanDrive(setLog.codec, store, files, from);
+    if (!scan.ok) continue;
+    const next = scan.value.batches.find((header) => header.sequence > (last?.sequence ?? 0));
+    if (next !== undefined && (best === null || next.sequence < best.sequence)) best = next;
+  }
+  return best;
+}
+
 /** Positions of a mask as text for the log. */
 export function listPositions(mask: number, driveCount: number): number[] {
   return Array.from({ length: driveCount }, (_, position) => position).filter((position) => hasBit(mask, position));

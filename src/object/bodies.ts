@@ -4,12 +4,15 @@
  */
 import { blobName, type Placement } from '../erasure/index.js';
 import type { Catalog, CatalogEntry } from '../catalog/index.js';
-import { isPartKey, objectRange, partRange } from './index-keys.js';
+import { isPartKey, objectKey, objectRange, partRange } from './index-keys.js';
 import { decodeEntry, decodeObject, decodePart, type BodyRecord } from './records.js';
 
 export interface IndexedBody {
-  /** Of the index entry. */
-  readonly key: Buffer;
+  /** Index key under which the body is found again: of the part, or of the S3 key whose version it is. */
+  readonly owner: Buffer;
+  readonly bucketId: number;
+  /** The S3 key. */
+  readonly key: string;
   readonly body: BodyRecord;
   /** Readers of the bytes pin this order. */
   readonly dataOrder: number;
@@ -20,27 +23,36 @@ export interface BlobBody extends IndexedBody {
 }
 
 /** Throws RecordFormatError for a value that is none. */
-export function decodeIndexedBody(key: Buffer, value: Buffer): IndexedBody {
+export function decodeIndexedBody(indexKey: Buffer, value: Buffer): IndexedBody {
   const entry = decodeEntry(value);
-  if (isPartKey(key)) return { key, body: decodePart(entry.body, entry.here), dataOrder: entry.order };
+  if (isPartKey(indexKey)) {
+    const body = decodePart(entry.body, entry.here);
+    return { owner: indexKey, bucketId: body.bucketId, key: body.key, body, dataOrder: entry.order };
+  }
   const body = decodeObject(entry.body, entry.here);
-  return { key, body, dataOrder: body.dataOrder === 0 ? entry.order : body.dataOrder };
+  const { bucketId, key } = body;
+  const dataOrder = body.dataOrder === 0 ? entry.order : body.dataOrder;
+  return { owner: objectKey(bucketId, key), bucketId, key, body, dataOrder };
 }
 
 export function isInBlob(indexed: IndexedBody): indexed is BlobBody {
   return indexed.body.placement.kind === 'blob';
 }
 
-/** The body of a blob while the entry that named it still does; null when it has gone. */
-export function blobBodyAt(catalog: Catalog, key: Buffer, name: string): BlobBody | null {
-  const value = catalog.get(key);
+/** The body of a blob while the index names it; null when it has gone. */
+export function blobBodyAt(catalog: Catalog, owner: Buffer, name: string): BlobBody | null {
+  const value = catalog.get(owner);
   if (value === undefined) return null;
-  const indexed = decodeIndexedBody(key, value);
+  const indexed = decodeIndexedBody(owner, value);
   return isInBlob(indexed) && blobName(indexed.body.placement.id) === name ? indexed : null;
 }
 
 /** Where bodies are in the index. */
 export const bodyRanges: readonly { readonly start: Buffer; readonly end: Buffer }[] = [objectRange, partRange];
+
+export function isBodyKey(indexKey: Buffer): boolean {
+  return bodyRanges.some(({ start }) => indexKey[0] === start[0]);
+}
 
 /**
  * The next bodies from `from` on, in the order of their keys, and where to go on; null when all were seen. What

@@ -77,9 +77,10 @@ import {
   type UploadRecord,
 } from './records.js';
 import { RepairTurns } from './repair-turns.js';
+import { Scanner } from './scanner.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, currentEtag, requireUpload } from './upload.js';
-import type { Upkeep, UpkeepStatus } from './upkeep.js';
+import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.js';
 import type { BucketUsage } from './usage.js';
 
 export interface EngineOptions {
@@ -123,7 +124,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** Completions under way, by upload: a client that repeats one gets its answer. */
   readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
-  #sweep: OrphanSweep | null = null;
+  #scanner: Scanner | null = null;
   /** Parity of new bodies by storage class; at most half of the drives. That of the set unless it is set. */
   parityOf: (storageClass: string) => number;
 
@@ -169,11 +170,23 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         return journal.canWrite;
       },
     });
-    const { canWrite, epoch } = journal.health();
-    if (sweepAfterMs === null || !canWrite) return;
-    const { set, log } = this.options;
-    this.#sweep = new OrphanSweep(this.index, set, epoch, log, (name) => this.#heal.isBusy(name));
-    this.#sweep.start(sweepAfterMs);
+    if (sweepAfterMs === null) return;
+    const { set, log, slabs, compute } = this.options;
+    const isInRepair = (name: string): boolean => this.#heal.isBusy(name);
+    this.#scanner = new Scanner({
+      index: this.index,
+      journal,
+      set,
+      slabs,
+      compute,
+      heal: this.#heal,
+      readers: this.#readers,
+      reclaimer: this.#reclaimer,
+      sweep: new OrphanSweep(this.index, set, journal.epoch, log, isInRepair),
+      clock: this.options.clock ?? systemClock,
+      log,
+    });
+    this.#scanner.start(sweepAfterMs);
   }
 
   /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
@@ -181,7 +194,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     healRecord(this.#healContext(), record, position);
 
   async close(): Promise<void> {
-    await this.#sweep?.close();
+    await this.#scanner?.close();
     await this.#heal.close();
     await this.#reclaimer.close();
   }
@@ -512,8 +525,24 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     this.#heal.passNow();
   }
 
+  scanNow(): void {
+    this.#scanner?.scanNow();
+  }
+
+  /** Resolves when everything was verified once from now on, and what is damaged was tried to be repaired. */
+  async upkeepDone(): Promise<void> {
+    await this.#scanner?.cycleDone();
+    await this.#heal.passDone();
+  }
+
+  setUpkeep(settings: UpkeepSettings): void {
+    this.#heal.setPace(settings.heal);
+    this.#scanner?.configure(settings.scan);
+  }
+
   upkeepStatus(): UpkeepStatus {
-    return { heal: this.#heal.status(), scan: { phase: 'idle', cycles: 0, current: null, last: null } };
+    const none: ScanStatus = { phase: 'idle', cycles: 0, current: null, last: null };
+    return { heal: this.#heal.status(), scan: this.#scanner?.status() ?? none };
   }
 
   health(): { readonly canRead: boolean; readonly canWrite: boolean } {

@@ -8,9 +8,9 @@ import type { DriveSet } from '../erasure/index.js';
 import type { LogFileReport } from '../journal/index.js';
 import type { HealEntry, HealTable, HealTarget } from './heal-table.js';
 import { healKeyOf } from './heal-table.js';
-import { Pacer, type Pace } from './pacer.js';
+import { Pacer } from './pacer.js';
 import { listBits, maskOf } from './positions.js';
-import type { HealStatus } from './upkeep.js';
+import type { HealStatus, Pace } from './upkeep.js';
 
 /** Repairs at once; the memory they need bounds them further (`RepairTurns`). */
 const lanesMax = 4;
@@ -27,7 +27,7 @@ const knownMax = 10_000;
 /** The table is counted for the figures up to this. */
 const countMax = 2_000;
 /** Repair beside serving: half of the time. */
-const paceDefault: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
+export const healPaceDefault: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
 
 export interface HealQueueOptions {
   readonly table: HealTable;
@@ -62,7 +62,7 @@ export class HealQueue {
   readonly #known = new Set<string>();
   readonly #locks = new Map<string, Promise<unknown>>();
   readonly #pacers = new Set<Pacer>();
-  #pace = paceDefault;
+  #pace = healPaceDefault;
   #repairer: Repairer | null = null;
   #needsPass = true;
   #retryMs = retryMsMin;
@@ -71,6 +71,7 @@ export class HealQueue {
   #retryTimer: NodeJS.Timeout | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
   #done: Promise<void> = Promise.resolve();
+  readonly #idle: (() => void)[] = [];
   #running = 0;
   #repairedShards = 0;
   #repairedBytes = 0;
@@ -94,6 +95,7 @@ export class HealQueue {
     for (const pacer of this.#pacers) pacer.close();
     this.#wakeUp();
     await this.#done;
+    for (const resolve of this.#idle.splice(0)) resolve();
     await this.table.settled();
   }
 
@@ -149,6 +151,15 @@ export class HealQueue {
     this.#wakeUp();
   }
 
+  /** Resolves when everything in the table was tried. */
+  async passDone(): Promise<void> {
+    await this.table.settled();
+    if (this.#isClosed) return;
+    const done = new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.passNow();
+    await done;
+  }
+
   /** One at a time for each name. */
   async exclusively<T>(name: string, act: () => Promise<T>): Promise<T> {
     for (let other = this.#locks.get(name); other !== undefined; other = this.#locks.get(name)) await other;
@@ -163,6 +174,16 @@ export class HealQueue {
     } finally {
       this.#locks.delete(name);
     }
+  }
+
+  /** Shards written anew since the start. */
+  get repaired(): number {
+    return this.#repairedShards;
+  }
+
+  /** Repairs that were made elsewhere. */
+  noteRepaired(shards: number, bytes: number): void {
+    this.#count(shards, bytes);
   }
 
   /** Whether something of this name is being repaired. */
@@ -184,6 +205,7 @@ export class HealQueue {
         this.#needsPass = false;
         await this.#pass();
       } else {
+        for (const resolve of this.#idle.splice(0)) resolve();
         await new Promise<void>((resolve) => (this.#wake = resolve));
       }
     }

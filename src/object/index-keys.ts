@@ -16,6 +16,7 @@ const kinds = {
   system: 'S',
   document: 'D',
   live: 'L',
+  scan: 'X',
 } as const;
 
 function kindByte(kind: keyof typeof kinds): number {
@@ -45,6 +46,13 @@ export function successor(prefix: Uint8Array): Buffer {
 }
 
 export const metaKey = Buffer.from(kinds.meta);
+/** Where the scan stands. */
+export const scanKey = Buffer.from(kinds.scan);
+
+/** Not decided by the records alone: what is left to be done, and where the scan stands. */
+export function isDerivedKey(indexKey: Buffer): boolean {
+  return [kinds.meta, kinds.garbage, kinds.heal, kinds.scan].some((kind) => indexKey[0] === kind.charCodeAt(0));
+}
 
 export const bucketRange = { start: Buffer.from(kinds.bucket), end: successor(Buffer.from(kinds.bucket)) };
 

@@ -197,6 +197,9 @@ export class IndexState {
   /** Set by the engine: a body was committed without the shards of these positions. */
   onDegraded: (positions: number) => void = () => undefined;
 
+  /** Set while somebody goes through all entries: told of those that are written meanwhile. */
+  onEntry: ((key: Buffer, value: Buffer) => void) | null = null;
+
   /** False for an index of another release, or one that does not decode: it is built anew from the logs. */
   #isSound = true;
 
@@ -262,7 +265,33 @@ export class IndexState {
     this.#forget();
   }
 
-  readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
+  /** One after the other: batches, and what is put right between two of them. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  readonly apply = (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
+    const applied = this.#turn.then(() => this.#apply(records, position));
+    this.#turn = applied.catch(() => undefined);
+    return applied;
+  };
+
+  /** The counters of a bucket: another object after every change. */
+  usageCounter(bucketId: number): UsageCounter | null {
+    return this.#usage.get(bucketId) ?? null;
+  }
+
+  /** Sets the counters of a bucket that were counted while they were `seen`. False: they have changed since. */
+  correctUsage(bucketId: number, seen: UsageCounter | null, counted: UsageCounter): Promise<boolean> {
+    const corrected = this.#turn.then(async () => {
+      if (this.usageCounter(bucketId) !== seen) return false;
+      await this.catalog.write((batch) => batch.put(usageKey(bucketId), counted.encode()));
+      this.#usage.set(bucketId, counted);
+      return true;
+    });
+    this.#turn = corrected.catch(() => undefined);
+    return corrected;
+  }
+
+  async #apply(records: readonly LogRecord[], position: LogPosition): Promise<void> {
     const staging = new Staging(this.catalog, this.#usage);
     for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
     staging.put(
@@ -291,7 +320,10 @@ export class IndexState {
       for (const [key, value] of staging.changes) {
         const bytes = Buffer.from(key, 'latin1');
         if (value === null) batch.delete(bytes);
-        else batch.put(bytes, value);
+        else {
+          batch.put(bytes, value);
+          this.onEntry?.(bytes, value);
+        }
       }
     });
     for (const [bucketId, usage] of staging.usage) this.#usage.set(bucketId, usage);
@@ -299,7 +331,7 @@ export class IndexState {
     for (const { target } of staging.garbage) if (target.kind === 'upload') this.#droppedUploads.add(target.uploadId);
     for (const action of staging.afterwards) action();
     if (staging.garbage.length > 0) this.onGarbage(staging.garbage);
-  };
+  }
 
   #load(): void {
     for (const { value } of this.catalog.range(bucketRange)) {

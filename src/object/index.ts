@@ -6,3 +6,13 @@ export type * from './upkeep.js';
 export { Engine, type EngineOptions } from './engine.js';
 export { usageSizeBounds, type BucketUsage } from './usage.js';
 export { StaleUploads, type StaleUploadSettings, type StaleUploadsOptions } from './stale-uploads.js';
+export {
+  StoreCheck,
+  type BlobFindings,
+  type BodyPlace,
+  type DamagedBody,
+  type OrphanFindings,
+  type ShardPlace,
+  type StoreCheckOptions,
+  type VersionPlace,
+} from './store-check.js';

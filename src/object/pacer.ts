@@ -4,12 +4,7 @@
  * clients wait for comes first.
  */
 import type { Clock } from '../base/index.js';
-
-export interface Pace {
-  readonly bytesPerSecondMax: number;
-  /** Of the time, above 0 and at most 1: the rest is slept. */
-  readonly shareMax: number;
-}
+import type { Pace } from './upkeep.js';
 
 /** Shorter pauses are put together: a timer is about this exact. */
 const pauseMsMin = 2;

@@ -61,4 +61,25 @@ export interface Upkeep {
   upkeepStatus(): UpkeepStatus;
   /** Looks at the whole heal table at once, whatever waits for another attempt. */
   repairNow(): void;
+  /** A cycle of the scan begins now, unless one is under way. */
+  scanNow(): void;
+  /** From now on. */
+  setUpkeep(settings: UpkeepSettings): void;
+}
+
+export interface Pace {
+  readonly bytesPerSecondMax: number;
+  /** Of the time, above 0 and at most 1: the rest is slept. */
+  readonly shareMax: number;
+}
+
+export interface ScanSettings {
+  readonly pace: Pace;
+  /** From the start of one cycle to that of the next, at least. */
+  readonly cycleMsMin: number;
+}
+
+export interface UpkeepSettings {
+  readonly heal: Pace;
+  readonly scan: ScanSettings;
 }

@@ -290,7 +290,7 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
   return sessionSeconds;
 }
 
-function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger): Catalog {
+export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment: Deployment, log: Logger): Catalog {
   const named = options.indexDir ?? null;
   const places = deployment.places.flatMap(({ path, drive }) =>
     drive === null || path === null ? [] : [join(path, '.granary', 'index')],
@@ -318,7 +318,12 @@ function openCatalog(options: ServerOptions, deployment: Deployment, log: Logger
   );
 }
 
-function openSetJournal(deployment: Deployment, arena: SlabArena, engine: Engine, log: Logger): Promise<OpenedJournal> {
+export function openSetJournal(
+  deployment: Deployment,
+  arena: SlabArena,
+  engine: Engine,
+  log: Logger,
+): Promise<OpenedJournal> {
   return openJournal({
     deploymentId: deployment.deploymentId,
     setIndex: 0,

@@ -12,3 +12,24 @@ export type {
 } from './types.js';
 export { createServer } from './create-server.js';
 export { startAnew } from './start-anew.js';
+export { checks } from './check.js';
+export type {
+  CheckOptions,
+  CheckProgress,
+  CheckReport,
+  CheckedDrive,
+  Checks,
+  FsckOptions,
+  FsckReport,
+  IndexFindings,
+  InspectReport,
+  LogFindings,
+} from './check-types.js';
+export type {
+  BlobFindings,
+  BodyPlace,
+  DamagedBody,
+  OrphanFindings,
+  ShardPlace,
+  VersionPlace,
+} from '../object/index.js';

@@ -1,7 +1,7 @@
 import type { StopSignal } from '../../../src/cli/index.js';
 import type { World } from '../../../src/cli/run.js';
 import { run, type Outcome } from '../../../src/cli/run.js';
-import type { CreateServer, RunningServer, ServerOptions, StartReport } from '../../../src/wiring/index.js';
+import type { Checks, CreateServer, RunningServer, ServerOptions, StartReport } from '../../../src/wiring/index.js';
 
 export const healthyReport: StartReport = {
   version: '1.2.3',
@@ -37,6 +37,7 @@ export class TestCommand {
       readonly environment?: Record<string, string>;
       readonly report?: Partial<StartReport>;
       readonly createServer?: CreateServer;
+      readonly checks?: Partial<Checks>;
       readonly closeWaits?: boolean;
       readonly isTerminal?: boolean;
     } = {},
@@ -60,6 +61,11 @@ export class TestCommand {
         off: (signal, listener) => this.#of(signal).delete(listener),
       },
       version: '1.2.3',
+      checks: {
+        fsck: () => Promise.reject(new Error('no drives are looked at here')),
+        inspect: () => Promise.reject(new Error('no drives are looked at here')),
+        ...options.checks,
+      },
       createServer:
         options.createServer ??
         ((serverOptions) => {

@@ -1,0 +1,259 @@
+/** `granary fsck` and `granary inspect`: what they ask for, and how they say what was found. */
+import { StartupError } from '../base/index.js';
+import { expandDrives, readSettings, splitWords, type Environment } from '../config/index.js';
+import type {
+  BodyPlace,
+  CheckedDrive,
+  CheckProgress,
+  CheckReport,
+  Checks,
+  FsckReport,
+  InspectReport,
+  ShardPlace,
+  VersionPlace,
+} from '../wiring/index.js';
+import type { CheckInvocation, FsckInvocation, InspectInvocation } from './check-program.js';
+import { Printer } from './printer.js';
+import { printable, type Output, type Paint } from './terminal.js';
+
+export interface CheckWorld {
+  readonly environment: Environment;
+  readonly workingFolder: string;
+  readonly out: Output;
+  readonly err: Output;
+  readonly checks: Checks;
+}
+
+export type CheckExitCode = 0 | 1 | 2;
+
+export async function runCheck(invocation: CheckInvocation, world: CheckWorld): Promise<CheckExitCode> {
+  const printer = new Printer(world, world.environment, invocation.isJson);
+  const progress = new ProgressBar(world.err);
+  try {
+    const drives = expandDrives(namedDrives(invocation.drives, world.environment), world.workingFolder);
+    if (drives.length === 0) {
+      throw new StartupError('no drive is named', `Name the folders of the server: granary ${invocation.kind} …`);
+    }
+    return invocation.kind === 'fsck'
+      ? await fsck(invocation, drives, world, printer, progress)
+      : await inspect(invocation, drives, world, printer, progress);
+  } catch (error) {
+    progress.clear();
+    printer.fail(error, invocation.isDebug);
+    return 2;
+  }
+}
+
+/** As the server takes them. */
+function namedDrives(given: readonly string[], environment: Environment): readonly string[] {
+  if (given.length > 0) return given;
+  const volumes = readSettings(environment).get('VOLUMES');
+  if (volumes === null) return [];
+  const words = splitWords(volumes.value);
+  if (words === null) throw new StartupError(`${volumes.name} has a quote that is not closed`, 'Close it.');
+  return words;
+}
+
+async function fsck(
+  asked: FsckInvocation,
+  drives: readonly string[],
+  { checks, out }: CheckWorld,
+  printer: Printer,
+  progress: ProgressBar,
+): Promise<CheckExitCode> {
+  const { indexDir, repair, rebuild } = asked;
+  const found = await checks.fsck({ drives, indexDir, repair, rebuild, onProgress: (step) => progress.show(step) });
+  progress.clear();
+  const isClean = found.now.problems.length === 0;
+  if (asked.isJson) out.write(`${JSON.stringify({ clean: isClean, ...found })}\n`);
+  else out.write(asked.isQuiet ? problemLines(found.now, printer.paint) : fsckText(found, printer.paint));
+  return isClean ? 0 : 1;
+}
+
+async function inspect(
+  asked: InspectInvocation,
+  drives: readonly string[],
+  { checks, out }: CheckWorld,
+  printer: Printer,
+  progress: ProgressBar,
+): Promise<CheckExitCode> {
+  const { bucket, key, indexDir } = asked;
+  const found = await checks.inspect({ drives, indexDir, bucket, key, onProgress: (step) => progress.show(step) });
+  progress.clear();
+  const isGood =
+    found.versions.length > 0 &&
+    found.versions.every((version) => version.bodies.every(({ isReadable }) => isReadable));
+  out.write(asked.isJson ? `${JSON.stringify(found)}\n` : inspectText(found, printer.paint));
+  return isGood ? 0 : 1;
+}
+
+// ---- fsck ----
+
+function fsckText(found: FsckReport, paint: Paint): string {
+  const { now, before } = found;
+  const lines = [
+    `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}, ${now.dataShards} data and ${now.parityShards} parity shards`,
+    ...now.drives.map((drive) => driveLine(drive, paint)),
+    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read`,
+    `${paint.bold('Blobs')}   ${count(now.blobs.bodies, 'object or part', 'objects and parts')}, ${count(now.blobs.shards, 'shard')} verified`,
+    `${paint.bold('Index')}   ${indexText(now.index.state)}; ${count(now.buckets, 'bucket')}, ${count(now.objects, 'object')}`,
+    ...damageLines(now),
+  ];
+  if (before !== null) {
+    lines.push(
+      `${paint.bold('Before')}  ${before.problems.length === 0 ? 'nothing was wrong' : before.problems.map(printable).join('; ')}`,
+    );
+    lines.push(
+      `${paint.bold('Repair')}  ${count(found.repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`,
+    );
+  }
+  const verdict =
+    now.problems.length === 0
+      ? `${paint.green('Nothing is wrong.')}\n`
+      : problemLines(now, paint) + remedy(now, before);
+  return `${lines.join('\n')}\n${verdict}`;
+}
+
+function driveLine({ path, state, faults }: CheckedDrive, paint: Paint): string {
+  const words = {
+    current: paint.green('holds everything'),
+    behind: paint.yellow('lacks some of the history'),
+    unreadable: paint.red('its log cannot be read'),
+    absent: paint.red('not there'),
+  };
+  return `  ${printable(path)}  ${[words[state], ...faults.map(printable)].join('; ')}`;
+}
+
+function indexText(state: CheckReport['index']['state']): string {
+  const words = {
+    right: 'agrees with the logs',
+    behind: 'is brought up to date by the next start',
+    absent: 'is built by the next start',
+    wrong: 'does not agree with the logs',
+  };
+  return words[state];
+}
+
+const listedMax = 20;
+
+function damageLines({ blobs, orphans }: CheckReport): string[] {
+  const on = (positions: readonly number[], what: string): string[] =>
+    positions.length === 0 ? [] : [`${what} on drive ${positions.map((position) => position + 1).join(', ')}`];
+  const damaged = blobs.damaged.slice(0, listedMax).map(({ bucket, key, blob, bad, missing, isReadable }) => {
+    const where = [...on(bad, 'damaged'), ...on(missing, 'missing')].join('; ');
+    return `  ${printable(`${bucket}/${key}`)}  ${isReadable ? 'readable' : 'CANNOT BE READ'}, ${where} (${blob})`;
+  });
+  const files = orphans.files
+    .slice(0, listedMax)
+    .map(({ position, name }) => `  ${name} on drive ${position + 1}: no record names it`);
+  const more = blobs.damaged.length - damaged.length + orphans.count - files.length;
+  return [...damaged, ...files, ...(more > 0 ? [`  … and ${more} more: see --json`] : [])];
+}
+
+function problemLines({ problems }: CheckReport, paint: Paint): string {
+  return problems.map((problem) => `${paint.red('WRONG:')} ${printable(problem)}\n`).join('');
+}
+
+function remedy({ blobs, log, index }: CheckReport, before: CheckReport | null): string {
+  const isLost = blobs.unreadable + log.unreadableRecords + log.holes + log.unreadableBatches > 0;
+  if (isLost)
+    return 'Nothing of what cannot be read is removed: bring back drives or copies of them, and run it again.\n';
+  if (before !== null) return 'This is left after the repair.\n';
+  return index.state === 'wrong'
+    ? 'To mend it: granary fsck --rebuild --repair …\n'
+    : 'To mend it: granary fsck --repair …\n';
+}
+
+// ---- inspect ----
+
+function inspectText({ bucket, key, versions, drives }: InspectReport, paint: Paint): string {
+  const name = paint.bold(printable(`${bucket}/${key}`));
+  if (versions.length === 0) return `${name}: there is no such object\n`;
+  return `${name}\n${versions.map((version) => versionText(version, drives, paint)).join('')}`;
+}
+
+function versionText(version: VersionPlace, drives: readonly CheckedDrive[], paint: Paint): string {
+  const { versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, bodies } = version;
+  const facts = isDeleteMarker ? 'delete marker' : `${size(bytes)} (${bytes} bytes), ETag ${etag}`;
+  const head = `version ${printable(versionId)}${isLatest ? ' (latest)' : ''}: ${facts}, ${new Date(modifiedMs).toISOString()}\n`;
+  return isDeleteMarker ? head : head + bodies.map((body) => bodyText(body, drives, paint)).join('');
+}
+
+function bodyText(body: BodyPlace, drives: readonly CheckedDrive[], paint: Paint): string {
+  const { partNumber, bytes, kind, dataShards, parityShards, shards, isReadable } = body;
+  const what = partNumber === null ? '' : `part ${partNumber}, ${size(bytes)}: `;
+  if (kind === 'none') return `  ${what}no bytes\n`;
+  if (kind === 'inline') return `  ${what}in its record, on every drive\n`;
+  const place = kind === 'blob' ? 'blob files' : 'the log';
+  const good = shards.filter(({ state }) => state === 'sound').length;
+  const verdict = isReadable
+    ? `${good} of ${shards.length} shards are good`
+    : paint.red(`CANNOT BE READ: ${good} good shards of ${dataShards} that it takes`);
+  const lines = shards.map((shard) => shardLine(shard, drives[shard.position]?.path ?? '', paint));
+  return `  ${what}${dataShards}+${parityShards} in ${place}, ${verdict}\n${lines.join('')}`;
+}
+
+function shardLine({ shard, kind, file, offset, bytes, state }: ShardPlace, drive: string, paint: Paint): string {
+  const states = {
+    sound: paint.green('good'),
+    bad: paint.red('damaged'),
+    missing: paint.red('missing'),
+    unreachable: paint.yellow('drive not there'),
+  };
+  return `    shard ${shard} (${kind}): ${states[state]}  ${printable(`${drive}/${file}`)} at ${offset}, ${bytes} bytes\n`;
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return unit === 0 ? `${value} B` : `${value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+// ---- progress ----
+
+const phases: Readonly<Record<CheckProgress['phase'], string>> = {
+  history: 'reading the logs',
+  log: 'verifying the logs',
+  blobs: 'verifying blobs',
+  files: 'looking for leftovers',
+  index: 'comparing the index',
+  repair: 'repairing',
+};
+const barCells = 30;
+const redrawMs = 100;
+
+/** One line on a terminal, drawn over; nothing elsewhere. */
+export class ProgressBar {
+  #drawnMs = 0;
+  #phase: CheckProgress['phase'] | null = null;
+
+  constructor(
+    private readonly output: Output,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {}
+
+  show({ phase, done }: CheckProgress): void {
+    if (!this.output.isTerminal) return;
+    if (phase === this.#phase && this.nowMs() - this.#drawnMs < redrawMs) return;
+    this.#phase = phase;
+    this.#drawnMs = this.nowMs();
+    const cells = Math.round((done ?? 0) * barCells);
+    const bar =
+      done === null ? '…' : `[${'#'.repeat(cells)}${'.'.repeat(barCells - cells)}] ${Math.floor(done * 100)} %`;
+    this.output.write(`\r\u001b[K${phases[phase]} ${bar}`);
+  }
+
+  clear(): void {
+    if (this.#phase !== null) this.output.write('\r\u001b[K');
+    this.#phase = null;
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Looks at a store that no server uses: every blob that its records name, files that none names, the index it has
+ * against the one that its logs give, and where the shards of one object lie. Writes nothing but the index that it
+ * is given, which it fills from the logs.
+ */
+import type { SlabAllocator } from '../base/index.js';
+import type { Catalog } from '../catalog/index.js';
+import {
+  blobName,
+  payloadOffset,
+  positionOfShard,
+  shardFileBytes,
+  verifyBlob,
+  verifySlot,
+  type BlobState,
+  type Compute,
+  type DriveSet,
+  type Placement,
+  type StripeLayout,
+} from '../erasure/index.js';
+import type { ApplyBatch, LogPosition } from '../journal/index.js';
+import { bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
+import { IndexState } from './index-state.js';
+import { isDerivedKey, partKey } from './index-keys.js';
+import { blobNamePattern, repairNamePattern } from './orphan-sweep.js';
+import { listBits } from './positions.js';
+import { decodeEntry, decodePart, type BodyRecord, type ObjectRecord } from './records.js';
+import { versionsOf } from './versions-of.js';
+
+export interface StoreCheckOptions {
+  /** Empty at first. */
+  readonly catalog: Catalog;
+  readonly set: DriveSet;
+  readonly compute: Compute;
+  readonly slabs: SlabAllocator;
+}
+
+export interface DamagedBody {
+  readonly bucket: string;
+  readonly key: string;
+  /** Of the file on each drive. */
+  readonly blob: string;
+  readonly bad: readonly number[];
+  readonly missing: readonly number[];
+  readonly isReadable: boolean;
+}
+
+export interface BlobFindings {
+  readonly bodies: number;
+  readonly shards: number;
+  readonly badShards: number;
+  readonly missingShards: number;
+  readonly unreadable: number;
+  /** The first of them. */
+  readonly damaged: readonly DamagedBody[];
+}
+
+export interface OrphanFindings {
+  readonly count: number;
+  /** The first of them. */
+  readonly files: readonly { readonly position: number; readonly name: string }[];
+}
+
+export interface ShardPlace {
+  readonly shard: number;
+  readonly kind: 'data' | 'parity';
+  readonly position: number;
+  /** Name of the blob, or number of the log file. */
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly state: BlobState;
+}
+
+export interface BodyPlace {
+  /** Null: the object itself. */
+  readonly partNumber: number | null;
+  readonly bytes: number;
+  readonly kind: Placement['kind'];
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly shards: readonly ShardPlace[];
+  readonly isReadable: boolean;
+}
+
+export interface VersionPlace {
+  readonly versionId: string;
+  readonly isLatest: boolean;
+  readonly isDeleteMarker: boolean;
+  readonly bytes: number;
+  readonly etag: string;
+  readonly modifiedMs: number;
+  readonly bodies: readonly BodyPlace[];
+}
+
+const listedMax = 1000;
+const bodiesPerStep = 50;
+/** Bodies that are verified at once. */
+const lanes = 4;
+
+type Mutable<T> = { -readonly [name in keyof T]: T[name] };
+
+export class StoreCheck {
+  readonly index: IndexState;
+
+  constructor(private readonly options: StoreCheckOptions) {
+    this.index = new IndexState(options.catalog, options.set.driveCount);
+  }
+
+  /** Fills the index with what the logs say. */
+  get apply(): ApplyBatch {
+    return this.index.apply;
+  }
+
+  /** Bytes of all shards in blob files, of which `verifyBlobs` tells how far it is. */
+  blobBytes(): number {
+    let bytes = 0;
+    for (const { body } of this.#blobs()) {
+      const { geometry } = body.placement;
+      bytes += Math.ceil(body.bytes / geometry.dataShards) * (geometry.dataShards + geometry.parityShards);
+    }
+    return bytes;
+  }
+
+  /** All shards on these drives (bits). */
+  async verifyBlobs(positions: number, onProgress: (bytes: number) => void): Promise<BlobFindings> {
+    const damaged: DamagedBody[] = [];
+    const findings = { bodies: 0, shards: 0, badShards: 0, missingShards: 0, unreadable: 0, damaged };
+    const bodies = this.#blobs();
+    const lane = async (): Promise<void> => {
+      for (let next = bodies.next(); next.done !== true; next = bodies.next()) {
+        await this.#verifyBody(next.value, positions, findings, onProgress);
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return findings;
+  }
+
+  /** Files on these drives (bits) that no record names. */
+  async findOrphans(positions: number): Promise<OrphanFindings> {
+    const live = new Set<string>();
+    for (const { body } of this.#blobs()) live.add(blobName(body.placement.id));
+    // Dropped, and not yet unlinked: a start does that.
+    for (const { target } of this.index.pendingGarbage()) if (target.kind === 'blob') live.add(target.name);
+    const files: { position: number; name: string }[] = [];
+    let count = 0;
+    for (const position of listBits(positions)) {
+      const drive = this.options.set.drive(position);
+      if (drive === null) continue;
+      for await (const listed of drive.blobs.list()) {
+        if (!listed.ok || live.has(listed.value)) continue;
+        // Another name is not ours.
+        if (!blobNamePattern.test(listed.value) && !repairNamePattern.test(listed.value)) continue;
+        count++;
+        if (files.length < listedMax) files.push({ position, name: listed.value });
+      }
+    }
+    return { count, files };
+  }
+
+  /** Entries in which another index differs. Null: it stands elsewhere in the log, so that it may differ. */
+  differencesTo(catalog: Catalog): number | null {
+    const other = new IndexState(catalog, this.options.set.driveCount);
+    if (!isSamePosition(this.index.position(), other.position())) return null;
+    const mine = entriesOf(this.options.catalog);
+    const theirs = entriesOf(catalog);
+    let differences = 0;
+    let a = mine.next();
+    let b = theirs.next();
+    while (a.done !== true || b.done !== true) {
+      const order = a.done === true ? 1 : b.done === true ? -1 : Buffer.compare(a.value.key, b.value.key);
+      if (order !== 0 || a.done === true || b.done === true || !a.value.value.equals(b.value.value)) differences++;
+      if (order <= 0) a = mine.next();
+      if (order >= 0) b = theirs.next();
+    }
+    return differences;
+  }
+
+  /** The versions of a key, the newest first, with every shard of each. Null: there is no such bucket. */
+  async locate(bucket: string, key: string): Promise<VersionPlace[] | null> {
+    const state = this.index.buckets.get(bucket);
+    if (state === undefined) return null;
+    const places: VersionPlace[] = [];
+    for (const { record, versionId, isDeleteMarker, isLatest } of versionsOf(this.index, state.bucketId, key)) {
+      const { bytes, etag, modifiedMs } = record;
+      places.push({ versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, bodies: await this.#bodies(record) });
+    }
+    return places;
+  }
+
+  async #bodies(record: ObjectRecord): Promise<BodyPlace[]> {
+    if (record.multipart === null) return [await this.#place(record, null)];
+    const places: BodyPlace[] = [];
+    for (const { partNumber } of record.multipart.parts) {
+      const value = this.options.catalog.get(partKey(record.multipart.uploadId, partNumber));
+      if (value === undefined) continue;
+      const entry = decodeEntry(value);
+      places.push(await this.#place(decodePart(entry.body, entry.here), partNumber));
+    }
+    return places;
+  }
+
+  async #place(body: BodyRecord, partNumber: number | null): Promise<BodyPlace> {
+    const { placement, bytes } = body;
+    const head = { partNumber, bytes, kind: placement.kind };
+    if (placement.kind !== 'blob' && placement.kind !== 'slots') {
+      return { ...head, dataShards: 1, parityShards: 0, shards: [], isReadable: true };
+    }
+    const { dataShards, parityShards } = placement.geometry;
+    const shards: ShardPlace[] = [];
+    for (let shard = 0; shard < dataShards + parityShards; shard++) {
+      const position = positionOfShard(placement.geometry, shard);
+      const kind = shard < dataShards ? 'data' : 'parity';
+      const at =
+        placement.kind === 'blob'
+          ? { file: blobName(placement.id), ...payloadOf(body, placement) }
+          : { file: String(placement.fileNumber), offset: placement.fileOffset, bytes: placement.slotBytes };
+      const state =
+        placement.kind === 'blob'
+          ? await this.#blobState({ ...body, placement }, position, () => undefined)
+          : await verifySlot(this.options, placement, position);
+      shards.push({ shard, kind, position, ...at, state });
+    }
+    const isReadable = shards.filter(({ state }) => state === 'sound').length >= dataShards;
+    return { ...head, dataShards, parityShards, shards, isReadable };
+  }
+
+  async #verifyBody(
+    { body, key, bucketId }: BlobBody,
+    positions: number,
+    findings: Mutable<BlobFindings> & { damaged: DamagedBody[] },
+    onProgress: (bytes: number) => void,
+  ): Promise<void> {
+    const bad: number[] = [];
+    const missing: number[] = [];
+    let sound = 0;
+    for (const position of listBits(positions)) {
+      const state = await this.#blobState(body, position, onProgress);
+      if (state === 'sound') sound++;
+      if (state === 'bad') bad.push(position);
+      if (state === 'missing') missing.push(position);
+    }
+    findings.bodies++;
+    findings.shards += listBits(positions).length;
+    findings.badShards += bad.length;
+    findings.missingShards += missing.length;
+    const isReadable = sound >= body.placement.geometry.dataShards;
+    if (!isReadable) findings.unreadable++;
+    if ((isReadable && bad.length + missing.length === 0) || findings.damaged.length >= listedMax) return;
+    const bucket = this.#bucketName(bucketId);
+    findings.damaged.push({ bucket, key, blob: blobName(body.placement.id), bad, missing, isReadable });
+  }
+
+  #blobState(body: BlobBody['body'], position: number, onProgress: (bytes: number) => void): Promise<BlobState> {
+    const { placement } = body;
+    const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
+    const pace = (bytes: number): Promise<void> => {
+      onProgress(bytes);
+      return Promise.resolve();
+    };
+    return verifyBlob(
+      { ...this.options, purpose: 'pass', pace },
+      { fileName: blobName(placement.id), id: placement.id, layout, position },
+    );
+  }
+
+  #bucketName(bucketId: number): string {
+    for (const [name, state] of this.index.buckets) if (state.bucketId === bucketId) return name;
+    return '';
+  }
+
+  *#blobs(): Generator<BlobBody, void> {
+    let from: Buffer | null = bodyRanges[0]?.start ?? null;
+    while (from !== null) {
+      const step = bodiesFrom(this.options.catalog, from, bodiesPerStep);
+      for (const indexed of step.bodies) if (isInBlob(indexed)) yield indexed;
+      from = step.next;
+    }
+  }
+}
+
+/** Where the shard's bytes lie in its file. */
+function payloadOf(
+  body: BodyRecord,
+  placement: Extract<Placement, { kind: 'blob' }>,
+): { readonly offset: number; readonly bytes: number } {
+  const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
+  return { offset: payloadOffset(layout), bytes: shardFileBytes(layout) };
+}
+
+function isSamePosition(a: LogPosition | null, b: LogPosition | null): boolean {
+  return a?.digest === b?.digest && a?.sequence === b?.sequence;
+}
+
+/** What the records alone decide. */
+function* entriesOf(catalog: Catalog): Generator<{ key: Buffer; value: Buffer }, void> {
+  for (const { key, value } of catalog.range({ start: Buffer.of(0), end: Buffer.of(0xff) })) {
+    if (!isDerivedKey(key)) yield { key: Buffer.from(key), value: Buffer.from(value) };
+  }
+}

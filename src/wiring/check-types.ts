@@ -1,0 +1,89 @@
+/** What a check of stopped drives is asked for, and what it answers: types of `granary fsck` and `granary inspect`. */
+import type { BlobFindings, OrphanFindings, VersionPlace } from '../object/index.js';
+import type { LogOptions } from '../telemetry/index.js';
+
+export interface CheckOptions {
+  readonly drives: readonly string[];
+  /** Folder of the index; on the first drive when null. */
+  readonly indexDir: string | null;
+  readonly log?: LogOptions;
+  readonly onProgress?: (progress: CheckProgress) => void;
+}
+
+export interface FsckOptions extends CheckOptions {
+  /** What is damaged is written anew, drives that lag are caught up, files that no record names are removed. */
+  readonly repair: boolean;
+  /** The index is thrown away and built from the logs. */
+  readonly rebuild: boolean;
+}
+
+export interface CheckProgress {
+  readonly phase: 'history' | 'log' | 'blobs' | 'files' | 'index' | 'repair';
+  /** From 0 to 1; null when that is not known. */
+  readonly done: number | null;
+}
+
+export interface CheckedDrive {
+  readonly path: string;
+  readonly state: 'current' | 'behind' | 'unreadable' | 'absent';
+  /** What is wrong with it, one line each. */
+  readonly faults: readonly string[];
+}
+
+export interface LogFindings {
+  readonly files: number;
+  /** Copies of batches, on all drives together. */
+  readonly batches: number;
+  readonly bytes: number;
+  readonly bad: number;
+  readonly unreadableRecords: number;
+  readonly holes: number;
+  /** Batches that the next start finishes, drops, or keeps although they cannot be read. */
+  readonly unfinished: number;
+  readonly dropped: number;
+  readonly unreadableBatches: number;
+}
+
+export interface IndexFindings {
+  /** `behind`: the next start brings it up to date. `absent`: the next start builds it. */
+  readonly state: 'right' | 'behind' | 'absent' | 'wrong';
+  /** Entries that differ from what the logs say. */
+  readonly differences: number;
+}
+
+export interface CheckReport {
+  readonly deploymentId: string;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly drives: readonly CheckedDrive[];
+  readonly log: LogFindings;
+  readonly blobs: BlobFindings;
+  readonly orphans: OrphanFindings;
+  readonly index: IndexFindings;
+  readonly buckets: number;
+  readonly objects: number;
+  /** What is wrong, one line each, the worst first. Empty: nothing. */
+  readonly problems: readonly string[];
+}
+
+export interface FsckReport {
+  /** As it is now: after the repair, when one was asked for. */
+  readonly now: CheckReport;
+  /** As it was before the repair; null without one. */
+  readonly before: CheckReport | null;
+  readonly repairedShards: number;
+}
+
+export interface InspectReport {
+  readonly bucket: string;
+  readonly key: string;
+  /** By position. */
+  readonly drives: readonly CheckedDrive[];
+  readonly versions: readonly VersionPlace[];
+}
+
+/** Both reject with StartupError when they cannot look at the drives. */
+export interface Checks {
+  fsck(options: FsckOptions): Promise<FsckReport>;
+  inspect(options: CheckOptions & { readonly bucket: string; readonly key: string }): Promise<InspectReport>;
+}

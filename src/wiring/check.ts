@@ -1,0 +1,171 @@
+/** `granary fsck` and `granary inspect`: looks at the drives of a server that is stopped, and has it mend them. */
+import { StartupError, limits } from '../base/index.js';
+import { openExistingCatalog, removeRunCatalog } from '../catalog/index.js';
+import { blobFileName, logFileName } from '../drive/index.js';
+import type { VersionPlace } from '../object/index.js';
+import { SlabArena } from '../pool/index.js';
+import { createLogger, type Logger } from '../telemetry/index.js';
+import type {
+  CheckOptions,
+  CheckProgress,
+  CheckReport,
+  Checks,
+  FsckOptions,
+  FsckReport,
+  IndexFindings,
+  InspectReport,
+  LogFindings,
+} from './check-types.js';
+import { openCheckWorld, type CheckWorld } from './check-world.js';
+import { mendDrives } from './mend.js';
+
+export const checks: Checks = { fsck, inspect };
+
+async function fsck(options: FsckOptions): Promise<FsckReport> {
+  const arena = new SlabArena(limits.checkArenaBytes);
+  const log = createLogger({ level: 'error', ...options.log });
+  const first = await look(options, arena, log);
+  if (!options.repair && !options.rebuild) return { now: first.report, before: null, repairedShards: 0 };
+  if (options.rebuild) removeRunCatalog(first.indexFolder);
+  options.onProgress?.({ phase: 'repair', done: null });
+  const repairedShards = await mendDrives({ ...options, arena, logger: log });
+  const { report } = await look(options, arena, log);
+  return { now: report, before: first.report, repairedShards };
+}
+
+async function inspect(
+  options: CheckOptions & { readonly bucket: string; readonly key: string },
+): Promise<InspectReport> {
+  const arena = new SlabArena(limits.checkArenaBytes);
+  const log = createLogger({ level: 'error', ...options.log });
+  const { bucket, key } = options;
+  const world = await openCheckWorld({ folders: options.drives, indexDir: options.indexDir, arena, log });
+  try {
+    options.onProgress?.({ phase: 'history', done: null });
+    await world.log.replay(world.store.apply);
+    const versions = await world.store.locate(bucket, key);
+    if (versions === null) throw new StartupError(`there is no bucket ${bucket}`, 'see the names with a listing');
+    return { bucket, key, drives: world.drives, versions: versions.map(withFiles) };
+  } finally {
+    await world.close();
+  }
+}
+
+/** With the names that the files have on a drive. */
+function withFiles(version: VersionPlace): VersionPlace {
+  const bodies = version.bodies.map((body) => {
+    const shards = body.shards.map((shard) => ({
+      ...shard,
+      file: body.kind === 'blob' ? blobFileName(shard.file) : logFileName(Number(shard.file)),
+    }));
+    return { ...body, shards };
+  });
+  return { ...version, bodies };
+}
+
+async function look(
+  options: CheckOptions,
+  arena: SlabArena,
+  log: Logger,
+): Promise<{ readonly report: CheckReport; readonly indexFolder: string }> {
+  const world = await openCheckWorld({ folders: options.drives, indexDir: options.indexDir, arena, log });
+  try {
+    return { report: await report(world, options.onProgress ?? (() => undefined)), indexFolder: world.indexFolder };
+  } finally {
+    await world.close();
+  }
+}
+
+async function report(world: CheckWorld, onProgress: (progress: CheckProgress) => void): Promise<CheckReport> {
+  const { log, store } = world;
+  onProgress({ phase: 'history', done: null });
+  const holes = await log.replay(store.apply);
+  const logFindings = await checkLog(world, holes, onProgress);
+  const total = store.blobBytes();
+  let read = 0;
+  const blobs = await store.verifyBlobs(log.current, (bytes) => {
+    read += bytes;
+    onProgress({ phase: 'blobs', done: total === 0 ? 1 : Math.min(1, read / total) });
+  });
+  onProgress({ phase: 'files', done: null });
+  const orphans = await store.findOrphans(log.current);
+  onProgress({ phase: 'index', done: null });
+  const index = await checkIndex(world);
+  const buckets = [...store.index.buckets.values()];
+  const found = {
+    deploymentId: world.deploymentId,
+    dataShards: world.dataShards,
+    parityShards: world.parityShards,
+    drives: world.drives,
+    log: logFindings,
+    blobs,
+    orphans,
+    index,
+    buckets: buckets.length,
+    objects: buckets.reduce((sum, { bucketId }) => sum + store.index.usage(bucketId).objects, 0),
+  };
+  return { ...found, problems: problemsOf(found) };
+}
+
+async function checkLog(
+  { log }: CheckWorld,
+  holes: number,
+  onProgress: (progress: CheckProgress) => void,
+): Promise<LogFindings> {
+  const found = { batches: 0, bytes: 0, bad: 0, unreadableRecords: 0 };
+  let read = 0;
+  for (const fileNumber of log.files) {
+    const one = await log.verifyFile(fileNumber, (bytes) => {
+      read += bytes;
+      onProgress({ phase: 'log', done: log.bytes === 0 ? 1 : Math.min(1, read / log.bytes) });
+      return Promise.resolve();
+    });
+    found.batches += one.batches;
+    found.bytes += one.bytes;
+    found.bad += one.bad;
+    found.unreadableRecords += one.unreadable;
+  }
+  const { unfinished, dropped, unreadable } = log;
+  return { ...found, files: log.files.length, holes, unfinished, dropped, unreadableBatches: unreadable };
+}
+
+/** The index that the server would open, against what the logs say. */
+async function checkIndex({ indexFolder, store }: CheckWorld): Promise<IndexFindings> {
+  // A start would not open it either.
+  const catalog = openExistingCatalog(indexFolder);
+  if (catalog === null) return { state: 'absent', differences: 0 };
+  try {
+    const differences = store.differencesTo(catalog);
+    if (differences === null) return { state: 'behind', differences: 0 };
+    return { state: differences === 0 ? 'right' : 'wrong', differences };
+  } finally {
+    await catalog.close();
+  }
+}
+
+function problemsOf(found: Omit<CheckReport, 'problems'>): string[] {
+  const { log, blobs, orphans, index, drives } = found;
+  const problems: string[] = [];
+  const add = (count: number, one: string, many: string): void => {
+    if (count > 0) problems.push(count === 1 ? `1 ${one}` : `${count} ${many}`);
+  };
+  add(blobs.unreadable, 'object or part cannot be read', 'objects or parts cannot be read');
+  add(log.unreadableRecords, 'small object cannot be read', 'small objects cannot be read');
+  add(log.holes, 'place in the log that no drive can read', 'places in the log that no drive can read');
+  add(
+    log.unreadableBatches,
+    'batch at the end of the log cannot be read',
+    'batches at the end of the log cannot be read',
+  );
+  for (const { path, state, faults } of drives) {
+    if (state === 'behind') problems.push(`${path} lacks some of the history`);
+    if (state === 'unreadable') problems.push(`${path}: its log cannot be read`);
+    for (const fault of faults) problems.push(`${path}: ${fault}`);
+  }
+  add(log.bad, 'damaged copy of a batch of the log', 'damaged copies of batches of the log');
+  add(blobs.badShards, 'damaged shard', 'damaged shards');
+  add(blobs.missingShards, 'missing shard', 'missing shards');
+  add(orphans.count, 'file that no record names', 'files that no record names');
+  add(index.differences, 'entry of the index is wrong', 'entries of the index are wrong');
+  return problems;
+}

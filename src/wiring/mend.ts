@@ -1,0 +1,71 @@
+/** A server without clients, until its drives hold everything: for `granary fsck --repair` and `--rebuild`. */
+import { systemClock } from '../base/index.js';
+import { Engine } from '../object/index.js';
+import { ComputePool, type SlabArena } from '../pool/index.js';
+import type { Logger } from '../telemetry/index.js';
+import type { FsckOptions } from './check-types.js';
+import { openCatalog, openSetJournal } from './create-server.js';
+import { openDeployment } from './deployment.js';
+import { LiveSet } from './live-set.js';
+
+const driveGraceMs = 2_000;
+const threads = 2;
+const lookMs = 100;
+/** Nobody waits for anything else. */
+const fullPace = { bytesPerSecondMax: Number.MAX_SAFE_INTEGER, shareMax: 1 };
+/** Drives are caught up as long as that makes progress. */
+const stallMsMax = 60_000;
+
+/** Answers how many shards and pieces of logs were written anew. */
+export async function mendDrives(
+  options: FsckOptions & { readonly arena: SlabArena; readonly logger: Logger },
+): Promise<number> {
+  const { arena, logger } = options;
+  const undo: (() => Promise<void> | void)[] = [];
+  try {
+    const deployment = await openDeployment({
+      folders: options.drives,
+      parity: null,
+      arena: arena.arena,
+      isSynced: true,
+    });
+    const { deploymentId, hashKey, dataShards, parityShards, places } = deployment;
+    for (const { drive } of places) if (drive !== null) undo.push(() => drive.close(driveGraceMs));
+    const drives = places.map(({ drive }) => drive);
+    const set = new LiveSet(deploymentId, drives, logger, () => systemClock.monotonicMs());
+    const compute = new ComputePool({ arena: arena.arena, hashKey, threads });
+    undo.push(() => compute.close());
+    const catalog = openCatalog({ indexDir: options.indexDir }, deployment, logger);
+    undo.push(() => catalog.close());
+    const log = (text: string): void => logger.warn(text);
+    const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log });
+    undo.push(() => engine.close());
+    const { journal, report } = await openSetJournal(deployment, arena, engine, logger);
+    undo.push(() => journal.close());
+    set.start(journal);
+    undo.push(() => set.close());
+    engine.start(journal, report.unreadableBatches + report.lostPlaces === 0 ? 0 : null);
+    engine.setUpkeep({ heal: fullPace, scan: { pace: fullPace, cycleMsMin: 0 } });
+    await caughtUp(() => journal.health().catchingUp);
+    if (options.repair) await engine.upkeepDone();
+    return engine.upkeepStatus().heal.repairedShards;
+  } finally {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  }
+}
+
+async function caughtUp(
+  catchingUp: () => readonly { readonly position: number; readonly progress: number }[],
+): Promise<void> {
+  let before = '';
+  let sinceMs = systemClock.monotonicMs();
+  for (let now = catchingUp(); now.length > 0; now = catchingUp()) {
+    const seen = JSON.stringify(now);
+    const nowMs = systemClock.monotonicMs();
+    if (seen !== before) sinceMs = nowMs;
+    before = seen;
+    // The check behind this says what is left.
+    if (nowMs - sinceMs > stallMsMax) return;
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+  }
+}

@@ -1,0 +1,133 @@
+/** What fsck and inspect ask for, say, and end with; the drives are not real here. */
+import { describe, expect, it } from 'vitest';
+import { StartupError } from '../../../src/base/index.js';
+import { ProgressBar } from '../../../src/cli/check.js';
+import type { Outcome } from '../../../src/cli/run.js';
+import type { CheckReport, FsckOptions, FsckReport } from '../../../src/wiring/index.js';
+import { TestCommand } from './world.js';
+
+const clean: CheckReport = {
+  deploymentId: '00000000-0000-4000-8000-000000000001',
+  dataShards: 1,
+  parityShards: 1,
+  drives: [
+    { path: '/mnt/1', state: 'current', faults: [] },
+    { path: '/mnt/2', state: 'current', faults: [] },
+  ],
+  log: {
+    files: 1,
+    batches: 6,
+    bytes: 24_576,
+    bad: 0,
+    unreadableRecords: 0,
+    holes: 0,
+    unfinished: 0,
+    dropped: 0,
+    unreadableBatches: 0,
+  },
+  blobs: { bodies: 1, shards: 2, badShards: 0, missingShards: 0, unreadable: 0, damaged: [] },
+  orphans: { count: 0, files: [] },
+  index: { state: 'right', differences: 0 },
+  buckets: 1,
+  objects: 3,
+  problems: [],
+};
+
+const damaged: CheckReport = {
+  ...clean,
+  blobs: {
+    ...clean.blobs,
+    badShards: 1,
+    damaged: [{ bucket: 'b', key: 'k\u001b[31m', blob: 'aa', bad: [1], missing: [], isReadable: true }],
+  },
+  problems: ['1 damaged shard'],
+};
+
+async function fsck(
+  args: readonly string[],
+  report: FsckReport,
+): Promise<{ command: TestCommand; code: Outcome; asked: FsckOptions[] }> {
+  const asked: FsckOptions[] = [];
+  const command = new TestCommand(['fsck', ...args], {
+    checks: {
+      fsck: (options) => {
+        asked.push(options);
+        return Promise.resolve(report);
+      },
+    },
+  });
+  return { code: await command.run(), command, asked };
+}
+
+describe('granary fsck', () => {
+  it('asks for what was typed, and ends with 0 when nothing is wrong', async () => {
+    const report = { now: clean, before: null, repairedShards: 0 };
+    const { code, command, asked } = await fsck(['-repair', '--index-dir=/index', '/mnt/{1...2}'], report);
+    expect(code).toBe(0);
+    expect(asked[0]).toMatchObject({ drives: ['/mnt/1', '/mnt/2'], indexDir: '/index', repair: true, rebuild: false });
+    expect(command.out).toContain('2 drives, 1 data and 1 parity shards');
+    expect(command.out).toContain('1 bucket, 3 objects');
+    expect(command.out).toContain('Nothing is wrong.\n');
+  });
+
+  it('ends with 1 and says what is wrong, without what would steer a terminal', async () => {
+    const { code, command } = await fsck(['/mnt/{1...2}'], { now: damaged, before: null, repairedShards: 0 });
+    expect(code).toBe(1);
+    expect(command.out).toContain('b/k\\x1b[31m  readable, damaged on drive 2 (aa)');
+    expect(command.out).toContain('WRONG: 1 damaged shard\nTo mend it: granary fsck --repair');
+    const quiet = await fsck(['--quiet', '/mnt/{1...2}'], { now: damaged, before: null, repairedShards: 0 });
+    expect(quiet.command.out).toBe('WRONG: 1 damaged shard\n');
+  });
+
+  it('says what a repair has left, and what was before it', async () => {
+    const { code, command } = await fsck(['--repair', '/mnt/1'], { now: clean, before: damaged, repairedShards: 1 });
+    expect(code).toBe(0);
+    expect(command.out).toContain('1 damaged shard');
+    expect(command.out).toContain('1 shard or piece of a log written anew');
+  });
+
+  it('takes the folders of MINIO_VOLUMES, and needs some', async () => {
+    const checks = { fsck: () => Promise.resolve({ now: clean, before: null, repairedShards: 0 }) };
+    const environment = { MINIO_VOLUMES: '/mnt/{1...2}' };
+    expect(await new TestCommand(['fsck', '--json'], { environment, checks }).run()).toBe(0);
+    const none = new TestCommand(['fsck'], { environment: {}, checks });
+    expect(await none.run()).toBe(2);
+    expect(none.err).toContain('no drive is named');
+  });
+
+  it('ends with 2 when it cannot look, or was typed wrongly', async () => {
+    const refusal = new StartupError('/mnt/1: in use by another server', 'stop it');
+    const checks = { fsck: () => Promise.reject(refusal) };
+    const locked = new TestCommand(['fsck', '/mnt/1'], { checks });
+    expect(await locked.run()).toBe(2);
+    expect(locked.err).toContain('in use by another server');
+    expect(await new TestCommand(['fsck', '--mend', '/mnt/1']).run()).toBe(2);
+    expect(await new TestCommand(['inspect', 'bucket']).run()).toBe(2);
+  });
+});
+
+describe('the progress bar', () => {
+  it('is drawn over itself on a terminal, seldom, and goes', () => {
+    let text = '';
+    let nowMs = 0;
+    const output = { write: (more: string) => void (text += more), isTerminal: true, columns: 80 };
+    const bar = new ProgressBar(output, () => nowMs);
+    bar.show({ phase: 'blobs', done: 0.5 });
+    bar.show({ phase: 'blobs', done: 0.6 });
+    nowMs = 150;
+    bar.show({ phase: 'blobs', done: 1 });
+    bar.clear();
+    expect(text).toBe(
+      `\r\u001b[Kverifying blobs [${'#'.repeat(15)}${'.'.repeat(15)}] 50 %` +
+        `\r\u001b[Kverifying blobs [${'#'.repeat(30)}] 100 %\r\u001b[K`,
+    );
+  });
+
+  it('is nothing elsewhere', () => {
+    let text = '';
+    const bar = new ProgressBar({ write: (more) => void (text += more), isTerminal: false, columns: null });
+    bar.show({ phase: 'log', done: null });
+    bar.clear();
+    expect(text).toBe('');
+  });
+});
