@@ -59,6 +59,9 @@ export const clockSkewMsMax = 15 * 60 * 1000;
 export const presignedSecondsMax = 7 * 24 * 60 * 60;
 /** Signing keys kept: one per credential, day and region; about 500 bytes each. */
 export const signingKeysMax = 4096;
+/** Authorization headers already parsed, without their signatures; each of at most so many characters. */
+export const headerClaimsMax = 4096;
+export const headerClaimsCharsMax = 512;
 /** Region of a credential scope. The scope as a whole has to fit into 256 bytes. */
 export const regionCharsMax = 64;
 /** A canonical request longer than this is left out of SignatureDoesNotMatch: an answer must not amplify. */

@@ -7,17 +7,15 @@ import type { ExchangeRequest } from '../exchange/index.js';
 import { parseAmzDate, type SigningDate } from './amz-date.js';
 import { nonEmpty, signingDateOfHeaders } from './checks.js';
 import { findScopeProblem, quote, splitCredential, type CredentialScope } from './credential-scope.js';
+import { claimsOf, type HeaderClaims, type HeaderClaimsCache } from './header-claims.js';
 import type { VerifyOptions } from './signature.js';
 import type { QueryPair } from './uri.js';
 
-export interface SignedRequest {
+export interface SignedRequest extends HeaderClaims {
   readonly kind: 'header-v4' | 'presigned-v4';
-  readonly scope: CredentialScope;
   readonly date: SigningDate;
   /** Null in header form. */
   readonly expiresSeconds: number | null;
-  /** Lower case, sorted, without duplicates. */
-  readonly signedHeaders: readonly string[];
   /** As sent: any text. */
   readonly signature: string;
   /** Value of x-amz-content-sha256, or null when it was not sent. */
@@ -93,19 +91,29 @@ function parseComponents(text: string): HeaderComponents {
   return { Credential, SignedHeaders, Signature };
 }
 
-export function parseSignedHeader(components: string, request: ExchangeRequest, options: VerifyOptions): SignedRequest {
-  const { Credential, SignedHeaders, Signature } = parseComponents(components);
-  const scope = parseScope(Credential, options, headerMalformed);
-  const signedHeaders = parseSignedHeaders(SignedHeaders, headerMalformed);
+export function parseSignedHeader(
+  components: string,
+  request: ExchangeRequest,
+  options: VerifyOptions,
+  cache: HeaderClaimsCache,
+): SignedRequest {
+  const { claims, signature } = cache.read(components, `${options.service}/${options.region}/`, (text) => {
+    const { Credential, SignedHeaders, Signature } = parseComponents(text);
+    const sound = parseScope(Credential, options, headerMalformed);
+    return { claims: claimsOf(sound, parseSignedHeaders(SignedHeaders, headerMalformed)), signature: Signature };
+  });
+  const { scope, signedHeaders, scopeLine, keyName } = claims;
   const date = signingDateOfHeaders(request.headers, parseAmzDate);
   checkScopeDate(scope, date, headerMalformed);
   return {
     kind: 'header-v4',
     scope,
+    scopeLine,
+    keyName,
     date,
     expiresSeconds: null,
     signedHeaders,
-    signature: Signature,
+    signature,
     payloadHash: request.headers.get('x-amz-content-sha256') ?? null,
     sessionToken: nonEmpty(request.headers.get('x-amz-security-token')),
   };
@@ -175,12 +183,17 @@ export function parsePresigned(
   if (queryHash !== undefined && headerHash !== undefined && queryHash !== headerHash) {
     throw queryMalformed(`X-Amz-Content-Sha256 is not the same as the header of that name: "${quote(headerHash)}".`);
   }
+  const expiresSeconds = parseExpires(required('X-Amz-Expires'));
+  const names = parseSignedHeaders(required('X-Amz-SignedHeaders'), queryMalformed);
+  const { signedHeaders, scopeLine, keyName } = claimsOf(scope, names);
   return {
     kind: 'presigned-v4',
     scope,
+    scopeLine,
+    keyName,
+    signedHeaders,
     date,
-    expiresSeconds: parseExpires(required('X-Amz-Expires')),
-    signedHeaders: parseSignedHeaders(required('X-Amz-SignedHeaders'), queryMalformed),
+    expiresSeconds,
     signature: required('X-Amz-Signature'),
     payloadHash: queryHash ?? headerHash ?? null,
     sessionToken: nonEmpty(values.get('X-Amz-Security-Token')) ?? nonEmpty(request.headers.get('x-amz-security-token')),

@@ -13,6 +13,8 @@ export interface CachedSigningKey {
 
 export class SigningKeyCache {
   readonly #entries = new Map<string, CachedSigningKey>();
+  /** The last in the map. */
+  #newest = '';
   readonly #countMax: number;
 
   constructor(countMax: number = limits.signingKeysMax) {
@@ -26,15 +28,18 @@ export class SigningKeyCache {
   find(cacheKey: string, secretKey: string): Uint8Array | null {
     const entry = this.#entries.get(cacheKey);
     if (entry === undefined || entry.secretKey !== secretKey) return null;
+    if (cacheKey === this.#newest) return entry.signingKey;
     // A Map keeps insertion order: the first entry is the one unused for longest.
     this.#entries.delete(cacheKey);
     this.#entries.set(cacheKey, entry);
+    this.#newest = cacheKey;
     return entry.signingKey;
   }
 
   remember(cacheKey: string, entry: CachedSigningKey): void {
     this.#entries.delete(cacheKey);
     this.#entries.set(cacheKey, entry);
+    this.#newest = cacheKey;
     if (this.#entries.size > this.#countMax) {
       for (const oldest of this.#entries.keys()) {
         this.#entries.delete(oldest);

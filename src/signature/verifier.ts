@@ -19,6 +19,7 @@ import type {
   VerifySignature,
 } from './signature.js';
 import { parsePresigned, parseSignedHeader, type SignedRequest } from './signed-request.js';
+import { HeaderClaimsCache } from './header-claims.js';
 import { SigningKeyCache } from './signing-keys.js';
 import { parseQuery, type QueryPair } from './uri.js';
 import { verifyV2 } from './v2.js';
@@ -30,6 +31,7 @@ export type SignatureKernels = Pick<
 
 export function createSignatureVerifier(kernels: SignatureKernels): VerifySignature {
   const cache = new SigningKeyCache();
+  const claims = new HeaderClaimsCache();
   return (request, options) => {
     const pairs = parseQuery(request.rawQuery);
     const mechanism = detectMechanism(request, pairs);
@@ -39,7 +41,7 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
     }
     const signed =
       mechanism.kind === 'header-v4'
-        ? parseSignedHeader(mechanism.components, request, options)
+        ? parseSignedHeader(mechanism.components, request, options, claims)
         : parsePresigned(pairs, request, options);
     const claim = parsePayloadClaim(payloadLine(signed, options));
     checkTime(signed, options.nowMs);
@@ -141,7 +143,7 @@ interface VerifyInput {
 /** The signing key, once it has proved right. */
 function verify(kernels: SignatureKernels, cache: SigningKeyCache, input: VerifyInput): Uint8Array {
   const { request, signed, credential } = input;
-  const { scope } = signed;
+  const { scope, scopeLine, keyName } = signed;
   const parts: CanonicalParts = {
     method: request.method,
     path: canonicalPath(request.rawPath),
@@ -155,17 +157,15 @@ function verify(kernels: SignatureKernels, cache: SigningKeyCache, input: Verify
     },
     payloadHash: payloadLine(signed, input.options),
   };
-  const scopeLine = scopeText(scope);
   const canonical = canonicalRequest(parts);
-  const cacheKey = `${credential.accessKey}/${scopeLine}`;
-  const cached = cache.find(cacheKey, credential.secretKey);
+  const cached = cache.find(keyName, credential.secretKey);
   const signingKey = cached ?? kernels.createSigningKey(credential.secretKey, scope.date, scope.region, scope.service);
   const expected = kernels.signRequest(signingKey, signed.date.amzDate, scopeLine, canonical);
   if (!kernels.constantTimeEqual(expected, signed.signature)) {
     throw mismatch(explain(kernels, input, parts, canonical, scopeLine));
   }
   checkSessionToken(kernels, signed.sessionToken, credential);
-  if (cached === null) cache.remember(cacheKey, { secretKey: credential.secretKey, signingKey });
+  if (cached === null) cache.remember(keyName, { secretKey: credential.secretKey, signingKey });
   return signingKey;
 }
 
