@@ -9,6 +9,8 @@ interface Entry {
   /** Header and records are right. */
   isReadable: boolean;
   slots: SlotState[];
+  /** Its place in the log is known, and nothing is there any more: it lay before the horizon. */
+  isFreed: boolean;
 }
 
 /** A drive that remembers batches instead of bytes. Depth stands for the place in the log. */
@@ -31,12 +33,12 @@ export class ModelDrive {
     if (this.trace !== null && this.trace.header?.digest !== batch.digest) throw new Error('a write lands on remains');
     if (outcome === 'lost') return;
     if (outcome === 'done') {
-      this.entries.push({ batch, isReadable: true, slots: [...slots] });
+      this.entries.push({ batch, isReadable: true, slots: [...slots], isFreed: false });
       this.trace = null;
     } else if (slots.length > 0 && random.chance(0.5)) {
       const torn = random.below(slots.length);
       const halves = slots.map((state, slot) => (slot === torn || random.chance(0.5) ? 'torn' : state));
-      this.entries.push({ batch, isReadable: true, slots: halves });
+      this.entries.push({ batch, isReadable: true, slots: halves, isFreed: false });
       this.trace = null;
     } else {
       this.trace = { isDamaged: false, header: random.chance(0.5) ? batch : null };
@@ -60,6 +62,25 @@ export class ModelDrive {
     if (cut !== undefined) this.trace = { isDamaged: false, header: null };
   }
 
+  /** The first place that is not freed yet. */
+  get firstDepth(): number {
+    const first = this.entries.findIndex((entry) => !entry.isFreed);
+    return first < 0 ? this.entries.length : first;
+  }
+
+  /** Frees the oldest place that is left. */
+  freeFirst(outcome: Outcome): void {
+    const entry = this.entries[this.firstDepth];
+    if (entry !== undefined && outcome !== 'lost') entry.isFreed = true;
+  }
+
+  /** Begins at the horizon: what lay before it is never copied. */
+  beginAt(history: readonly BatchSummary[]): void {
+    for (const batch of history.slice(this.entries.length)) {
+      this.entries.push({ batch, isReadable: true, slots: [], isFreed: true });
+    }
+  }
+
   blank(): void {
     this.entries = [];
     this.trace = null;
@@ -67,17 +88,17 @@ export class ModelDrive {
   }
 
   rot(random: Random): void {
-    if (this.entries.length === 0) return;
-    const entry = this.entries[random.chance(0.5) ? this.entries.length - 1 : random.below(this.entries.length)];
+    const held = this.entries.filter((entry) => !entry.isFreed);
+    if (held.length === 0) return;
+    const entry = held[random.chance(0.5) ? held.length - 1 : random.below(held.length)];
     if (entry === undefined) return;
     if (entry.slots.length > 0 && random.chance(0.5)) entry.slots = entry.slots.map(() => 'damaged');
     else entry.isReadable = false;
   }
 
   view(): DriveView {
-    const lastReadable = this.entries.findLastIndex((entry) => entry.isReadable);
-    const readable = this.entries.filter((entry) => entry.isReadable);
-    const isDamaged = lastReadable < this.entries.length - 1;
+    const readable = this.entries.filter((entry) => entry.isReadable && !entry.isFreed);
+    const isDamaged = this.entries.at(-1)?.isReadable === false;
     const tail: TailState = isDamaged ? 'damaged' : this.trace === null ? 'clean' : 'torn';
     const headers = [...readable.map((entry) => entry.batch), ...(this.trace?.header ? [this.trace.header] : [])];
     return {
@@ -104,6 +125,7 @@ export class ModelDrive {
     return (
       entry !== undefined &&
       entry.batch.digest === batch.digest &&
+      !entry.isFreed &&
       entry.isReadable &&
       entry.slots.every((state) => state === 'valid')
     );

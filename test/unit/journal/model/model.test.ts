@@ -20,7 +20,7 @@ it('loses nothing acknowledged and never changes a verdict, whatever is killed a
   const { crashes, ...totals } = coverage;
   console.log(`model: ${String(count)} runs`, totals, Object.fromEntries(crashes));
   if (onlySeed !== undefined) return;
-  for (const kind of ['batch', 'epoch', 'cut', 'clear', 'mark', 'unmark']) {
+  for (const kind of ['batch', 'epoch', 'cut', 'clear', 'mark', 'unmark', 'free', 'wipe']) {
     expect(crashes.get(kind) ?? 0, `crashes at ${kind}`).toBeGreaterThan(0);
   }
   for (const [what, seen] of Object.entries(totals)) expect(seen, what).toBeGreaterThan(0);

@@ -30,13 +30,28 @@ export interface Coverage {
   dropped: number;
   fences: number;
   joins: number;
+  moves: number;
+  horizons: number;
+  /** Drives that came back from before the horizon. */
+  behind: number;
   readonly crashes: Map<string, number>;
 }
 
 export function newCoverage(): Coverage {
   const zero = { recoveries: 0, refusals: 0, readOnly: 0, acknowledged: 0, rolledForward: 0, dropped: 0 };
-  return { ...zero, fences: 0, joins: 0, crashes: new Map() };
+  return { ...zero, fences: 0, joins: 0, moves: 0, horizons: 0, behind: 0, crashes: new Map() };
 }
+
+/** What one record does to one key. */
+export interface Change {
+  readonly key: number;
+  /** Of the record when it was written first. */
+  readonly id: number;
+  readonly kind: 'put' | 'delete' | 'move';
+}
+
+/** What is in use: by key the record, and the depth of the batch that it lies in now. */
+export type Contents = Map<number, { readonly id: number; readonly depth: number }>;
 
 function check(condition: boolean, what: string): void {
   if (!condition) throw new Error(`model: ${what}`);
@@ -50,6 +65,9 @@ export class World {
   private firm: BatchSummary[] = [];
   private firmMembers = 0;
   private readonly sequences = new Map<number, string>();
+  /** By digest. */
+  private readonly changes = new Map<string, readonly Change[]>();
+  private readonly horizons = new Map<string, number>();
   private digestCount = 0;
   private hadRot = false;
   private stepsLeft = 0;
@@ -146,14 +164,17 @@ export class World {
     epoch: number,
     isEpochStart: boolean,
     members: number,
-    records: boolean,
+    changes: readonly Change[],
+    horizon: number,
   ): BatchSummary {
     const slotNeeds: number[] = [];
-    if (records && this.random.chance(0.8)) {
+    if (changes.length > 0 && this.random.chance(0.8)) {
       slotNeeds.push(this.geometry.dataShards);
-      if (this.random.chance(0.3)) slotNeeds.push(1);
+      if (changes.length > 1 && this.random.chance(0.6)) slotNeeds.push(1);
     }
     const digest = `b${String(++this.digestCount)}`;
+    this.changes.set(digest, changes);
+    this.horizons.set(digest, horizon);
     return {
       digest,
       previous,
@@ -161,9 +182,54 @@ export class World {
       epoch,
       isEpochStart,
       members,
-      recordCount: records ? Math.max(1, slotNeeds.length) : 0,
+      recordCount: changes.length,
       slotNeeds,
     };
+  }
+
+  /** Depth of the first batch that a history with this end needs. */
+  horizonOf(chain: readonly BatchSummary[]): number {
+    return this.horizons.get(chain.at(-1)?.digest ?? '') ?? 0;
+  }
+
+  /** What an index built from `depth` on holds. */
+  contentsFrom(chain: readonly BatchSummary[], from: number): Contents {
+    const contents: Contents = new Map();
+    for (let depth = from; depth < chain.length; depth++) {
+      for (const { key, id, kind } of this.changes.get(chain[depth]?.digest ?? '') ?? []) {
+        const known = contents.get(key);
+        if (kind === 'delete') contents.delete(key);
+        else {
+          check(kind === 'put' || known === undefined || known.id === id, 'a moved record meets no other');
+          contents.set(key, { id, depth });
+        }
+      }
+    }
+    return contents;
+  }
+
+  /** The log from the horizon on gives the same index as the whole of it. */
+  private checkContents(chain: readonly BatchSummary[]): void {
+    const whole = this.contentsFrom(chain, 0);
+    const rest = this.contentsFrom(chain, this.horizonOf(chain));
+    check(whole.size === rest.size, 'the log from the horizon on holds what is in use and nothing else');
+    for (const [key, { id, depth }] of whole) {
+      check(rest.get(key)?.id === id && rest.get(key)?.depth === depth, 'the log from the horizon on is the same');
+    }
+  }
+
+  /**
+   * With the batches in front that are freed, so that depths are those of the whole history. What lies before the
+   * horizon may have gaps where some drive has not freed it yet.
+   */
+  private fromTheBeginning(chain: readonly BatchSummary[]): readonly BatchSummary[] {
+    const horizon = this.horizonOf(chain);
+    const depths = chain.map((batch) => this.firm.findIndex(({ digest }) => digest === batch.digest));
+    const start = Math.max(
+      0,
+      depths.findLastIndex((depth) => depth >= 0 && depth <= horizon),
+    );
+    return [...this.firm.slice(0, Math.max(0, depths[start] ?? 0)), ...chain.slice(start)];
   }
 
   /** The server is certain of `chain`: it answers clients by it. All of `members` hold it. */
@@ -189,6 +255,7 @@ export class World {
         'members agree',
       );
     }
+    this.checkContents(chain);
     this.firm = [...chain];
     this.firmMembers = members;
     if (acknowledged) this.coverage.acknowledged++;
@@ -198,7 +265,8 @@ export class World {
   start(reachable: number): ServeVerdict | 'fresh' | null {
     this.coverage.recoveries++;
     const views = this.drives.map((drive, position) => (hasBit(reachable, position) ? drive.view() : null));
-    const verdict = decide(views, this.geometry);
+    const decided = decide(views, this.geometry);
+    const verdict = decided.kind === 'serve' ? { ...decided, chain: this.fromTheBeginning(decided.chain) } : decided;
     this.lastStart = `reachable ${reachable.toString(2)}: ${verdict.kind}, current ${verdict.current.toString(2)}`;
     const good = this.goodDrives(reachable).length;
     if (verdict.kind === 'refused') {
@@ -214,12 +282,19 @@ export class World {
       );
       return 'fresh';
     }
-    if (verdict.isTailSuspect || verdict.afterHole.length > 0 || verdict.chain[0]?.previous !== '') {
+    const horizon = this.horizonOf(verdict.chain);
+    const seen = new Set(decided.kind === 'serve' ? decided.chain.map((batch) => batch.digest) : []);
+    const isHoled = verdict.chain.some(
+      (batch, depth) =>
+        depth >= horizon && (!seen.has(batch.digest) || (depth > horizon && verdict.afterHole.includes(batch.digest))),
+    );
+    if (verdict.isTailSuspect || isHoled || verdict.chain[0]?.previous !== '') {
       this.checkHole(verdict, reachable);
       return null;
     }
     if (views.some((view) => view?.tail === 'damaged') && this.lacksOnlyEpochs(verdict)) return null;
     this.checkContains(verdict.chain, 'nothing acknowledged is lost, no verdict flips');
+    this.checkContents(verdict.chain);
     this.checkServable(verdict, reachable);
     if (good >= this.geometry.writeQuorum && !this.isFencing(reachable)) {
       check(verdict.isWritable, 'with w good drives the set is writable');
@@ -257,22 +332,26 @@ export class World {
     check(this.hadRot, 'only rot makes a hole');
     const served = new Set(verdict.chain.map((batch) => batch.digest));
     this.firm.forEach((batch, depth) => {
-      const isReadable = this.drives.some(
-        (drive, position) => hasBit(reachable, position) && drive.entries[depth]?.isReadable === true,
-      );
+      const isReadable = this.drives.some((drive, position) => {
+        const entry = drive.entries[depth];
+        return hasBit(reachable, position) && entry?.isReadable === true && !entry.isFreed;
+      });
       check(served.has(batch.digest) || !isReadable, 'a hole swallows only what it must');
     });
   }
 
   private checkServable(verdict: ServeVerdict, reachable: number): void {
     check(verdict.unreadable.length === 0 || this.hadRot, 'only rot makes a batch unreadable');
+    const horizon = this.horizonOf(verdict.chain);
     verdict.chain.forEach((batch, depth) => {
+      if (depth < horizon) return;
       const isFirm = depth < this.firm.length;
       batch.slotNeeds.forEach((needed, slot) => {
         let valid = 0;
         for (let position = 0; position < this.geometry.driveCount; position++) {
           const entry = hasBit(reachable, position) ? this.drive(position).entries[depth] : undefined;
-          if (entry?.batch.digest === batch.digest && entry.slots[slot] === 'valid') valid++;
+          const isHeld = entry?.batch.digest === batch.digest && !entry.isFreed;
+          if (isHeld && entry.slots[slot] === 'valid') valid++;
         }
         const isExcused = this.hadRot || verdict.unreadable.includes(batch.digest);
         check(valid >= needed || isExcused, isFirm ? 'what is acknowledged reads back' : 'what is shown is whole');
@@ -282,9 +361,12 @@ export class World {
 
   /** Drives of the settled S that hold every settled record, whole. A fenced drive counts as gone. */
   private goodDrives(reachable: number): number[] {
+    const horizon = this.horizonOf(this.firm);
     return this.drives.flatMap((drive, position) => {
-      const isWhole = this.firm.every((batch, depth) => batch.recordCount === 0 || drive.hasValid(batch, depth));
-      const isReadable = drive.entries.every((entry) => entry.isReadable);
+      const isWhole = this.firm.every(
+        (batch, depth) => batch.recordCount === 0 || depth < horizon || drive.hasValid(batch, depth),
+      );
+      const isReadable = drive.entries.every((entry) => entry.isReadable || entry.isFreed);
       return hasBit(reachable & this.firmMembers, position) &&
         drive.isWitness &&
         isWhole &&
@@ -339,6 +421,7 @@ class Server {
   private members = 0;
   private epoch = 0;
   private sequence = 0;
+  private horizon = 0;
 
   constructor(
     private readonly world: World,
@@ -350,7 +433,8 @@ class Server {
     const actions = 1 + this.world.dice.below(12);
     for (let action = 0; action < actions; action++) {
       const luck = this.world.dice.next();
-      if (luck < 0.6) this.commit();
+      if (luck < 0.5) this.commit();
+      else if (luck < 0.6) this.compact();
       else if (luck < 0.7) this.fence(1 << this.world.dice.below(this.world.layout.driveCount));
       else this.catchUpOne();
     }
@@ -370,6 +454,7 @@ class Server {
         return true;
       }
       this.chain = [...verdict.chain];
+      this.horizon = this.world.horizonOf(this.chain);
       this.slots = new Map(verdict.unreadable.map((digest) => [digest, ['damaged', 'damaged']]));
       this.epoch = verdict.nextEpoch - 1;
       this.sequence = verdict.nextSequence - 1;
@@ -379,6 +464,7 @@ class Server {
           if (this.bringUp(position)) members |= 1 << position;
         }
         this.openEpoch(members);
+        this.freeBehindHorizon();
         return true;
       }
       // Read-only: what is current stays as it is; others are brought up, then the start is made again.
@@ -409,15 +495,26 @@ class Server {
     // Until it is whole again, what it lacks proves nothing: neither an emptied drive nor a damaged end.
     const isEmptied = drive.entries.length === 0 && this.chain.length > 0;
     if (drive.isWitness && (isEmptied || drive.view().tail === 'damaged')) {
-      const ok = this.world.step('mark', target, true, (one, outcome) => {
-        if (outcome === 'done') one.isWitness = false;
-      });
-      if (ok !== target) return false;
+      if (!this.mark(target)) return false;
     }
     drive.cutUnreadable();
+    if (isEmptied) drive.beginAt(this.chain.slice(0, this.horizon));
     let common = 0;
     while (drive.entries[common] !== undefined && drive.entries[common]?.batch.digest === this.chain[common]?.digest) {
       common++;
+    }
+    if (common <= this.horizon && common < this.chain.length && drive.entries.length > 0 && !isEmptied) {
+      // It holds nothing that the log as it is now could go on from.
+      this.world.counts.behind++;
+      if (drive.isWitness && !this.mark(target)) return false;
+      while (drive.entries.length > 0 || drive.hasTrace) {
+        const ok = drive.hasTrace
+          ? this.world.step('clear', target, true, (one, outcome) => one.clearTrace(outcome))
+          : this.world.step('wipe', target, true, (one, outcome) => one.cutLast(outcome));
+        if (ok !== target) return false;
+      }
+      drive.beginAt(this.chain.slice(0, this.horizon));
+      common = this.horizon;
     }
     while (drive.entries.length > common || drive.hasTrace) {
       const ok = drive.hasTrace
@@ -425,7 +522,7 @@ class Server {
         : this.world.step('cut', target, true, (one, outcome) => one.cutLast(outcome));
       if (ok !== target) return false;
     }
-    for (let depth = Math.max(0, common - 1); depth < this.chain.length; depth++) {
+    for (let depth = Math.max(this.horizon, drive.firstDepth, common - 1); depth < this.chain.length; depth++) {
       // A copy that is interrupted leaves a drive with the beginning of the history.
       if (!drive.isWitness && this.world.dice.chance(0.1)) return false;
       if (this.writeAt(depth, target) !== target) return false;
@@ -437,6 +534,13 @@ class Server {
       if (ok !== target) return false;
     }
     return true;
+  }
+
+  private mark(target: number): boolean {
+    const ok = this.world.step('mark', target, true, (one, outcome) => {
+      if (outcome === 'done') one.isWitness = false;
+    });
+    return ok === target;
   }
 
   private writeAt(depth: number, targets: number): number {
@@ -454,7 +558,7 @@ class Server {
     let mask = members;
     for (;;) {
       if (bitCount(mask) < this.world.layout.writeQuorum) throw new Halt();
-      this.append(true, mask, false);
+      this.append(true, mask, []);
       const ok = this.writeAt(this.chain.length - 1, mask);
       if (ok === mask) break;
       mask = ok;
@@ -463,15 +567,55 @@ class Server {
     this.world.settle(this.chain, mask, false);
   }
 
-  private append(isEpochStart: boolean, members: number, records: boolean): void {
+  private append(isEpochStart: boolean, members: number, changes: readonly Change[]): void {
     if (isEpochStart) this.epoch++;
     this.sequence++;
     const previous = this.chain.at(-1)?.digest ?? '';
-    this.chain.push(this.world.newBatch(previous, this.sequence, this.epoch, isEpochStart, members, records));
+    this.chain.push(
+      this.world.newBatch(previous, this.sequence, this.epoch, isEpochStart, members, changes, this.horizon),
+    );
   }
 
   private commit(): void {
-    this.append(false, this.members, true);
+    const { dice } = this.world;
+    const keys = new Set([dice.below(6), dice.chance(0.4) ? dice.below(6) : 6]);
+    const ids = this.sequence + 1;
+    this.commitChanges(
+      [...keys].map((key) => ({ key, id: 10 * ids + key, kind: dice.chance(0.25) ? 'delete' : 'put' })),
+    );
+  }
+
+  /** Moves what is in use before some batch, raises the horizon, and frees what lies before it. */
+  private compact(): void {
+    const { dice } = this.world;
+    const wanted = this.horizon + 1 + dice.below(this.chain.length - this.horizon);
+    for (;;) {
+      const left = [...this.world.contentsFrom(this.chain, 0)].filter(([, { depth }]) => depth < wanted);
+      if (left.length === 0) break;
+      const some = left.slice(0, 1 + dice.below(2));
+      this.world.counts.moves += some.length;
+      this.commitChanges(some.map(([key, { id }]) => ({ key, id, kind: 'move' })));
+      if (dice.chance(0.2)) this.commit();
+    }
+    this.horizon = wanted;
+    this.world.counts.horizons++;
+    this.openEpoch(this.members);
+    if (dice.chance(0.8)) this.freeBehindHorizon();
+  }
+
+  private freeBehindHorizon(): void {
+    for (const position of this.positions(this.members)) {
+      const drive = this.world.drive(position);
+      while (drive.firstDepth < this.horizon) {
+        const target = 1 << position;
+        const ok = this.world.step('free', target, true, (one, outcome) => one.freeFirst(outcome));
+        if (ok !== target) break;
+      }
+    }
+  }
+
+  private commitChanges(changes: readonly Change[]): void {
+    this.append(false, this.members, changes);
     const ok = this.writeAt(this.chain.length - 1, this.members);
     if (ok !== this.members) {
       this.world.counts.fences++;
