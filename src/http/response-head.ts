@@ -39,13 +39,20 @@ export function sendable(headers: HeaderPairs): [name: string, value: string][] 
     .map(([name, value]) => [name, cleanValue(value)] as [string, string]);
 }
 
+interface Remembered {
+  readonly kind: 'send' | 'drop' | 'server';
+  /** Most headers of an answer say what they said in the last one. */
+  value: string;
+  line: string;
+}
+
 /** Names of handlers are few; those of user metadata are not, so past this many the memory starts afresh. */
 const rememberedMax = 1024;
 
 /** Composes the head of an answer as one string: one call into the library instead of one per header. */
 export class HeadComposer {
   readonly #serverLine: string;
-  readonly #names = new Map<string, 'send' | 'drop' | 'server'>();
+  readonly #names = new Map<string, Remembered>();
   readonly #statusLines: (string | undefined)[] = [];
 
   constructor(serverName: string) {
@@ -56,21 +63,25 @@ export class HeadComposer {
   compose(status: number, headers: HeaderPairs): string {
     let text = (this.#statusLines[status] ??= statusLine(status));
     let isNamed = false;
-    for (const pair of headers) {
-      const name = pair[0];
-      const kind = this.#names.get(name) ?? this.#classify(name);
-      if (kind === 'drop') continue;
-      if (kind === 'server') isNamed = true;
-      text += `\r\n${name}: ${cleanValue(pair[1])}`;
+    for (const [name, value] of headers) {
+      const known = this.#names.get(name) ?? this.#classify(name);
+      if (known.kind === 'drop') continue;
+      if (known.kind === 'server') isNamed = true;
+      if (known.value !== value) {
+        known.value = value;
+        known.line = `\r\n${name}: ${cleanValue(value)}`;
+      }
+      text += known.line;
     }
     return isNamed ? text : text + this.#serverLine;
   }
 
-  #classify(name: string): 'send' | 'drop' | 'server' {
+  #classify(name: string): Remembered {
     if (this.#names.size >= rememberedMax) this.#names.clear();
     const kind = isOurs(name) || !token.test(name) ? 'drop' : name.toLowerCase() === 'server' ? 'server' : 'send';
-    this.#names.set(name, kind);
-    return kind;
+    const known: Remembered = { kind, value: '', line: `\r\n${name}: ` };
+    this.#names.set(name, known);
+    return known;
   }
 }
 

@@ -98,6 +98,13 @@ describe('heads', () => {
     expect(heads.compose(599, [['SERVER', 'Mine']])).toBe('599 Unknown\r\nSERVER: Mine');
   });
 
+  test('a header says what it says now, not what it said before', () => {
+    for (const value of ['a', 'a', 'b', 'a\r\nInjected: yes', 'a', '']) {
+      const head = heads.compose(200, [['x-amz-meta-same', value]]);
+      expect(head).toBe(`200 OK\r\nx-amz-meta-same: ${cleanValue(value)}\r\nServer: Granary`);
+    }
+  });
+
   test('no value can hold a line end', () => {
     for (let code = 0; code < 32; code++) {
       const cleaned = cleanValue(`a${String.fromCharCode(code)}b`);
