@@ -28,12 +28,19 @@ const noValues = {};
 
 /** By the policies of the account, of the bucket and of the session. */
 export function createAuthorizer({ iam, bucketPolicy, clock }: AuthorizerOptions): IsAllowed {
-  return (principal, { action, bucket, key, mode = 'allow', values = noValues }, { call, authentication }) => {
+  return (principal, { action, bucket, key, mode = 'allow', values = noValues, headers }, { call, authentication }) => {
     const ofBucket = bucket === '' || principal.kind === 'root' ? null : bucketPolicy(bucket);
     const policies = iam.policiesOf(principal, ofBucket);
     if (policies.isRoot) return true;
     const account = principal.kind === 'anonymous' ? '' : principal.account;
-    const conditions = conditionValues({ call, principal, authentication, clock, known: values });
+    const conditions = conditionValues({
+      call,
+      headers: headers ?? call.request.headers,
+      principal,
+      authentication,
+      clock,
+      known: values,
+    });
     return decide({ action, bucket, key, account, conditions }, policies, mode);
   };
 }

@@ -3,6 +3,7 @@
  * lives apart from what the client says in headers and query, which is asked for its own names only.
  */
 import type { Clock } from '../base/index.js';
+import type { HeaderMap } from '../exchange/index.js';
 import type { Principal } from '../identity/index.js';
 import { isReservedClaim, type ConditionValues } from '../policy/index.js';
 import type { Authentication } from '../signature/index.js';
@@ -10,6 +11,8 @@ import type { ParsedCall } from './operation.js';
 
 export interface ConditionContext {
   readonly call: ParsedCall;
+  /** Of S3: the request's, or the fields of a form. */
+  readonly headers: HeaderMap;
   readonly principal: Principal;
   readonly authentication: Authentication;
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -20,10 +23,10 @@ export interface ConditionContext {
 type Values = readonly string[] | undefined;
 
 export function conditionValues(context: ConditionContext): ConditionValues {
-  const { known, call } = context;
+  const { known } = context;
   return {
     trusted: (name) => (Object.hasOwn(known, name) ? known[name] : trustedValues(name, context)),
-    request: (name) => (Object.hasOwn(known, name) ? known[name] : requestValues(name, call)),
+    request: (name) => (Object.hasOwn(known, name) ? known[name] : requestValues(name, context)),
   };
 }
 
@@ -108,19 +111,19 @@ const parameters: Readonly<Record<string, string>> = {
   's3:versionid': 'versionId',
 };
 
-function requestValues(name: string, { request, query }: ParsedCall): Values {
+function requestValues(name: string, { call: { request, query }, headers }: ConditionContext): Values {
   const parameter = parameters[name];
   if (parameter !== undefined) return one(query.get(parameter));
   if (name === 'aws:referer') return one(request.headers.get('referer'));
   if (name === 'aws:useragent') return one(request.headers.get('user-agent'));
-  if (name.startsWith('s3:x-amz-')) return one(request.headers.get(name.slice('s3:'.length)));
-  if (name.startsWith('s3:object-lock-')) return one(request.headers.get(`x-amz-${name.slice('s3:'.length)}`));
+  if (name.startsWith('s3:x-amz-')) return one(headers.get(name.slice('s3:'.length)));
+  if (name.startsWith('s3:object-lock-')) return one(headers.get(`x-amz-${name.slice('s3:'.length)}`));
   if (name === 's3:requestobjecttagkeys') {
-    const keys = [...tagsOf(request.headers.get('x-amz-tagging')).keys()];
+    const keys = [...tagsOf(headers.get('x-amz-tagging')).keys()];
     return keys.length === 0 ? undefined : keys;
   }
   if (name.startsWith('s3:requestobjecttag/')) {
-    return one(tagsOf(request.headers.get('x-amz-tagging')).get(name.slice('s3:requestobjecttag/'.length)));
+    return one(tagsOf(headers.get('x-amz-tagging')).get(name.slice('s3:requestobjecttag/'.length)));
   }
   return undefined;
 }

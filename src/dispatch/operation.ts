@@ -4,7 +4,7 @@
  * reached without authentication and an authorization decision.
  */
 import type { Refusal } from '../base/index.js';
-import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
+import type { ExchangeRequest, ExchangeResponse, HeaderMap } from '../exchange/index.js';
 import type { Principal } from '../identity/index.js';
 import type { Authentication } from '../signature/index.js';
 import type { Payload } from './payload.js';
@@ -33,6 +33,8 @@ export interface Permission {
    * stored. By name as in `ConditionValues`; an empty list says that the key is absent.
    */
   readonly values?: Readonly<Record<string, readonly string[]>>;
+  /** What the headers of S3 are, where a form carries them as fields. */
+  readonly headers?: HeaderMap;
 }
 
 declare const authorized: unique symbol;

@@ -97,7 +97,8 @@ function parseQuiet(text: string | null): boolean {
 /** What is known without looking at the bucket. */
 function refuse(call: Authorized<unknown>, { key, versionId, hasUnknownCondition }: Target): Refusal | null {
   const action = versionId === '' ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
-  if (!call.isAllowed({ action, bucket: call.bucket, key })) return s3Error('AccessDenied');
+  const values = { 's3:versionid': versionId === '' ? [] : [versionId] };
+  if (!call.isAllowed({ action, bucket: call.bucket, key, values })) return s3Error('AccessDenied');
   if (Buffer.byteLength(key) > limits.keyBytesMax) return s3Error('KeyTooLongError');
   if (hasUnknownCondition) return s3Error('NotImplemented');
   // Nothing here has other versions than the unversioned one.

@@ -77,7 +77,8 @@ function admit(deps: S3Deps, call: Authorized<PostObjectInput>, { fields, fileNa
     const asApplied = new Map(fields).set('key', key).set('bucket', bucket);
     checkPostPolicy(policy, asApplied, deps.clock.nowMs());
   }
-  if (!call.isAllowed({ action: 's3:PutObject', bucket, key })) throw s3Error('AccessDenied');
+  if (!call.isAllowed({ action: 's3:PutObject', bucket, key, headers: headersOf(fields) }))
+    throw s3Error('AccessDenied');
   // The bucket answers first: no file is read for one that is not there.
   deps.objects.bucket(bucket);
   return { key, fields, policy };

@@ -137,6 +137,17 @@ const rows: Readonly<Record<string, Row>> = {
   'GET datausageinfo': { actions: ['DataUsageInfo'] },
   'GET log': { actions: ['ConsoleLog'], isLive: true },
   'GET trace': { actions: ['ServerTrace'], isLive: true },
+  'GET get-config-kv': { actions: ['ConfigUpdate'] },
+  'PUT set-config-kv': { actions: ['ConfigUpdate'] },
+  'DELETE del-config-kv': { actions: ['ConfigUpdate'] },
+  'GET help-config-kv': { actions: ['ConfigUpdate'] },
+  'GET config': { actions: ['ConfigUpdate'] },
+  'PUT config': { actions: ['ConfigUpdate'] },
+  'GET list-config-history-kv': { actions: ['ConfigUpdate'] },
+  'PUT restore-config-history-kv': { actions: ['ConfigUpdate'] },
+  'DELETE clear-config-history-kv': { actions: ['ConfigUpdate'] },
+  // Of an action that there is not; each of those that there are has its own: see below.
+  'POST service': { actions: ['ServiceRestart', 'ServiceStop', 'ServiceFreeze'] },
   // What this server does not have: to those who may, it says so.
   'PUT set-bucket-quota': { actions: ['SetBucketQuota'] },
   'GET get-bucket-quota': { actions: ['GetBucketQuota'] },
@@ -261,4 +272,20 @@ test('accountinfo is about whoever asks, and says nothing about others', async (
   await accounts.grant(exact, { Effect: 'Deny', Action: 's3:*', Resource: '*' });
   const answer = await accounts.as(exact, { method: 'GET', path: 'accountinfo', query: { user: victim.accessKey } });
   expect(await answer.json()).toMatchObject({ AccountName: exact.accessKey, Buckets: [] });
+});
+
+describe('service', () => {
+  const actions = {
+    restart: 'ServiceRestart',
+    stop: 'ServiceStop',
+    freeze: 'ServiceFreeze',
+    unfreeze: 'ServiceFreeze',
+  };
+  test.each(Object.entries(actions))('%s needs admin:%s, and no other of them will do', async (action, needed) => {
+    const request = { method: 'POST', path: 'service', query: { action, type: '2', 'dry-run': 'true' } };
+    await accounts.grant(exact, allow(needed));
+    expect((await accounts.as(exact, request)).status).toBe(200);
+    await accounts.grant(exact, allow(...Object.values(actions).filter((one) => one !== needed)));
+    expect((await accounts.as(exact, request)).code).toBe('AccessDenied');
+  });
 });

@@ -189,6 +189,22 @@ describe('callers who did not sign', () => {
   });
 });
 
+test('the fields of a form are what its policy is asked about, not the headers beside it', async () => {
+  const standard = { StringEquals: { 's3:x-amz-storage-class': 'STANDARD' } };
+  await setPolicy(allow('s3:PutObject', '/*', { Condition: standard }));
+  const form = (storageClass: string) =>
+    ['key', 'x-amz-storage-class', 'file']
+      .map((name, index) => {
+        const file = name === 'file' ? '; filename="f"' : '';
+        return `--l\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n${['form', storageClass, 'x'][index] ?? ''}\r\n`;
+      })
+      .join('') + '--l--\r\n';
+  const headers = { 'content-type': 'multipart/form-data; boundary=l', 'x-amz-storage-class': 'STANDARD' };
+  const post = (storageClass: string) => anyone('POST', '/open', { headers, body: form(storageClass) });
+  expect(codeOf(await post('REDUCED_REDUNDANCY'))).toBe('AccessDenied');
+  expect((await post('STANDARD')).status).toBe(204);
+});
+
 describe('callers who signed', () => {
   test('have what the bucket gives to everybody, or to them', async () => {
     const get = (as: AdminCredentials) => accounts.s3(as, { method: 'GET', path: '/open/k' });
@@ -222,6 +238,35 @@ describe('callers who signed', () => {
     expect((await accounts.s3(key, { method: 'GET', path: '/open/k' })).status).toBe(200);
     await setPolicy(allow('s3:GetObject', '/*', { Principal: { AWS: key.accessKey } }));
     expect(codeOf(await accounts.s3(key, { method: 'GET', path: '/open/k' }))).toBe('AccessDenied');
+  });
+});
+
+describe('a session never exceeds its account', () => {
+  const ways = [
+    { method: 'PUT', path: '/open/k', body: 'x' },
+    { method: 'GET', path: '/open' },
+    { method: 'GET', path: '/open', query: 'policy' },
+  ];
+  test('whatever policy it asks for', async () => {
+    const Policy = JSON.stringify(document({ Effect: 'Allow', Action: 's3:*', Resource: '*' }));
+    for (const parameters of [{}, { Policy }]) {
+      const session = await accounts.session(reader, parameters);
+      expect((await accounts.s3(session, { method: 'GET', path: '/open/k' })).status).toBe(200);
+      for (const request of ways) expect(codeOf(await accounts.s3(session, request))).toBe('AccessDenied');
+    }
+  });
+
+  test('and one that restricts itself has no more of what the bucket gives', async () => {
+    const Policy = JSON.stringify(
+      document({ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::open/k' }),
+    );
+    const session = await accounts.session(reader, { Policy });
+    await setPolicy(allow('s3:*'), allow('s3:*', ''));
+    expect((await accounts.s3(session, { method: 'GET', path: '/open/k' })).status).toBe(200);
+    expect(codeOf(await accounts.s3(session, { method: 'GET', path: '/open/dir/k' }))).toBe('AccessDenied');
+    for (const request of ways) expect(codeOf(await accounts.s3(session, request))).toBe('AccessDenied');
+    await setPolicy(deny('s3:GetObject', '/*', { Principal: { AWS: reader.accessKey } }));
+    expect(codeOf(await accounts.s3(session, { method: 'GET', path: '/open/k' }))).toBe('AccessDenied');
   });
 });
 

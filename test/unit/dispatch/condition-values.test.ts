@@ -14,6 +14,8 @@ interface Asked {
   readonly principal?: Principal;
   readonly authentication?: Authentication;
   readonly known?: Readonly<Record<string, readonly string[]>>;
+  /** Of a form. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 type Kind = Exclude<Principal['kind'], 'anonymous'>;
@@ -40,6 +42,7 @@ function values({
   principal = who('user'),
   authentication = signed('header-v4'),
   known = {},
+  fields,
 }: Asked) {
   const request = {
     ...exchangeRequest({ method: 'GET', target: '/b/k' }),
@@ -48,7 +51,8 @@ function values({
     secure: true,
   };
   const call = { request, bucket: 'b', key: 'k', query: new Map(Object.entries(query)) };
-  return conditionValues({ call, principal, authentication, known, clock: { nowMs: () => nowMs } });
+  const shown = fields === undefined ? request.headers : HeaderMap.from(Object.entries(fields));
+  return conditionValues({ call, headers: shown, principal, authentication, known, clock: { nowMs: () => nowMs } });
 }
 
 describe('what the server knows', () => {
@@ -186,4 +190,12 @@ test('what the operation knows stands above headers, query and the rest', () => 
   expect(request('s3:x-amz-copy-source')).toEqual(['b/k']);
   expect(request('s3:versionid')).toEqual([]);
   expect(trusted('s3:existingobjecttag/a')).toEqual(['1']);
+});
+
+test('of a form the fields count, and not the headers of S3 beside it', () => {
+  const headers = { 'x-amz-storage-class': 'STANDARD', 'x-amz-tagging': 'a=1', referer: 'http://x/' };
+  const { request } = values({ headers, fields: { 'x-amz-storage-class': 'REDUCED_REDUNDANCY' } });
+  expect(request('s3:x-amz-storage-class')).toEqual(['REDUCED_REDUNDANCY']);
+  expect(request('s3:requestobjecttag/a')).toBeUndefined();
+  expect(request('aws:referer')).toEqual(['http://x/']);
 });
