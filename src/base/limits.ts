@@ -20,6 +20,8 @@ export const objectBytesMax = 50 * TiB;
 /** S3: keys in one page of a listing, and in one DeleteObjects. */
 export const listKeysMax = 1000;
 export const deleteKeysMax = 1000;
+/** MinIO: prefixes of a bucket that are not versioned. */
+export const excludedPrefixesMax = 10;
 /** S3: buckets in one page of ListBuckets; also of a caller that did not ask for pages. */
 export const bucketsPageMax = 10_000;
 /** DeleteObjects of 1,000 keys of 1,024 bytes, every byte written as a character reference, fits. */

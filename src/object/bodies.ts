@@ -4,11 +4,21 @@
  */
 import { blobName, type Placement } from '../erasure/index.js';
 import type { Catalog, CatalogEntry } from '../catalog/index.js';
-import { isPartKey, objectKey, objectRange, partRange } from './index-keys.js';
+import {
+  isObjectKey,
+  isPartKey,
+  objectRange,
+  partRange,
+  placesOfVersion,
+  shareKey,
+  successor,
+  versionKey,
+  versionRange,
+} from './index-keys.js';
 import { decodeEntry, decodeObject, decodePart, type BodyRecord } from './records.js';
 
 export interface IndexedBody {
-  /** Index key under which the body is found again: of the part, or of the S3 key whose version it is. */
+  /** Index key under which the body is found again: of the part, or the `V` key of the version, wherever it lies. */
   readonly owner: Buffer;
   readonly bucketId: number;
   /** The S3 key. */
@@ -32,23 +42,48 @@ export function decodeIndexedBody(indexKey: Buffer, value: Buffer): IndexedBody 
   const body = decodeObject(entry.body, entry.here);
   const { bucketId, key } = body;
   const dataOrder = body.dataOrder === 0 ? entry.order : body.dataOrder;
-  return { owner: objectKey(bucketId, key), bucketId, key, body, dataOrder };
+  return { owner: versionKey(bucketId, key, entry.order), bucketId, key, body, dataOrder };
 }
 
 export function isInBlob(indexed: IndexedBody): indexed is BlobBody {
   return indexed.body.placement.kind === 'blob';
 }
 
-/** The body of a blob while the index names it; null when it has gone. */
+/**
+ * The body of a blob while the index names it; null when it has gone. A version of an object is found wherever it
+ * lies by now, and so is another version that has its bytes.
+ */
 export function blobBodyAt(catalog: Catalog, owner: Buffer, name: string): BlobBody | null {
   const value = catalog.get(owner);
-  if (value === undefined) return null;
-  const indexed = decodeIndexedBody(owner, value);
+  const found = value === undefined ? null : namedBlob(owner, value, name);
+  return found ?? (isObjectKey(owner) ? blobOfVersion(catalog, owner, name) : null);
+}
+
+function namedBlob(indexKey: Buffer, value: Buffer, name: string): BlobBody | null {
+  const indexed = decodeIndexedBody(indexKey, value);
   return isInBlob(indexed) && blobName(indexed.body.placement.id) === name ? indexed : null;
 }
 
+function blobOfVersion(catalog: Catalog, owner: Buffer, name: string): BlobBody | null {
+  const { top, versions, order } = placesOfVersion(owner);
+  const topValue = catalog.get(top);
+  const found = topValue === undefined ? null : namedBlob(top, topValue, name);
+  if (found !== null) return found;
+  // The version itself would have been at its key: only others can have its bytes.
+  if (order !== null && catalog.get(shareKey(order)) === undefined) return null;
+  for (const entry of catalog.range({ start: versions, end: successor(versions) })) {
+    const other = namedBlob(Buffer.from(entry.key), Buffer.from(entry.value), name);
+    if (other !== null) return other;
+  }
+  return null;
+}
+
 /** Where bodies are in the index. */
-export const bodyRanges: readonly { readonly start: Buffer; readonly end: Buffer }[] = [objectRange, partRange];
+export const bodyRanges: readonly { readonly start: Buffer; readonly end: Buffer }[] = [
+  objectRange,
+  partRange,
+  versionRange,
+];
 
 export function isBodyKey(indexKey: Buffer): boolean {
   return bodyRanges.some(({ start }) => indexKey[0] === start[0]);

@@ -51,7 +51,7 @@ export function objectInfo(bucket: string, record: ObjectRecord): ObjectInfo {
     bytes: record.bytes,
     etag: record.etag,
     modifiedMs: record.modifiedMs,
-    versionId: 'null',
+    versionId: record.versionId,
     metadata: record.metadata,
     checksum: record.checksum,
     partCount: record.multipart?.parts.length ?? 0,

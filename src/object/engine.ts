@@ -23,17 +23,22 @@ import {
   systemKey,
   uploadKey,
   uploadPrefix,
+  versionKey,
+  versionsPrefix,
 } from './index-keys.js';
 import { IndexState, type BucketState } from './index-state.js';
 import { listObjects, listUploads, uploadInfo } from './listing.js';
+import { DeletedByMarker } from './marker-refusal.js';
 import type {
   BucketDocument,
   BucketDocumentKind,
   BucketDocuments,
   BucketInfo,
+  BucketVersioning,
   Checksum,
   ChecksumAlgorithm,
   CompletedPart,
+  DeleteOutcome,
   ListOptions,
   ListPage,
   ListUploadsPage,
@@ -47,11 +52,13 @@ import type {
   SystemRecords,
   Upload,
   UploadOptions,
+  VersionListOptions,
+  VersionListPage,
   WritePrecondition,
 } from './object-layer.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import { LiveRecords } from './live-records.js';
-import { Overlay } from './overlay.js';
+import { Overlay, type OrderedVersion } from './overlay.js';
 import { checkPrecondition } from './precondition.js';
 import { Readers } from './readers.js';
 import { Reclaimer } from './reclaimer.js';
@@ -70,6 +77,7 @@ import {
   encodeUpload,
   encodeUploadAbort,
   entryBody,
+  markerRecord,
   type IndexEntry,
   type ObjectRecord,
   type PartRecord,
@@ -79,9 +87,21 @@ import {
 import { RepairTurns } from './repair-turns.js';
 import { Scanner } from './scanner.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
-import { EngineUpload, currentEtag, requireUpload } from './upload.js';
+import { EngineUpload, requireUpload } from './upload.js';
 import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.js';
 import type { BucketUsage } from './usage.js';
+import { listVersions } from './version-listing.js';
+import { isVersionId, versionIdFor } from './version-id.js';
+import { formatVersioning, type WriteMode } from './versioning.js';
+import {
+  currentEtag,
+  findVersion,
+  isInOrder,
+  latestInOrder,
+  newestBelow,
+  storedVersions,
+  versionInOrder,
+} from './versions.js';
 
 export interface EngineOptions {
   readonly catalog: Catalog;
@@ -106,6 +126,9 @@ interface CompleteOptions {
   readonly precondition: WritePrecondition | null;
   readonly checksum?: Pick<Checksum, 'algorithm' | 'value'> | null;
 }
+
+/** Versions of a key among which a repeated completion looks for what the first one made. */
+const completionsRemembered = 100;
 
 type CommitFunction = EngineContext['commit'];
 
@@ -232,11 +255,20 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       const isEmpty =
         !this.#overlay.isFilling(bucketId) &&
         this.#hasNone(objectPrefix(bucketId)) &&
+        this.#hasNone(versionsPrefix(bucketId, '')) &&
         this.#hasNone(uploadPrefix(bucketId, ''));
       if (!isEmpty) throw new Refusal<ObjectErrorCode>('BucketNotEmpty', undefined, { BucketName: name });
       onSettled(this.#overlay.setBucket(name, { order, bucketId: null }));
       return { type: RecordType.bucketDelete, body: encodeBucketDelete({ bucketId, name }), slots: null };
     }, 'free');
+  }
+
+  versioning(bucket: string): BucketVersioning {
+    return this.index.versioning(this.#bucket(bucket).bucketId);
+  }
+
+  async setVersioning(bucket: string, versioning: BucketVersioning): Promise<void> {
+    await this.setBucketDocument(bucket, 'versioning', formatVersioning(versioning));
   }
 
   bucketDocument(bucket: string, kind: BucketDocumentKind): BucketDocument | null {
@@ -318,38 +350,101 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     key: string,
     versionId: string,
     precondition: WritePrecondition | null,
-  ): Promise<void> {
+  ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
-    if (versionId !== '' && versionId !== 'null') return;
+    if (versionId !== '') return this.#endVersion(bucketId, key, versionId, precondition);
+    const mode = this.index.writeMode(bucketId, key);
+    return mode === 'unversioned'
+      ? this.#removeLatest(bucketId, key, precondition)
+      : this.#putMarker(bucket, key, mode, precondition);
+  }
+
+  async #removeLatest(bucketId: number, key: string, precondition: WritePrecondition | null): Promise<DeleteOutcome> {
     const isAbsent =
       this.#overlay.object(bucketId, key) === undefined &&
       this.index.catalog.get(objectKey(bucketId, key)) === undefined;
     if (isAbsent) {
-      // A write that was left open when the set stopped may yet appear: nobody may rely on the absence.
-      if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+      this.#requireDecided();
       checkPrecondition(precondition, null, key);
-      return;
+      return { versionId: null, isMarker: false };
     }
+    await this.#remove(bucketId, key, precondition, () => {
+      const latest = latestInOrder(this.#running(), bucketId, key);
+      return latest?.etag === null ? null : latest;
+    });
+    return { versionId: null, isMarker: false };
+  }
+
+  async #endVersion(
+    bucketId: number,
+    key: string,
+    versionId: string,
+    precondition: WritePrecondition | null,
+  ): Promise<DeleteOutcome> {
+    if (!isVersionId(versionId)) {
+      throw new Refusal<ObjectErrorCode>('NoSuchVersion', undefined, { Key: key, VersionId: versionId });
+    }
+    const find = () => versionInOrder(this.#running(), bucketId, key, versionId);
+    if (find() === null) {
+      this.#requireDecided();
+      checkPrecondition(precondition, null, key);
+      return { versionId, isMarker: false };
+    }
+    const ended = await this.#remove(bucketId, key, precondition, find);
+    return { versionId, isMarker: ended !== null && ended.etag === null };
+  }
+
+  /** Ends the version that is found in commit order. Null: somebody else's delete came first. */
+  async #remove(
+    bucketId: number,
+    key: string,
+    precondition: WritePrecondition | null,
+    find: () => OrderedVersion | null,
+  ): Promise<OrderedVersion | null> {
+    let ended: OrderedVersion | null = null;
     let isGone = false;
     try {
       await this.#commit(({ order }, onSettled) => {
-        const current = this.#currentInOrder(bucketId, key);
-        checkPrecondition(precondition, current?.etag ?? null, key);
-        if (current === null) {
-          isGone = true;
-          throw new Refusal<ObjectErrorCode>('NoSuchKey');
-        }
-        onSettled(this.#overlay.setObject(bucketId, key, { order, current: null }));
-        return {
-          type: RecordType.objectDelete,
-          body: encodeObjectDelete({ bucketId, key, order: current.order }),
-          slots: null,
-        };
+        ended = find();
+        checkPrecondition(precondition, ended?.etag ?? null, key);
+        isGone = ended === null;
+        if (ended === null) throw new Refusal<ObjectErrorCode>('NoSuchKey');
+        onSettled(this.#overlay.removeVersion(bucketId, key, order, ended.order));
+        const body = encodeObjectDelete({ bucketId, key, order: ended.order });
+        return { type: RecordType.objectDelete, body, slots: null };
       }, 'free');
     } catch (error) {
-      // Somebody else's delete came first.
       if (!isGone) throw error;
     }
+    return ended;
+  }
+
+  async #putMarker(
+    bucket: string,
+    key: string,
+    mode: Exclude<WriteMode, 'unversioned'>,
+    precondition: WritePrecondition | null,
+  ): Promise<DeleteOutcome> {
+    const { bucketId } = this.#bucket(bucket);
+    let versionId = '';
+    // The null version, which a null marker replaces, gives its room back; other markers only take some.
+    const purpose = mode === 'suspended' ? 'free' : 'grow';
+    await this.#commit(({ order, timeMs }, onSettled) => {
+      if (this.#bucketIdInOrder(bucket) !== bucketId) {
+        throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
+      }
+      if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
+      versionId = versionIdFor(mode, order);
+      onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag: null }));
+      const body = encodeObject(markerRecord({ bucketId, key, versionId, modifiedMs: timeMs }), false);
+      return { type: RecordType.objectPut, body, slots: null };
+    }, purpose);
+    return { versionId, isMarker: true };
+  }
+
+  /** A write that was left open when the set stopped may yet appear: nobody may rely on an absence until then. */
+  #requireDecided(): void {
+    if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
   }
 
   async replaceMetadata(
@@ -359,20 +454,22 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<ObjectInfo> {
     invariant(snapshot instanceof EngineSnapshot, 'a snapshot of this layer');
     const { bucket, key } = snapshot.info;
-    const { bucketId } = snapshot.record;
-    const at = objectKey(bucketId, key);
+    const { bucketId, etag, versionId: sourceId } = snapshot.record;
+    const source = { order: snapshot.entry.order, versionId: sourceId, etag };
+    const places = [objectKey(bucketId, key), versionKey(bucketId, key, source.order)];
     let stored: ObjectRecord | null = null;
     const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
-      const current = this.#currentInOrder(bucketId, key);
       // The bytes of a version that has gone meanwhile are about to be unlinked.
-      if (current?.order !== snapshot.entry.order)
+      if (!isInOrder(this.#running(), bucketId, key, source))
         throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
-      checkPrecondition(precondition, current.etag, key);
-      if (this.#overlay.isMoving(at)) throw new RecordChanged();
+      if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
+      if (places.some((at) => this.#overlay.isMoving(at))) throw new RecordChanged();
       // Compaction may have moved the slots since the snapshot was opened.
-      const { placement } = this.#load(bucket, key, '').record;
-      stored = { ...snapshot.record, placement, metadata, modifiedMs: timeMs, dataOrder: snapshot.dataOrder };
-      onSettled(this.#overlay.setObject(bucketId, key, { order, current: { order, etag: stored.etag } }));
+      const { placement } = this.#load(bucket, key, sourceId).record;
+      const versionId = versionIdFor(this.index.writeMode(bucketId, key), order);
+      const { dataOrder } = snapshot;
+      stored = { ...snapshot.record, versionId, placement, metadata, modifiedMs: timeMs, dataOrder };
+      onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
     };
     await this.#commitOnceStill(prepare);
@@ -395,6 +492,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
 
   list(options: ListOptions): ListPage {
     return listObjects(this.index.catalog, this.#bucket(options.bucket).bucketId, options);
+  }
+
+  listVersions(options: VersionListOptions): VersionListPage {
+    return listVersions(this.index, this.#bucket(options.bucket).bucketId, options);
   }
 
   // ---- multipart ----
@@ -483,9 +584,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       // In commit order: a part may have been replaced a moment ago.
       const assembled = this.#assemble(upload, options.parts);
       requireChecksum(assembled.checksum, options.checksum ?? null);
+      const versionId = versionIdFor(this.index.writeMode(bucketId, key), order);
       stored = {
         bucketId,
         key,
+        versionId,
+        isMarker: false,
         bytes: assembled.bytes,
         modifiedMs: timeMs,
         etag: assembled.etag,
@@ -495,7 +599,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         placement: { kind: 'none' },
         multipart: { uploadId, parts: assembled.parts },
       };
-      const undoObject = this.#overlay.setObject(bucketId, key, { order, current: { order, etag: assembled.etag } });
+      const undoObject = this.#overlay.putVersion(bucketId, key, { order, versionId, etag: assembled.etag });
       const undoUpload = this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true });
       onSettled(() => {
         undoObject();
@@ -645,24 +749,28 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return pending === undefined ? (this.index.buckets.get(name)?.bucketId ?? null) : pending.bucketId;
   }
 
-  #currentInOrder(bucketId: number, key: string): { order: number; etag: string } | null {
-    const pending = this.#overlay.object(bucketId, key);
-    if (pending !== undefined) return pending.current;
-    const value = this.index.catalog.get(objectKey(bucketId, key));
-    if (value === undefined) return null;
-    const entry = decodeEntry(value);
-    return { order: entry.order, etag: decodeObject(entry.body, entry.here).etag };
-  }
-
   #load(bucket: string, key: string, versionId: string): { entry: IndexEntry; record: ObjectRecord } {
     const { bucketId } = this.#bucket(bucket);
-    if (versionId !== '' && versionId !== 'null') {
-      throw new Refusal<ObjectErrorCode>('NoSuchVersion', undefined, { Key: key, VersionId: versionId });
-    }
+    if (versionId !== '') return this.#loadVersion(bucketId, key, versionId);
     const value = this.index.catalog.get(objectKey(bucketId, key));
-    if (value === undefined) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+    if (value === undefined) throw this.#absence(bucketId, key);
     const entry = decodeEntry(value);
     return { entry, record: decodeObject(entry.body, entry.here) };
+  }
+
+  #absence(bucketId: number, key: string): Refusal {
+    const newest = this.index.hasVersions(bucketId) ? newestBelow(this.index.catalog, bucketId, key) : null;
+    if (newest?.record.isMarker === true) return new DeletedByMarker('NoSuchKey', newest.record);
+    return new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+  }
+
+  #loadVersion(bucketId: number, key: string, versionId: string): { entry: IndexEntry; record: ObjectRecord } {
+    const version = findVersion(this.index, bucketId, key, versionId);
+    if (version === null) {
+      throw new Refusal<ObjectErrorCode>('NoSuchVersion', undefined, { Key: key, VersionId: versionId });
+    }
+    if (version.record.isMarker) throw new DeletedByMarker('MethodNotAllowed', version.record);
+    return { entry: decodeEntry(version.entry), record: version.record };
   }
 
   #upload(bucket: string, key: string, uploadId: string): UploadRecord {
@@ -683,11 +791,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** A repeated completion after a lost answer: the same answer. */
   #completedBefore(bucket: string, key: string, uploadId: string): ObjectInfo | null {
     const { bucketId } = this.#bucket(bucket);
-    const value = this.index.catalog.get(objectKey(bucketId, key));
-    if (value === undefined) return null;
-    const entry = decodeEntry(value);
-    const record = decodeObject(entry.body, entry.here);
-    return record.multipart?.uploadId === uploadId ? objectInfo(bucket, record) : null;
+    let looked = 0;
+    for (const version of storedVersions(this.index.catalog, bucketId, key)) {
+      if (version.record.multipart?.uploadId === uploadId) {
+        return objectInfo(bucket, version.record);
+      }
+      if (++looked === completionsRemembered) break;
+    }
+    return null;
   }
 
   #hasNone(prefix: Buffer): boolean {

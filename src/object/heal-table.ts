@@ -10,7 +10,7 @@ import { BinaryReader, BinaryWriter } from './binary.js';
 import { healKey, healLogKey, healRange } from './index-keys.js';
 
 export type HealTarget =
-  /** `owner`: index key of the body. */
+  /** `owner`: index key of the body; of an object the `V` key of its version, wherever that lies by now. */
   | { readonly kind: 'blob'; readonly name: string; readonly owner: Buffer }
   | { readonly kind: 'log'; readonly fileNumber: number };
 

@@ -19,7 +19,7 @@ import { blobBodyAt, type BlobBody } from './bodies.js';
 import type { EngineContext } from './engine-context.js';
 import type { RepairOutcome } from './heal-queue.js';
 import type { HealTarget } from './heal-table.js';
-import { objectKey, partKey } from './index-keys.js';
+import { partKey, versionKey } from './index-keys.js';
 import { listBits, maskOf } from './positions.js';
 import { RecordType, decodeObject, decodePart, originalOf } from './records.js';
 import { openShards } from './snapshot.js';
@@ -42,7 +42,7 @@ export async function healRecord(context: EngineContext, record: LogRecord, posi
 
 function targetOf(record: LogRecord): BlobTarget | null {
   if (record.slots !== null) return null;
-  const { type, body } = originalOf(record);
+  const { type, order, body } = originalOf(record);
   if (type === RecordType.partPut) {
     const part = decodePart(body, null);
     if (part.placement.kind !== 'blob') return null;
@@ -51,7 +51,7 @@ function targetOf(record: LogRecord): BlobTarget | null {
   if (type !== RecordType.objectPut) return null;
   const object = decodeObject(body, null);
   if (object.placement.kind !== 'blob') return null;
-  return { kind: 'blob', name: blobName(object.placement.id), owner: objectKey(object.bucketId, object.key) };
+  return { kind: 'blob', name: blobName(object.placement.id), owner: versionKey(object.bucketId, object.key, order) };
 }
 
 /** Looks at the shards of a blob on these positions, and writes those anew that are not sound. */

@@ -8,6 +8,9 @@ const kinds = {
   meta: 'M',
   bucket: 'B',
   object: 'O',
+  version: 'V',
+  nullVersion: 'N',
+  share: 'R',
   upload: 'U',
   part: 'P',
   garbage: 'G',
@@ -73,14 +76,83 @@ export function objectPrefix(bucketId: number): Buffer {
   return withNumber('object', bucketId, 0);
 }
 
+/** Of an object's version, the latest or below. */
 export function isObjectKey(indexKey: Uint8Array): boolean {
-  return indexKey[0] === kindByte('object');
+  return indexKey[0] === kindByte('object') || indexKey[0] === kindByte('version');
 }
 
 /** The S3 key in an object key of the index. */
 export function keyOfObjectKey(indexKey: Buffer): string {
   return indexKey.toString('utf8', objectHeadBytes);
 }
+
+/** Versions of a key below its latest object, the newest first: those of the key before those of longer keys. */
+export function versionPrefix(bucketId: number, key: string): Buffer {
+  const bytes = Buffer.byteLength(key);
+  const out = withNumber('version', bucketId, bytes + 1);
+  out.write(key, objectHeadBytes, 'utf8');
+  out[objectHeadBytes + bytes] = 0;
+  return out;
+}
+
+/** Of all keys that start with `keyPrefix`. */
+export function versionsPrefix(bucketId: number, keyPrefix: string): Buffer {
+  const prefix = versionPrefix(bucketId, keyPrefix);
+  return prefix.subarray(0, prefix.length - 1);
+}
+
+const versionOrderBytes = 8;
+/** What follows the S3 key in a version key of the index: NUL and the order, turned over. */
+export const versionTailBytes = 1 + versionOrderBytes;
+
+export function versionKey(bucketId: number, key: string, order: number): Buffer {
+  const prefix = versionPrefix(bucketId, key);
+  const out = Buffer.allocUnsafe(prefix.length + versionOrderBytes);
+  prefix.copy(out);
+  const turned = Number.MAX_SAFE_INTEGER - order;
+  invariant(turned >= 0, 'an order is a safe integer');
+  out.writeUInt32BE(Math.floor(turned / 0x1_0000_0000), prefix.length);
+  out.writeUInt32BE(turned % 0x1_0000_0000, prefix.length + 4);
+  return out;
+}
+
+/** The S3 key in a version key of the index. */
+export function keyOfVersionKey(indexKey: Buffer): string {
+  return indexKey.toString('utf8', objectHeadBytes, indexKey.length - versionTailBytes);
+}
+
+/**
+ * From the index key of an object's version, the latest or below: where the latest object of its key is, what those
+ * below begin with, and the version's order if the key says it.
+ */
+export function placesOfVersion(indexKey: Buffer): { top: Buffer; versions: Buffer; order: number | null } {
+  const isBelow = indexKey[0] === kindByte('version');
+  const top = Buffer.from(isBelow ? indexKey.subarray(0, indexKey.length - versionTailBytes) : indexKey);
+  top[0] = kindByte('object');
+  const versions = Buffer.concat([top, Buffer.of(0)]);
+  versions[0] = kindByte('version');
+  if (!isBelow) return { top, versions, order: null };
+  const at = indexKey.length - versionOrderBytes;
+  const turned = indexKey.readUInt32BE(at) * 0x1_0000_0000 + indexKey.readUInt32BE(at + 4);
+  return { top, versions, order: Number.MAX_SAFE_INTEGER - turned };
+}
+
+export const versionRange = { start: Buffer.from(kinds.version), end: successor(Buffer.from(kinds.version)) };
+
+/** Where the null version of a key is when it is not its latest object. */
+export function nullVersionKey(bucketId: number, key: string): Buffer {
+  const bytes = Buffer.byteLength(key);
+  const out = withNumber('nullVersion', bucketId, bytes);
+  out.write(key, objectHeadBytes, 'utf8');
+  return out;
+}
+
+/** How many versions have the bytes that this record wrote. */
+export function shareKey(dataOrder: number): Buffer {
+  return withNumber('share', dataOrder, 0);
+}
+
+export const shareRange = { start: Buffer.from(kinds.share), end: successor(Buffer.from(kinds.share)) };
 
 export function uploadPrefix(bucketId: number, keyPrefix: string): Buffer {
   const bytes = Buffer.byteLength(keyPrefix);

@@ -2,7 +2,7 @@
  * Turns committed records into the index: live, in replay and in catch-up by the same code. Deterministic
  * in the records and the index before them, so that replay from any position it ever stood at agrees.
  */
-import { alignUp, invariant, unreachable } from '../base/index.js';
+import { invariant, unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import { blobName, type Placement } from '../erasure/index.js';
 import { logBytesOf, type LogPosition, type LogRecord } from '../journal/index.js';
@@ -15,20 +15,20 @@ import {
   documentPrefix,
   documentRange,
   fileOfLiveKey,
-  garbageKey,
   garbageRange,
   liveKey,
   liveRange,
   metaKey,
-  objectKey,
   partKey,
   partPrefix,
-  successor,
+  shareKey,
+  shareRange,
   systemKey,
   uploadKey,
   usageKey,
+  versionKey,
 } from './index-keys.js';
-import type { BucketDocument, BucketDocumentKind, BucketInfo } from './object-layer.js';
+import type { BucketDocument, BucketDocumentKind, BucketInfo, BucketVersioning } from './object-layer.js';
 import {
   RecordType,
   decodeBucket,
@@ -43,151 +43,36 @@ import {
   decodeUploadAbort,
   documentKindCode,
   encodeEntry,
-  entrySpace,
   noSpace,
   originalOf,
   slotPlacement,
   type BucketDocumentRecord,
-  type EntrySpace,
   type ObjectRecord,
 } from './records.js';
-import { UsageCounter, noUsage, type BucketUsage, type UsageChange } from './usage.js';
+import { Staging, decodeGarbage, type Effective, type Garbage } from './staging.js';
+import { UsageCounter, noUsage, type BucketUsage } from './usage.js';
+import { endVersion, putVersion } from './version-chain.js';
+import { neverVersioned, parseVersioning, writeMode, type WriteMode } from './versioning.js';
 
 export interface BucketState {
   readonly bucketId: number;
   readonly info: BucketInfo;
 }
 
-/** Bytes that nobody can reach any more. */
-export interface Garbage {
-  readonly key: Buffer;
-  /** Readers that hold this order still need them. */
-  readonly dataOrder: number;
-  readonly target:
-    { readonly kind: 'blob'; readonly name: string } | { readonly kind: 'upload'; readonly uploadId: string };
-}
+const indexVersion = 4;
 
-const indexVersion = 3;
-/** Slots lie in the log from one multiple of this to another. */
-const slotAlignment = 64;
-
-function encodeGarbage(garbage: Garbage): Buffer {
-  const writer = new BinaryWriter(64).u53(garbage.dataOrder);
-  return garbage.target.kind === 'blob'
-    ? writer.u8(0).text(garbage.target.name).finish()
-    : writer.u8(1).text(garbage.target.uploadId).finish();
-}
-
-function decodeGarbage(key: Buffer, value: Buffer): Garbage {
-  const reader = new BinaryReader(value);
-  const dataOrder = reader.u53();
-  const isBlob = reader.u8() === 0;
-  const name = reader.text();
-  return { key, dataOrder, target: isBlob ? { kind: 'blob', name } : { kind: 'upload', uploadId: name } };
-}
-
-/** A record as the index takes it: moved ones under the type and the order that they had at first. */
-interface Effective {
-  readonly type: number;
-  readonly order: number;
-  readonly body: Buffer;
-  readonly here: Placement | null;
-  readonly space: EntrySpace;
-  /** Written again by compaction: nothing but its place is new to an index that holds it. */
-  readonly isMoved: boolean;
-}
-
-/** The changes of one batch: reads see what earlier records of the batch did. */
-class Staging {
-  readonly changes = new Map<string, Buffer | null>();
-  readonly garbage: Garbage[] = [];
-  readonly usage = new Map<number, UsageCounter>();
-  readonly afterwards: (() => void)[] = [];
-  /** Change of the bytes in use, by log file. */
-  readonly live = new Map<number, number>();
-  #garbageOrdinal = 0;
-  #garbageOrder = -1;
-
-  constructor(
-    private readonly catalog: Catalog,
-    private readonly usageBefore: ReadonlyMap<number, UsageCounter>,
-  ) {}
-
-  get(key: Buffer): Buffer | undefined {
-    const staged = this.changes.get(key.toString('latin1'));
-    if (staged !== undefined) return staged ?? undefined;
-    return this.catalog.get(key);
-  }
-
-  /** In no order; a copy, so that changes may be made on the way. */
-  startingWith(prefix: Buffer): { readonly key: Buffer; readonly value: Buffer }[] {
-    const found = new Map<string, Buffer>();
-    for (const { key, value } of this.catalog.range({ start: prefix, end: successor(prefix) })) {
-      found.set(key.toString('latin1'), Buffer.from(value));
-    }
-    const text = prefix.toString('latin1');
-    for (const [key, value] of this.changes) {
-      if (!key.startsWith(text)) continue;
-      if (value === null) found.delete(key);
-      else found.set(key, value);
-    }
-    return [...found].map(([key, value]) => ({ key: Buffer.from(key, 'latin1'), value }));
-  }
-
-  put(key: Buffer, value: Buffer): void {
-    this.changes.set(key.toString('latin1'), value);
-  }
-
-  delete(key: Buffer): void {
-    this.changes.set(key.toString('latin1'), null);
-  }
-
-  /** An entry that keeps something in the log takes the place of `old`. */
-  putEntry(key: Buffer, old: Buffer | undefined, value: Buffer): void {
-    if (old !== undefined) this.#account(entrySpace(old), -1);
-    this.#account(entrySpace(value), 1);
-    this.put(key, value);
-  }
-
-  deleteEntry(key: Buffer, old: Buffer | undefined): void {
-    if (old === undefined) return;
-    this.#account(entrySpace(old), -1);
-    this.delete(key);
-  }
-
-  #account({ fileNumber, bytes, slotsFileNumber, slotsBytes }: EntrySpace, sign: number): void {
-    this.live.set(fileNumber, (this.live.get(fileNumber) ?? 0) + sign * bytes);
-    if (slotsBytes > 0) this.live.set(slotsFileNumber, (this.live.get(slotsFileNumber) ?? 0) + sign * slotsBytes);
-  }
-
-  count(bucketId: number, change: UsageChange): void {
-    let counter = this.usage.get(bucketId);
-    if (counter === undefined) {
-      counter = this.usageBefore.get(bucketId)?.copy() ?? new UsageCounter();
-      this.usage.set(bucketId, counter);
-    }
-    counter.add(change);
-  }
-
-  discard(order: number, dataOrder: number, target: Garbage['target']): void {
-    if (order !== this.#garbageOrder) {
-      this.#garbageOrder = order;
-      this.#garbageOrdinal = 0;
-    }
-    const garbage: Garbage = { key: garbageKey(order, this.#garbageOrdinal++), dataOrder, target };
-    this.put(garbage.key, encodeGarbage(garbage));
-    this.garbage.push(garbage);
-    if (target.kind === 'blob') return;
-    // Its parts stay in the index until their files are unlinked, but nothing of them is in use any more.
-    for (const { value } of this.startingWith(partPrefix(target.uploadId))) this.#account(entrySpace(value), -1);
-  }
-}
+/** A document that cannot be read, from elsewhere: everything is kept, so that nothing is lost over it. */
+const keepEverything: BucketVersioning = { ...neverVersioned, status: 'Enabled' };
 
 export class IndexState {
   readonly buckets = new Map<string, BucketState>();
   readonly #usage = new Map<number, UsageCounter>();
   /** By bucket id. A document is the same object until it is changed. */
   readonly #documents = new Map<number, Map<BucketDocumentKind, BucketDocument>>();
+  /** What documents of versioning say. */
+  readonly #versioning = new WeakMap<BucketDocument, BucketVersioning>();
+  /** Counts of shared bytes in the index. */
+  #shareCount = 0;
   /** Bytes in use by log file; those of the catalog, at hand. */
   readonly #live = new Map<number, number>();
   /** Uploads whose parts wait for the reclaimer. */
@@ -222,6 +107,33 @@ export class IndexState {
 
   document(bucketId: number, kind: BucketDocumentKind): BucketDocument | null {
     return this.#documents.get(bucketId)?.get(kind) ?? null;
+  }
+
+  versioning(bucketId: number): BucketVersioning {
+    const document = this.#documents.get(bucketId)?.get('versioning');
+    if (document === undefined) return neverVersioned;
+    let versioning = this.#versioning.get(document);
+    if (versioning === undefined) {
+      versioning = parseVersioning(document.text) ?? keepEverything;
+      this.#versioning.set(document, versioning);
+    }
+    return versioning;
+  }
+
+  /** How a write to the key is kept from now on. */
+  writeMode(bucketId: number, key: string): WriteMode {
+    const versioning = this.versioning(bucketId);
+    return versioning === neverVersioned ? 'unversioned' : writeMode(versioning, key);
+  }
+
+  /** Whether anything lies below the latest objects of the bucket: without, there is nothing to look for. */
+  hasVersions(bucketId: number): boolean {
+    return this.#usage.get(bucketId)?.hasVersions() ?? false;
+  }
+
+  /** Whether other versions than the one that this record wrote have its bytes, or had. */
+  isShared(dataOrder: number): boolean {
+    return this.#shareCount > 0 && this.catalog.get(shareKey(dataOrder)) !== undefined;
   }
 
   /** Of entries whose record, or whose slots, lie in this log file: exact at every batch. */
@@ -292,7 +204,7 @@ export class IndexState {
   }
 
   async #apply(records: readonly LogRecord[], position: LogPosition): Promise<void> {
-    const staging = new Staging(this.catalog, this.#usage);
+    const staging = new Staging(this.catalog, this.#usage, this.#shareCount);
     for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
     staging.put(
       metaKey,
@@ -326,6 +238,7 @@ export class IndexState {
         }
       }
     });
+    this.#shareCount = staging.shareCount;
     for (const [bucketId, usage] of staging.usage) this.#usage.set(bucketId, usage);
     for (const [fileNumber, bytes] of live) this.#setLive(fileNumber, bytes);
     for (const { target } of staging.garbage) if (target.kind === 'upload') this.#droppedUploads.add(target.uploadId);
@@ -347,6 +260,7 @@ export class IndexState {
     for (const { key, value } of this.catalog.range(liveRange)) {
       this.#setLive(fileOfLiveKey(key), new BinaryReader(value).u53());
     }
+    this.#shareCount = [...this.catalog.range(shareRange)].length;
     for (const garbage of this.pendingGarbage()) {
       if (garbage.target.kind === 'upload') this.#droppedUploads.add(garbage.target.uploadId);
     }
@@ -363,6 +277,7 @@ export class IndexState {
     this.#documents.clear();
     this.#live.clear();
     this.#droppedUploads.clear();
+    this.#shareCount = 0;
   }
 
   #keepDocument({ bucketId, kind, text, updatedMs }: BucketDocumentRecord): void {
@@ -410,11 +325,7 @@ export class IndexState {
         return;
       case RecordType.objectDelete: {
         const deleted = decodeObjectDelete(body);
-        const at = objectKey(deleted.bucketId, deleted.key);
-        const old = staging.get(at);
-        if (old === undefined || decodeEntry(old).order !== deleted.order) return;
-        staging.deleteEntry(at, old);
-        this.#dropVersion(staging, order, old, -1);
+        endVersion(staging, order, deleted.bucketId, deleted.key, deleted.order);
         return;
       }
       case RecordType.uploadCreate: {
@@ -491,21 +402,8 @@ export class IndexState {
   #applyObject(staging: Staging, record: Effective): void {
     const { order, body, here } = record;
     const object = decodeObject(body, here);
-    const { placement } = object;
-    const at = objectKey(object.bucketId, object.key);
-    const old = staging.get(at);
-    const isElsewhere = here === null && placement.kind === 'slots';
-    const space = isElsewhere
-      ? {
-          ...record.space,
-          slotsFileNumber: placement.fileNumber,
-          slotsBytes: alignUp(placement.slotBytes, slotAlignment),
-        }
-      : record.space;
-    if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
-    staging.count(object.bucketId, { objects: 1, versions: 1, bytes: object.bytes });
-    if (old !== undefined) this.#dropVersion(staging, order, old, object.dataOrder === 0 ? order : object.dataOrder);
-    this.#noteDegraded(staging, at, placement);
+    if (!putVersion(staging, record, object)) return;
+    this.#noteDegraded(staging, versionKey(object.bucketId, object.key, order), object.placement);
     // The completion of an upload did the rest when it was new.
     if (record.isMoved) return;
     if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
@@ -522,19 +420,6 @@ export class IndexState {
       if (listed.has(key.readUInt16BE(17))) continue;
       staging.deleteEntry(key, value);
       this.#dropPart(staging, order, value);
-    }
-  }
-
-  #dropVersion(staging: Staging, order: number, old: Buffer, keptDataOrder: number): void {
-    const entry = decodeEntry(old);
-    const object = decodeObject(entry.body, entry.here);
-    staging.count(object.bucketId, { objects: -1, versions: -1, bytes: object.bytes });
-    const dataOrder = object.dataOrder === 0 ? entry.order : object.dataOrder;
-    if (dataOrder === keptDataOrder) return;
-    if (object.multipart !== null) {
-      staging.discard(order, dataOrder, { kind: 'upload', uploadId: object.multipart.uploadId });
-    } else if (object.placement.kind === 'blob') {
-      staging.discard(order, dataOrder, { kind: 'blob', name: blobName(object.placement.id) });
     }
   }
 

@@ -16,3 +16,4 @@ export {
   type StoreCheckOptions,
   type VersionPlace,
 } from './store-check.js';
+export { formatVersioning, parseVersioning } from './versioning.js';

@@ -8,7 +8,7 @@ import type { ListEntry, ListOptions, ListPage, ListUploadsPage, MultipartUpload
 import { decodeEntry, decodeListing, decodeUpload, entryBody, type UploadRecord } from './records.js';
 
 /** The common prefix that a key falls under, or null. */
-function commonPrefixOf(key: string, prefix: string, delimiter: string): string | null {
+export function commonPrefixOf(key: string, prefix: string, delimiter: string): string | null {
   if (delimiter === '') return null;
   const at = key.indexOf(delimiter, prefix.length);
   return at < 0 ? null : key.slice(0, at + delimiter.length);

@@ -11,7 +11,18 @@ import {
   type PreparedRecord,
   type RecordMove,
 } from '../journal/index.js';
-import { bucketKey, documentKey, isObjectKey, objectKey, partKey, systemKey, uploadKey } from './index-keys.js';
+import {
+  bucketKey,
+  documentKey,
+  isObjectKey,
+  objectKey,
+  partKey,
+  successor,
+  systemKey,
+  uploadKey,
+  versionKey,
+  versionPrefix,
+} from './index-keys.js';
 import type { IndexState } from './index-state.js';
 import type { Overlay } from './overlay.js';
 import type { Readers } from './readers.js';
@@ -106,7 +117,8 @@ export class LiveRecords implements LogSpace {
       case RecordType.objectPut: {
         const { bucketId, key } = decodeObject(body, here);
         const isPending = (): boolean => overlay.object(bucketId, key) !== undefined;
-        return [{ key: objectKey(bucketId, key), isPending, bodyOf: (value) => objectBody(value, here !== null) }];
+        const bodyOf = (value: Buffer): Buffer => objectBody(value, here !== null);
+        return this.#placesOf(bucketId, key, originalOf(record).order).map((at) => ({ key: at, isPending, bodyOf }));
       }
       case RecordType.uploadCreate: {
         const { bucketId, key, uploadId } = decodeUpload(body);
@@ -139,6 +151,17 @@ export class LiveRecords implements LogSpace {
         // Deletes leave nothing behind. What they deleted lay before them in the log, and is gone before they are.
         return [];
     }
+  }
+
+  /** Where the version that a record wrote can be, and other versions that have its bytes. */
+  #placesOf(bucketId: number, key: string, order: number): Buffer[] {
+    const { index } = this;
+    const top = objectKey(bucketId, key);
+    if (!index.hasVersions(bucketId)) return [top];
+    if (!index.isShared(order)) return [top, versionKey(bucketId, key, order)];
+    const start = versionPrefix(bucketId, key);
+    const range = index.catalog.range({ start, end: successor(start) });
+    return [top, ...Array.from(range, (entry) => Buffer.from(entry.key))];
   }
 }
 

@@ -25,9 +25,30 @@ export type ObjectErrorCode =
   | 'SlowDownWrite'
   | 'XMinioStorageFull'
   | 'RequestTimeout'
+  | 'MethodNotAllowed'
   | 'InternalError';
 
 export type ObjectRefusal = Refusal<ObjectErrorCode>;
+
+/** A version that says that there is nothing. */
+export interface DeleteMarker {
+  readonly versionId: string;
+  readonly modifiedMs: number;
+}
+
+/** What a look-up meets that ends at a delete marker: the latest version (NoSuchKey), or the one that it named. */
+export interface MarkerRefusal extends Refusal<'NoSuchKey' | 'MethodNotAllowed'> {
+  readonly marker: DeleteMarker;
+}
+
+export interface BucketVersioning {
+  /** Null: never enabled. */
+  readonly status: 'Enabled' | 'Suspended' | null;
+  /** Keys that begin with one of them (`*` stands for any characters) are written as if it were suspended. */
+  readonly excludedPrefixes: readonly string[];
+  /** So are keys that end with a slash. */
+  readonly excludesFolders: boolean;
+}
 
 export interface BucketInfo {
   readonly name: string;
@@ -72,7 +93,7 @@ export interface ObjectInfo {
   /** Without quotes; `md5` or `md5-N`. */
   readonly etag: string;
   readonly modifiedMs: number;
-  /** 'null' for an unversioned object. */
+  /** A UUID, or 'null' for what was written while versioning was not enabled. */
   readonly versionId: string;
   readonly metadata: ObjectMetadata;
   readonly checksum: Checksum | null;
@@ -188,6 +209,42 @@ export interface ListPage {
   readonly next: string;
 }
 
+export interface VersionListOptions {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Empty: none. */
+  readonly delimiter: string;
+  /** Keys and prefixes at or before it are left out; of the key itself, versions that follow the version marker stay. */
+  readonly keyMarker: string;
+  /** Empty: none. Means nothing without the key that it belongs to. */
+  readonly versionIdMarker: string;
+  readonly countMax: number;
+}
+
+/** A delete marker has no bytes and an empty ETag. */
+export interface VersionEntry extends ListEntry {
+  readonly versionId: string;
+  readonly isLatest: boolean;
+  readonly isMarker: boolean;
+}
+
+export interface VersionListPage {
+  /** By key, then the newest first. */
+  readonly entries: readonly VersionEntry[];
+  readonly commonPrefixes: readonly string[];
+  readonly isTruncated: boolean;
+  /** Of the last entry on the page, or its last common prefix; empty when not truncated. */
+  readonly nextKeyMarker: string;
+  readonly nextVersionIdMarker: string;
+}
+
+export interface DeleteOutcome {
+  /** Of the marker that was made, or of the version that went or was asked for; null for neither. */
+  readonly versionId: string | null;
+  /** A marker was made, or the version that went was one. */
+  readonly isMarker: boolean;
+}
+
 export interface MultipartUploadInfo {
   readonly uploadId: string;
   readonly bucket: string;
@@ -220,24 +277,41 @@ export interface ObjectLayer {
   bucket(name: string): BucketInfo;
   /** In byte order of the names. */
   listBuckets(): BucketInfo[];
-  /** Throws BucketNotEmpty while an object or an unfinished upload is left. */
+  /** Throws BucketNotEmpty while a version, a delete marker or an unfinished upload is left. */
   deleteBucket(name: string): Promise<void>;
+  /** Throws NoSuchBucket. */
+  versioning(bucket: string): BucketVersioning;
+  /** For what is written from then on; what there is stays. Throws NoSuchBucket. */
+  setVersioning(bucket: string, versioning: BucketVersioning): Promise<void>;
 
   /** Throws NoSuchBucket, SlowDownWrite, XMinioStorageFull at once. */
   openUpload(options: UploadOptions): Upload;
-  /** Throws NoSuchBucket, NoSuchKey, NoSuchVersion. `versionId` empty: the latest. */
+  /**
+   * Throws NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed for a delete marker that was named.
+   * `versionId` empty: the latest.
+   */
   open(bucket: string, key: string, versionId: string): ObjectSnapshot;
   /** Like `open` for HEAD: nothing is held. */
   head(bucket: string, key: string, versionId: string): ObjectInfo;
-  /** Deleting what is absent succeeds. */
-  deleteObject(bucket: string, key: string, versionId: string, precondition: WritePrecondition | null): Promise<void>;
-  /** New metadata on the same bytes, as a new modification (CopyObject onto itself with REPLACE). */
+  /**
+   * Without a version id: removes the object, or covers it with a delete marker where versioning is or was enabled.
+   * With one: that version ends for good. Deleting what is absent succeeds; a precondition is about the version that
+   * was named, or else the latest. Throws NoSuchVersion for what cannot be an id.
+   */
+  deleteObject(
+    bucket: string,
+    key: string,
+    versionId: string,
+    precondition: WritePrecondition | null,
+  ): Promise<DeleteOutcome>;
+  /** New metadata on the same bytes, as a new modification or a new version (CopyObject onto itself). */
   replaceMetadata(
     snapshot: ObjectSnapshot,
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
   ): Promise<ObjectInfo>;
   list(options: ListOptions): ListPage;
+  listVersions(options: VersionListOptions): VersionListPage;
 
   createMultipartUpload(options: {
     bucket: string;

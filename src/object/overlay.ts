@@ -4,10 +4,27 @@
  */
 import type { PartRecord } from './records.js';
 
-export interface PendingObject {
+/** A version of a key, in commit order. */
+export interface OrderedVersion {
   readonly order: number;
-  /** Null: deleted. */
-  readonly current: { readonly order: number; readonly etag: string } | null;
+  readonly versionId: string;
+  /** Null: a delete marker. */
+  readonly etag: string | null;
+}
+
+/** One change of a key's versions on its way, in front of the changes that were decided before it. */
+export interface PendingChange {
+  readonly order: number;
+  /** A new version, which takes the place of the null version when it is one. */
+  readonly put: OrderedVersion | null;
+  /** Order of the version that goes, or null. */
+  readonly removed: number | null;
+  readonly before: PendingChange | null;
+}
+
+interface LinkedChange extends PendingChange {
+  before: LinkedChange | null;
+  after: LinkedChange | null;
 }
 
 interface PendingUpload {
@@ -28,7 +45,7 @@ interface PendingBucket {
 }
 
 export class Overlay {
-  readonly #objects = new Map<string, PendingObject>();
+  readonly #objects = new Map<string, LinkedChange>();
   readonly #uploads = new Map<string, PendingUpload>();
   readonly #buckets = new Map<string, PendingBucket>();
   /** By upload, then part number. */
@@ -37,16 +54,36 @@ export class Overlay {
   readonly #touched = new Map<string, number>();
   /** Entries that compaction is moving. */
   readonly #moving = new Set<string>();
-  /** Pending objects and uploads by bucket. */
+  /** Pending versions and uploads by bucket. */
   readonly #inBucket = new Map<number, number>();
 
-  object(bucketId: number, key: string): PendingObject | undefined {
+  /** The change of the key that was decided last. */
+  object(bucketId: number, key: string): PendingChange | undefined {
     return this.#objects.size === 0 ? undefined : this.#objects.get(`${bucketId}/${key}`);
   }
 
   /** Returns what takes the entry back once the record is applied or refused. */
-  setObject(bucketId: number, key: string, pending: PendingObject): () => void {
-    return this.#set(this.#objects, `${bucketId}/${key}`, pending, pending.current === null ? null : bucketId);
+  putVersion(bucketId: number, key: string, put: OrderedVersion): () => void {
+    return this.#change(bucketId, key, { order: put.order, put, removed: null, before: null, after: null });
+  }
+
+  removeVersion(bucketId: number, key: string, order: number, removed: number): () => void {
+    return this.#change(bucketId, key, { order, put: null, removed, before: null, after: null });
+  }
+
+  #change(bucketId: number, key: string, change: LinkedChange): () => void {
+    const at = `${bucketId}/${key}`;
+    const before = this.#objects.get(at) ?? null;
+    change.before = before;
+    if (before !== null) before.after = change;
+    this.#objects.set(at, change);
+    if (change.put !== null) this.#count(bucketId, 1);
+    return () => {
+      if (change.put !== null) this.#count(bucketId, -1);
+      // What was decided earlier is settled too, since records are applied in their order; what came later stays.
+      if (change.after !== null) change.after.before = null;
+      else if (this.#objects.get(at) === change) this.#objects.delete(at);
+    };
   }
 
   upload(uploadId: string): PendingUpload | undefined {
@@ -119,14 +156,17 @@ export class Overlay {
     bucketId: number | null,
   ): () => void {
     map.set(key, pending);
-    if (bucketId !== null) this.#inBucket.set(bucketId, (this.#inBucket.get(bucketId) ?? 0) + 1);
+    if (bucketId !== null) this.#count(bucketId, 1);
     return () => {
       // A later record may have taken the place meanwhile.
       if (map.get(key) === pending) map.delete(key);
-      if (bucketId === null) return;
-      const count = (this.#inBucket.get(bucketId) ?? 1) - 1;
-      if (count === 0) this.#inBucket.delete(bucketId);
-      else this.#inBucket.set(bucketId, count);
+      if (bucketId !== null) this.#count(bucketId, -1);
     };
+  }
+
+  #count(bucketId: number, change: number): void {
+    const count = (this.#inBucket.get(bucketId) ?? 0) + change;
+    if (count <= 0) this.#inBucket.delete(bucketId);
+    else this.#inBucket.set(bucketId, count);
   }
 }

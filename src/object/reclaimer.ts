@@ -6,8 +6,8 @@
 import type { Catalog } from '../catalog/index.js';
 import { blobName, type DriveSet } from '../erasure/index.js';
 import { healKey, partPrefix, successor } from './index-keys.js';
-import type { Garbage } from './index-state.js';
 import { decodeEntry, decodePart } from './records.js';
+import type { Garbage } from './staging.js';
 
 const parallelMax = 4;
 

@@ -6,6 +6,7 @@ import type { Placement } from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import type { BucketDocumentKind, Checksum, ChecksumAlgorithm, ObjectMetadata } from './object-layer.js';
+import { nullVersionId, versionIdBytes, versionIdFromBytes, versionIdToBytes } from './version-id.js';
 
 export const RecordType = {
   bucketCreate: 1,
@@ -22,6 +23,8 @@ export const RecordType = {
 } as const;
 
 const recordVersion = 1;
+/** Of an object record whose version has an id of its own. */
+const versionedRecord = 2;
 export const uploadIdBytes = 16;
 
 export interface BucketRecord {
@@ -44,9 +47,14 @@ export interface BodyRecord {
   readonly placement: Placement;
 }
 
+/** One version of a key. */
 export interface ObjectRecord extends BodyRecord {
   readonly bucketId: number;
   readonly key: string;
+  /** 'null' unless versioning was enabled when it was written. */
+  readonly versionId: string;
+  /** A delete marker: it says that there is nothing, and has nothing. */
+  readonly isMarker: boolean;
   /** Of the record that wrote the bytes; 0: this one. Differs after a change of metadata alone. */
   readonly dataOrder: number;
   readonly metadata: ObjectMetadata;
@@ -60,6 +68,7 @@ export interface MultipartRecord {
   readonly parts: readonly { readonly partNumber: number; readonly bytes: number }[];
 }
 
+/** Ends one version of a key, whatever it is; the one before it becomes the latest if that was the latest. */
 export interface ObjectDeleteRecord {
   readonly bucketId: number;
   readonly key: string;
@@ -132,19 +141,28 @@ const documentKinds: readonly BucketDocumentKind[] = [
   'cors',
   'quota',
 ];
-const PlacementCode = { none: 0, inline: 1, slotsHere: 2, blob: 3, slotsElsewhere: 4 } as const;
+const PlacementCode = { none: 0, inline: 1, slotsHere: 2, blob: 3, slotsElsewhere: 4, marker: 5 } as const;
 
 function writeVersion(writer: BinaryWriter): BinaryWriter {
   return writer.u8(recordVersion);
 }
 
-function readVersion(reader: BinaryReader): void {
+function readVersion(reader: BinaryReader, latest = recordVersion): number {
   const version = reader.u8();
-  if (version !== recordVersion) {
+  if (version < recordVersion || version > latest) {
     throw new RecordFormatError(
       `record version ${version} is not known to this release: start the release that wrote it, or a later one`,
     );
   }
+  return version;
+}
+
+/** Version 2 is version 1 with the id of the object's version in front; an object without one stays version 1. */
+function readVersionId(reader: BinaryReader): string {
+  if (readVersion(reader, versionedRecord) === recordVersion) return nullVersionId;
+  const versionId = versionIdFromBytes(reader.raw(versionIdBytes));
+  if (versionId === null) throw new RecordFormatError('a record holds an id that is not one of a version');
+  return versionId;
 }
 
 function pick<T>(values: readonly T[], index: number, what: string): T {
@@ -244,7 +262,9 @@ function readSlots(reader: BinaryReader): Placement {
   return { kind: 'slots', geometry, id, slotBytes, fileNumber, fileOffset, hashes: reader.bytes() };
 }
 
-function readPlacement(reader: BinaryReader): Placement | 'here' {
+const nowhere: Placement = { kind: 'none' };
+
+function readPlacement(reader: BinaryReader): Placement | 'here' | 'marker' {
   const code = reader.u8();
   switch (code) {
     case PlacementCode.none:
@@ -255,6 +275,8 @@ function readPlacement(reader: BinaryReader): Placement | 'here' {
       return 'here';
     case PlacementCode.slotsElsewhere:
       return readSlots(reader);
+    case PlacementCode.marker:
+      return 'marker';
     case PlacementCode.blob: {
       const geometry = { dataShards: reader.u8(), parityShards: reader.u8(), rotation: reader.u8() };
       const id = { high: reader.u53(), low: reader.u53() };
@@ -299,11 +321,14 @@ export function decodeBucketDelete(body: Buffer): BucketDeleteRecord {
 }
 
 export function encodeObject(record: ObjectRecord, slotsAreHere: boolean): Buffer {
-  const writer = writeVersion(new BinaryWriter());
+  const writer = new BinaryWriter();
+  if (record.versionId === nullVersionId) writeVersion(writer);
+  else writer.u8(versionedRecord).raw(versionIdToBytes(record.versionId));
   writeBody(writer, record);
   writeMetadata(writer, record.metadata);
   writer.u53(record.bucketId).text(record.key).u53(record.dataOrder);
-  writePlacement(writer, record.placement, slotsAreHere);
+  if (record.isMarker) writer.u8(PlacementCode.marker);
+  else writePlacement(writer, record.placement, slotsAreHere);
   if (record.multipart === null) return writer.u8(0).finish();
   writer.u8(1).raw(Buffer.from(record.multipart.uploadId, 'hex')).u16(record.multipart.parts.length);
   for (const part of record.multipart.parts) writer.u16(part.partNumber).u53(part.bytes);
@@ -312,13 +337,15 @@ export function encodeObject(record: ObjectRecord, slotsAreHere: boolean): Buffe
 
 export function decodeObject(body: Buffer, here: Placement | null): ObjectRecord {
   const reader = new BinaryReader(body);
-  readVersion(reader);
+  const versionId = readVersionId(reader);
   const head = readBody(reader);
   const metadata = readMetadata(reader);
   const bucketId = reader.u53();
   const key = reader.text();
   const dataOrder = reader.u53();
-  const placement = resolvePlacement(readPlacement(reader), here);
+  const placed = readPlacement(reader);
+  const isMarker = placed === 'marker';
+  const placement = isMarker ? nowhere : resolvePlacement(placed, here);
   let multipart: MultipartRecord | null = null;
   if (reader.u8() === 1) {
     const uploadId = reader.raw(uploadIdBytes).toString('hex');
@@ -327,18 +354,53 @@ export function decodeObject(body: Buffer, here: Placement | null): ObjectRecord
   }
   // Field by field: spreading costs a GET and a listing more than all the rest of the decoding.
   const { bytes, modifiedMs, etag, checksum } = head;
-  return { bytes, modifiedMs, etag, checksum, metadata, bucketId, key, dataOrder, placement, multipart };
+  return {
+    bytes,
+    modifiedMs,
+    etag,
+    checksum,
+    metadata,
+    bucketId,
+    key,
+    versionId,
+    isMarker,
+    dataOrder,
+    placement,
+    multipart,
+  };
+}
+
+/** A delete marker is a version without anything. */
+export function markerRecord(place: Pick<ObjectRecord, 'bucketId' | 'key' | 'versionId' | 'modifiedMs'>): ObjectRecord {
+  return {
+    ...place,
+    isMarker: true,
+    bytes: 0,
+    etag: '',
+    checksum: null,
+    metadata: { headers: {}, storageClass: 'STANDARD' },
+    dataOrder: 0,
+    placement: nowhere,
+    multipart: null,
+  };
 }
 
 /** The part of an object record that a listing shows. */
 export function decodeListing(body: Buffer): Omit<BodyRecord, 'placement'> & { readonly storageClass: string } {
   const reader = new BinaryReader(body);
-  readVersion(reader);
+  // The text of a version id costs more than all the rest: whoever lists versions asks for it.
+  if (readVersion(reader, versionedRecord) === versionedRecord) reader.skip(versionIdBytes);
   const { bytes, modifiedMs, etag, checksum } = readBody(reader);
   return { bytes, modifiedMs, etag, checksum, storageClass: pick(storageClasses, reader.u8(), 'storage class') };
 }
 
-function resolvePlacement(placement: Placement | 'here', here: Placement | null): Placement {
+/** Of an object record. */
+export function decodeVersionId(body: Buffer): string {
+  return readVersionId(new BinaryReader(body));
+}
+
+function resolvePlacement(placement: Placement | 'here' | 'marker', here: Placement | null): Placement {
+  if (placement === 'marker') throw new RecordFormatError('a part that is a delete marker');
   if (placement !== 'here') return placement;
   if (here === null) throw new RecordFormatError('a record names slots of its batch that are not there');
   return here;

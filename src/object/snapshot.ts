@@ -5,7 +5,7 @@
 import { Refusal, limits, type Piece, type PieceSource } from '../base/index.js';
 import { BlobSource, BodyReader, SlotSource, type ShardSource } from '../erasure/index.js';
 import { objectInfo, type EngineContext } from './engine-context.js';
-import { objectKey, partKey, partPrefix, successor } from './index-keys.js';
+import { partKey, partPrefix, successor, versionKey } from './index-keys.js';
 import type { ObjectErrorCode, ObjectInfo, ObjectSnapshot, PartInfo } from './object-layer.js';
 import {
   decodeEntry,
@@ -70,7 +70,7 @@ export class EngineSnapshot implements ObjectSnapshot {
   #readFrom(startByte: number, endByte: number): PieceSource {
     const { multipart } = this.record;
     if (multipart === null) {
-      const owner = objectKey(this.record.bucketId, this.record.key);
+      const owner = versionKey(this.record.bucketId, this.record.key, this.entry.order);
       return readBody(this.context, owner, this.record, startByte, endByte);
     }
     const ranges: { partNumber: number; start: number; end: number }[] = [];

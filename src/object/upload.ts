@@ -22,7 +22,7 @@ import {
 import type { PreparedRecord } from '../journal/index.js';
 import type { EngineContext } from './engine-context.js';
 import { objectInfo } from './engine-context.js';
-import { objectKey, uploadKey } from './index-keys.js';
+import { uploadKey } from './index-keys.js';
 import type { BucketState } from './index-state.js';
 import type {
   Checksum,
@@ -38,15 +38,9 @@ import type {
   WritePrecondition,
 } from './object-layer.js';
 import { checkPrecondition } from './precondition.js';
-import {
-  RecordType,
-  decodeEntry,
-  decodeObject,
-  encodeObject,
-  encodePart,
-  type ObjectRecord,
-  type PartRecord,
-} from './records.js';
+import { RecordType, encodeObject, encodePart, type ObjectRecord, type PartRecord } from './records.js';
+import { currentEtag } from './versions.js';
+import { versionIdFor } from './version-id.js';
 
 /** Stripes received and not yet on the drives, beside the one that fills. */
 const stripesAheadMax = 2;
@@ -183,11 +177,16 @@ export class EngineUpload implements Upload {
     let stored: ObjectRecord | null = null;
     await this.#commit((order, timeMs, onSettled) => {
       this.#requireBucket();
-      checkPrecondition(options.precondition, currentEtag(this.context, bucketId, key), key);
+      if (options.precondition !== null) {
+        checkPrecondition(options.precondition, currentEtag(this.context, bucketId, key), key);
+      }
+      const versionId = versionIdFor(this.context.index.writeMode(bucketId, key), order);
       const body = this.#sealedBody();
       stored = {
         bucketId,
         key,
+        versionId,
+        isMarker: false,
         bytes: this.options.bytes,
         modifiedMs: timeMs,
         etag,
@@ -197,7 +196,7 @@ export class EngineUpload implements Upload {
         placement: body.placement,
         multipart: null,
       };
-      onSettled(this.context.overlay.setObject(bucketId, key, { order, current: { order, etag } }));
+      onSettled(this.context.overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return this.#prepared(RecordType.objectPut, encodeObject(stored, body.shardOffsets.length > 0), body);
     });
     return objectInfo(this.options.bucket, stored ?? invariantNever());
@@ -767,16 +766,6 @@ function internal(error: unknown): ObjectRefusal {
 
 function invariantNever(): never {
   invariant(false, 'a committed record was prepared');
-}
-
-/** ETag of the current version in commit order, or null. */
-export function currentEtag(context: EngineContext, bucketId: number, key: string): string | null {
-  const pending = context.overlay.object(bucketId, key);
-  if (pending !== undefined) return pending.current?.etag ?? null;
-  const value = context.index.catalog.get(objectKey(bucketId, key));
-  if (value === undefined) return null;
-  const entry = decodeEntry(value);
-  return decodeObject(entry.body, entry.here).etag;
 }
 
 /** Throws NoSuchUpload unless the upload is open in commit order. */

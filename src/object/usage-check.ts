@@ -3,7 +3,7 @@
  * again, and after a few times left to the next cycle: an exact answer takes a moment without changes.
  */
 import type { Catalog } from '../catalog/index.js';
-import { objectPrefix, successor } from './index-keys.js';
+import { objectPrefix, successor, versionsPrefix } from './index-keys.js';
 import type { IndexState } from './index-state.js';
 import { decodeEntry, decodeObject } from './records.js';
 import { UsageCounter, type UsageChange } from './usage.js';
@@ -48,28 +48,34 @@ async function countBucket(
   { pace, isOver }: RecountOptions,
 ): Promise<UsageCounter | null> {
   const counter = new UsageCounter();
-  const prefix = objectPrefix(bucketId);
-  let from: Buffer | null = prefix;
-  while (from !== null) {
-    if (isOver()) return null;
-    from = countFrom(catalog, from, successor(prefix), counter);
-    await pace();
+  const ranges = [
+    { prefix: objectPrefix(bucketId), isLatest: true },
+    { prefix: versionsPrefix(bucketId, ''), isLatest: false },
+  ];
+  for (const { prefix, isLatest } of ranges) {
+    let from: Buffer | null = prefix;
+    while (from !== null) {
+      if (isOver()) return null;
+      from = countFrom(catalog, from, successor(prefix), (value) => counter.add(changeOf(value, isLatest)));
+      await pace();
+    }
   }
   return counter;
 }
 
-function countFrom(catalog: Catalog, from: Buffer, end: Buffer, counter: UsageCounter): Buffer | null {
+function countFrom(catalog: Catalog, from: Buffer, end: Buffer, add: (value: Buffer) => void): Buffer | null {
   let last: Buffer | null = null;
   let count = 0;
   for (const { key, value } of catalog.range({ start: from, end, limit: entriesPerStep })) {
-    counter.add(changeOf(value));
+    add(value);
     last = Buffer.from(key);
     count++;
   }
   return last === null || count < entriesPerStep ? null : Buffer.concat([last, Buffer.of(0)]);
 }
 
-function changeOf(value: Buffer): UsageChange {
+function changeOf(value: Buffer, isLatest: boolean): UsageChange {
   const { body, here } = decodeEntry(value);
-  return { objects: 1, versions: 1, bytes: decodeObject(body, here).bytes };
+  const { isMarker, bytes } = decodeObject(body, here);
+  return isMarker ? { deleteMarkers: 1 } : { objects: isLatest ? 1 : 0, versions: 1, bytes };
 }

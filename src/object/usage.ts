@@ -65,6 +65,11 @@ export class UsageCounter {
     this.#move(at.sizes + sizeClass(bytes), versions);
   }
 
+  /** Whether there is anything but latest objects. */
+  hasVersions(): boolean {
+    return this.#values[at.versions] !== this.#values[at.objects] || this.#values[at.deleteMarkers] !== 0;
+  }
+
   usage(): BucketUsage {
     const [objects = 0, versions = 0, deleteMarkers = 0, bytes = 0, ...sizes] = this.#values;
     return { objects, versions, deleteMarkers, bytes, sizes };

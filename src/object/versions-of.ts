@@ -1,7 +1,7 @@
 /** The versions of a key as the index has them, for those who look at all of them. */
 import type { IndexState } from './index-state.js';
-import { objectKey } from './index-keys.js';
-import { decodeEntry, decodeObject, type ObjectRecord } from './records.js';
+import type { ObjectRecord } from './records.js';
+import { storedVersions } from './versions.js';
 
 export interface KnownVersion {
   readonly record: ObjectRecord;
@@ -12,9 +12,10 @@ export interface KnownVersion {
 
 /** The newest first. */
 export function versionsOf(index: IndexState, bucketId: number, key: string): KnownVersion[] {
-  const value = index.catalog.get(objectKey(bucketId, key));
-  if (value === undefined) return [];
-  const entry = decodeEntry(value);
-  const record = decodeObject(entry.body, entry.here);
-  return [{ record, versionId: 'null', isLatest: true, isDeleteMarker: false }];
+  return Array.from(storedVersions(index.catalog, bucketId, key), ({ record }) => record).map((record, place) => ({
+    record,
+    versionId: record.versionId,
+    isLatest: place === 0,
+    isDeleteMarker: record.isMarker,
+  }));
 }

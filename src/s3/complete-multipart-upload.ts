@@ -20,6 +20,7 @@ import { parseChecksumType } from './create-multipart-upload.js';
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
 import { refuseUnsupportedWrite } from './metadata.js';
+import { versionHeaders } from './object-headers.js';
 import { parseUploadId } from './upload-id.js';
 import { XmlWriter, xmlResponse } from './xml/index.js';
 
@@ -131,7 +132,7 @@ function answer({ request, bucket, key }: ParsedCall, info: ObjectInfo) {
     .etag('ETag', info.etag);
   writeChecksum(xml, info.checksum);
   if (info.checksum !== null) xml.text('ChecksumType', info.checksum.type);
-  return xmlResponse(xml.end());
+  return xmlResponse(xml.end(), versionHeaders(info));
 }
 
 /** Where the client addressed the object, in its own style and spelling. */

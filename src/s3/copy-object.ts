@@ -9,10 +9,18 @@ import type {
 } from '../object/index.js';
 import { parseChecksumAlgorithm } from './checksum.js';
 import { checkPreconditionEarly, parseWritePrecondition } from './conditional.js';
-import { copyBytes, copyPermissions, openCopySource, parseCopySource, type CopySource } from './copy-source.js';
+import {
+  copyBytes,
+  copyPermissions,
+  openCopySource,
+  parseCopySource,
+  sourceVersionHeaders,
+  type CopySource,
+} from './copy-source.js';
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
 import { parseObjectMetadata, refuseUnsupportedWrite } from './metadata.js';
+import { versionHeaders } from './object-headers.js';
 import { xmlResponse, XmlWriter } from './xml/index.js';
 
 export interface CopyObjectInput {
@@ -54,8 +62,9 @@ async function copy(deps: S3Deps, call: Authorized<CopyObjectInput>): Promise<Ex
   // The destination answers first: a source is not opened for a bucket that is not there.
   deps.objects.bucket(call.bucket);
   if (precondition !== null) checkPreconditionEarly(deps.objects, call.bucket, call.key, precondition);
-  const isSelf = source.bucket === call.bucket && source.key === call.key && source.versionId === '';
-  if (isSelf && directive === 'COPY' && !changesAttributes) {
+  const isSelf = source.bucket === call.bucket && source.key === call.key;
+  // A version that is named becomes the latest again, whatever it changes.
+  if (isSelf && source.versionId === '' && directive === 'COPY' && !changesAttributes) {
     throw s3Error(
       'InvalidRequest',
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -64,7 +73,7 @@ async function copy(deps: S3Deps, call: Authorized<CopyObjectInput>): Promise<Ex
   const snapshot = openCopySource(deps, source);
   const info =
     isSelf && keepsBytes(call.input, snapshot.info) ? replace(deps, call, snapshot) : rewrite(deps, call, snapshot);
-  return answer(await info);
+  return answer(await info, snapshot.info);
 }
 
 /** Same bytes, same layout on the drives, same checksum. */
@@ -110,12 +119,12 @@ function copiedMetadata({ directive, metadata }: CopyObjectInput, source: Object
   return { headers, storageClass: metadata.storageClass };
 }
 
-function answer(info: ObjectInfo): ExchangeResponse {
+function answer(info: ObjectInfo, source: ObjectInfo): ExchangeResponse {
   const xml = new XmlWriter('CopyObjectResult').time('LastModified', info.modifiedMs).etag('ETag', info.etag);
   if (info.checksum !== null) {
     xml.text(`Checksum${info.checksum.algorithm}`, info.checksum.value).text('ChecksumType', info.checksum.type);
   }
-  return xmlResponse(xml.end(), info.versionId === 'null' ? [] : [['x-amz-version-id', info.versionId]]);
+  return xmlResponse(xml.end(), [...versionHeaders(info), ...sourceVersionHeaders(source)]);
 }
 
 function parseDirective(header: string, value: string | undefined): 'COPY' | 'REPLACE' {

@@ -2,9 +2,10 @@
 import { limits } from '../base/index.js';
 import type { Authorized, Permission } from '../dispatch/index.js';
 import type { ExchangeRequest, HeaderMap } from '../exchange/index.js';
-import type { Checksum, ChecksumAlgorithm, ObjectSnapshot, Upload } from '../object/index.js';
+import type { Checksum, ChecksumAlgorithm, ObjectInfo, ObjectSnapshot, Upload } from '../object/index.js';
 import { fullObjectChecksum } from './checksum.js';
 import { judgeRead, parseSourceConditions, preconditionFailed, type ReadConditions } from './conditional.js';
+import { markerOf } from './delete-marker.js';
 import type { S3Deps } from './deps.js';
 import { s3Error } from './errors.js';
 import type { ByteRange } from './range.js';
@@ -50,13 +51,32 @@ export function copyPermissions(bucket: string, key: string, source: CopySource)
 
 /** Throws NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, PreconditionFailed. The caller closes it. */
 export function openCopySource(deps: Pick<S3Deps, 'objects'>, source: CopySource): ObjectSnapshot {
-  const snapshot = deps.objects.open(source.bucket, source.key, source.versionId);
+  const snapshot = openSource(deps, source);
   // S3 answers 412 for a copy that a GET would answer 304 to.
   if (source.conditions !== null && judgeRead(source.conditions, snapshot.info) !== 'proceed') {
     snapshot.close();
     throw preconditionFailed('x-amz-copy-source-If-*');
   }
   return snapshot;
+}
+
+function openSource({ objects }: Pick<S3Deps, 'objects'>, { bucket, key, versionId }: CopySource): ObjectSnapshot {
+  try {
+    return objects.open(bucket, key, versionId);
+  } catch (error) {
+    if (markerOf(error) === null) throw error;
+    // Headers about the marker would be taken for those of the target.
+    if (versionId === '') throw s3Error('NoSuchKey');
+    throw s3Error(
+      'InvalidRequest',
+      'The source of a copy request may not specifically refer to a delete marker by version id.',
+    );
+  }
+}
+
+/** Which version was copied. */
+export function sourceVersionHeaders({ versionId }: Pick<ObjectInfo, 'versionId'>): [string, string][] {
+  return versionId === 'null' ? [] : [['x-amz-copy-source-version-id', versionId]];
 }
 
 export interface CopyTarget {

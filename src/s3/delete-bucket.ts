@@ -1,10 +1,11 @@
 /**
- * DeleteBucket. With `x-minio-force-delete: true` (`mc rb --force`) its objects and unfinished uploads go first,
+ * DeleteBucket. With `x-minio-force-delete: true` (`mc rb --force`) its versions and unfinished uploads go first,
  * page by page and not as one step: what others write meanwhile makes it end in BucketNotEmpty.
  */
 import { limits } from '../base/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
 import type { S3Deps } from './deps.js';
+import { forEachVersion } from './every-version.js';
 
 export interface DeleteBucketInput {
   readonly isForced: boolean;
@@ -19,7 +20,7 @@ export const deleteBucket: OperationSpec<DeleteBucketInput, S3Deps> = {
   },
   async handle(deps, call) {
     if (call.input.isForced) {
-      await deleteObjects(deps, call);
+      await deleteVersions(deps, call);
       await abortUploads(deps, call);
     }
     await deps.objects.deleteBucket(call.bucket);
@@ -27,14 +28,11 @@ export const deleteBucket: OperationSpec<DeleteBucketInput, S3Deps> = {
   },
 };
 
-/** One pass in key order, so that it ends. A client that went away stops it at the next page. */
-async function deleteObjects({ objects }: S3Deps, { bucket, request }: Authorized<DeleteBucketInput>): Promise<void> {
-  let startAfter = '';
-  do {
-    const page = objects.list({ bucket, prefix: '', delimiter: '', startAfter, countMax: limits.listKeysMax });
-    await Promise.all(page.entries.map(({ key }) => objects.deleteObject(bucket, key, '', null)));
-    startAfter = page.isTruncated ? page.next : '';
-  } while (startAfter !== '' && !request.isAborted());
+function deleteVersions({ objects }: S3Deps, call: Authorized<DeleteBucketInput>): Promise<void> {
+  return forEachVersion(objects, call, '', async (page) => {
+    await Promise.all(page.map(({ key, versionId }) => objects.deleteObject(call.bucket, key, versionId, null)));
+    return true;
+  });
 }
 
 async function abortUploads({ objects }: S3Deps, { bucket, request }: Authorized<DeleteBucketInput>): Promise<void> {

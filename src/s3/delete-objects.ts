@@ -4,6 +4,7 @@
  */
 import { limits, Refusal } from '../base/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
+import type { DeleteOutcome } from '../object/index.js';
 import type { S3Deps } from './deps.js';
 import { withoutQuotes } from './entity-tag.js';
 import { errorEntry, isS3ErrorCode, s3Error } from './errors.js';
@@ -64,9 +65,9 @@ export const deleteObjects: OperationSpec<null, S3Deps> = {
     );
     const xml = new XmlWriter('DeleteResult');
     targets.forEach((target, index) => {
-      const refusal = outcomes[index] ?? null;
-      if (refusal !== null) writeError(xml, target, refusal);
-      else if (!isQuiet) writeNames(xml.open('Deleted'), target).close();
+      const outcome = outcomes[index];
+      if (outcome instanceof Refusal) writeError(xml, target, outcome);
+      else if (!isQuiet && outcome !== undefined) writeDeleted(xml, target, outcome);
     });
     return xmlResponse(xml.end());
   },
@@ -101,8 +102,7 @@ function refuse(call: Authorized<unknown>, { key, versionId, hasUnknownCondition
   if (!call.isAllowed({ action, bucket: call.bucket, key, values })) return s3Error('AccessDenied');
   if (Buffer.byteLength(key) > limits.keyBytesMax) return s3Error('KeyTooLongError');
   if (hasUnknownCondition) return s3Error('NotImplemented');
-  // Nothing here has other versions than the unversioned one.
-  return versionId === '' || versionId === 'null' ? null : s3Error('NoSuchVersion');
+  return null;
 }
 
 /** A refusal is an entry; a fault of ours fails the request, and may be repeated without harm. */
@@ -111,12 +111,11 @@ async function deleteOne(
   bucket: string,
   target: Target,
   refusal: Refusal | null,
-): Promise<Refusal | null> {
+): Promise<Refusal | DeleteOutcome> {
   if (refusal !== null) return refusal;
   const precondition = target.etag === '' ? null : { ifMatch: [target.etag] };
   try {
-    await objects.deleteObject(bucket, target.key, target.versionId, precondition);
-    return null;
+    return await objects.deleteObject(bucket, target.key, target.versionId, precondition);
   } catch (error) {
     if (error instanceof Refusal && error.code !== 'InternalError') return error;
     throw error;
@@ -127,6 +126,12 @@ function writeError(xml: XmlWriter, target: Target, refusal: Refusal): void {
   const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
   xml.open('Error');
   writeNames(xml, target).text('Code', code).text('Message', errorEntry(code).message).close();
+}
+
+function writeDeleted(xml: XmlWriter, target: Target, { versionId, isMarker }: DeleteOutcome): void {
+  writeNames(xml.open('Deleted'), target);
+  if (isMarker) xml.boolean('DeleteMarker', true).text('DeleteMarkerVersionId', versionId ?? '');
+  xml.close();
 }
 
 function writeNames(xml: XmlWriter, { key, versionId }: Target): XmlWriter {

@@ -4,6 +4,7 @@
 import type { Refusal } from '../base/index.js';
 import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
 import { AnswerRefusal, errorEntry, isS3ErrorCode } from './errors.js';
+import { markerHeaders, markerOf } from './delete-marker.js';
 import { escapeXml } from './xml/index.js';
 
 /** What the error document says about the request. */
@@ -25,6 +26,8 @@ export function errorResponse(refusal: Refusal, context: ErrorContext): Exchange
   const isOwnText = code === refusal.code && refusal.message !== refusal.code && code !== 'InternalError';
   const message = isOwnText ? refusal.message : tableMessage;
   const headers: (readonly [string, string])[] = refusal instanceof AnswerRefusal ? [...refusal.headers] : [];
+  const marker = markerOf(refusal);
+  if (marker !== null) headers.push(...markerHeaders(marker, refusal.code));
   if (status === 503 || status === 429) headers.push(['Retry-After', retryAfterSeconds]);
   const { request } = context;
   const objectBytes = refusal.detail['ActualObjectSize'];

@@ -12,6 +12,7 @@ type ProtocolErrorCode =
   | 'AllAccessDisabled'
   | 'BadDigest'
   | 'EntityTooLarge'
+  | 'IllegalVersioningConfigurationException'
   | 'IncorrectNumberOfFilesInPostRequest'
   | 'InvalidBucketName'
   | 'InvalidDigest'
@@ -27,7 +28,6 @@ type ProtocolErrorCode =
   | 'MalformedXML'
   | 'MaxPostPreDataLengthExceeded'
   | 'MetadataTooLarge'
-  | 'MethodNotAllowed'
   | 'MissingContentLength'
   | 'MissingContentMD5'
   | 'NoSuchBucketPolicy'
@@ -53,6 +53,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
   CredentialMalformed: { status: 400, message: 'The credential in the signature is malformed.' },
   EntityTooLarge: { status: 400, message: 'The upload exceeds the largest size allowed.' },
   EntityTooSmall: { status: 400, message: 'The upload is smaller than the smallest size allowed.' },
+  IllegalVersioningConfigurationException: {
+    status: 400,
+    message: 'The versioning configuration specified in the request is invalid.',
+  },
   IncompleteBody: { status: 400, message: 'The request body does not have the length that its headers declare.' },
   IncorrectNumberOfFilesInPostRequest: {
     status: 400,

@@ -2,13 +2,17 @@ import type { OperationSpec } from '../dispatch/index.js';
 import type { S3Deps } from './deps.js';
 import { XmlWriter, xmlResponse } from './xml/index.js';
 
-/** Versioning was never enabled on any bucket: the element is empty. */
+/** The element is empty where versioning was never enabled. */
 export const getBucketVersioning: OperationSpec<null, S3Deps> = {
   name: 'GetBucketVersioning',
   parse: () => null,
   permissions: ({ bucket }) => [{ action: 's3:GetBucketVersioning', bucket, key: '' }],
   handle(deps, { bucket }) {
-    deps.objects.bucket(bucket);
-    return xmlResponse(new XmlWriter('VersioningConfiguration').end());
+    const { status, excludedPrefixes, excludesFolders } = deps.objects.versioning(bucket);
+    const xml = new XmlWriter('VersioningConfiguration');
+    if (status !== null) xml.text('Status', status);
+    for (const prefix of excludedPrefixes) xml.open('ExcludedPrefixes').text('Prefix', prefix).close();
+    if (excludesFolders) xml.boolean('ExcludeFolders', true);
+    return xmlResponse(xml.end());
   },
 };

@@ -25,6 +25,11 @@ export function validatorHeaders(info: ObjectInfo): MutablePairs {
   return headers;
 }
 
+/** The null version has no header, as in MinIO: it is the only one of most buckets. */
+export function versionHeaders({ versionId }: Pick<ObjectInfo, 'versionId'>): MutablePairs {
+  return versionId === 'null' ? [] : [['x-amz-version-id', versionId]];
+}
+
 export function cacheHeaders(info: ObjectInfo): MutablePairs {
   const headers = validatorHeaders(info);
   for (const name of ['cache-control', 'expires']) {

@@ -74,8 +74,8 @@ export function route(table: OperationTable, call: ParsedCall): S3Operation {
   const { request, bucket, key } = call;
   if (bucket === '' && key !== '') throw s3Error('InvalidBucketName');
   for (const [header, isHarmless] of refusedHeaders) {
-    // Deleting a bucket with its content is an operation of its own: see `delete-bucket.ts`.
-    if (header === 'x-minio-force-delete' && request.method === 'DELETE' && key === '') continue;
+    // Deleting a bucket or a folder with its content: see `delete-bucket.ts` and `delete-object.ts`.
+    if (header === 'x-minio-force-delete' && request.method === 'DELETE') continue;
     const value = request.headers.get(header);
     if (value !== undefined && !isHarmless(value.toLowerCase())) throw s3Error('NotImplemented');
   }

@@ -23,10 +23,12 @@ import { headBucket } from './head-bucket.js';
 import { headObject } from './head-object.js';
 import { listBuckets } from './list-buckets.js';
 import { listMultipartUploads } from './list-multipart-uploads.js';
+import { listObjectVersions } from './list-object-versions.js';
 import { listObjectsV1, listObjectsV2 } from './list-objects.js';
 import { listParts } from './list-parts.js';
 import { postObject } from './post-object.js';
 import { putBucketPolicy } from './put-bucket-policy.js';
+import { putBucketVersioning } from './put-bucket-versioning.js';
 import { putObject } from './put-object.js';
 import { route, type OperationTable } from './router.js';
 import { uploadPartCopy } from './upload-part-copy.js';
@@ -50,6 +52,8 @@ export const operations: OperationTable = {
     'GET ?location': getBucketLocation,
     'GET ?uploads': listMultipartUploads,
     'GET ?versioning': getBucketVersioning,
+    'PUT ?versioning': putBucketVersioning,
+    'GET ?versions': listObjectVersions,
     'POST ?delete': deleteObjects,
   },
   object: {

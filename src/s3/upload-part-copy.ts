@@ -1,6 +1,13 @@
 import type { ExchangeResponse } from '../exchange/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
-import { copyBytes, copyPermissions, openCopySource, parseCopySource, type CopySource } from './copy-source.js';
+import {
+  copyBytes,
+  copyPermissions,
+  openCopySource,
+  parseCopySource,
+  sourceVersionHeaders,
+  type CopySource,
+} from './copy-source.js';
 import type { S3Deps } from './deps.js';
 import { refuseUnsupportedWrite } from './metadata.js';
 import { parsePartTarget, type PartTarget } from './parameters.js';
@@ -44,5 +51,5 @@ async function copyPart(deps: S3Deps, call: Authorized<UploadPartCopyInput>): Pr
   const part = await upload.commitPart({ uploadId, partNumber, checksum });
   const xml = new XmlWriter('CopyPartResult').time('LastModified', part.modifiedMs).etag('ETag', part.etag);
   if (checksum !== null) xml.text(`Checksum${checksum.algorithm}`, checksum.value);
-  return xmlResponse(xml.end());
+  return xmlResponse(xml.end(), sourceVersionHeaders(snapshot.info));
 }

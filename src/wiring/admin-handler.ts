@@ -10,6 +10,7 @@ import {
 import { authenticate, createDispatcher, type AuthenticateOptions, type IsAllowed } from '../dispatch/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { keyDerivation, kernels } from '../native/index.js';
+import { formatVersioning, parseVersioning } from '../object/index.js';
 import { parsePolicy } from '../policy/index.js';
 import { createSignatureVerifier } from '../signature/index.js';
 import type { Logger, RequestObserver } from '../telemetry/index.js';
@@ -62,5 +63,10 @@ export function createAdminHandler({
 
 const checkDocument: AdminDeps['checkDocument'] = (bucket, kind, text) => {
   if (kind === 'policy') return parsePolicy(text, 'bucket', { bucket }).text;
+  if (kind === 'versioning') {
+    const versioning = parseVersioning(text);
+    if (versioning?.status == null) throw new Refusal('InvalidArgument', 'This is not a versioning configuration.');
+    return formatVersioning(versioning);
+  }
   throw new Refusal('NotImplemented', `Documents of the kind ${kind} cannot be imported.`);
 };

@@ -76,6 +76,8 @@ const slotsHex =
 const base: ObjectRecord = {
   bucketId: 65_536,
   key: 'a/ü',
+  versionId: 'null',
+  isMarker: false,
   bytes: 5,
   modifiedMs: 1_700_000_000_123,
   etag,

@@ -9,9 +9,11 @@ import type {
   BucketDocumentKind,
   BucketDocuments,
   BucketInfo,
+  BucketVersioning,
   Checksum,
   ChecksumAlgorithm,
   CompletedPart,
+  DeleteOutcome,
   ListOptions,
   ListPage,
   ListUploadsPage,
@@ -27,8 +29,14 @@ import type {
   Upload,
   UploadDigests,
   UploadOptions,
+  VersionEntry,
+  VersionListOptions,
+  VersionListPage,
   WritePrecondition,
 } from '../../src/object/index.js';
+import { DeletedByMarker } from '../../src/object/marker-refusal.js';
+import { isVersionId, versionIdFor } from '../../src/object/version-id.js';
+import { neverVersioned, writeMode } from '../../src/object/versioning.js';
 import { memoryDigest, type DigestAlgorithm } from './memory-digests.js';
 
 interface StoredPart {
@@ -37,8 +45,9 @@ interface StoredPart {
 }
 
 interface StoredObject {
-  info: ObjectInfo;
+  readonly info: ObjectInfo;
   readonly parts: readonly StoredPart[];
+  readonly isMarker: boolean;
 }
 
 interface StoredUpload {
@@ -49,7 +58,9 @@ interface StoredUpload {
 
 interface StoredBucket {
   readonly info: BucketInfo;
-  readonly objects: Map<string, StoredObject>;
+  versioning: BucketVersioning;
+  /** Versions of each key, the newest first. */
+  readonly objects: Map<string, StoredObject[]>;
   readonly uploads: Map<string, StoredUpload>;
   readonly documents: Map<BucketDocumentKind, BucketDocument>;
 }
@@ -76,6 +87,7 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
   readonly #pieceBytes: number;
   readonly #highWaterBytes: number;
   #nextUploadId = 1;
+  #nextOrder = 1;
   /** Snapshots and uploads that are neither closed nor finished. */
   openSnapshots = 0;
   openUploads = 0;
@@ -95,7 +107,13 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
   async createBucket(name: string, { region }: { region: string }): Promise<BucketInfo> {
     if (this.#buckets.has(name)) throw refusal('BucketAlreadyOwnedByYou');
     const info: BucketInfo = { name, region, createdMs: this.#clock.nowMs() };
-    this.#buckets.set(name, { info, objects: new Map(), uploads: new Map(), documents: new Map() });
+    this.#buckets.set(name, {
+      info,
+      versioning: neverVersioned,
+      objects: new Map(),
+      uploads: new Map(),
+      documents: new Map(),
+    });
     return info;
   }
 
@@ -122,6 +140,14 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     const { documents } = this.#bucket(bucket);
     if (text === null) documents.delete(kind);
     else documents.set(kind, { text, updatedMs: this.#clock.nowMs() });
+  }
+
+  versioning(bucket: string): BucketVersioning {
+    return this.#bucket(bucket).versioning;
+  }
+
+  async setVersioning(bucket: string, versioning: BucketVersioning): Promise<void> {
+    this.#bucket(bucket).versioning = versioning;
   }
 
   openUpload(options: UploadOptions): Upload {
@@ -171,11 +197,26 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     key: string,
     versionId: string,
     precondition: WritePrecondition | null,
-  ): Promise<void> {
+  ): Promise<DeleteOutcome> {
     const bucket = this.#bucket(bucketName);
-    checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
-    if (versionId !== '' && versionId !== 'null') throw refusal('NoSuchVersion');
-    bucket.objects.delete(key);
+    if (versionId !== '' && !isVersionId(versionId)) throw refusal('NoSuchVersion');
+    const versions = bucket.objects.get(key) ?? [];
+    const mode = writeMode(bucket.versioning, key);
+    const named = versionId === '' ? versions[0] : versions.find(({ info }) => info.versionId === versionId);
+    checkPrecondition(named === undefined || named.isMarker ? null : named.info, precondition);
+    if (versionId === '' && mode !== 'unversioned') {
+      const { info } = this.#put(bucket, key, (made) => ({
+        info: { ...noObject, ...made },
+        parts: [],
+        isMarker: true,
+      }));
+      return { versionId: info.versionId, isMarker: true };
+    }
+    const rest = versions.filter((version) => version !== named);
+    if (rest.length > 0) bucket.objects.set(key, rest);
+    else bucket.objects.delete(key);
+    if (versionId === '') return { versionId: null, isMarker: false };
+    return { versionId, isMarker: named?.isMarker ?? false };
   }
 
   async replaceMetadata(
@@ -183,25 +224,59 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
   ): Promise<ObjectInfo> {
-    const { bucket, key } = snapshot.info;
-    const stored = this.#bucket(bucket).objects.get(key);
-    checkPrecondition(stored?.info ?? null, precondition);
+    const { bucket: name, key, versionId } = snapshot.info;
+    const bucket = this.#bucket(name);
+    const versions = bucket.objects.get(key) ?? [];
+    checkPrecondition(currentOf(versions), precondition);
+    const stored = versions.find(({ info }) => info.versionId === versionId);
     if (stored === undefined) throw refusal('NoSuchKey');
-    stored.info = { ...stored.info, metadata, modifiedMs: this.#clock.nowMs() };
-    return stored.info;
+    return this.#put(bucket, key, (made) => ({ ...stored, info: { ...stored.info, ...made, metadata } })).info;
   }
 
   list(options: ListOptions): ListPage {
     const { objects } = this.#bucket(options.bucket);
-    const page = pageOf([...objects.keys()].sort(compareKeys), options);
+    const present = [...objects].filter(([, versions]) => currentOf(versions) !== null).map(([key]) => key);
+    const page = pageOf(present.sort(compareKeys), options);
     return {
       ...page,
       entries: page.keys.map((key) => {
-        const { info } = objects.get(key)!;
+        const { info } = objects.get(key)![0]!;
         const { bytes, etag, modifiedMs, checksum, metadata } = info;
         return { key, bytes, etag, modifiedMs, checksum, storageClass: metadata.storageClass };
       }),
     };
+  }
+
+  listVersions(options: VersionListOptions): VersionListPage {
+    const { objects } = this.#bucket(options.bucket);
+    const { prefix, delimiter, keyMarker, versionIdMarker, countMax } = options;
+    const entries: VersionEntry[] = [];
+    const commonPrefixes: string[] = [];
+    const last = { nextKeyMarker: '', nextVersionIdMarker: '' };
+    const all = [...objects].sort(([a], [b]) => compareKeys(a, b)).flatMap(([, versions]) => versions);
+    for (const version of all) {
+      if (countMax === 0) break;
+      const { key, versionId, bytes, etag, modifiedMs, checksum, metadata } = version.info;
+      const common = commonPrefixOf(key, prefix, delimiter);
+      if (common === undefined || compareKeys(key, keyMarker) < 0) continue;
+      if (common !== null && (commonPrefixes.at(-1) === common || keyMarker.startsWith(common))) continue;
+      const siblings = objects.get(key)!;
+      const markerIndex = siblings.findIndex(({ info }) => info.versionId === versionIdMarker);
+      const isBehind = versionIdMarker !== '' && siblings.indexOf(version) > markerIndex;
+      if (key === keyMarker && common === null && !isBehind) continue;
+      if (entries.length + commonPrefixes.length === countMax)
+        return { entries, commonPrefixes, isTruncated: true, ...last };
+      Object.assign(last, { nextKeyMarker: common ?? key, nextVersionIdMarker: common === null ? versionId : '' });
+      if (common !== null) {
+        commonPrefixes.push(common);
+        continue;
+      }
+      const isLatest = siblings[0] === version;
+      const { isMarker } = version;
+      const { storageClass } = metadata;
+      entries.push({ key, versionId, bytes, etag, modifiedMs, checksum, storageClass, isLatest, isMarker });
+    }
+    return { entries, commonPrefixes, isTruncated: false, nextKeyMarker: '', nextVersionIdMarker: '' };
   }
 
   async createMultipartUpload(options: {
@@ -283,24 +358,24 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
       if (index < options.parts.length - 1 && part.info.bytes < limits.partBytesMin) throw refusal('EntityTooSmall');
       return part;
     });
-    checkPrecondition(bucket.objects.get(options.key)?.info ?? null, options.precondition);
+    checkPrecondition(currentOf(bucket.objects.get(options.key)), options.precondition);
     const checksum = checksumOfParts(upload.info, chosen);
     if (options.checksum && withoutCount(options.checksum.value) !== withoutCount(checksum?.value ?? '')) {
       throw refusal('BadDigest');
     }
     const md5s = Buffer.concat(chosen.map((part) => Buffer.from(part.info.etag, 'hex')));
-    const info: ObjectInfo = {
-      bucket: options.bucket,
-      key: options.key,
-      bytes: chosen.reduce((sum, part) => sum + part.info.bytes, 0),
-      etag: `${createHash('md5').update(md5s).digest('hex')}-${chosen.length}`,
-      modifiedMs: this.#clock.nowMs(),
-      versionId: 'null',
-      metadata: upload.info.metadata,
-      checksum,
-      partCount: chosen.length,
-    };
-    bucket.objects.set(options.key, { info, parts: chosen });
+    const { info } = this.#put(bucket, options.key, (made) => ({
+      info: {
+        ...made,
+        bytes: chosen.reduce((sum, part) => sum + part.info.bytes, 0),
+        etag: `${createHash('md5').update(md5s).digest('hex')}-${chosen.length}`,
+        metadata: upload.info.metadata,
+        checksum,
+        partCount: chosen.length,
+      },
+      parts: chosen,
+      isMarker: false,
+    }));
     upload.completed = info;
     upload.parts.clear();
     return info;
@@ -324,23 +399,29 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     checksum: Checksum | null,
     precondition: WritePrecondition | null,
   ): ObjectInfo {
-    checkPrecondition(bucket.objects.get(key)?.info ?? null, precondition);
-    const modifiedMs = this.#clock.nowMs();
+    checkPrecondition(currentOf(bucket.objects.get(key)), precondition);
     const etag = createHash('md5').update(bytes).digest('hex');
-    const part: StoredPart = { bytes, info: { partNumber: 1, bytes: bytes.length, etag, modifiedMs, checksum } };
-    const info: ObjectInfo = {
-      bucket: bucket.info.name,
-      key,
-      bytes: bytes.length,
-      etag,
-      modifiedMs,
-      versionId: 'null',
-      metadata,
-      checksum,
-      partCount: 0,
-    };
-    bucket.objects.set(key, { info, parts: [part] });
-    return info;
+    return this.#put(bucket, key, (made) => {
+      const info = { ...made, bytes: bytes.length, etag, metadata, checksum, partCount: 0 };
+      const { modifiedMs } = info;
+      const part: StoredPart = { bytes, info: { partNumber: 1, bytes: bytes.length, etag, modifiedMs, checksum } };
+      return { info, parts: [part], isMarker: false };
+    }).info;
+  }
+
+  /** On top of its key's versions; a null version takes the place of the one before. */
+  #put(
+    bucket: StoredBucket,
+    key: string,
+    make: (made: Pick<ObjectInfo, 'bucket' | 'key' | 'versionId' | 'modifiedMs'>) => StoredObject,
+  ): StoredObject {
+    const versionId = versionIdFor(writeMode(bucket.versioning, key), this.#nextOrder++);
+    const stored = make({ bucket: bucket.info.name, key, versionId, modifiedMs: this.#clock.nowMs() });
+    const kept = (bucket.objects.get(key) ?? []).filter(
+      ({ info }) => versionId !== 'null' || info.versionId !== 'null',
+    );
+    bucket.objects.set(key, [stored, ...kept]);
+    return stored;
   }
 
   /** For MemoryUpload. */
@@ -367,9 +448,11 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
 
   #object(bucketName: string, key: string, versionId: string): StoredObject {
     if (!this.canRead) throw refusal('SlowDownRead');
-    const stored = this.#bucket(bucketName).objects.get(key);
-    if (versionId !== '' && versionId !== 'null') throw refusal('NoSuchVersion');
-    if (stored === undefined) throw refusal(versionId === '' ? 'NoSuchKey' : 'NoSuchVersion');
+    const versions = this.#bucket(bucketName).objects.get(key) ?? [];
+    const isNamed = versionId !== '';
+    const stored = isNamed ? versions.find(({ info }) => info.versionId === versionId) : versions[0];
+    if (stored === undefined) throw refusal(isNamed ? 'NoSuchVersion' : 'NoSuchKey');
+    if (stored.isMarker) throw new DeletedByMarker(isNamed ? 'MethodNotAllowed' : 'NoSuchKey', stored.info);
     return stored;
   }
 
@@ -552,6 +635,20 @@ function pageOf(sortedKeys: readonly string[], { prefix, delimiter, startAfter, 
     next = common ?? key;
   }
   return { keys, commonPrefixes, isTruncated: false, next: '' };
+}
+
+const noObject = {
+  bytes: 0,
+  etag: '',
+  metadata: { headers: {}, storageClass: 'STANDARD' },
+  checksum: null,
+  partCount: 0,
+};
+
+/** The latest version unless that is a delete marker. */
+function currentOf(versions: readonly StoredObject[] | undefined): ObjectInfo | null {
+  const latest = versions?.[0];
+  return latest === undefined || latest.isMarker ? null : latest.info;
 }
 
 function checkPrecondition(current: ObjectInfo | null, precondition: WritePrecondition | null): void {

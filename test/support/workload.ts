@@ -48,7 +48,7 @@ export class Workload {
   #bodies = 0;
 
   constructor(
-    private readonly random: () => number,
+    readonly random: () => number,
     private readonly seed: number,
   ) {}
 
@@ -179,7 +179,9 @@ export class Workload {
   }
 
   async #delete(bucket: string, key: string): Promise<void> {
-    await this.#settle(bucket, key, null, () => this.running.engine.deleteObject(bucket, key, '', null));
+    await this.#settle(bucket, key, null, async () => {
+      await this.running.engine.deleteObject(bucket, key, '', null);
+    });
   }
 
   /** Reads one object and writes another with what comes. */
@@ -455,13 +457,13 @@ export class Workload {
   liveBlobs(): Set<string> {
     const names = new Set<string>();
     const { catalog } = this.running.engine.index;
-    for (const letter of ['O', 'P']) {
+    for (const letter of ['O', 'V', 'P']) {
       const start = Buffer.from(letter);
       const end = Buffer.from([start.readUInt8() + 1]);
       for (const { value } of catalog.range({ start, end })) {
         const entry = decodeEntry(value);
         const { placement } =
-          letter === 'O' ? decodeObject(entry.body, entry.here) : decodePart(entry.body, entry.here);
+          letter === 'P' ? decodePart(entry.body, entry.here) : decodeObject(entry.body, entry.here);
         if (placement.kind === 'blob') names.add(blobName(placement.id));
       }
     }
@@ -475,7 +477,7 @@ export function spaceByFile({ engine }: RunningEngine): Map<number, number> {
   const add = (fileNumber: number, bytes: number): void => {
     if (bytes > 0) sums.set(fileNumber, (sums.get(fileNumber) ?? 0) + bytes);
   };
-  for (const letter of 'BOUPSD') {
+  for (const letter of 'BOVUPSD') {
     const start = Buffer.from(letter);
     const end = Buffer.from([start.readUInt8() + 1]);
     for (const { key, value } of engine.index.catalog.range({ start, end })) {

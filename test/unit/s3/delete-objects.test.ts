@@ -55,6 +55,7 @@ async function remove(items: readonly Item[], quiet?: string, options: Partial<S
   return root;
 }
 
+const removed = { versionId: null, isMarker: false };
 const errors = (root: Awaited<ReturnType<typeof remove>>) =>
   texts(root, 'Error/Key').map((key, index) => `${key} ${texts(root, 'Error/Code')[index]}`);
 const left = () =>
@@ -109,6 +110,7 @@ test('all are submitted before any is done', async () => {
     started.push(key);
     if (started.length === 1000) release();
     await gate;
+    return removed;
   };
   const items = Array.from({ length: 1000 }, (_, index) => ({ Key: `k${index}` }));
   expect(texts(await remove(items), 'Deleted/Key')).toEqual(items.map(({ Key }) => Key));
@@ -153,6 +155,7 @@ describe('entries that fail', () => {
   test('refusals of the store', async () => {
     fixture.objects.deleteObject = async (_bucket, key) => {
       if (key !== 'ok') throw refusal(key);
+      return removed;
     };
     const root = await remove([{ Key: 'SlowDownWrite' }, { Key: 'ok' }, { Key: 'Unheard' }]);
     expect(texts(root, 'Deleted/Key')).toEqual(['ok']);
