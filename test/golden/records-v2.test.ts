@@ -51,7 +51,7 @@ const objectGolden =
   '0101000c00636f6e74656e742d747970650a00746578742f706c61696e' +
   '00000100000000000400612fc3bc0000000000000000010500000068656c6c6f00';
 const marker = markerRecord({ bucketId: 65_536, key: 'a/ü', versionId, modifiedMs: 1_700_000_000_123 });
-const markerTail = '00000000000000007b68e5cf8b0100000000000000000000000100000000000400612fc3bc00000000000000000500';
+const markerTail = '00000000000000007b68e5cf8b01000000000000000000000100000000000400612fc3bc00000000000000000500';
 const markerGolden = `02${versionHex}${markerTail}`;
 const nullMarkerGolden = `01${markerTail}`;
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
