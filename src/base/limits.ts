@@ -170,6 +170,8 @@ export const settingTargetsMax = 64;
 export const settingsBytesMax = 256 * KiB;
 /** Changes of settings that can be restored: the oldest make room. */
 export const settingsHistoryMax = 128;
+/** Webhooks: entries that wait for one of them, and their bytes; entries in one request, and its bytes. */
+export const webhook = { queueMax: 1_000_000, queueBytes: 64 * MiB, batchMax: 10_000, batchBytes: 4 * MiB } as const;
 /** S3 requests that wait while the service is frozen or `requests_max` are under way, and how long the former do. */
 export const heldRequestsMax = 4096;
 export const freezeMsMax = 15 * 60_000;

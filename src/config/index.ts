@@ -20,3 +20,4 @@ export { subsystems } from './subsystems/index.js';
 export { apiSubsystem, type ApiSettings } from './subsystems/api.js';
 export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/site.js';
 export { storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
+export { auditWebhookSubsystem, loggerWebhookSubsystem, type WebhookSettings } from './subsystems/webhooks.js';

@@ -178,6 +178,8 @@ class Dispatcher<Deps> {
       timeToFirstByteMs: answeredMs - startedMs,
       remoteAddress: passage.remoteAddress,
       accessKey: passage.accessKey,
+      account: passage.account,
+      claims: passage.claims,
       userAgent: request.headers.get('user-agent') ?? null,
     };
     observer.observe(record, request, headers);

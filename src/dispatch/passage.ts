@@ -21,6 +21,8 @@ interface Proof {
   readonly authenticateForm: AuthenticateForm;
 }
 
+const noClaims: ReadonlyMap<string, unknown> = new Map();
+
 export type AuthenticateForm = (field: (name: string) => string | undefined) => Authenticated;
 
 /** Bounds over all requests. */
@@ -116,6 +118,17 @@ export class Passage implements ParsedCall {
   get accessKey(): string | null {
     const authentication = this.#proof?.authenticated.authentication;
     return authentication === undefined || authentication.kind === 'anonymous' ? null : authentication.accessKey;
+  }
+
+  /** Null: nobody's, or not known. */
+  get account(): string | null {
+    const principal = this.#proof?.authenticated.principal;
+    return principal === undefined || principal.kind === 'anonymous' ? null : principal.account;
+  }
+
+  get claims(): ReadonlyMap<string, unknown> {
+    const principal = this.#proof?.authenticated.principal;
+    return principal === undefined || principal.kind === 'anonymous' ? noClaims : principal.claims;
   }
 
   get receivedBytes(): number {

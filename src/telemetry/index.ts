@@ -6,6 +6,7 @@ export {
   silentLogger,
   logLevels,
   logText,
+  parseLogLine,
   type LogEntry,
   type Logger,
   type LogFields,
@@ -22,5 +23,7 @@ export {
 } from './request-counters.js';
 export type { FeedListener } from './feed.js';
 export { LogRing } from './log-ring.js';
+export { auditEntry, type AuditNames } from './audit.js';
+export { WebhookTarget, type WebhookOptions, type WebhookStatistics } from './webhook.js';
 export { Traces, type DriveTrace, type RequestTrace, type Trace, type TraceHead } from './traces.js';
 export { healthAnswer, healthPrefix, type HealthAnswer, type HealthState } from './health.js';

@@ -25,6 +25,10 @@ export interface RequestRecord {
   /** Empty when no observer wants it. */
   readonly remoteAddress: string;
   readonly accessKey: string | null;
+  /** Whose account the access key belongs to; null: nobody's. */
+  readonly account: string | null;
+  /** Of the credential, as a provider vouched for them; empty for most. */
+  readonly claims: ReadonlyMap<string, unknown>;
   readonly userAgent: string | null;
 }
 

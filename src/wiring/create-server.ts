@@ -144,6 +144,9 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
 
   const settings = await openSettings(options, engine, accounts.seal, deployment, log);
+  observation.names.siteName = settings.read(siteSubsystem).name;
+  observation.webhooks.follow(settings);
+  teardown.add(() => observation.webhooks.close());
   applyStorageClasses(settings, engine);
   const region = regionOf(options, settings);
   const staleUploads = startStaleUploads(settings, engine, log);

@@ -3,5 +3,13 @@ import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
 import { regionSubsystem, siteSubsystem } from './site.js';
 import { storageClassSubsystem } from './storage-class.js';
+import { auditWebhookSubsystem, loggerWebhookSubsystem } from './webhooks.js';
 
-export const subsystems: readonly Subsystem[] = [siteSubsystem, regionSubsystem, apiSubsystem, storageClassSubsystem];
+export const subsystems: readonly Subsystem[] = [
+  siteSubsystem,
+  regionSubsystem,
+  apiSubsystem,
+  loggerWebhookSubsystem,
+  auditWebhookSubsystem,
+  storageClassSubsystem,
+];

@@ -15,6 +15,8 @@ export const record: RequestRecord = {
   timeToFirstByteMs: 4,
   remoteAddress: '127.0.0.1',
   accessKey: 'admin',
+  account: 'alice',
+  claims: new Map(),
   userAgent: null,
 };
 
