@@ -83,7 +83,13 @@ module.exports = {
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
     only('uws-in-http', vendor('uWebSockets[.]js'), 'http'),
-    only('node-http-in-http', '^(node:)?(http|https|http2|net|tls)$', 'http|identity|gateway|etcd'),
+    // Beside the rooms that speak to others, the one file that sends log and audit entries out.
+    only(
+      'node-http-in-http',
+      '^(node:)?(http|https|http2|net|tls)$',
+      'http|identity|gateway|etcd',
+      '^src/telemetry/webhook[.]ts$',
+    ),
     only('piscina-in-pool', vendor('piscina'), 'pool'),
     only('pino-in-telemetry', vendor('pino'), 'telemetry'),
     only('commander-in-cli', vendor('commander'), 'cli'),
