@@ -3,6 +3,8 @@ import { statfsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import path from 'node:path';
+import { scaleNames, scaleRows } from './iam/scale.js';
+import { sessionName, sessionRow } from './iam/session.js';
 import { kernelRows } from './kernel/kernels.bench.js';
 import { projectRoot } from './kernel/meter.js';
 import { microRows } from './micro/micro-rows.js';
@@ -104,6 +106,10 @@ async function measureAll(
   const media: Medium[] = workspace.folders.tmpfs === null ? ['disk'] : ['disk', 'tmpfs'];
   await attempt('path', () => pathRows(workspace, { ...paths, media, foreign: null }));
   if (!quick || isNamed) {
+    if (wants(sessionName)) {
+      await attempt(sessionName, async () => [await sessionRow(workspace, { quick, onProgress })]);
+    }
+    if (scaleNames.some(wants)) await attempt('iam', () => scaleRows(workspace, { wants, onProgress }));
     if (wants(mainThreadName)) await attempt(mainThreadName, async () => [await mainThreadRow(workspace, onProgress)]);
     if (wants(memoryName)) await attempt(memoryName, async () => [await memoryRow(workspace, onProgress)]);
   }

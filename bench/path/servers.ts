@@ -14,8 +14,14 @@ export const accessKey = 'benchmark';
 export const secretKey = 'benchmark-secret';
 const startMsMax = 60_000;
 
-/** The port in the first line of JSON that has one. */
-async function portOf(child: ChildProcess): Promise<number> {
+interface Start {
+  readonly port: number;
+  /** Milliseconds, where the program says. */
+  readonly startMs: number;
+}
+
+/** What stands in the first line of JSON that has a port. */
+async function startOf(child: ChildProcess): Promise<Start> {
   return new Promise((resolve, reject) => {
     let output = '';
     const fail = (): void => {
@@ -24,10 +30,11 @@ async function portOf(child: ChildProcess): Promise<number> {
     const timer = setTimeout(fail, startMsMax);
     const onText = (text: Buffer): void => {
       output += text.toString();
-      const found = /"port":(\d+)/.exec(output);
-      if (found?.[1] === undefined) return;
+      const line = output.split('\n').find((one) => one.includes('"port":') && one.endsWith('}'));
+      if (line === undefined) return;
       clearTimeout(timer);
-      resolve(Number(found[1]));
+      const { port, startMs = Number.NaN } = JSON.parse(line) as { port: number; startMs?: number };
+      resolve({ port, startMs });
     };
     child.stdout?.on('data', onText);
     child.stderr?.on('data', onText);
@@ -35,9 +42,14 @@ async function portOf(child: ChildProcess): Promise<number> {
   });
 }
 
-async function started(workspace: Workspace, child: ChildProcess, after: () => Promise<void>): Promise<Server> {
-  const port = await portOf(child);
+async function started(
+  workspace: Workspace,
+  child: ChildProcess,
+  after: () => Promise<void>,
+): Promise<Server & Pick<Start, 'startMs'>> {
+  const { port, startMs } = await startOf(child);
   return {
+    startMs,
     target: {
       address: '127.0.0.1',
       port,
@@ -57,13 +69,22 @@ async function started(workspace: Workspace, child: ChildProcess, after: () => P
 /** The command on four new drive folders. */
 export async function startGranary(workspace: Workspace, medium: Medium): Promise<Server> {
   const folder = await workspace.makeFolder(medium, 'drives');
+  return startOn(workspace, folder, () => workspace.removeFolder(folder));
+}
+
+/** On the four drive folders there, which stay. */
+export async function startGranaryOn(workspace: Workspace, folder: string): Promise<Server & Pick<Start, 'startMs'>> {
+  return startOn(workspace, folder, () => Promise.resolve());
+}
+
+function startOn(workspace: Workspace, folder: string, after: () => Promise<void>) {
   const main = path.join(workspace.root, 'dist', 'main.js');
   const args = [main, 'server', '--json', '--log-level', 'warn', '--address', '127.0.0.1:0', `${folder}/drive{1...4}`];
   const child = workspace.start(workspace.pinning.server, process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, MINIO_ROOT_USER: accessKey, MINIO_ROOT_PASSWORD: secretKey },
   });
-  return started(workspace, child, () => workspace.removeFolder(folder));
+  return started(workspace, child, after);
 }
 
 export async function startAnchorServer(workspace: Workspace, bytes: number): Promise<Server> {

@@ -42,7 +42,7 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
   const { store, rootCredentials, clock, random = systemRandom, log = () => undefined } = options;
   const rootStore = createRootCredentials(rootCredentials);
   const { seal, isRotated } = await openRecordSeal({
-    stored: await findSealRecord(store),
+    stored: await store.read(sealRecordName),
     rootCredentials,
     oldRootCredentials: options.oldRootCredentials ?? null,
     random,
@@ -115,12 +115,4 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
       clearInterval(timer);
     },
   };
-}
-
-async function findSealRecord(store: IamStore): Promise<Uint8Array | null> {
-  let found: Uint8Array | null = null;
-  await store.load((name, value) => {
-    if (name === sealRecordName) found = value;
-  });
-  return found;
 }

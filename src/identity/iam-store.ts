@@ -9,6 +9,8 @@ export interface IamChange {
 }
 
 export interface IamStore {
+  /** One record; null: there is none of this name. */
+  read(name: string): Promise<Uint8Array | null>;
   /** Every record, in order of names. */
   load(visit: (name: string, value: Uint8Array) => void): Promise<void>;
   /** All or nothing, durable when it resolves. Rejects with Refusal SlowDownWrite or XMinioStorageFull. */

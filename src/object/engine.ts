@@ -300,7 +300,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   systemRecords(prefix: string, visit: (name: string, value: Uint8Array) => void): void {
     const start = systemKey(prefix);
     for (const { key, value } of this.index.catalog.range({ start, end: successor(start) })) {
-      visit(nameOfSystemKey(key), Uint8Array.from(entryBody(value)));
+      visit(nameOfSystemKey(key), new Uint8Array(entryBody(value)));
     }
   }
 

@@ -6,6 +6,7 @@ const prefix = 'iam/';
 
 export function iamStoreOn(records: SystemRecords): IamStore {
   return {
+    read: (name) => Promise.resolve(records.systemRecord(name)),
     load: (visit) => {
       records.systemRecords(prefix, visit);
       return Promise.resolve();

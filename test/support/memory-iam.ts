@@ -13,6 +13,10 @@ export class MemoryIamStore implements IamStore {
   beforeWrite: () => Promise<void> | void = () => undefined;
   #listeners: ((change: IamChange) => void)[] = [];
 
+  async read(name: string): Promise<Uint8Array | null> {
+    return this.records.get(name) ?? null;
+  }
+
   async load(visit: (name: string, value: Uint8Array) => void): Promise<void> {
     for (const name of [...this.records.keys()].sort()) visit(name, this.records.get(name) ?? new Uint8Array());
   }
