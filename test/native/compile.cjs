@@ -22,12 +22,13 @@ function nodeHeaders() {
 
 /**
  * @param {string} source of the program, relative to the project
- * @param {{ folder: string, flags: string[], libraries: string[] }} options where to build, compiler flags, -l flags
+ * @param {{ folder: string, flags: string[], libraries: string[], sources?: string[] }} options where to build, compiler
+ *   flags, -l flags, further sources
  * @returns {Promise<string>} the program's path
  */
 async function compileWithKernels(source, options) {
   const common = ['-std=c++17', '-g1', '-Wall', '-Wextra', '-Werror', `-I${nodeHeaders()}`, ...options.flags];
-  const baseline = { flags: [], sources: [source, ...baselineSources()] };
+  const baseline = { flags: [], sources: [source, ...(options.sources ?? []), ...baselineSources()] };
   const sets = process.arch === 'x64' ? instructionSetNames.map(instructionSet) : [];
   const jobs = [baseline, ...sets].flatMap(({ flags, sources }) =>
     sources.map((file) => ({
@@ -44,7 +45,7 @@ async function compileWithKernels(source, options) {
   };
   await Promise.all(Array.from({ length: Math.min(4, os.cpus().length) }, compileRest));
   const program = path.join(options.folder, path.basename(source, '.cc'));
-  await run('g++', [...options.flags, ...objects, '-o', program, ...options.libraries]);
+  await run('g++', [...options.flags, '-pthread', ...objects, '-o', program, ...options.libraries]);
   return program;
 }
 

@@ -9,6 +9,7 @@
 #include "../../native/kernel/pass.h"
 #include "../../native/kernel/stream.h"
 #include "check.h"
+#include "index-test.h"
 
 using namespace granary;
 using test::Block;
@@ -427,5 +428,6 @@ int main(int argc, char** argv) {
   TestStripe(&random);
   TestStream(&random);
   TestConstantTimeEqual(&random);
+  TestIndexStore(&random);
   return test::Report("kernels");
 }

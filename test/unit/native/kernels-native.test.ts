@@ -14,6 +14,7 @@ interface CompileOptions {
   readonly folder: string;
   readonly flags: readonly string[];
   readonly libraries: readonly string[];
+  readonly sources?: readonly string[];
 }
 interface Compiler {
   compileWithKernels(source: string, options: CompileOptions): Promise<string>;
@@ -22,11 +23,15 @@ interface Compiler {
 const run = promisify(execFile);
 const { compileWithKernels } = createRequire(import.meta.url)('../../native/compile.cjs') as Compiler;
 const crypto = '-l:libcrypto.so.3';
+const indexSources = [
+  'test/native/index-test.cc',
+  ...['cursor', 'file', 'memory-table', 'run', 'store'].map((name) => `native/index/${name}.cc`),
+];
 // Half a minute on an idle machine.
 const minutes = 60_000;
 
-async function compile(source: string, flags: string[], libraries: string[]): Promise<string> {
-  return compileWithKernels(source, { folder: await mkdtemp(path.join(folder, 'build-')), flags, libraries });
+async function compile(source: string, flags: string[], libraries: string[], sources: string[] = []): Promise<string> {
+  return compileWithKernels(source, { folder: await mkdtemp(path.join(folder, 'build-')), flags, libraries, sources });
 }
 
 let folder: string;
@@ -40,7 +45,7 @@ describe('kernels compiled alone', () => {
     'agree with the scalar path and touch nothing out of bounds, on every path',
     async () => {
       const sanitizers = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-      const program = await compile('test/native/kernel-test.cc', sanitizers, [crypto]);
+      const program = await compile('test/native/kernel-test.cc', sanitizers, [crypto], indexSources);
       const seed = String(Math.floor(Math.random() * 2 ** 32));
       // The program walks all paths it may use; the cap decides which one the stripe pass takes.
       for (const cap of ['scalar', 'avx2', 'gfni']) {
