@@ -177,3 +177,5 @@ export const heldRequestsMax = 4096;
 export const freezeMsMax = 15 * 60_000;
 /** Memory of a check of stopped drives: pages that are not touched cost nothing. */
 export const checkArenaBytes = 256 * MiB;
+/** Bytes of deleted objects stay for so long at the most, for snapshots of drives. */
+export const reclaimDelayMsMax = 24 * 3600 * 1000;

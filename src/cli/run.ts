@@ -153,6 +153,7 @@ function start(
     indexDir: config.indexDir,
     httpLibrary: config.httpLibrary,
     durability: config.durability,
+    reclaimDelayMs: config.reclaimDelayMs,
     metricsAuth: config.metricsAuth,
     sessionSeconds: config.sessionSeconds,
     log: {

@@ -32,6 +32,7 @@ export interface Config {
   readonly indexDir: string | null;
   readonly httpLibrary: 'uws' | 'node';
   readonly durability: 'strict' | 'relaxed';
+  readonly reclaimDelayMs: number;
   readonly metricsAuth: 'jwt' | 'public';
   readonly shutdownGraceMs: number;
   /** How long the credentials of AssumeRole last; null: as long as is asked for. */
@@ -91,6 +92,7 @@ const sources: Readonly<Record<SettingName, Source>> = {
   indexDir: { flag: 'indexDir', environment: ['INDEX_DIR'], remedy: 'Name a folder.' },
   httpLibrary: { environment: ['HTTP_LIBRARY'], remedy: 'Leave it out for uws.' },
   durability: { environment: ['DURABILITY'], remedy: 'Leave it out for strict.' },
+  reclaimDelayMs: { environment: ['RECLAIM_DELAY'], remedy: 'Write for example GRANARY_RECLAIM_DELAY=10m.' },
   metricsAuth: { environment: ['PROMETHEUS_AUTH_TYPE'], remedy: 'Leave it out for jwt.' },
   certsDir: { flag: 'certsDir', environment: ['CERTS_DIR'], remedy: 'Name a folder with public.crt and private.key.' },
   shutdownGraceMs: {
@@ -126,6 +128,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     indexDir: values.indexDir === null ? null : resolve(input.workingFolder, values.indexDir),
     httpLibrary: values.httpLibrary,
     durability: values.durability,
+    reclaimDelayMs: values.reclaimDelayMs,
     metricsAuth: values.metricsAuth,
     shutdownGraceMs: values.shutdownGraceMs,
     sessionSeconds: readSessionSeconds(settings, warnings),

@@ -72,6 +72,7 @@ export const settingsSchema = z.object({
     .default(null),
   httpLibrary: z.enum(['uws', 'node'], 'is neither uws nor node').default('uws'),
   durability: z.enum(['strict', 'relaxed'], 'is neither strict nor relaxed').default('strict'),
+  reclaimDelayMs: parsed(parseReclaimDelay, 'a duration up to 24h, such as 10m').default(0),
   metricsAuth: z.enum(['jwt', 'public'], 'is neither jwt nor public').default('jwt'),
   indexDir: z.string().nullable().default(null),
   certsDir: z.string().nullable().default(null),
@@ -80,5 +81,10 @@ export const settingsSchema = z.object({
     .enum(['silent', 'error', 'warn', 'info', 'debug'], 'is none of silent, error, warn, info, debug')
     .default('info'),
 });
+
+function parseReclaimDelay(text: string): number | null {
+  const delayMs = parseDurationMs(text);
+  return delayMs === null || delayMs > limits.reclaimDelayMsMax ? null : delayMs;
+}
 
 export type SettingName = keyof z.infer<typeof settingsSchema>;

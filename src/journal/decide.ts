@@ -209,7 +209,7 @@ function evaluate(
 ): Evaluated {
   const before = pathTo(start, nodes).slice(0, -1);
   const epochBatches = batchesOfEpoch(start, holders, nodes);
-  const tail = decideTail(epochBatches, holders);
+  const tail = decideTail(epochBatches, holders, geometry.dataShards);
   const chain = [...before, ...epochBatches.slice(0, tail.keptCount)];
   // Up to here a current drive must hold every record itself; what lies behind is rolled forward.
   const committedCount = before.length + tail.commonCount;
@@ -273,7 +273,7 @@ interface TailDecision {
   readonly isSuspect: boolean;
 }
 
-function decideTail(line: readonly BatchSummary[], holders: readonly Holder[]): TailDecision {
+function decideTail(line: readonly BatchSummary[], holders: readonly Holder[], dataShards: number): TailDecision {
   const start = line[0];
   const members = holders.filter(({ view, position }) => view.isWitness && hasBit(start?.members ?? 0, position));
   // A batch was synced on all of S before the next one was written: only the last can be unfinished.
@@ -289,10 +289,15 @@ function decideTail(line: readonly BatchSummary[], holders: readonly Holder[]): 
   const unreadable: string[] = [];
   let keptCount = commonCount;
   for (const batch of line.slice(commonCount)) {
-    if (isWhole(batch, holders)) {
+    const hasSlots = isWhole(batch, holders);
+    // Blobs that its records name are where the batch is: fewer drives than that cannot give them.
+    const isHeld = holders.filter(({ chain }) => chain.has(batch.digest)).length >= dataShards;
+    if (hasSlots && isHeld) {
       rolledForward.push(batch.digest);
     } else if (members.some((holder) => neverSynced(holder, batch)) && !wasFollowed(batch, holders)) {
       break;
+    } else if (hasSlots) {
+      rolledForward.push(batch.digest);
     } else {
       unreadable.push(batch.digest);
     }

@@ -11,6 +11,7 @@ import { RecordChanged, type CommitPurpose, type Journal, type LogRecord, type L
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
+import { DeferredGarbage } from './deferred-garbage.js';
 import { HealQueue } from './heal-queue.js';
 import { HealTable, type HealTarget } from './heal-table.js';
 import { healRecord, repairBlob } from './heal.js';
@@ -112,6 +113,8 @@ export interface EngineOptions {
   readonly parityShards: number;
   readonly log: (text: string) => void;
   readonly clock?: Clock;
+  /** How long dropped bytes stay on the drives, for snapshots that are taken one after the other; not at all when 0. */
+  readonly reclaimDelayMs?: number;
 }
 
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
@@ -148,6 +151,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
   #scanner: Scanner | null = null;
+  #deferred: DeferredGarbage | null = null;
   /** Parity of new bodies by storage class; at most half of the drives. That of the set unless it is set. */
   parityOf: (storageClass: string) => number;
 
@@ -158,7 +162,13 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log, (garbage) => {
       this.index.noteReclaimed(garbage);
     });
-    this.space = new LiveRecords(this.index, this.#overlay, this.#readers, options.set.driveCount);
+    this.space = new LiveRecords(
+      this.index,
+      this.#overlay,
+      this.#readers,
+      options.set.driveCount,
+      options.reclaimDelayMs ?? 0,
+    );
     this.#heal = new HealQueue({
       table: new HealTable(options.catalog),
       set: options.set,
@@ -174,8 +184,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   start(journal: Journal, sweepAfterMs: number | null = null): void {
     this.#journal = journal;
     this.#context = this.#buildContext(journal);
-    this.index.onGarbage = this.#reclaimer.add;
-    this.#reclaimer.add(this.index.pendingGarbage());
+    this.#collect(journal);
     this.index.onDegraded = this.#heal.noteDegraded;
     const context = this.#context;
     this.#heal.start({
@@ -212,11 +221,25 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     this.#scanner.start(sweepAfterMs);
   }
 
+  #collect(journal: Journal): void {
+    const { reclaimDelayMs = 0, clock = systemClock } = this.options;
+    if (reclaimDelayMs === 0) {
+      this.index.onGarbage = this.#reclaimer.add;
+      this.#reclaimer.add(this.index.pendingGarbage());
+      return;
+    }
+    const latest = (journal.health().sequence + 1) * 65_536;
+    this.#deferred = new DeferredGarbage(this.index, reclaimDelayMs, clock, this.#reclaimer.add, latest);
+    this.index.onGarbage = this.#deferred.add;
+    this.#deferred.start();
+  }
+
   /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
   readonly healRecord = (record: LogRecord, position: number): Promise<boolean> =>
     healRecord(this.#healContext(), record, position);
 
   async close(): Promise<void> {
+    this.#deferred?.close();
     await this.#scanner?.close();
     await this.#heal.close();
     await this.#reclaimer.close();

@@ -188,6 +188,10 @@ export function garbageKey(order: number, ordinal: number): Buffer {
   return key;
 }
 
+export function orderOfGarbageKey(indexKey: Buffer): number {
+  return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
+}
+
 export const objectRange = { start: Buffer.from(kinds.object), end: successor(Buffer.from(kinds.object)) };
 export const partRange = { start: Buffer.from(kinds.part), end: successor(Buffer.from(kinds.part)) };
 export const garbageRange = { start: Buffer.from(kinds.garbage), end: successor(Buffer.from(kinds.garbage)) };

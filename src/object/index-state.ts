@@ -15,6 +15,7 @@ import {
   documentPrefix,
   documentRange,
   fileOfLiveKey,
+  garbageKey,
   garbageRange,
   liveKey,
   liveRange,
@@ -169,6 +170,12 @@ export class IndexState {
   /** Whatever was dropped and not yet unlinked, from before the start. */
   *pendingGarbage(): Iterable<Garbage> {
     for (const { key, value } of this.catalog.range(garbageRange)) yield decodeGarbage(Buffer.from(key), value);
+  }
+
+  /** Of records behind the first order, up to the second. */
+  *garbageBetween(after: number, last: number): Iterable<Garbage> {
+    const range = { start: garbageKey(after + 1, 0), end: garbageKey(last + 1, 0) };
+    for (const { key, value } of this.catalog.range(range)) yield decodeGarbage(Buffer.from(key), value);
   }
 
   async discard(): Promise<void> {

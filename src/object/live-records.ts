@@ -59,14 +59,18 @@ export class LiveRecords implements LogSpace {
     private readonly overlay: Overlay,
     private readonly readers: Readers,
     private readonly driveCount: number,
+    /** What is freed stays for so long, as dropped blobs do. */
+    private readonly reclaimDelayMs = 0,
   ) {}
 
   liveBytes(fileNumber: number): number {
     return this.index.liveBytes(fileNumber);
   }
 
-  readersGone(): Promise<void> {
-    return this.readers.gone();
+  async readersGone(): Promise<void> {
+    await this.readers.gone();
+    const { reclaimDelayMs } = this;
+    if (reclaimDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, reclaimDelayMs).unref());
   }
 
   movesOf(record: LogRecord, fileNumber: number): RecordMove[] {

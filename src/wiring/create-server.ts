@@ -128,6 +128,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     dataShards,
     parityShards,
     log: (text) => log.warn(text),
+    reclaimDelayMs: options.reclaimDelayMs ?? 0,
   });
   teardown.add(() => engine.close());
 

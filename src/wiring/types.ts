@@ -43,6 +43,11 @@ export interface ServerOptions {
    * of the server loses nothing, a power loss may lose or damage anything. For tests and caches.
    */
   readonly durability?: 'strict' | 'relaxed';
+  /**
+   * How long the bytes of deleted and overwritten objects stay on the drives, so that snapshots of the drives which are
+   * taken one after the other within this time restore to one moment. 0, the default: not at all.
+   */
+  readonly reclaimDelayMs?: number;
   /** Folder of the index; beside the first drive's format file when omitted or null. */
   readonly indexDir?: string | null;
   /** Who may scrape the metrics: `jwt`, the default, with a token of an account that may; `public`, everybody. */
