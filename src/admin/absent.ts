@@ -5,9 +5,14 @@
 import { adminError } from './errors.js';
 import { adminOperation, type AdminRoute } from './operation.js';
 
-type Row = readonly [method: AdminRoute['method'], path: string, action: string];
+type Row = readonly [method: AdminRoute['method'], path: string, action: string, why?: string];
+
+const noLocks = 'There are no locks to show: this server orders writes by its log and holds none.';
 
 const rows: readonly Row[] = [
+  ['GET', 'top/locks', 'TopLocksInfo', noLocks],
+  ['POST', 'force-unlock', 'ForceUnlock', noLocks],
+  ['GET', 'scanner/status/{bucket}', 'ServerInfo', 'The scan goes through all buckets at once; ask for its status.'],
   ['PUT', 'set-bucket-quota', 'SetBucketQuota'],
   ['GET', 'get-bucket-quota', 'GetBucketQuota'],
   ['GET', 'list-remote-targets', 'GetBucketTarget'],
@@ -49,14 +54,14 @@ const rows: readonly Row[] = [
   ['GET', 'kms/key/status', 'KMSKeyStatus'],
 ];
 
-export const absentRoutes: readonly AdminRoute[] = rows.map(([method, path, action]) => ({
+export const absentRoutes: readonly AdminRoute[] = rows.map(([method, path, action, why]) => ({
   method,
   path,
   operation: adminOperation({
     name: `Absent:${action}`,
     access: [action],
     handle: () => {
-      throw adminError('NotImplemented', 'This server does not have this operation.');
+      throw adminError('NotImplemented', why ?? 'This server does not have this operation.');
     },
   }),
 }));

@@ -20,7 +20,7 @@ const accountInfo = adminOperation({
     });
     return jsonAnswer({
       AccountName: accountOf(call),
-      Server: backendView(deps.state.set, []),
+      Server: backendView(deps.state, []),
       Policy: { Version: '2012-10-17', Statement: statements },
       Buckets: objects.listBuckets().flatMap(({ name, createdMs }) => {
         const access = accessTo(call, name);

@@ -4,7 +4,9 @@ import type { Iam } from '../identity/index.js';
 import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
 import type { LogRing, Traces } from '../telemetry/index.js';
 import type { PayloadCipher } from './payload/index.js';
+import type { HealSequences } from './heal-sequences.js';
 import type { ServerState } from './server-state.js';
+import type { Watchers } from './watchers.js';
 import type { ServiceControl } from './service-control.js';
 
 /** What the operations are handed. A file of its own, so that operations and the table do not form a circle. */
@@ -17,6 +19,8 @@ export interface AdminDeps {
   readonly state: ServerState;
   readonly logs: Pick<LogRing, 'latest' | 'listen'>;
   readonly traces: Pick<Traces, 'listen'>;
+  readonly healings: HealSequences;
+  readonly watchers: Watchers;
   readonly settings: ServerSettings;
   readonly service: ServiceControl;
   readonly cipher: PayloadCipher;

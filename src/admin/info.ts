@@ -33,8 +33,8 @@ const serverInfo = adminOperation({
         backendType: 'Erasure',
         onlineDisks: online,
         offlineDisks: drives.length - online,
-        standardSCParity: parityShards,
-        rrSCParity: parityShards,
+        standardSCParity: state.parityOf('STANDARD'),
+        rrSCParity: state.parityOf('REDUCED_REDUNDANCY'),
         totalSets: [1],
         totalDrivesPerSet: [dataShards + parityShards],
       },
@@ -118,24 +118,27 @@ function driveMetrics({ waiting, calls, faults }: NonNullable<DriveFacts['statis
 }
 
 /** As `accountinfo` and `storageinfo` show it. */
-export function backendView({ dataShards, parityShards }: AdminDeps['state']['set'], drives: readonly DriveFacts[]) {
+export function backendView(facts: AdminDeps['state'], drives: readonly DriveFacts[]) {
+  const { set } = facts;
   const byState = (isOnline: boolean) => {
     const count = drives.filter(({ state }) => (state === 'ok') === isOnline).length;
     return drives.length === 0 ? null : { '': count };
   };
+  const driveCount = set.dataShards + set.parityShards;
+  const [standard, reduced] = [facts.parityOf('STANDARD'), facts.parityOf('REDUCED_REDUNDANCY')];
   return {
     Type: erasureBackend,
     GatewayOnline: false,
     OnlineDisks: byState(true),
     OfflineDisks: byState(false),
-    StandardSCData: [dataShards],
-    StandardSCParities: [parityShards],
-    RRSCData: [dataShards],
-    RRSCParities: [parityShards],
+    StandardSCData: [driveCount - standard],
+    StandardSCParities: [standard],
+    RRSCData: [driveCount - reduced],
+    RRSCParities: [reduced],
     TotalSets: [1],
-    DrivesPerSet: [dataShards + parityShards],
-    StandardSCParity: parityShards,
-    RRSCParity: parityShards,
+    DrivesPerSet: [driveCount],
+    StandardSCParity: standard,
+    RRSCParity: reduced,
   };
 }
 
@@ -146,7 +149,7 @@ const storageInfo = adminOperation({
     const drives = await state.drives();
     return jsonAnswer({
       Disks: drives.map((drive) => driveView(drive, true)),
-      Backend: backendView(state.set, drives),
+      Backend: backendView(state, drives),
     });
   },
 });

@@ -39,6 +39,8 @@ export interface ServerState {
     readonly readQuorum: number;
     readonly writeQuorum: number;
   };
+  /** What new objects of a storage class get. */
+  parityOf(storageClass: string): number;
   health(): { readonly canRead: boolean; readonly canWrite: boolean };
   /** In the order of their positions. Waits a moment for what drives have to be asked. */
   drives(): Promise<readonly DriveFacts[]>;

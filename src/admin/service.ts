@@ -14,7 +14,9 @@ import { configRoutes } from './config.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
 import { groupRoutes } from './groups.js';
+import { healRoutes } from './heal.js';
 import { infoRoutes } from './info.js';
+import { liveMetricsRoutes } from './live-metrics.js';
 import { logRoutes } from './logs.js';
 import { traceRoutes } from './trace.js';
 import { iamExportRoutes } from './iam-export.js';
@@ -41,6 +43,8 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...serviceActionRoutes,
   ...updateRoutes,
   ...infoRoutes,
+  ...healRoutes,
+  ...liveMetricsRoutes,
   ...logRoutes,
   ...traceRoutes,
   ...absentRoutes,

@@ -34,7 +34,8 @@ const targetPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 export function parsePlace(word: string, schema: readonly Subsystem[]): Place & { readonly isTargetNamed: boolean } {
   const [name = '', target, ...more] = word.split(':');
   const subsystem = schema.find((one) => one.name === name);
-  if (subsystem === undefined) throw settingsError(`There is no sub-system "${shown(name)}".`);
+  // Clients know this very text: they go on without what a server does not have.
+  if (subsystem === undefined) throw settingsError(`unknown sub-system ${shown(name)}`);
   const named = target === undefined || target === '' ? defaultTarget : target;
   if (more.length > 0 || (named !== defaultTarget && !targetPattern.test(named))) {
     throw settingsError(`"${shown(word)}" does not name a target: at most 64 letters, digits, "-" and "_".`);

@@ -57,6 +57,7 @@ import type {
   VersionListPage,
   WritePrecondition,
 } from './object-layer.js';
+import { healObjects, type HealObjectsOptions, type ObjectHealResult } from './object-healer.js';
 import { OrphanSweep } from './orphan-sweep.js';
 import { LiveRecords } from './live-records.js';
 import { Overlay, type OrderedVersion } from './overlay.js';
@@ -646,6 +647,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** Throws NoSuchBucket. */
   bucketUsage(bucket: string): BucketUsage {
     return this.index.usage(this.#bucket(bucket).bucketId);
+  }
+
+  /** Verifies and repairs the objects below a prefix, one by one. Throws NoSuchBucket. */
+  healObjects(options: Omit<HealObjectsOptions, 'bucketId'>): AsyncGenerator<ObjectHealResult, void, void> {
+    const { bucketId } = this.#bucket(options.bucket);
+    return healObjects(this.#running(), { ...options, bucketId });
   }
 
   repairNow(): void {

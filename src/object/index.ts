@@ -17,3 +17,4 @@ export {
   type VersionPlace,
 } from './store-check.js';
 export { formatVersioning, parseVersioning } from './versioning.js';
+export type { HeldState, HealObjectsOptions, ObjectHealResult } from './object-healer.js';

@@ -28,6 +28,7 @@ import { ComputePool, SlabArena } from '../pool/index.js';
 import { createS3Service, errorResponse } from '../s3/index.js';
 import { createFormVerifier, createSignatureVerifier } from '../signature/index.js';
 import { healthAnswer, healthPrefix, type HealthState, type Logger } from '../telemetry/index.js';
+import { HealSequences, Watchers } from '../admin/index.js';
 import { createAdminHandler, isAdminPath } from './admin-handler.js';
 import { Admission } from './admission.js';
 import { bucketPolicies } from './bucket-policies.js';
@@ -181,6 +182,11 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
   const state = serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine });
+  const healings = new HealSequences(
+    { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
+    systemClock,
+  );
+  const watchers = new Watchers();
   const metrics = createMetricsHandler({
     state,
     requests: observation.requests,
@@ -201,6 +207,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     state,
     logs: observation.logs,
     traces: observation.traces,
+    healings,
+    watchers,
     settings,
     service: {
       endProcess: processEnd(options, () => {
@@ -265,6 +273,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
       }
       phase = 'stopping';
       observation.close();
+      healings.close();
+      watchers.close();
       admission.close();
       closing = front.close(graceMs).then(() => teardown.run(log));
       return closing;

@@ -13,7 +13,7 @@ interface Options {
   readonly startedMs: number;
   readonly deployment: Deployment;
   readonly journal: Pick<Journal, 'health'>;
-  readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus'>;
+  readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
 export function serverState({ startedMs, deployment, journal, engine }: Options): ServerState {
@@ -21,6 +21,7 @@ export function serverState({ startedMs, deployment, journal, engine }: Options)
   return {
     startedMs,
     set: { dataShards, parityShards, readQuorum: dataShards, writeQuorum: writeQuorum(dataShards, parityShards) },
+    parityOf: (storageClass) => engine.parityOf(storageClass),
     health: () => engine.health(),
     drives: () => {
       const { inSync, catchingUp } = journal.health();

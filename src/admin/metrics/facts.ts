@@ -27,6 +27,7 @@ export interface Facts {
   readonly version: string;
   readonly startedMs: number;
   readonly set: ServerState['set'];
+  readonly parity: { readonly standard: number; readonly reduced: number };
   readonly health: ReturnType<ServerState['health']>;
   readonly drives: readonly DriveFacts[];
   readonly onlineCount: number;
@@ -62,6 +63,7 @@ export async function collectFacts({ state, requests, clock, version, endpoint }
     version,
     startedMs: state.startedMs,
     set: state.set,
+    parity: { standard: state.parityOf('STANDARD'), reduced: state.parityOf('REDUCED_REDUNDANCY') },
     health: state.health(),
     drives,
     onlineCount: drives.filter((drive) => drive.state === 'ok').length,

@@ -146,7 +146,10 @@ const groups: readonly MetricsGroup[] = [
   { path: '/cluster/erasure-set', collect: setMetrics },
   {
     path: '/cluster/config',
-    collect: ({ set }) => [gauge('standard_parity', 'Parity shards of an object', set.parityShards)],
+    collect: ({ parity }) => [
+      gauge('standard_parity', 'Parity shards of a new object', parity.standard),
+      gauge('rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
+    ],
   },
 ];
 

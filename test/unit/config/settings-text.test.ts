@@ -63,7 +63,7 @@ describe('a line of settings', () => {
   });
 
   test.each([
-    ['nothing url=x', 'There is no sub-system "nothing"'],
+    ['nothing url=x', 'unknown sub-system nothing'],
     ['single', 'No key of "single" is given'],
     ['single:x url=x', 'has no targets'],
     ['several:a:b endpoint=x', 'does not name a target'],

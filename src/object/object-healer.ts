@@ -1,0 +1,241 @@
+/**
+ * Goes through objects one by one because an operator asks for it: verifies every shard on every drive of the set,
+ * and writes anew what is not sound. What the scan does over everything in its own time, this does now and reports
+ * object by object. Main thread; the drives' threads read and hash.
+ */
+import { invariant, systemClock } from '../base/index.js';
+import {
+  blobName,
+  checksumBlockCount,
+  shardAtPosition,
+  shardBytes,
+  verifyBlob,
+  type Placement,
+} from '../erasure/index.js';
+import { decodeIndexedBody, isInBlob, type BlobBody, type IndexedBody } from './bodies.js';
+import type { EngineContext } from './engine-context.js';
+import { repairBlob } from './heal.js';
+import { objectKey, objectPrefix, partKey, successor, versionsPrefix } from './index-keys.js';
+import { Pacer } from './pacer.js';
+import { maskOf } from './positions.js';
+import type { ObjectRecord } from './records.js';
+import { openShards } from './snapshot.js';
+import type { Pace } from './upkeep.js';
+
+/**
+ * Of what one drive should hold of an object. `unreachable`: the drive is not there or not up to date, so nothing
+ * is known.
+ */
+export type HeldState = 'sound' | 'bad' | 'missing' | 'unreachable';
+
+export interface ObjectHealResult {
+  readonly bucket: string;
+  readonly key: string;
+  /** `null` of an object that was written without versioning. */
+  readonly versionId: string;
+  readonly bytes: number;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  /** By drive position; the worst of its parts. */
+  readonly before: readonly HeldState[];
+  readonly after: readonly HeldState[];
+  /** Bodies so small that they lie in the record itself are on every drive that is up to date. */
+  readonly isInline: boolean;
+}
+
+export interface HealObjectsOptions {
+  readonly bucket: string;
+  readonly bucketId: number;
+  readonly prefix: string;
+  /** Nothing is written. */
+  readonly isDryRun: boolean;
+  readonly isStopped: () => boolean;
+}
+
+/** Half of the time, as repairs beside serving. */
+const pace: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
+/** Index entries decoded at once. */
+const entriesPerStep = 50;
+
+type SlotBody = IndexedBody & { readonly body: { readonly placement: Extract<Placement, { kind: 'slots' }> } };
+
+export async function* healObjects(
+  context: EngineContext,
+  options: HealObjectsOptions,
+): AsyncGenerator<ObjectHealResult, void, void> {
+  const { catalog } = context.index;
+  const { bucketId, prefix, isStopped } = options;
+  const pacer = new Pacer(() => pace, systemClock);
+  const latest = prefix === '' ? objectPrefix(bucketId) : objectKey(bucketId, prefix);
+  // Latest versions first, then those below them.
+  for (const first of [latest, versionsPrefix(bucketId, prefix)]) {
+    const end = successor(first);
+    let from: Buffer | null = first;
+    while (from !== null && !isStopped()) {
+      const found: Buffer[] = [...catalog.range({ start: from, end, limit: entriesPerStep })].map(({ key }) =>
+        Buffer.from(key),
+      );
+      for (const key of found) {
+        if (isStopped()) return;
+        const result = await healObject(context, options, key, pacer);
+        if (result !== null) yield result;
+      }
+      const last = found.at(-1);
+      from = last === undefined || found.length < entriesPerStep ? null : Buffer.concat([last, Buffer.of(0)]);
+    }
+  }
+}
+
+/** Null: it has gone meanwhile, or is a delete marker, which holds nothing. */
+async function healObject(
+  context: EngineContext,
+  { bucket, isDryRun }: HealObjectsOptions,
+  key: Buffer,
+  pacer: Pacer,
+): Promise<ObjectHealResult | null> {
+  const value = context.index.catalog.get(key);
+  if (value === undefined) return null;
+  const indexed = decodeIndexedBody(key, value);
+  const object = indexed.body as ObjectRecord;
+  if (object.isMarker) return null;
+  const bodies = bodiesOf(context, indexed, object);
+  const before: HeldState[] = allOf(context, 'sound');
+  const after: HeldState[] = allOf(context, 'sound');
+  pacer.restart();
+  // The files stay while they are looked at, as for a reader.
+  context.reclaimer.pin(indexed.dataOrder);
+  try {
+    for (const body of bodies) {
+      const states = await statesOf(context, body);
+      worsen(before, states);
+      const wrong = positionsWith(states, 'bad', 'missing');
+      worsen(after, wrong.length === 0 || isDryRun ? states : await repair(context, body, states, wrong));
+      await pacer.step(body.body.bytes);
+    }
+  } finally {
+    context.reclaimer.unpin(indexed.dataOrder);
+  }
+  const placed = bodies.map(({ body }) => body.placement).find((placement) => 'geometry' in placement);
+  const geometry = placed !== undefined && 'geometry' in placed ? placed.geometry : context;
+  return {
+    bucket,
+    key: object.key,
+    versionId: object.versionId,
+    bytes: object.bytes,
+    dataShards: geometry.dataShards,
+    parityShards: geometry.parityShards,
+    before,
+    after,
+    isInline: placed === undefined,
+  };
+}
+
+/** The object itself, or its parts. */
+function bodiesOf(context: EngineContext, indexed: IndexedBody, { multipart }: ObjectRecord): IndexedBody[] {
+  if (multipart === null) return [indexed];
+  return multipart.parts.flatMap(({ partNumber }) => {
+    const key = partKey(multipart.uploadId, partNumber);
+    const value = context.index.catalog.get(key);
+    return value === undefined ? [] : [decodeIndexedBody(key, value)];
+  });
+}
+
+function statesOf(context: EngineContext, indexed: IndexedBody): Promise<HeldState[]> {
+  const members = new Set(context.set.inSync());
+  const stateAt = async (position: number): Promise<HeldState> => {
+    if (!members.has(position) || context.set.drive(position) === null) return 'unreachable';
+    if (isInBlob(indexed)) return blobState(context, indexed, position);
+    if (isInSlots(indexed)) return slotState(context, indexed, position);
+    return 'sound';
+  };
+  return Promise.all(allOf(context, 'sound').map((_, position) => stateAt(position)));
+}
+
+function blobState(context: EngineContext, { body }: BlobBody, position: number): Promise<HeldState> {
+  const { compute, slabs, set } = context;
+  const { placement } = body;
+  const layout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
+  return verifyBlob(
+    { set, slabs, compute, purpose: 'pass', pace: () => Promise.resolve() },
+    { fileName: blobName(placement.id), id: placement.id, layout, position },
+  );
+}
+
+function isInSlots(indexed: IndexedBody): indexed is SlotBody {
+  return indexed.body.placement.kind === 'slots';
+}
+
+/** A slot is read and compared with its hashes; that of an empty shard holds nothing. */
+async function slotState(context: EngineContext, { body }: SlotBody, position: number): Promise<HeldState> {
+  const { compute, slabs } = context;
+  const source = openShards(context, body);
+  const { layout, id } = source;
+  const shardIndex = shardAtPosition(layout, position);
+  const bytes = shardBytes(layout.dataShards, body.bytes);
+  await source.prepare();
+  const slab = await slabs.allocate(bytes, 'pass');
+  try {
+    const hashesOffset = await source.hashes(shardIndex, 0, checksumBlockCount(bytes));
+    if (hashesOffset === null) return 'bad';
+    if (!(await source.read(shardIndex, 0, Float64Array.of(slab.offset, bytes)))) return 'missing';
+    const job = { dataOffset: slab.offset, bytes, hashesOffset, idHigh: id.high, idLow: id.low };
+    const wrong = await compute.verify([{ ...job, shardIndex, firstBlock: 0 }]);
+    return wrong.length === 0 ? 'sound' : 'bad';
+  } finally {
+    source.stuck.release(slab);
+    source.close();
+  }
+}
+
+/** Writes anew what is wrong, and looks again. */
+async function repair(
+  context: EngineContext,
+  indexed: IndexedBody,
+  before: readonly HeldState[],
+  wrong: readonly number[],
+): Promise<HeldState[]> {
+  if (isInBlob(indexed)) {
+    const name = blobName(indexed.body.placement.id);
+    const target = { kind: 'blob', name, owner: indexed.owner } as const;
+    try {
+      const { sound } = await context.repairs.run(() => repairBlob(context, target, maskOf(wrong)));
+      await context.heal.table.remove(target, sound);
+    } catch (error) {
+      context.heal.noteFailure(name, error);
+    }
+  } else if (isInSlots(indexed)) {
+    const { fileNumber } = indexed.body.placement;
+    // Compaction removes no file under a reader.
+    const generation = context.readers.enter();
+    try {
+      await context.heal.exclusively(`log ${fileNumber}`, () =>
+        context.journal.verifyFile(fileNumber, {
+          positions: maskOf(wrong),
+          isRepair: true,
+          pace: () => Promise.resolve(),
+        }),
+      );
+    } finally {
+      context.readers.leave(generation);
+    }
+  }
+  const again = await statesOf(context, indexed);
+  invariant(again.length === before.length, 'a set has as many drives as before');
+  return again;
+}
+
+function allOf(context: EngineContext, state: HeldState): HeldState[] {
+  return Array.from({ length: context.set.driveCount }, () => state);
+}
+
+const badness: Readonly<Record<HeldState, number>> = { sound: 0, missing: 1, bad: 2, unreachable: 3 };
+
+function worsen(worst: HeldState[], states: readonly HeldState[]): void {
+  for (const [position, state] of states.entries()) {
+    if (badness[state] > badness[worst[position] ?? 'sound']) worst[position] = state;
+  }
+}
+
+function positionsWith(states: readonly HeldState[], ...wanted: readonly HeldState[]): number[] {
+  return states.flatMap((state, position) => (wanted.includes(state) ? [position] : []));
+}
