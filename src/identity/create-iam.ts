@@ -9,7 +9,7 @@ import type { IamStore } from './iam-store.js';
 import { IamWriter } from './iam-writer.js';
 import type { Iam } from './iam.js';
 import { PolicyResolver } from './policy-resolver.js';
-import { openRecordSeal, sealRecordName, type RecordSeal } from './record-seal.js';
+import { openRecordSeal, sealRecordName, type Mac, type RecordSeal } from './record-seal.js';
 import { createRootCredentials, type RootCredentialOptions } from './root-credentials.js';
 
 export interface IamOptions {
@@ -19,6 +19,8 @@ export interface IamOptions {
   readonly oldRootCredentials?: RootCredentialOptions | null;
   readonly clock: Clock;
   readonly random?: (bytes: number) => Uint8Array;
+  /** HMAC-SHA256; that of Node.js when left out. */
+  readonly mac?: Mac;
   /** For what an operator should know; never a secret. */
   readonly log?: (text: string, fields?: Readonly<Record<string, unknown>>) => void;
   readonly sweepMs?: number;
@@ -46,6 +48,7 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
     rootCredentials,
     oldRootCredentials: options.oldRootCredentials ?? null,
     random,
+    ...(options.mac !== undefined && { mac: options.mac }),
     write: (changes) => store.write(changes),
   });
   // Before anything relies on it; a set that cannot be written yet is tried again with the first change.

@@ -32,6 +32,11 @@ export class SealError extends Error {
   override readonly name = 'SealError';
 }
 
+/** HMAC-SHA256. Node's makes an object for each call, which a hundred thousand accounts feel at every start. */
+export type Mac = (key: Uint8Array, message: Uint8Array) => Uint8Array;
+
+const nodeMac: Mac = (key, message) => createHmac('sha256', key).update(message).digest();
+
 interface OpenOptions {
   /** The record of the data key, or null when there is none. */
   readonly stored: Uint8Array | null;
@@ -39,6 +44,7 @@ interface OpenOptions {
   /** Tried when the others do not fit; the data key is then sealed anew. */
   readonly oldRootCredentials: RootCredentialOptions | null;
   readonly random: (bytes: number) => Uint8Array;
+  readonly mac?: Mac;
   readonly write: (changes: readonly IamChange[]) => Promise<void>;
 }
 
@@ -112,18 +118,18 @@ async function unwrap(stored: Uint8Array, root: RootCredentialOptions): Promise<
  * u8 version, 24 random bytes, ciphertext, tag. Half of the random bytes pick a subkey and half are the nonce:
  * together they are long enough to be random for any number of records.
  */
-function sealWith(key: Buffer, name: string, value: Uint8Array, salt: Uint8Array): Buffer {
+function sealWith(key: Buffer, name: string, value: Uint8Array, salt: Uint8Array, mac = nodeMac): Buffer {
   invariant(salt.length === saltBytes, 'a salt has its length');
-  const cipher = createCipheriv('aes-256-gcm', subkey(key, salt), salt.subarray(subkeySaltBytes));
+  const cipher = createCipheriv('aes-256-gcm', subkey(mac, key, salt), salt.subarray(subkeySaltBytes));
   cipher.setAAD(Buffer.from(name, 'utf8'));
   return Buffer.concat([Buffer.of(version), salt, cipher.update(value), cipher.final(), cipher.getAuthTag()]);
 }
 
-function openWith(key: Buffer, name: string, sealed: Uint8Array): Buffer {
+function openWith(key: Buffer, name: string, sealed: Uint8Array, mac = nodeMac): Buffer {
   const bodyAt = 1 + saltBytes;
   if (sealed[0] !== version || sealed.length < bodyAt + tagBytes) throw new SealError(`${name} is not a sealed record`);
   const salt = sealed.subarray(1, bodyAt);
-  const decipher = createDecipheriv('aes-256-gcm', subkey(key, salt), salt.subarray(subkeySaltBytes));
+  const decipher = createDecipheriv('aes-256-gcm', subkey(mac, key, salt), salt.subarray(subkeySaltBytes));
   decipher.setAAD(Buffer.from(name, 'utf8'));
   decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
   try {
@@ -135,28 +141,28 @@ function openWith(key: Buffer, name: string, sealed: Uint8Array): Buffer {
   }
 }
 
-function subkey(key: Buffer, salt: Uint8Array): Buffer {
-  return createHmac('sha256', key).update(salt.subarray(0, subkeySaltBytes)).digest();
+function subkey(mac: Mac, key: Buffer, salt: Uint8Array): Uint8Array {
+  return mac(key, salt.subarray(0, subkeySaltBytes));
 }
 
 class DataKeySeal implements RecordSeal {
   readonly #dataKey: Buffer;
-  readonly #options: Pick<OpenOptions, 'random' | 'write'>;
+  readonly #options: Pick<OpenOptions, 'random' | 'write' | 'mac'>;
   #pending: Buffer | null;
   #writing: Promise<void> | null = null;
 
-  constructor(dataKey: Buffer, pending: Buffer | null, options: Pick<OpenOptions, 'random' | 'write'>) {
+  constructor(dataKey: Buffer, pending: Buffer | null, options: Pick<OpenOptions, 'random' | 'write' | 'mac'>) {
     this.#dataKey = dataKey;
     this.#pending = pending;
     this.#options = options;
   }
 
   seal(name: string, value: Uint8Array): Uint8Array {
-    return sealWith(this.#dataKey, name, value, this.#options.random(saltBytes));
+    return sealWith(this.#dataKey, name, value, this.#options.random(saltBytes), this.#options.mac);
   }
 
   open(name: string, sealed: Uint8Array): Buffer {
-    return openWith(this.#dataKey, name, sealed);
+    return openWith(this.#dataKey, name, sealed, this.#options.mac);
   }
 
   ready(): Promise<void> {

@@ -365,6 +365,7 @@ function openAccounts(
     store: iamStoreOn(engine),
     rootCredentials,
     oldRootCredentials: options.oldCredentials ?? null,
+    mac: (key, message) => kernels.hmacSha256(key, message),
     clock: systemClock,
     log: (text, fields) => {
       log.warn(text, { ...fields });

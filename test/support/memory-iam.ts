@@ -1,6 +1,6 @@
 /** Accounts over a store in memory, with a clock that stands still. One constructor for all tests of the room. */
 import type { Clock } from '../../src/base/index.js';
-import { createIam, type IamChange, type IamStore, type OpenedIam } from '../../src/identity/index.js';
+import { createIam, type IamChange, type IamOptions, type IamStore, type OpenedIam } from '../../src/identity/index.js';
 
 export const rootCredentials = { accessKey: 'rootuser', secretKey: 'root-secret-of-tests' };
 
@@ -63,15 +63,17 @@ export interface IamWorldOptions {
   readonly clock?: StillClock;
   readonly root?: { accessKey: string; secretKey: string };
   readonly oldRoot?: { accessKey: string; secretKey: string };
+  readonly mac?: IamOptions['mac'];
 }
 
 export async function iamWorld(options: IamWorldOptions = {}): Promise<IamWorld> {
-  const { store = new MemoryIamStore(), clock = new StillClock(), root = rootCredentials, oldRoot } = options;
+  const { store = new MemoryIamStore(), clock = new StillClock(), root = rootCredentials, oldRoot, mac } = options;
   const lines: string[] = [];
   const opened = await createIam({
     store,
     rootCredentials: root,
     ...(oldRoot !== undefined && { oldRootCredentials: oldRoot }),
+    ...(mac !== undefined && { mac }),
     clock,
     log: (text, fields) => lines.push(`${text} ${JSON.stringify(fields ?? {})}`),
   });

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { NewAccessKey, NewSession, Principal } from '../../../src/identity/index.js';
+import { kernels } from '../../../src/native/index.js';
 import { parsePolicy, type PolicySet } from '../../../src/policy/index.js';
 import { iamWorld, rootCredentials, type IamWorld } from '../../support/memory-iam.js';
 
@@ -599,6 +600,16 @@ describe('sessions', () => {
 });
 
 describe('changes', () => {
+  it('are the same records, whoever computes their HMAC', async () => {
+    await addUser('alice');
+    const native = { mac: (key: Uint8Array, message: Uint8Array) => kernels.hmacSha256(key, message) };
+    const again = await iamWorld({ store: world.store, clock: world.clock, ...native });
+    expect(again.iam.user('alice')).toEqual(iam.user('alice'));
+    await again.iam.setUser('bob', { secretKey: 'secret-of-bob', status: 'enabled' });
+    const third = await iamWorld({ store: world.store, clock: world.clock });
+    expect(third.iam.users().map(({ name }) => name)).toEqual(['alice', 'bob']);
+  });
+
   it('that the store refuses are not made', async () => {
     await addUser('alice');
     world.store.failure = new Error('SlowDownWrite');
