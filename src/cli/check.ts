@@ -94,7 +94,7 @@ function fsckText(found: FsckReport, paint: Paint): string {
   const lines = [
     `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}, ${now.dataShards} data and ${now.parityShards} parity shards`,
     ...now.drives.map((drive) => driveLine(drive, paint)),
-    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read`,
+    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read${tailText(now)}`,
     `${paint.bold('Blobs')}   ${count(now.blobs.bodies, 'object or part', 'objects and parts')}, ${count(now.blobs.shards, 'shard')} verified`,
     `${paint.bold('Index')}   ${indexText(now.index.state)}; ${count(now.buckets, 'bucket')}, ${count(now.objects, 'object')}`,
     ...damageLines(now),
@@ -112,6 +112,13 @@ function fsckText(found: FsckReport, paint: Paint): string {
       ? `${paint.green('Nothing is wrong.')}\n`
       : problemLines(now, paint) + remedy(now, before);
   return `${lines.join('\n')}\n${verdict}`;
+}
+
+/** What the next start does with the end of the log: ordinary after a server that was killed. */
+function tailText({ log }: CheckReport): string {
+  const finished = log.unfinished > 0 ? `; the next start finishes ${count(log.unfinished, 'batch', 'batches')}` : '';
+  const dropped = log.dropped > 0 ? `; it drops ${count(log.dropped, 'unfinished batch', 'unfinished batches')}` : '';
+  return finished + dropped;
 }
 
 function driveLine({ path, state, faults }: CheckedDrive, paint: Paint): string {

@@ -117,7 +117,7 @@ export function decide(views: readonly (DriveView | null)[], geometry: Geometry)
     return enough ? { kind: 'fresh', current: reachable } : { kind: 'refused', current: 0, reachable };
   }
   const possible = [...nodes.byDigest.values()].filter(
-    (batch) => opensEpoch(batch, nodes) && !holders.some((holder) => disproves(holder, batch)),
+    (batch) => opensEpoch(batch, nodes) && isPossible(batch, holders, geometry.dataShards),
   );
   const highest = possible.reduce((epoch, batch) => Math.max(epoch, batch.epoch), 0);
   let best: Evaluated = { serve: null, current: 0 };
@@ -190,6 +190,17 @@ function opensEpoch(batch: BatchSummary, nodes: Nodes): boolean {
   return batch.isEpochStart || (nodes.before.get(batch.digest)?.epoch ?? -1) < batch.epoch;
 }
 
+/**
+ * Nobody disproves it; or k drives hold it and something behind it. What follows a batch is written when that is durable
+ * on all of S: a member without it has lost it since, as a drive does that was set back to an old copy.
+ */
+function isPossible(batch: BatchSummary, holders: readonly Holder[], dataShards: number): boolean {
+  if (!holders.some((holder) => disproves(holder, batch))) return true;
+  const isFollowed = ({ view, chain }: Holder): boolean =>
+    chain.has(batch.digest) && (view.batches.at(-1)?.sequence ?? 0) > batch.sequence;
+  return holders.filter(isFollowed).length >= dataShards;
+}
+
 /** A drive that was in S for this batch, and can show that it never synced it. */
 function disproves(holder: Holder, batch: BatchSummary): boolean {
   return (
@@ -216,7 +227,7 @@ function evaluate(
   const drives = views.map((view, position) => {
     if (view === null) return null;
     const holder = holders.find((candidate) => candidate.position === position);
-    return driveVerdict(holder, chain, committedCount, nodes, holders);
+    return driveVerdict(holder, chain, committedCount, nodes, holders, geometry.dataShards);
   });
   const current = maskOf(drives.flatMap((drive, position) => (drive?.isCurrent === true ? [position] : [])));
   const currentCount = bitCount(current);
@@ -336,6 +347,7 @@ function driveVerdict(
   committedCount: number,
   nodes: Nodes,
   holders: readonly Holder[],
+  dataShards: number,
 ): DriveVerdict {
   // A drive without a log, or with the beginning of a copy, lacks nothing as long as no record was ever written.
   const isSetUp = chain[0]?.previous === '' && chain.every((batch) => batch.recordCount === 0);
@@ -349,9 +361,7 @@ function driveVerdict(
     .filter((batch) => batch !== undefined)
     .sort((a, b) => a.sequence - b.sequence);
   // A branch that nobody can disprove may be the committed one: its holder does not speak for this one.
-  const isRival = abandoned.some(
-    (batch) => opensEpoch(batch, nodes) && !holders.some((candidate) => disproves(candidate, batch)),
-  );
+  const isRival = abandoned.some((batch) => opensEpoch(batch, nodes) && isPossible(batch, holders, dataShards));
   const lacksRecords = chain.slice(common, committedCount).some((batch) => batch.recordCount > 0);
   // Fenced in the middle of a write: the header arrived, the shards did not.
   const isUnfinished = chain

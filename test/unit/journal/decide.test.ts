@@ -93,6 +93,38 @@ describe('epochs', () => {
     expect(verdict).toMatchObject({ kind: 'serve', current: 0b1101, isWritable: true });
   });
 
+  it('count when as many drives as rebuild it hold them and more, whoever was set back to an old copy', () => {
+    const later = batch('e2', 'a', { ...opening, sequence: 3, epoch: 2 });
+    const c = batch('c', 'e2', { sequence: 4, epoch: 2 });
+    const d = batch('d', 'c', { sequence: 5, epoch: 2 });
+    const whole = view([e1, a, later, c, d]);
+    const old = view([e1]);
+    const one = decide([whole, whole, whole, old], fourDrives);
+    expect(chainOf(one)).toEqual(['e1', 'a', 'e2', 'c', 'd']);
+    expect(one).toMatchObject({ kind: 'serve', isWritable: true, current: 0b0111 });
+    // With another one gone nothing can be written, and nothing is lost either.
+    const two = decide([whole, null, whole, old], fourDrives);
+    expect(chainOf(two)).toEqual(['e1', 'a', 'e2', 'c', 'd']);
+    expect(two).toMatchObject({ kind: 'serve', isWritable: false, current: 0b0101 });
+  });
+
+  it('and their batches stay when fewer drives than parity were set back within them', () => {
+    const c = batch('c', 'b', { sequence: 4 });
+    const whole = view([e1, a, b, c]);
+    const verdict = decide([view([e1]), whole, view([e1, a]), whole], fourDrives);
+    expect(verdict).toMatchObject({ kind: 'serve', rolledForward: ['a', 'b', 'c'], dropped: [] });
+  });
+
+  it('end where fewer drives than rebuild them hold them, as snapshots of different moments do', () => {
+    const bare = { slotNeeds: [] };
+    const f = batch('f', 'a', { sequence: 3, ...bare });
+    const g = batch('g', 'f', { sequence: 4, ...bare });
+    const h = batch('h', 'g', { sequence: 5, ...bare });
+    const verdict = decide([view([e1]), view([e1, a]), view([e1, a, f]), view([e1, a, f, g, h])], fourDrives);
+    expect(chainOf(verdict)).toEqual(['e1', 'a', 'f']);
+    expect(verdict).toMatchObject({ kind: 'serve', dropped: ['g', 'h'], current: 0b1111 });
+  });
+
   it('do not count when a member never synced their beginning', () => {
     const verdict = decide([view([e1, a, e2]), view([e1, a]), view([e1, a]), view([e1, a])], fourDrives);
     expect(chainOf(verdict)).toEqual(['e1', 'a']);
