@@ -151,6 +151,8 @@ export interface Drive {
   readonly format: DriveFormat;
   readonly log: LogStore;
   readonly blobs: BlobStore;
+  /** Whether the folder still holds this drive, as far as a look at its format file tells. */
+  check(): Promise<DriveResult<void>>;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
   statistics(): DriveStatistics;

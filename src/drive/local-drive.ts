@@ -6,6 +6,7 @@ import { LocalBlobStore } from './blob-store.js';
 import { DriveCalls } from './drive-calls.js';
 import type { BlobStore, Drive, DriveFormat, DriveResult, DriveStatistics, LogStore } from './drive.js';
 import { DriveStatisticsCounter } from './drive-statistics.js';
+import { formatFile } from './layout.js';
 import { LocalLogStore } from './log-store.js';
 
 export interface DriveOptions {
@@ -47,12 +48,12 @@ export class LocalDrive implements Drive {
     const isSynced = options.isSynced ?? true;
     const label = `${format.setIndex}.${format.position}`;
     const watch = { statistics: this.#statistics, traces: options.traces ?? null };
-    const calls = (name: string, threads: number): DriveCalls => {
+    const calls = (name: string, threads: number, msMax = callMsMax): DriveCalls => {
       const queue = io.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
-      return new DriveCalls(queue, path, callMsMax, clock, watch);
+      return new DriveCalls(queue, path, msMax, clock, watch);
     };
     this.#queues = {
-      log: calls('log', logWriteThreads),
+      log: calls('log', logWriteThreads, Math.min(callMsMax, limits.driveLogCallMsMax)),
       write: calls('write', blobWriteThreads),
       read: calls('read', readThreads),
     };
@@ -61,6 +62,14 @@ export class LocalDrive implements Drive {
     this.#blobs = new LocalBlobStore(path, { write, read }, isSynced);
     this.log = this.#log;
     this.blobs = this.#blobs;
+  }
+
+  async check(): Promise<DriveResult<void>> {
+    const answer = await this.#queues.read.run({
+      request: { kind: IoKind.stat, path: `${this.path}/${formatFile}` },
+      describe: () => `look at ${formatFile}`,
+    });
+    return answer.ok ? { ok: true, value: undefined } : answer;
   }
 
   async space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>> {

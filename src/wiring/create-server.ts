@@ -34,6 +34,7 @@ import { Admission } from './admission.js';
 import { bucketPolicies } from './bucket-policies.js';
 import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
+import { DriveKeeper } from './drive-keeper.js';
 import { iamStoreOn } from './iam-store.js';
 import { applyRequestLimits, applyStorageClasses, openSettings, regionOf, startStaleUploads } from './live-settings.js';
 import { LiveSet } from './live-set.js';
@@ -103,13 +104,13 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     traces: observation.traces,
   });
   names.deploymentId = deployment.deploymentId;
-  for (const { drive } of deployment.places) if (drive !== null) teardown.add(() => drive.close(driveGraceMs));
   const set = new LiveSet(
     deployment.deploymentId,
     deployment.places.map(({ drive }) => drive),
     log,
     () => systemClock.monotonicMs(),
   );
+  teardown.add(() => set.closeDrives(driveGraceMs));
 
   const compute = new ComputePool({
     arena: arena.arena,
@@ -137,6 +138,11 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   teardown.add(() => opened.journal.close());
   set.start(opened.journal);
   teardown.add(() => set.close());
+  const isSynced = options.durability !== 'relaxed';
+  const driveOptions = { arena: arena.arena, isSynced, traces: observation.traces };
+  const keeper = new DriveKeeper({ deployment, set, journal: opened.journal, driveOptions, log });
+  keeper.start();
+  teardown.add(() => keeper.close());
   const { unreadableBatches, lostPlaces } = opened.report;
   engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
 
@@ -181,7 +187,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
-  const state = serverState({ startedMs: systemClock.nowMs(), deployment, journal: opened.journal, engine });
+  const state = serverState({ startedMs: systemClock.nowMs(), deployment, set, journal: opened.journal, engine });
   const healings = new HealSequences(
     { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
     systemClock,

@@ -10,6 +10,16 @@ const reportEveryMs = 60_000;
 /** A drive that left stays away for 15 s at least before it is taken back: no departure goes unseen. */
 const watchEveryMs = 2_000;
 
+export interface DriveStatus {
+  readonly position: number;
+  /** Null while there is none. */
+  readonly path: string | null;
+  /** `out`: it is there, and waits for its next try. */
+  readonly state: 'in-sync' | 'catching-up' | 'out' | 'missing';
+  /** From 0 to 1 while it is caught up. */
+  readonly progress: number | null;
+}
+
 export class LiveSet implements DriveSet {
   readonly setIndex = 0;
   readonly driveCount: number;
@@ -19,13 +29,15 @@ export class LiveSet implements DriveSet {
   #timer: NodeJS.Timeout | undefined;
   #members: readonly number[] = [];
   readonly #reportedAtMs = new Map<string, number>();
+  readonly #drives: (Drive | null)[];
 
   constructor(
     readonly deploymentId: string,
-    private readonly drives: readonly (Drive | null)[],
+    drives: readonly (Drive | null)[],
     private readonly log: Logger,
-    private readonly monotonicMs: () => number,
+    readonly monotonicMs: () => number,
   ) {
+    this.#drives = [...drives];
     this.driveCount = drives.length;
     this.#departures = drives.map(() => 0);
   }
@@ -41,7 +53,31 @@ export class LiveSet implements DriveSet {
   }
 
   drive(position: number): Drive | null {
-    return this.drives[position] ?? null;
+    return this.#drives[position] ?? null;
+  }
+
+  /** Another drive stands in this place now. Answers the one before, which the caller closes. */
+  replace(position: number, drive: Drive): Drive | null {
+    const before = this.drive(position);
+    this.#drives[position] = drive;
+    // Who began to write to the one before must not count the new one.
+    this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+    return before;
+  }
+
+  async closeDrives(graceMs: number): Promise<void> {
+    await Promise.all(this.#drives.map(async (drive) => drive?.close(graceMs)));
+  }
+
+  /** What an operator sees of each place. */
+  status(): DriveStatus[] {
+    const health = this.#journal?.health() ?? null;
+    return this.#drives.map((drive, position) => {
+      const progress = health?.catchingUp.find((one) => one.position === position)?.progress ?? null;
+      const isWhole = health?.inSync.includes(position) === true;
+      const state = isWhole ? 'in-sync' : drive === null ? 'missing' : progress === null ? 'out' : 'catching-up';
+      return { position, path: drive?.path ?? null, state, progress };
+    });
   }
 
   departures(position: number): number {

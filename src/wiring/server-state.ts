@@ -12,11 +12,13 @@ const spaceMsMax = 2_000;
 interface Options {
   readonly startedMs: number;
   readonly deployment: Deployment;
+  /** Drives may be exchanged while the server runs. */
+  readonly set: { drive(position: number): Drive | null };
   readonly journal: Pick<Journal, 'health'>;
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
-export function serverState({ startedMs, deployment, journal, engine }: Options): ServerState {
+export function serverState({ startedMs, deployment, set, journal, engine }: Options): ServerState {
   const { dataShards, parityShards, places } = deployment;
   return {
     startedMs,
@@ -28,7 +30,8 @@ export function serverState({ startedMs, deployment, journal, engine }: Options)
       return Promise.all(
         places.map((place) => {
           const progress = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
-          return factsOf(place, deployment, inSync.includes(place.position), progress);
+          const drive = set.drive(place.position);
+          return factsOf({ ...place, drive }, deployment, inSync.includes(place.position), progress);
         }),
       );
     },

@@ -223,6 +223,65 @@ describe('under load', () => {
   });
 });
 
+describe('while the server runs', () => {
+  const blobs = (drive: string): number => filesBelow(join(drive, 'blobs')).length;
+  const back = 'holds everything again';
+
+  it('an empty folder in the place of a lost drive is filled, and carries the data with one other', async () => {
+    const { server, s3 } = await startFilled();
+    const victim = drives[1] ?? '';
+    rmSync(victim, { recursive: true, force: true });
+    // Nobody writes, and it is noticed all the same.
+    await expect.poll(() => server.output().includes('leaves the set'), { timeout: 15_000 }).toBe(true);
+    await put(s3, 'meanwhile', randomBytes(700_000));
+    mkdirSync(victim);
+    await expect.poll(() => server.output().includes(back), { timeout: 40_000 }).toBe(true);
+    await put(s3, 'later', randomBytes(900_000));
+    await expect.poll(() => blobs(victim), { timeout: 10_000 }).toBe(blobs(drives[2] ?? ''));
+    await stop(server);
+    const half = await start([victim, drives[3] ?? '']);
+    await expectAll(client(half));
+  });
+
+  it('a drive that was away at the start comes back, in whichever folder it is found', async () => {
+    const { server } = await startFilled();
+    await stop(server);
+    const [one, two] = [drives[0] ?? '', drives[1] ?? ''];
+    renameSync(one, `${one}.away`);
+    renameSync(two, `${two}.away`);
+    const short = await start(drives);
+    const s3 = client(short);
+    expect((await refusalOf(put(s3, 'no', randomBytes(10)))).name).toBe('SlowDownWrite');
+    bodies.delete('no');
+    // Swapped.
+    renameSync(`${one}.away`, two);
+    renameSync(`${two}.away`, one);
+    await expect.poll(() => short.output().includes('takes writes again'), { timeout: 40_000 }).toBe(true);
+    await put(s3, 'later', randomBytes(400_000));
+    await expectAll(s3);
+  });
+
+  it('a machine that stands still takes nobody out', async () => {
+    const { server, s3 } = await startFilled();
+    let isOver = false;
+    let count = 0;
+    const load = Array.from({ length: 4 }, async (_, worker) => {
+      while (!isOver) await put(s3, `load${worker}/${count++ % 10}`, randomBytes(1 + ((count * 7_777) % 300_000)));
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    server.process.kill('SIGSTOP');
+    // Longer than a write to the log may take.
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+    server.process.kill('SIGCONT');
+    const before = count;
+    await expect.poll(() => count, { timeout: 20_000 }).toBeGreaterThan(before + 8);
+    isOver = true;
+    await Promise.all(load);
+    expect(server.output()).not.toContain('leaves the set');
+    await expectAll(s3);
+  });
+});
+
 describe('refused starts', () => {
   it('a second server on the same drives, too few drives, drives of two deployments', async () => {
     const { server, s3 } = await startFilled();

@@ -284,10 +284,13 @@ export class World {
     }
     const horizon = this.horizonOf(verdict.chain);
     const seen = new Set(decided.kind === 'serve' ? decided.chain.map((batch) => batch.digest) : []);
-    const isHoled = verdict.chain.some(
-      (batch, depth) =>
-        depth >= horizon && (!seen.has(batch.digest) || (depth > horizon && verdict.afterHole.includes(batch.digest))),
-    );
+    const placeOf = (digest: string): number => {
+      const depth = this.firm.findIndex((batch) => batch.digest === digest);
+      return depth < 0 ? Number.POSITIVE_INFINITY : depth;
+    };
+    const isHoled =
+      verdict.chain.some((batch, depth) => depth >= horizon && !seen.has(batch.digest)) ||
+      verdict.afterHole.some((digest) => placeOf(digest) > horizon);
     if (verdict.isTailSuspect || isHoled || verdict.chain[0]?.previous !== '') {
       this.checkHole(verdict, reachable);
       return null;
@@ -498,12 +501,13 @@ class Server {
       if (!this.mark(target)) return false;
     }
     drive.cutUnreadable();
-    if (isEmptied) drive.beginAt(this.chain.slice(0, this.horizon));
+    const holdsNothing = drive.entries.length === 0;
+    if (holdsNothing) drive.beginAt(this.chain.slice(0, this.horizon));
     let common = 0;
     while (drive.entries[common] !== undefined && drive.entries[common]?.batch.digest === this.chain[common]?.digest) {
       common++;
     }
-    if (common <= this.horizon && common < this.chain.length && drive.entries.length > 0 && !isEmptied) {
+    if (common <= this.horizon && common < this.chain.length && !holdsNothing) {
       // It holds nothing that the log as it is now could go on from.
       this.world.counts.behind++;
       if (drive.isWitness && !this.mark(target)) return false;
