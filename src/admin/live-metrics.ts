@@ -119,6 +119,30 @@ function diskView(drives: readonly DriveFacts[], collected: string) {
     healing: drives.filter(({ catchUp }) => catchUp !== null).length,
     life_time_ops: operations,
     last_minute: {},
+    iostats: ioView(drives),
+  };
+}
+
+const sectorBytes = 512;
+
+/** Calls of this server, in the units that clients know from disks: not what the disk does for others. */
+function ioView(drives: readonly DriveFacts[]) {
+  const sum = (kinds: readonly string[], of: 'calls' | 'msTotal' | 'bytes') =>
+    drives.reduce(
+      (total, { statistics }) => kinds.reduce((all, kind) => all + (statistics?.calls.get(kind)?.[of] ?? 0), total),
+      0,
+    );
+  const writes = ['write', 'zeroFill'];
+  return {
+    read_ios: sum(['read'], 'calls'),
+    read_sectors: Math.floor(sum(['read'], 'bytes') / sectorBytes),
+    read_ticks: Math.round(sum(['read'], 'msTotal')),
+    write_ios: sum(writes, 'calls'),
+    wrte_sectors: Math.floor(sum(writes, 'bytes') / sectorBytes),
+    write_ticks: Math.round(sum(writes, 'msTotal')),
+    current_ios: drives.reduce((total, { statistics }) => total + (statistics?.waiting ?? 0), 0),
+    flush_ios: sum(['sync'], 'calls'),
+    flush_ticks: Math.round(sum(['sync'], 'msTotal')),
   };
 }
 

@@ -26,7 +26,7 @@ export interface DriveFacts {
 /** Since the start. */
 export interface DriveCounts {
   readonly waiting: number;
-  readonly calls: ReadonlyMap<string, { readonly calls: number; readonly msTotal: number }>;
+  readonly calls: ReadonlyMap<string, { readonly calls: number; readonly msTotal: number; readonly bytes: number }>;
   readonly faults: { readonly missing: number; readonly full: number; readonly io: number; readonly slow: number };
 }
 

@@ -141,7 +141,7 @@ export class DriveCalls {
     if (this.watch === null) return;
     const durationMs = this.clock.monotonicMs() - submittedMs;
     const { statistics, traces } = this.watch;
-    statistics.count(call.request.kind, durationMs, fault);
+    statistics.count(call.request.kind, durationMs, bytes, fault);
     if (traces?.isWanted !== true) return;
     traces.drive({ drive: this.drivePath, operation: call.describe(), durationMs, bytes, error: fault });
   }

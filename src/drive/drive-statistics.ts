@@ -7,17 +7,18 @@ const kindNames = Object.fromEntries(Object.entries(IoKind).map(([name, code]) =
 >;
 
 export class DriveStatisticsCounter {
-  readonly #calls = new Map<number, { calls: number; msTotal: number }>();
+  readonly #calls = new Map<number, { calls: number; msTotal: number; bytes: number }>();
   readonly #faults: Record<DriveFaultKind, number> = { missing: 0, full: 0, io: 0, slow: 0 };
 
-  count(kind: number, ms: number, fault: DriveFaultKind | null): void {
+  count(kind: number, ms: number, bytes: number, fault: DriveFaultKind | null): void {
     let counts = this.#calls.get(kind);
     if (counts === undefined) {
-      counts = { calls: 0, msTotal: 0 };
+      counts = { calls: 0, msTotal: 0, bytes: 0 };
       this.#calls.set(kind, counts);
     }
     counts.calls++;
     counts.msTotal += ms;
+    counts.bytes += bytes;
     if (fault !== null) this.#faults[fault]++;
   }
 

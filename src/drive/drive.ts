@@ -133,6 +133,8 @@ export interface DriveFormat {
 export interface DriveCallCounts {
   readonly calls: number;
   readonly msTotal: number;
+  /** Moved by them. */
+  readonly bytes: number;
 }
 
 /** Since the drive was opened. Reads that the page cache answers at once are no calls. */

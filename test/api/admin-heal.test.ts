@@ -127,6 +127,7 @@ describe('live figures', () => {
     expect(first?.aggregated['disk']).toMatchObject({
       n_disks: 4,
       life_time_ops: { write: expect.any(Number) as number },
+      iostats: { write_ios: expect.any(Number) as number, wrte_sectors: expect.any(Number) as number },
     });
     expect(first?.aggregated['scanner']).toMatchObject({ collected: expect.any(String) as string });
     expect(Object.keys(first?.aggregated ?? {})).toEqual(['scanner', 'disk']);

@@ -209,7 +209,7 @@ describe('what calls came to', () => {
     await vi.advanceTimersByTimeAsync(limitMs);
     await Promise.all(answers);
     const { calls: counted, faults } = statistics.statistics(calls.waiting);
-    expect(counted.get('read')).toEqual({ calls: 3, msTotal: 20 + 20 + limitMs });
+    expect(counted.get('read')).toEqual({ calls: 3, msTotal: 20 + 20 + limitMs, bytes: 5 });
     expect(faults).toEqual({ missing: 0, full: 0, io: 1, slow: 1 });
     expect(calls.waiting).toBe(0);
     // It comes back after all: counted once.

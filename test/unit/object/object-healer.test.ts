@@ -145,6 +145,26 @@ describe('healing that is asked for', () => {
     expect(holderOf('blobs', body.subarray(0, 64))).toBe(kept);
   });
 
+  it('goes through every version, and leaves delete markers alone', async () => {
+    const { engine } = running;
+    await engine.setVersioning('b', { status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
+    const old = randomBytes(900_000);
+    await put('5/key', old);
+    await put('5/key', randomBytes(30_000));
+    await put('5/gone', randomBytes(100));
+    await engine.deleteObject('b', '5/gone', '', null);
+    const damaged = holderOf('blobs', old.subarray(0, 64));
+    damage(drives[damaged] ?? '', 'blobs', old.subarray(0, 64));
+    const expected = sound.map((state, position) => (position === damaged ? 'bad' : state));
+    const results = await heal('5/');
+    expect(results.map(({ key, bytes, before, after }) => [key, bytes, before, after])).toEqual([
+      ['5/key', 30_000, sound, sound],
+      ['5/gone', 100, sound, sound],
+      ['5/key', 900_000, expected, sound],
+    ]);
+    expect(new Set(results.map(({ versionId }) => versionId)).size).toBe(3);
+  });
+
   it('stops when it is told to', async () => {
     for (let index = 0; index < 5; index++) await put(`4/key-${index}`, randomBytes(1000));
     const seen: string[] = [];
