@@ -20,4 +20,5 @@ export { subsystems } from './subsystems/index.js';
 export { apiSubsystem, type ApiSettings } from './subsystems/api.js';
 export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/site.js';
 export { storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
+export { healSubsystem, scannerSubsystem, type PaceSettings, type ScannerSettings } from './subsystems/upkeep.js';
 export { auditWebhookSubsystem, loggerWebhookSubsystem, type WebhookSettings } from './subsystems/webhooks.js';

@@ -36,7 +36,14 @@ import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { DriveKeeper } from './drive-keeper.js';
 import { iamStoreOn } from './iam-store.js';
-import { applyRequestLimits, applyStorageClasses, openSettings, regionOf, startStaleUploads } from './live-settings.js';
+import {
+  applyRequestLimits,
+  applyStorageClasses,
+  applyUpkeep,
+  openSettings,
+  regionOf,
+  startStaleUploads,
+} from './live-settings.js';
 import { LiveSet } from './live-set.js';
 import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
@@ -156,6 +163,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   observation.webhooks.follow(settings);
   teardown.add(() => observation.webhooks.close());
   applyStorageClasses(settings, engine);
+  applyUpkeep(settings, engine);
   const region = regionOf(options, settings);
   const staleUploads = startStaleUploads(settings, engine, log);
   teardown.add(() => staleUploads.close());

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../base/index.js';
 import {
   apiSubsystem,
+  healSubsystem,
   regionSubsystem,
+  scannerSubsystem,
   ServerSettings,
   siteSubsystem,
   storageClassSubsystem,
@@ -48,6 +50,12 @@ export function applyStorageClasses(settings: ServerSettings, engine: Engine): v
   settings.watch(() => {
     const { standardParity, reducedParity } = settings.read(storageClassSubsystem);
     engine.parityOf = (storageClass) => (storageClass === 'REDUCED_REDUNDANCY' ? reducedParity : standardParity);
+  });
+}
+
+export function applyUpkeep(settings: ServerSettings, engine: Engine): void {
+  settings.watch(() => {
+    engine.setUpkeep({ heal: settings.read(healSubsystem), scan: settings.read(scannerSubsystem) });
   });
 }
 

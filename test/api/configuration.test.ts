@@ -334,7 +334,7 @@ describe('service', () => {
     expect(other.status).toBe(200);
     expect(other.headers['x-amz-bucket-region']).toBe('eu-9');
     expect(descriptors()).toBeLessThanOrEqual(before + 4);
-  }, 60_000);
+  }, 150_000);
 });
 
 describe('stop', () => {

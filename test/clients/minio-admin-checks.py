@@ -7,8 +7,10 @@ import contextlib
 import io
 import json
 import os
+import time
 import traceback
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from minio import Minio, MinioAdmin
 from minio.credentials import StaticProvider
@@ -183,6 +185,48 @@ def large_lists():
     assert len([name for name in json.loads(root.group_list()) if name.startswith("group-")]) == 200
 
 
+def settings():
+    assert "requests_max=0 " in root.config_get("api")
+    root.config_set("api", {"requests_max": "700", "comment": "two words"})
+    assert root.config_get("api").startswith("api requests_max=700 "), root.config_get("api")
+    assert 'comment="two words"' in root.config_get("api")
+    root.config_set("audit_webhook:far", {"endpoint": "http://127.0.0.1:1/", "auth_token": "Bearer hunter2", "enable": "off"})
+    shown = root.config_get("audit_webhook:far")
+    assert "endpoint=http://127.0.0.1:1/ " in shown and "hunter2" not in shown, shown
+    root.config_reset("audit_webhook", "far")
+    with refused(404, "XMinioConfigNotFoundError"):
+        root.config_reset("audit_webhook", "far")
+    with refused(400, "XMinioConfigError"):
+        root.config_set("api", {"requests_max": "many"})
+    with refused(400, "XMinioConfigError"):
+        root.config_set("no_such_thing", {"a": "b"})
+    history = json.loads(root.config_history())
+    assert [entry["data"].split()[0] for entry in history] == ["api", "audit_webhook:far"], history
+    assert "hunter2" not in json.dumps(history)
+    root.config_reset("api")
+    assert "requests_max=0 " in root.config_get("api")
+    root.config_restore(history[0]["restoreId"])
+    assert "requests_max=700 " in root.config_get("api")
+    assert len(json.loads(root.config_history())) == 1
+
+
+def restart():
+    root.config_set("site", {"name": "after"})
+    root.service_restart()
+    # From the answer on the old process is not well; once somebody is, it is the new one.
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urlopen(f"http://{HOST}/minio/health/cluster", timeout=5) as answer:
+                assert answer.status == 200
+                break
+        except OSError:
+            time.sleep(0.05)
+    assert root.config_get("site").startswith("site name=after ")
+    assert "requests_max=700 " in root.config_get("api")
+    root.config_reset("api")
+
+
 CHECKS = [
     users,
     policies,
@@ -193,6 +237,8 @@ CHECKS = [
     account,
     server_info,
     large_lists,
+    settings,
+    restart,
 ]
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mustSucceed, python } from '../support/clients.js';
+import { freePort } from '../support/free-port.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 
 /** An administration client that nobody here wrote. The checks are in Python; each is a test here. */
@@ -18,7 +19,7 @@ let server: ServerProcess;
 let results: ReadonlyMap<string, string | null>;
 
 beforeAll(async () => {
-  server = await startServerProcess();
+  server = await startServerProcess({ port: await freePort() });
   const printed = await mustSucceed(python(server))([script]);
   const found = printed
     .trim()

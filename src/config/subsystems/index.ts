@@ -3,13 +3,16 @@ import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
 import { regionSubsystem, siteSubsystem } from './site.js';
 import { storageClassSubsystem } from './storage-class.js';
+import { healSubsystem, scannerSubsystem } from './upkeep.js';
 import { auditWebhookSubsystem, loggerWebhookSubsystem } from './webhooks.js';
 
 export const subsystems: readonly Subsystem[] = [
   siteSubsystem,
   regionSubsystem,
   apiSubsystem,
+  scannerSubsystem,
   loggerWebhookSubsystem,
   auditWebhookSubsystem,
   storageClassSubsystem,
+  healSubsystem,
 ];
