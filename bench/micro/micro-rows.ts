@@ -13,30 +13,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import Benchmark from 'benchmark';
 import { open } from 'lmdb';
 import { openRunCatalog } from '../../src/catalog/index.js';
 import { kernels } from '../../src/native/index.js';
-import { decide, parsePolicy, type AccessRequest, type Policy } from '../../src/policy/index.js';
 import { ComputePool, SlabArena } from '../../src/pool/index.js';
 import { signatureRows } from '../path/signature.bench.js';
 import { xmlRows } from '../path/xml.bench.js';
 import type { ReportRow } from '../report.js';
 import { median } from '../statistics.js';
-
-/** µs a run. */
-function measure(run: () => void): Promise<number> {
-  return new Promise((resolve, reject) => {
-    new Benchmark('step', run, { maxTime: 0.7, minSamples: 10 })
-      .on('complete', (event: Benchmark.Event) => {
-        resolve((event.target.stats?.mean ?? Number.NaN) * 1e6);
-      })
-      .on('error', (event: Benchmark.Event & { target: { error?: Error } }) => {
-        reject(event.target.error ?? new Error('a micro-benchmark failed'));
-      })
-      .run({ async: true });
-  });
-}
+import { accessRows } from './access-rows.js';
+import { measure, row } from './measure.js';
 
 const hops = 3000;
 
@@ -49,16 +35,6 @@ async function medianHop(hop: () => Promise<unknown>): Promise<number> {
     micros.push((performance.now() - start) * 1000);
   }
   return median(micros);
-}
-
-function row(name: string, micros: number, anchorName: string, anchorMicros: number): ReportRow {
-  return {
-    name,
-    unit: 'µs',
-    value: micros,
-    anchor: { name: `${anchorName} (µs)`, value: anchorMicros },
-    ratio: anchorMicros / micros,
-  };
 }
 
 async function signatures(): Promise<ReportRow[]> {
@@ -193,59 +169,6 @@ async function indexLookUp(): Promise<ReportRow> {
   }
 }
 
-/** What a policy of one statement comes down to: the floor of a decision. */
-const prefixOf = (request: AccessRequest, prefix: string): boolean =>
-  `${request.bucket}/${request.key}`.startsWith(prefix) && request.action.startsWith('s3:');
-
-async function decisions(): Promise<ReportRow[]> {
-  const policy = (...statements: object[]): Policy =>
-    parsePolicy(JSON.stringify({ Version: '2012-10-17', Statement: statements }), 'identity');
-  const readwrite = { Effect: 'Allow', Action: ['s3:*'], Resource: ['arn:aws:s3:::bench/*'] };
-  const simple = [policy(readwrite)];
-  const three = [
-    policy(
-      { ...readwrite, Resource: ['arn:aws:s3:::bench/${aws:username}/*'] },
-      { ...readwrite, Action: ['s3:ListBucket'], Condition: { StringLike: { 's3:prefix': ['${aws:username}/*'] } } },
-    ),
-    policy(
-      { Effect: 'Deny', Action: ['s3:*'], Resource: ['*'], Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
-      {
-        Effect: 'Deny',
-        Action: ['s3:Delete*'],
-        Resource: ['*'],
-        Condition: { NotIpAddress: { 'aws:SourceIp': '10.0.0.0/8' } },
-      },
-    ),
-    policy(...Array.from({ length: 20 }, (_, index) => ({ ...readwrite, Resource: [`arn:aws:s3:::team-${index}/*`] }))),
-  ];
-  const known: Readonly<Record<string, readonly string[]>> = {
-    'aws:username': ['alice'],
-    'aws:securetransport': ['true'],
-    'aws:sourceip': ['10.1.2.3'],
-  };
-  const conditions = { trusted: (name: string) => known[name], request: () => undefined };
-  const request: AccessRequest = {
-    action: 's3:GetObject',
-    bucket: 'bench',
-    key: 'alice/object',
-    account: 'alice',
-    conditions,
-  };
-  const ask = (identity: readonly Policy[]): Promise<number> => {
-    const set = { isRoot: false, identity, bucket: null, session: [] };
-    return measure(() => {
-      if (!decide(request, set)) throw new Error('the policy allows this');
-    });
-  };
-  const floor = await measure(() => {
-    if (!prefixOf(request, 'bench/')) throw new Error('the prefix fits');
-  });
-  return [
-    row('policy.decide.simple', await ask(simple), 'comparing a prefix', floor),
-    row('policy.decide.three-policies', await ask(three), 'comparing a prefix', floor),
-  ];
-}
-
 export async function microRows(onProgress: (text: string) => void): Promise<ReportRow[]> {
   const rows: ReportRow[] = [];
   onProgress('micro: signatures');
@@ -255,7 +178,7 @@ export async function microRows(onProgress: (text: string) => void): Promise<Rep
   onProgress('micro: hop to a worker');
   rows.push(await poolHop());
   onProgress('micro: decisions by policies');
-  rows.push(...(await decisions()));
+  rows.push(...(await accessRows()));
   onProgress('micro: look-up in the index');
   rows.push(await indexLookUp());
   onProgress('micro: writes to the index');
