@@ -135,6 +135,9 @@ const rows: Readonly<Record<string, Row>> = {
   'GET info': { actions: ['ServerInfo'] },
   'GET storageinfo': { actions: ['StorageInfo'] },
   'GET datausageinfo': { actions: ['DataUsageInfo'] },
+  'GET metrics': { actions: ['ServerInfo'], isLive: true },
+  'POST heal/{path...}': { actions: ['Heal'] },
+  'POST background-heal/status': { actions: ['Heal'] },
   'GET log': { actions: ['ConsoleLog'], isLive: true },
   'GET trace': { actions: ['ServerTrace'], isLive: true },
   'GET get-config-kv': { actions: ['ConfigUpdate'] },
@@ -149,6 +152,9 @@ const rows: Readonly<Record<string, Row>> = {
   // Of an action that there is not; each of those that there are has its own: see below.
   'POST service': { actions: ['ServiceRestart', 'ServiceStop', 'ServiceFreeze'] },
   // What this server does not have: to those who may, it says so.
+  'GET top/locks': { actions: ['TopLocksInfo'] },
+  'POST force-unlock': { actions: ['ForceUnlock'] },
+  'GET scanner/status/{bucket}': { actions: ['ServerInfo'] },
   'PUT set-bucket-quota': { actions: ['SetBucketQuota'] },
   'GET get-bucket-quota': { actions: ['GetBucketQuota'] },
   'GET list-remote-targets': { actions: ['GetBucketTarget'] },

@@ -141,6 +141,15 @@ const rows: Readonly<Record<string, Row>> = {
   'bucket GET ?policyStatus': { needs: [['s3:GetBucketPolicyStatus', 'home']], request: bucket('GET', 'policyStatus') },
   'bucket GET ?uploads': { needs: [['s3:ListBucketMultipartUploads', 'home']], request: bucket('GET', 'uploads') },
   'bucket GET ?versioning': { needs: [['s3:GetBucketVersioning', 'home']], request: bucket('GET', 'versioning') },
+  'bucket PUT ?versioning': {
+    needs: [['s3:PutBucketVersioning', 'spare']],
+    request: bucket('PUT', 'versioning', {
+      path: '/spare',
+      body: '<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>',
+    }),
+    prepare: putSpare,
+  },
+  'bucket GET ?versions': { needs: [['s3:ListBucketVersions', 'home']], request: bucket('GET', 'versions') },
   'bucket POST ?delete': {
     needs: [['s3:DeleteObject', 'home/k']],
     request: bucket('POST', 'delete', { body: deletion, headers: { 'content-md5': md5(deletion) } }),
