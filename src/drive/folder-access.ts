@@ -4,12 +4,13 @@
  */
 import { dirname } from 'node:path';
 import { invariant, limits, systemClock } from '../base/index.js';
-import { IoFlag, IoKind, io, type IoRequest, type IoResult } from '../native/index.js';
+import { IoFlag, IoKind, type IoRequest, type IoResult } from '../native/index.js';
 import type { DriveFault } from './drive.js';
 import { DriveCalls } from './drive-calls.js';
 import { EEXIST, ENOENT, ENOTDIR, EWOULDBLOCK, errnoText } from './errno.js';
 import { newSuffix } from './layout.js';
 import type { DriveOptions } from './local-drive.js';
+import { localSystem, type DriveSystem } from './system.js';
 
 /** How long the end of a probe waits for a call under way. */
 const closeGraceMs = 50;
@@ -27,13 +28,15 @@ export class FolderAccess {
   readonly #arena = new SharedArrayBuffer(limits.formatFileBytesMax);
   readonly #view = Buffer.from(this.#arena);
   readonly #calls: DriveCalls;
+  readonly #system: DriveSystem;
 
   /** `folder` is absolute. */
   constructor(
     readonly folder: string,
     options: DriveOptions,
   ) {
-    const queue = io.createIoQueue(this.#arena, 'drive probe', 1, 16);
+    this.#system = options.system ?? localSystem;
+    const queue = this.#system.createIoQueue(this.#arena, 'drive probe', 1, 16);
     const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
     this.#calls = new DriveCalls(queue, folder, callMsMax, options.clock ?? systemClock);
   }
@@ -131,10 +134,15 @@ export class FolderAccess {
 
   /** False when another open file holds the lock. */
   lock(fd: number, name: string): boolean {
-    const errno = io.lockFile(fd);
+    const errno = this.#system.lockFile(fd);
     if (errno === 0) return true;
     if (errno === EWOULDBLOCK) return false;
     throw new FolderFault({ kind: 'io', drive: this.folder, operation: `lock ${name}`, errno });
+  }
+
+  /** Of an open folder. */
+  isMountPoint(fd: number): boolean {
+    return this.#system.isMountPoint(fd);
   }
 
   closeDescriptor(fd: number): void {

@@ -21,7 +21,6 @@ import {
   unfinishedFile,
 } from './layout.js';
 import { LocalDrive, type DriveOptions } from './local-drive.js';
-import { isMountPoint, pathOfDescriptor } from './mount-points.js';
 
 /** Bytes of the lock file: a process id, spaces, a newline. Always as long, so that it is overwritten in place. */
 const lockFileBytes = 16;
@@ -139,7 +138,7 @@ export async function writeFormatCopies(access: FolderAccess, bytes: Buffer): Pr
 export async function isOwnMountPoint(access: FolderAccess): Promise<boolean> {
   const fd = await access.open('', 0);
   try {
-    return isMountPoint(pathOfDescriptor(fd));
+    return access.isMountPoint(fd);
   } finally {
     access.closeDescriptor(fd);
   }

@@ -7,5 +7,6 @@ export { probeDrive, type ProbeOptions } from './probe-drive.js';
 export { formatDrive } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
 export { formatVersion } from './format-file.js';
+export type { DriveSystem } from './system.js';
 export { isMountPoint } from './mount-points.js';
 export { blobFileName, logFileName } from './layout.js';

@@ -1,6 +1,6 @@
 /** A drive on a local file system: its lock, its queues of native threads, its stores. */
 import { limits, systemClock, type Clock } from '../base/index.js';
-import { IoKind, io } from '../native/index.js';
+import { IoKind } from '../native/index.js';
 import type { Traces } from '../telemetry/index.js';
 import { LocalBlobStore } from './blob-store.js';
 import { DriveCalls } from './drive-calls.js';
@@ -8,6 +8,7 @@ import type { BlobStore, Drive, DriveFormat, DriveResult, DriveStatistics, LogSt
 import { DriveStatisticsCounter } from './drive-statistics.js';
 import { formatFile } from './layout.js';
 import { LocalLogStore } from './log-store.js';
+import { localSystem, type DriveSystem } from './system.js';
 
 export interface DriveOptions {
   /** Every offset of a call lies in it. */
@@ -19,6 +20,7 @@ export interface DriveOptions {
   readonly clock?: Clock;
   /** Told about every call while somebody listens. */
   readonly traces?: Pick<Traces, 'isWanted' | 'drive'>;
+  readonly system?: DriveSystem;
 }
 
 /** Log writes must keep their order, so they have one thread of their own. */
@@ -46,10 +48,11 @@ export class LocalDrive implements Drive {
     const clock = options.clock ?? systemClock;
     const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
     const isSynced = options.isSynced ?? true;
+    const system = options.system ?? localSystem;
     const label = `${format.setIndex}.${format.position}`;
     const watch = { statistics: this.#statistics, traces: options.traces ?? null };
     const calls = (name: string, threads: number, msMax = callMsMax): DriveCalls => {
-      const queue = io.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
+      const queue = system.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
       return new DriveCalls(queue, path, msMax, clock, watch);
     };
     this.#queues = {

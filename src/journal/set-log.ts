@@ -27,6 +27,8 @@ export interface LogHead {
 
 /** While so many drives are slow that it must be us, the write is tried again after this. */
 const slowRetryMs = 250;
+/** So often, each time for as long as a call may take. Then it is not us: they hang, and whoever waits is told. */
+const slowRoundsMax = 4;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
 
@@ -248,6 +250,7 @@ export class SetLog {
     const faults = new Map<number, DriveFault>();
     const seen: DriveFault[] = [];
     let pending = mask;
+    let slowRounds = 0;
     while (pending !== 0) {
       let slow = 0;
       let full = 0;
@@ -263,7 +266,7 @@ export class SetLog {
       await Promise.all(this.positions(pending).map(writeOne));
       pending = this.isClosed ? 0 : full;
       // More drives than may be lost do not fail in the same moment: this machine stood still.
-      const isUs = bitCount(slow) > this.stores.length - this.writeQuorum;
+      const isUs = bitCount(slow) > this.stores.length - this.writeQuorum && ++slowRounds <= slowRoundsMax;
       if (isUs && !this.isClosed) {
         this.log.warn('Waiting for drives: too many are slow at once', { positions: this.positions(slow) });
         for (const position of this.positions(slow)) faults.delete(position);

@@ -53,7 +53,8 @@ export class SlabArena implements SlabAllocator {
   readonly #waiters: Waiter[] = [];
   readonly #waiting: Record<SlabPurpose, number> = { upload: 0, read: 0, pass: 0, commit: 0 };
 
-  constructor(budgetBytes: number) {
+  /** `memory`: of an arena that is used no more, of the same budget; without it, fresh memory. */
+  constructor(budgetBytes: number, memory: SharedArrayBuffer | null = null) {
     invariant(
       budgetBytes >= limits.arenaBytesMin && budgetBytes <= limits.arenaBytesMax,
       'arena budget is in its bounds',
@@ -61,7 +62,8 @@ export class SlabArena implements SlabAllocator {
     const topCount = Math.floor(budgetBytes / topBytes);
     const bytes = topCount * topBytes;
     // Page-aligned, unlike what the language hands out: coding runs twice as fast, and direct I/O is possible.
-    this.arena = kernels.createArena(bytes);
+    this.arena = memory ?? kernels.createArena(bytes);
+    invariant(this.arena.byteLength === bytes, "the memory is of the arena's size");
     this.view = Buffer.from(this.arena);
     this.#unitCount = bytes / unitBytes;
     this.#next = new Int32Array(this.#unitCount).fill(none);
@@ -80,6 +82,7 @@ export class SlabArena implements SlabAllocator {
     invariant(zero !== none, 'a fresh arena has room');
     this.zeroPageOffset = zero * unitBytes;
     this.#freeBytes -= unitBytes;
+    if (memory !== null) this.view.fill(0, this.zeroPageOffset, this.zeroPageOffset + unitBytes);
   }
 
   get freeBytes(): number {

@@ -3,7 +3,7 @@
  * which place, what is new and what is missing. Nothing is written before it is known that it may be.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { StartupError, invariant, limits } from '../base/index.js';
+import { StartupError, invariant, limits, type Clock } from '../base/index.js';
 import {
   formatDrive,
   formatVersion,
@@ -12,6 +12,7 @@ import {
   type DriveFormat,
   type DriveOptions,
   type DriveProbe,
+  type DriveSystem,
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
 
@@ -44,6 +45,8 @@ interface Options {
   /** False: relaxed durability. */
   readonly isSynced: boolean;
   readonly traces?: DriveOptions['traces'];
+  readonly clock?: Clock;
+  readonly system?: DriveSystem;
 }
 
 type Ready = Extract<DriveProbe, { kind: 'ready' }>;
@@ -83,8 +86,8 @@ function probeAll(options: Options, createFolder: boolean): Promise<DriveProbe[]
   return Promise.all(options.folders.map((folder) => probeDrive(folder, { ...driveOptions(options), createFolder })));
 }
 
-function driveOptions({ arena, isSynced, traces }: Options): DriveOptions {
-  return { arena, isSynced, ...(traces !== undefined && { traces }) };
+function driveOptions({ arena, isSynced, traces, clock, system }: Options): DriveOptions {
+  return { arena, isSynced, ...(traces && { traces }), ...(clock && { clock }), ...(system && { system }) };
 }
 
 function refuseLocked(probes: readonly DriveProbe[]): void {

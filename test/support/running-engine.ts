@@ -1,8 +1,10 @@
 /** The object layer over real drives, index and journal, put together as the server does, without HTTP. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../dist/base/index.js';
-import { openRunCatalog } from '../../dist/catalog/index.js';
+import { systemClock, type Clock } from '../../dist/base/index.js';
+import { openRunCatalog, type Catalog } from '../../dist/catalog/index.js';
+import type { DriveSystem } from '../../dist/drive/index.js';
+import type { Compute } from '../../dist/erasure/index.js';
 import { openJournal, type OpenedJournal } from '../../dist/journal/index.js';
 import { kernels } from '../../dist/native/index.js';
 import { Engine } from '../../dist/object/index.js';
@@ -26,10 +28,22 @@ export interface RunningEngineOptions {
   readonly indexDirectory: string;
   readonly arenaBytes?: number;
   readonly logFileBytes?: number;
+  readonly sweepAfterMs?: number;
+  /** In place of the machine's own. */
+  readonly simulated?: {
+    /** Used again from start to start: fresh pages cost more than all the rest. */
+    readonly memory: SharedArrayBuffer;
+    readonly system: DriveSystem;
+    readonly clock: Clock;
+    readonly catalog: Catalog;
+    readonly compute: (arena: SlabArena, hashKey: Uint8Array) => Compute;
+  };
 }
 
 export async function startEngine(options: RunningEngineOptions): Promise<RunningEngine> {
-  const arena = new SlabArena(options.arenaBytes ?? 64 << 20);
+  const { simulated } = options;
+  const clock = simulated?.clock ?? systemClock;
+  const arena = new SlabArena(options.arenaBytes ?? 64 << 20, simulated?.memory);
   const lines: string[] = [];
   const log = createLogger({ level: 'info', write: (line: string) => void lines.push(line) } as never);
   const deployment = await openDeployment({
@@ -37,15 +51,20 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     parity: null,
     arena: arena.arena,
     isSynced: true,
+    ...(simulated && { system: simulated.system, clock }),
   });
   const { dataShards, parityShards, places } = deployment;
   const drives = places.map(({ drive }) => drive);
-  const set = new LiveSet(deployment.deploymentId, drives, log, () => systemClock.monotonicMs());
-  const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
-  const catalog = openRunCatalog({
-    directory: options.indexDirectory,
-    log: (text) => void lines.push(text),
-  });
+  const set = new LiveSet(deployment.deploymentId, drives, log, () => clock.monotonicMs());
+  const pool = simulated ? null : new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
+  const compute = pool ?? simulated?.compute(arena, deployment.hashKey);
+  if (compute === undefined) throw new Error('no arithmetic was given');
+  const catalog =
+    simulated?.catalog ??
+    openRunCatalog({
+      directory: options.indexDirectory,
+      log: (text) => void lines.push(text),
+    });
   const engine = new Engine({
     catalog,
     compute,
@@ -57,7 +76,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   });
   const undo = async (): Promise<void> => {
     await catalog.close();
-    await compute.close();
+    await pool?.close();
     await Promise.all(drives.map(async (drive) => drive?.close(2000)));
   };
   try {
@@ -68,7 +87,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       dataShards,
       slabs: arena,
       kernels,
-      clock: systemClock,
+      clock,
       indexPosition: engine.index.position(),
       discardIndex: () => engine.index.discard(),
       apply: engine.index.apply,
@@ -79,7 +98,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     });
     set.start(opened.journal);
     const { unreadableBatches, lostPlaces } = opened.report;
-    engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? 50 : null);
+    engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? (options.sweepAfterMs ?? 50) : null);
     return {
       engine,
       arena,

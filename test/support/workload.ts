@@ -6,6 +6,7 @@ import { createCipheriv, createHash } from 'node:crypto';
 import type { ObjectInfo, ObjectSnapshot, Upload, WritePrecondition } from '../../dist/object/index.js';
 import { decodeEntry, decodeObject, decodePart, entrySpace } from '../../dist/object/records.js';
 import { blobName } from '../../dist/erasure/index.js';
+import type { SystemChange } from '../../dist/object/records.js';
 import type { RunningEngine } from './running-engine.js';
 
 interface StoredObject {
@@ -22,8 +23,31 @@ interface OpenUpload {
   readonly bucket: string;
   readonly key: string;
   readonly uploadId: string;
-  readonly parts: Map<number, { readonly body: Buffer; readonly etag: string }>;
+  readonly parts: Map<number, StoredPart>;
+  /** Sent and not answered. */
+  partUnderWay: { readonly number: number; readonly part: StoredPart } | null;
+  /** Its end was asked for and not answered. */
+  isEnding: boolean;
 }
+
+interface StoredPart {
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+export type Operation =
+  | 'put'
+  | 'delete'
+  | 'copy'
+  | 'replace metadata'
+  | 'race'
+  | 'contend'
+  | 'give up'
+  | 'multipart'
+  | 'read'
+  | 'document'
+  | 'system'
+  | 'bucket';
 
 const partBytesMin = 5 << 20;
 const limitsOfKinds = [0, 512, 8192, 262_144, 1_048_576, 3_200_000];
@@ -43,9 +67,20 @@ export class Workload {
   running!: RunningEngine;
   /** Writes must succeed: enough drives are there. */
   mustWrite = true;
+  /** Of the bodies that `put`, `contend` and the last parts of uploads get. */
+  size = (): number => this.#anySize();
+  /** Uploads of several parts take 5 MiB for each. */
+  partsMax = 3;
   changes = 0;
   refusals = 0;
   #bodies = 0;
+  #names = 0;
+  /** Asked for and not answered: made or not, gone or not. */
+  readonly #bucketsUnderWay = new Map<string, 'create' | 'delete'>();
+  readonly #documents = new Map<string, (string | null)[]>();
+  readonly #busyDocuments = new Set<string>();
+  readonly #system = new Map<string, string>();
+  #systemUnderWay: readonly SystemChange[] | null = null;
 
   constructor(
     readonly random: () => number,
@@ -69,7 +104,7 @@ export class Workload {
     return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(bytes));
   }
 
-  size(): number {
+  #anySize(): number {
     if (this.random() < 0.3) return this.pick(edgeSizes);
     const kind = 1 + this.below(limitsOfKinds.length - 1);
     const low = limitsOfKinds[kind - 1] ?? 0;
@@ -89,12 +124,31 @@ export class Workload {
   }
 
   bucket(): string {
-    return this.pick([...this.buckets.keys()]);
+    return this.pick([...this.buckets.keys()].filter((name) => !name.startsWith('brief-')));
   }
 
   async createBucket(name: string): Promise<void> {
-    await this.running.engine.createBucket(name, { region: '' });
-    this.buckets.set(name, new Map());
+    this.#bucketsUnderWay.set(name, 'create');
+    await this.#tolerant(async () => {
+      await this.running.engine.createBucket(name, { region: '' });
+      this.#bucketsUnderWay.delete(name);
+      this.buckets.set(name, new Map());
+    });
+  }
+
+  /** It must be empty. */
+  async deleteBucket(name: string): Promise<void> {
+    this.#bucketsUnderWay.set(name, 'delete');
+    await this.#tolerant(async () => {
+      await this.running.engine.deleteBucket(name);
+      this.#bucketsUnderWay.delete(name);
+      this.#forgetBucket(name);
+    });
+  }
+
+  #forgetBucket(name: string): void {
+    this.buckets.delete(name);
+    this.#documents.delete(name);
   }
 
   /** Some operations at once, each on keys of its own. */
@@ -114,15 +168,99 @@ export class Workload {
 
   async #change(bucket: string, key: string): Promise<void> {
     const choice = this.random();
+    if (choice < 0.38) await this.perform('put', bucket, key);
+    else if (choice < 0.52) await this.perform('delete', bucket, key);
+    else if (choice < 0.6) await this.perform('copy', bucket, key);
+    else if (choice < 0.66) await this.perform('replace metadata', bucket, key);
+    else if (choice < 0.7) await this.perform('race', bucket, key);
+    else if (choice < 0.75) await this.perform('contend', bucket, key);
+    else if (choice < 0.8) await this.perform('give up', bucket, key);
+    else if (choice < 0.9) await this.perform('multipart', bucket, key);
+    else if (choice < 0.92) await this.perform('document', bucket, key);
+    else if (choice < 0.94) await this.perform('system', bucket, key);
+    else if (choice < 0.95) await this.perform('bucket', bucket, key);
+    else await this.perform('read', bucket, key);
+  }
+
+  async perform(operation: Operation, bucket: string, key: string): Promise<void> {
     this.changes++;
-    if (choice < 0.42) await this.#put(bucket, key);
-    else if (choice < 0.56) await this.#delete(bucket, key);
-    else if (choice < 0.64) await this.#copy(bucket, key);
-    else if (choice < 0.7) await this.#replaceMetadata(bucket, key);
-    else if (choice < 0.76) await this.#race(bucket, key);
-    else if (choice < 0.82) await this.#giveUp(bucket, key);
-    else if (choice < 0.92) await this.#multipart(bucket, key);
-    else await this.#readRange(bucket, key);
+    switch (operation) {
+      case 'put':
+        return this.#put(bucket, key);
+      case 'delete':
+        return this.#delete(bucket, key);
+      case 'copy':
+        return this.#copy(bucket, key);
+      case 'replace metadata':
+        return this.#replaceMetadata(bucket, key);
+      case 'race':
+        return this.#race(bucket, key);
+      case 'contend':
+        return this.#contend(bucket, key);
+      case 'give up':
+        return this.#giveUp(bucket, key);
+      case 'multipart':
+        return this.#multipart(bucket, key);
+      case 'read':
+        return this.#readRange(bucket, key);
+      case 'document':
+        return this.#setDocument(bucket);
+      case 'system':
+        return this.#writeSystem();
+      case 'bucket':
+        return this.#makeAndRemoveBucket();
+    }
+  }
+
+  /** What was refused because too few drives take part is left open. */
+  async #tolerant(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!openOutcomes.has(codeOf(error))) throw error;
+      this.#refused(codeOf(error));
+    }
+  }
+
+  async #makeAndRemoveBucket(): Promise<void> {
+    const name = `brief-${this.#names++}`;
+    await this.createBucket(name);
+    if (!this.buckets.has(name)) return;
+    await this.#setDocument(name);
+    await this.deleteBucket(name);
+  }
+
+  async #setDocument(bucket: string): Promise<void> {
+    if (this.#busyDocuments.has(bucket)) return;
+    this.#busyDocuments.add(bucket);
+    const text = this.random() < 0.3 ? null : `<Tagging>${this.#names++}</Tagging>`;
+    const before = this.#documents.get(bucket) ?? [null];
+    this.#documents.set(bucket, [...before, text]);
+    await this.#tolerant(async () => {
+      await this.running.engine.setBucketDocument(bucket, 'tagging', text);
+      this.#documents.set(bucket, [text]);
+    });
+    this.#busyDocuments.delete(bucket);
+  }
+
+  /** Several records that change together. */
+  async #writeSystem(): Promise<void> {
+    if (this.#systemUnderWay !== null) return;
+    const changes = ['iam/users/a', 'iam/users/b', `iam/groups/${this.below(4)}`].map((name) => ({
+      name,
+      value: this.random() < 0.2 ? null : Buffer.from(`record ${this.#names++}`),
+    }));
+    this.#systemUnderWay = changes;
+    await this.#tolerant(async () => {
+      await this.running.engine.writeSystemRecords(changes);
+      this.#systemUnderWay = null;
+      for (const change of changes) this.#applySystem(change);
+    });
+  }
+
+  #applySystem({ name, value }: SystemChange): void {
+    if (value === null) this.#system.delete(name);
+    else this.#system.set(name, Buffer.from(value).toString());
   }
 
   async feed(bucket: string, key: string, body: Buffer, stopAt = Infinity): Promise<Upload> {
@@ -218,6 +356,13 @@ export class Workload {
     if (states.length !== 1) return;
     const bodies = [1, 2, 3].map(() => this.newBody(this.size() % 300_000));
     const metadata = this.#metadata();
+    const stored = (body: Buffer): StoredObject => ({
+      body,
+      etag: md5Hex(body),
+      headers: metadata.headers,
+      partCount: 0,
+    });
+    if (states[0] === null) this.#keys(bucket).set(key, [null, ...bodies.map(stored)]);
     const outcomes = await Promise.allSettled(
       bodies.map(async (body) => {
         const upload = await this.feed(bucket, key, body);
@@ -225,12 +370,6 @@ export class Workload {
       }),
     );
     const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [codeOf(outcome.reason)] : []));
-    const stored = (body: Buffer): StoredObject => ({
-      body,
-      etag: md5Hex(body),
-      headers: metadata.headers,
-      partCount: 0,
-    });
     if (refused.some((code) => openOutcomes.has(code))) {
       this.#refused(refused.find((code) => openOutcomes.has(code)) ?? '');
       this.#keys(bucket).set(key, [...states, ...(states[0] === null ? bodies.map(stored) : [])]);
@@ -241,6 +380,32 @@ export class Workload {
       throw new Error(`${key}: ${winners.length} writers were first`);
     const winner = bodies[winners[0] ?? -1];
     if (winner !== undefined) this.#keys(bucket).set(key, [stored(winner)]);
+  }
+
+  /** Several writers that all succeed: the content is that of one of them, whoever was last. */
+  async #contend(bucket: string, key: string): Promise<void> {
+    const keys = this.#keys(bucket);
+    const before = keys.get(key) ?? [null];
+    const metadata = this.#metadata();
+    const writes = Array.from({ length: 2 + this.below(4) }, () => {
+      const body = this.newBody(this.size());
+      return { body, etag: md5Hex(body), headers: metadata.headers, partCount: 0 };
+    });
+    keys.set(key, [...before, ...writes]);
+    const store = async (stored: StoredObject): Promise<void> => {
+      const upload = await this.feed(bucket, key, stored.body);
+      const info = await upload.commitObject({ metadata, checksum: null, precondition: null });
+      this.#compareInfo(info, stored);
+      // From the first answer on, what was there before is gone for good.
+      keys.set(key, writes);
+    };
+    const outcomes = await Promise.allSettled(writes.map((stored) => this.#tolerant(() => store(stored))));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    // Who was last, the store knows. Only when all were answered, and nothing is open from before.
+    if (keys.get(key) !== writes || !this.mustWrite) return;
+    const found = await this.#find(bucket, key, writes);
+    if (found == null) throw new Error(`${key}: none of ${writes.length} writers' bodies is there`);
+    keys.set(key, [found]);
   }
 
   async #giveUp(bucket: string, key: string): Promise<void> {
@@ -267,20 +432,26 @@ export class Workload {
         checksumType: null,
       });
       const parts: OpenUpload['parts'] = new Map();
-      const upload = { bucket, key, uploadId, parts };
+      const upload: OpenUpload = { bucket, key, uploadId, parts, partUnderWay: null, isEnding: false };
       this.uploads.push(upload);
-      const numbers = [1 + this.below(5), 10 + this.below(5), 20 + this.below(5)].slice(0, 1 + this.below(3));
+      const numbers = [1 + this.below(5), 10 + this.below(5), 20 + this.below(5)].slice(
+        0,
+        1 + this.below(this.partsMax),
+      );
       // One that is sent again, one that is not listed.
       for (const number of [...numbers, numbers[0] ?? 1, 99]) {
         const isLast = number === numbers.at(-1);
         const body = this.newBody(isLast || number === 99 ? this.size() % 700_000 : partBytesMin + this.below(2000));
         const sent = await this.feed(bucket, key, body);
+        upload.partUnderWay = { number, part: { body, etag: md5Hex(body) } };
         const { etag } = await sent.commitPart({ uploadId, partNumber: number, checksum: null });
         parts.set(number, { body, etag });
+        upload.partUnderWay = null;
       }
       const fate = this.random();
       if (fate < 0.15) return;
       if (fate < 0.3) {
+        upload.isEnding = true;
         await engine.abortMultipartUpload(bucket, key, uploadId);
         this.uploads.splice(this.uploads.indexOf(upload), 1);
         return;
@@ -337,13 +508,14 @@ export class Workload {
   async #settle(bucket: string, key: string, next: StoredObject | null, act: () => Promise<void>): Promise<void> {
     const keys = this.#keys(bucket);
     const before = keys.get(key) ?? [null];
+    // Should the server end before it answers, both are right.
+    keys.set(key, [...before, next]);
     try {
       await act();
       keys.set(key, [next]);
     } catch (error) {
       if (!openOutcomes.has(codeOf(error))) throw error;
       this.#refused(codeOf(error));
-      keys.set(key, [...before, next]);
     }
   }
 
@@ -373,12 +545,19 @@ export class Workload {
     return present.length === 0 ? null : this.pick(present);
   }
 
+  /** A key of the bucket that surely holds an object. */
+  presentKey(bucket: string): string | null {
+    return this.#someObject(bucket)?.key ?? null;
+  }
+
   /**
    * Everything against the model. What an answer left open is decided by the next start: `isDecided` says
    * that there was one since.
    */
   async checkAll(isDecided: boolean): Promise<void> {
     const { engine } = this.running;
+    if (isDecided) this.#checkBuckets();
+    this.#checkDocuments(isDecided);
     for (const [bucket, keys] of this.buckets) {
       const seen = new Map<string, StoredObject>();
       for (const [key, states] of keys) {
@@ -400,11 +579,64 @@ export class Workload {
       }
       for (let round = 0; round < 8; round++) this.#checkListing(bucket, [...seen.keys()]);
     }
-    for (const upload of this.uploads) {
+    for (const upload of [...this.uploads]) {
+      if (upload.isEnding && this.#hasEnded(upload)) {
+        this.uploads.splice(this.uploads.indexOf(upload), 1);
+        continue;
+      }
       const { parts } = engine.listParts(upload.bucket, upload.key, upload.uploadId, 0, 100);
+      const { partUnderWay } = upload;
+      const hasArrived =
+        partUnderWay !== null &&
+        parts.some(({ partNumber, etag }) => partNumber === partUnderWay.number && etag === partUnderWay.part.etag);
+      if (partUnderWay !== null && hasArrived) upload.parts.set(partUnderWay.number, partUnderWay.part);
+      if (isDecided) upload.partUnderWay = null;
       const found = parts.map(({ partNumber, etag }) => `${partNumber} ${etag}`);
       const known = [...upload.parts].sort(([a], [b]) => a - b).map(([number, { etag }]) => `${number} ${etag}`);
       if (found.join() !== known.join()) throw new Error(`${upload.key}: parts ${found.join()}, not ${known.join()}`);
+    }
+  }
+
+  #hasEnded({ bucket, key, uploadId }: OpenUpload): boolean {
+    try {
+      this.running.engine.multipartUpload(bucket, key, uploadId);
+      return false;
+    } catch (error) {
+      if (codeOf(error) !== 'NoSuchUpload') throw error;
+      return true;
+    }
+  }
+
+  #checkBuckets(): void {
+    const found = this.running.engine.listBuckets().map(({ name }) => name);
+    for (const [name, change] of this.#bucketsUnderWay) {
+      if (change === 'create' && found.includes(name)) this.buckets.set(name, new Map());
+      if (change === 'delete' && !found.includes(name)) this.#forgetBucket(name);
+    }
+    this.#bucketsUnderWay.clear();
+    const known = [...this.buckets.keys()].sort();
+    if (found.sort().join() !== known.join()) throw new Error(`buckets ${found.join()} instead of ${known.join()}`);
+  }
+
+  #checkDocuments(isDecided: boolean): void {
+    const { engine } = this.running;
+    for (const bucket of this.buckets.keys()) {
+      const found = engine.bucketDocument(bucket, 'tagging')?.text ?? null;
+      const states = this.#documents.get(bucket) ?? [null];
+      if (!states.includes(found)) throw new Error(`${bucket}: the document is ${found}, not ${states.join(' or ')}`);
+      if (isDecided) this.#documents.set(bucket, [found]);
+    }
+    if (isDecided) this.#busyDocuments.clear();
+    const found = new Map<string, string>();
+    engine.systemRecords('iam/', (name, value) => found.set(name, Buffer.from(value).toString()));
+    const text = (records: ReadonlyMap<string, string>): string => JSON.stringify([...records].sort());
+    const before = text(this.#system);
+    if (this.#systemUnderWay !== null && isDecided) {
+      if (text(found) !== before) for (const change of this.#systemUnderWay) this.#applySystem(change);
+      this.#systemUnderWay = null;
+    }
+    if (this.#systemUnderWay === null && text(found) !== text(this.#system)) {
+      throw new Error(`system records ${text(found)} instead of ${text(this.#system)} (before: ${before})`);
     }
   }
 
@@ -468,6 +700,16 @@ export class Workload {
       }
     }
     return names;
+  }
+
+  /** By name: the positions that are known to lack their shard, as bits. */
+  lackingBlobs(): Map<string, number> {
+    const found = new Map<string, number>();
+    const range = { start: Buffer.from('H'), end: Buffer.from('I') };
+    for (const { key, value } of this.running.engine.index.catalog.range(range)) {
+      found.set(key.toString('latin1', 1), value.readUInt32LE());
+    }
+    return found;
   }
 }
 

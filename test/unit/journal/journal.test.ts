@@ -217,6 +217,18 @@ describe('faults', () => {
     await journal.close();
   });
 
+  it.each([2, 4])('tells who waits when more of %i drives hang for good than may be lost', async (driveCount) => {
+    const set = new JournalSet(driveCount, driveCount / 2);
+    const { journal } = await set.open({ restartMs: 10 });
+    for (const store of set.stores.slice(0, driveCount / 2)) store.failWrite = () => 'slow';
+    await expect(put(set, journal, 'one')).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    for (const store of set.stores) store.failWrite = () => null;
+    await until(() => journal.health().canWrite);
+    await put(set, journal, 'two');
+    expect(journal.health().inSync).toHaveLength(driveCount);
+    await journal.close();
+  });
+
   it('fences one slow drive, and takes it back when it answers again', async () => {
     const set = new JournalSet(4, 2);
     const { journal } = await set.open();

@@ -1,0 +1,151 @@
+/** A server on simulated drives: it starts, works, is killed or loses its power, and starts again on what is left. */
+import { kernels } from '../../../dist/native/index.js';
+import { startEngine, type RunningEngine } from '../running-engine.js';
+import { Random } from '../../unit/journal/model/random.js';
+import { CatalogStates, MemoryCatalog } from './memory-catalog.js';
+import { directCompute } from './direct-compute.js';
+import { SimulatedDisk, SimulatedFile } from './simulated-disk.js';
+import { SimulatedMachine, type Outcome, type Step } from './simulated-machine.js';
+import { VirtualTime } from './virtual-time.js';
+
+const arenaBytes = 32 << 20;
+/** One process has one server at a time. */
+let memory: SharedArrayBuffer | null = null;
+
+const startMsMax = 3_600_000;
+
+export type Ending = 'kill' | 'power loss';
+
+export class SimulatedServer {
+  readonly time = new VirtualTime();
+  readonly machine: SimulatedMachine;
+  readonly folders: readonly string[];
+  readonly index = new CatalogStates();
+  running: RunningEngine | null = null;
+  /** Of the last start. */
+  lines: readonly string[] = [];
+
+  constructor(
+    readonly driveCount: number,
+    readonly random: Random,
+  ) {
+    this.folders = Array.from({ length: driveCount }, (_, position) => `/drive${position + 1}`);
+    const disks = this.folders.map(() => new SimulatedDisk());
+    this.machine = new SimulatedMachine(this.time, random, this.folders, disks);
+  }
+
+  /** Null: the plan ended it before it was there. Requires: the time is installed. */
+  async start(
+    plan: ((step: Step) => Outcome) | null = null,
+    absent: readonly number[] = [],
+  ): Promise<RunningEngine | null> {
+    this.machine.boot();
+    if (plan !== null) this.machine.plan = plan;
+    const soon = (run: () => void): void => {
+      this.time.after(this.random.next() * 0.2, () => {
+        if (!this.machine.isDead) run();
+      });
+    };
+    let outcome: { running: RunningEngine } | { error: unknown } | null = null;
+    startEngine({
+      drives: this.folders.filter((_, position) => !absent.includes(position)),
+      indexDirectory: '',
+      arenaBytes,
+      logFileBytes: 1 << 20,
+      sweepAfterMs: 20,
+      simulated: {
+        memory: (memory ??= kernels.createArena(arenaBytes)),
+        system: this.machine,
+        clock: this.time,
+        catalog: new MemoryCatalog(this.index, soon),
+        compute: (arena, hashKey) => directCompute(arena, hashKey, soon),
+      },
+    }).then(
+      (running) => (outcome = { running }),
+      (error: unknown) => (outcome = { error }),
+    );
+    const isOver = await this.time.runUntil(() => outcome !== null || this.machine.isDead, startMsMax);
+    if (this.machine.isDead) return null;
+    if (!isOver || outcome === null) throw new Error('the server does not come up');
+    const result = outcome as { running: RunningEngine } | { error: unknown };
+    if ('error' in result) throw result.error;
+    this.running = result.running;
+    this.lines = result.running.lines;
+    return result.running;
+  }
+
+  /** Ends the process as it stands; with the power goes what was not synced. */
+  end(how: Ending): void {
+    if (how === 'kill') this.machine.kill();
+    else {
+      this.machine.losePower();
+      // By its marker the index is discarded then; a disk of its own may have kept it, or an older state of it.
+      const { states } = this.index;
+      const kept = this.random.chance(0.5)
+        ? -1
+        : this.random.chance(0.5)
+          ? states.length - 1
+          : this.random.below(states.length);
+      this.index.states = kept < 0 ? [[]] : states.slice(0, kept + 1);
+    }
+    this.running = null;
+  }
+
+  /** A clean stop. False: it was ended before. */
+  async stop(): Promise<boolean> {
+    const { running } = this;
+    if (running === null) return false;
+    let isDone = false;
+    void running.close().then(() => (isDone = true));
+    await this.time.runUntil(() => isDone || this.machine.isDead, startMsMax);
+    if (this.machine.isDead) return false;
+    if (!isDone) throw new Error('the server does not stop');
+    this.running = null;
+    return true;
+  }
+
+  /** Lets the server work until what is asked has settled. False: it did not, within `msMax` or before its end. */
+  async settles(work: Promise<unknown>, msMax = startMsMax): Promise<boolean> {
+    let outcome: { error?: unknown } | null = null;
+    work.then(
+      () => (outcome = {}),
+      (error: unknown) => (outcome = { error }),
+    );
+    const isOver = await this.time.runUntil(() => outcome !== null || this.machine.isDead, msMax);
+    const result = outcome as { error?: unknown } | null;
+    if (result !== null && 'error' in result) throw result.error;
+    return isOver && result !== null;
+  }
+
+  async passes(ms: number): Promise<void> {
+    await this.time.runUntil(() => this.machine.isDead, ms);
+  }
+
+  /** Names of the blob files on each drive. */
+  blobs(position: number): Set<string> {
+    const names = new Set<string>();
+    for (const [path] of this.machine.disks[position]?.files() ?? []) {
+      if (path.startsWith('blobs/')) names.add(path.slice(path.lastIndexOf('/') + 1));
+    }
+    return names;
+  }
+
+  /** Turns over some bytes of blobs and of what is written of the logs. */
+  flip(position: number): void {
+    const files = [...(this.machine.disks[position]?.files() ?? [])].filter(
+      ([path, file]) => (path.startsWith('blobs/') || path.startsWith('log/')) && file.sectors.size > 0,
+    );
+    for (let count = 1 + this.random.below(6); count > 0 && files.length > 0; count--) {
+      const [, file] = this.random.pick(files);
+      flipSector(file, this.random);
+    }
+  }
+}
+
+function flipSector(file: SimulatedFile, random: Random): void {
+  const index = random.pick([...file.sectors.keys()]);
+  const sector = Buffer.from(file.sectors.get(index) ?? Buffer.alloc(0));
+  const at = random.below(sector.length);
+  sector[at] = (sector[at] ?? 0) ^ (1 << random.below(8));
+  file.sectors.set(index, sector);
+}
