@@ -141,7 +141,7 @@ export class HealQueue {
   readonly noteDegraded = (positions: number): void => {
     if (this.#repairer === null) return;
     // A drive that is there has no room, most likely; one that is not is waited for.
-    if ((positions & this.#members()) === 0) this.#passWhenMembersChange();
+    if ((positions & this.#members()) === 0) this.#passWhenMembersChange(this.#members());
     else this.#passLater(retryMsMin);
   };
 
@@ -212,6 +212,7 @@ export class HealQueue {
   }
 
   async #repairFresh(): Promise<void> {
+    const members = this.#members();
     const entries: HealEntry[] = [];
     for (const [key, target] of this.#fresh) {
       if (entries.length === entriesPerStep) break;
@@ -219,10 +220,11 @@ export class HealQueue {
       const entry = this.table.get(target);
       if (entry !== null) entries.push(entry);
     }
-    this.#plan(await this.#repairAll(entries));
+    this.#plan(await this.#repairAll(entries), members);
   }
 
   async #pass(): Promise<void> {
+    const members = this.#members();
     let worst: Result = 'done';
     let from: Buffer | null = null;
     do {
@@ -232,16 +234,19 @@ export class HealQueue {
       if (this.#fresh.size > 0) await this.#repairFresh();
     } while (from !== null && !this.#isClosed);
     if (worst === 'done') this.#retryMs = retryMsMin;
-    this.#plan(worst);
+    this.#plan(worst, members);
   }
 
-  /** What is left is tried again: when its drive is there, or after a while. */
-  #plan(result: Result): void {
+  /**
+   * What is left is tried again: when its drive is there, or after a while. `members` as they were before the first
+   * repair: a drive that came meanwhile is a change.
+   */
+  #plan(result: Result, members: number): void {
     if (result === 'failed') {
       this.#passLater(this.#retryMs);
       this.#retryMs = Math.min(retryMsMax, 2 * this.#retryMs);
     } else if (result === 'absent') {
-      this.#passWhenMembersChange();
+      this.#passWhenMembersChange(members);
     }
   }
 
@@ -321,8 +326,8 @@ export class HealQueue {
     }, delayMs).unref();
   }
 
-  #passWhenMembersChange(): void {
-    if (this.#watchTimer === null) this.#watch(this.#members());
+  #passWhenMembersChange(members: number): void {
+    if (this.#watchTimer === null) this.#watch(members);
   }
 
   #watch(before: number): void {

@@ -72,14 +72,18 @@ async function repair(context: EngineContext, target: BlobTarget, positions: num
     );
     const having = (...wanted: readonly BlobState[]): number[] =>
       states.flatMap(([position, state]) => (wanted.includes(state) ? [position] : []));
-    const wrong = having('bad', 'missing');
+    // What a drive did not hold when the record was committed may be there because a sync of it failed: the page
+    // cache shows bytes that the disk has not, and no later sync brings them there. They are written anew.
+    const { positions: committed } = indexed.body.placement;
+    const unproven = having('sound').filter((position) => (committed & (1 << position)) === 0);
+    const wrong = [...having('bad', 'missing'), ...unproven];
     const rewritten = wrong.length === 0 ? [] : await rewrite(context, indexed, wrong);
     if (rewritten.length > 0 && blobBodyAt(index.catalog, target.owner, target.name) === null) {
       // A part that has gone meanwhile, and its files with it, before there was one on these drives.
       await Promise.all(rewritten.map(async (position) => context.set.drive(position)?.blobs.unlink(target.name)));
     }
     return {
-      sound: maskOf([...having('sound'), ...rewritten]),
+      sound: (maskOf(having('sound')) & ~maskOf(unproven)) | maskOf(rewritten),
       rewritten: maskOf(rewritten),
       unreachable: maskOf(having('unreachable')),
       bytes: rewritten.length * Math.ceil(indexed.body.bytes / indexed.body.placement.geometry.dataShards),

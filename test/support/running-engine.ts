@@ -73,6 +73,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     dataShards,
     parityShards,
     log: (text) => void lines.push(text),
+    clock,
   });
   const undo = async (): Promise<void> => {
     await catalog.close();

@@ -1,0 +1,40 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../../dist/base/index.js';
+import { HealQueue, type RepairOutcome } from '../../../dist/object/heal-queue.js';
+import { HealTable, type HealTarget } from '../../../dist/object/heal-table.js';
+import { memorySet } from '../../support/memory-drives.js';
+import { CatalogStates, MemoryCatalog } from '../../support/simulation/memory-catalog.js';
+import { testArena } from '../../support/journal-set.js';
+import type { SlabArena } from '../../../dist/pool/index.js';
+
+const target: HealTarget = { kind: 'blob', name: '00000001000000000001', owner: Buffer.from('owner') };
+
+describe('a repair of what a drive lacks', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('is made for a drive that came while others were looked at', async () => {
+    const table = new HealTable(new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run)));
+    let members = [0, 1, 2];
+    const set = { ...memorySet(testArena() as unknown as SlabArena, 4), inSync: () => members };
+    const queue = new HealQueue({ table, set, clock: systemClock, log: () => undefined });
+    const repaired: number[] = [];
+    const blob = async (_: HealTarget, positions: number): Promise<RepairOutcome> => {
+      repaired.push(positions);
+      // The fourth drive joins just now.
+      members = [0, 1, 2, 3];
+      await Promise.resolve();
+      return { sound: positions, rewritten: positions, unreachable: 0, bytes: 1 };
+    };
+    const added = table.add(target, 0b1001);
+    await vi.runOnlyPendingTimersAsync();
+    await added;
+    queue.start({ blob, logFile: () => Promise.reject(new Error('none')), canWrite: true });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(repaired).toEqual([0b0001, 0b1000]);
+    expect(table.count(10)).toBe(0);
+    const closed = queue.close();
+    await vi.runAllTimersAsync();
+    await closed;
+  });
+});
