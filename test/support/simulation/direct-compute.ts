@@ -1,4 +1,5 @@
 /** The arithmetic of the erasure room on the calling thread: same kernels, no workers, so nothing depends on timing. */
+import { limits } from '../../../dist/base/index.js';
 import type { Compute, PassInput, ReconstructInput, VerifyJob } from '../../../dist/erasure/index.js';
 import { kernels, streamStateBytes } from '../../../dist/native/index.js';
 import { ComputePool, type SlabArena } from '../../../dist/pool/index.js';
@@ -20,8 +21,31 @@ export function directCompute(arena: SlabArena, hashKey: Uint8Array, soon: (run:
   const direct = Object.create(ComputePool.prototype) as Compute;
   return Object.assign(direct, {
     streamStateBytes,
-    pass: (input: PassInput) => later(() => direct.passNow(input)),
+    pass: (input: PassInput) => later(() => passNow(input)),
+    passSoon: (input: PassInput) => later(() => passNow(input)),
     verify: (jobs: readonly VerifyJob[]) => later(() => direct.verifyNow(jobs)),
     reconstruct: (inputs: readonly ReconstructInput[]) => later(() => direct.reconstructNow(inputs)),
   });
+}
+
+/** The arguments of `Kernels.putPass`. */
+function passNow(input: PassInput): boolean {
+  const { chunkEnds, chunkSignatures } = input;
+  const args = Float64Array.of(
+    input.stateOffset,
+    input.dataOffset,
+    input.dataBytes,
+    input.dataShards,
+    input.parityShards,
+    input.shardBytes,
+    input.parityOffset,
+    input.hashesOffset,
+    limits.checksumBlockBytes,
+    input.idHigh,
+    input.idLow,
+    input.firstBlock,
+  );
+  const isSigned = chunkEnds.length > 0;
+  const signatures = isSigned ? Buffer.concat(chunkSignatures) : null;
+  return kernels.putPass(args, isSigned ? Float64Array.from(chunkEnds) : null, signatures) === 1;
 }

@@ -1,4 +1,4 @@
-/** The index in memory, with the states it had after its last batches: a crash may leave any of them. */
+/** The index in memory, with the states it had since it was made durable: a crash may leave any of them. */
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from '../../../dist/catalog/index.js';
 
 const statesMax = 24;
@@ -6,6 +6,7 @@ type State = readonly CatalogEntry[];
 
 /** What of the index lies on a disk: outlives the process. */
 export class CatalogStates {
+  /** The first is durable. */
   states: State[] = [[]];
 
   get current(): State {
@@ -14,7 +15,7 @@ export class CatalogStates {
 
   push(state: State): void {
     this.states.push(state);
-    if (this.states.length > statesMax) this.states.shift();
+    if (this.states.length > statesMax) this.states.splice(1, 1);
   }
 
   clone(): CatalogStates {
@@ -67,8 +68,15 @@ export class MemoryCatalog implements Catalog {
     return this.#change(() => []);
   }
 
+  flush(): Promise<void> {
+    return this.#change((state) => {
+      this.disk.states = [];
+      return state;
+    });
+  }
+
   async close(): Promise<void> {
-    await this.#turn;
+    await this.flush();
   }
 
   #change(change: (state: State) => State): Promise<void> {

@@ -8,7 +8,8 @@ import { constants } from 'node:os';
 import type { DriveSystem } from '../../../dist/drive/index.js';
 import { IoFlag, IoKind, kernels, type IoQueue, type IoRequest, type IoResult } from '../../../dist/native/index.js';
 import type { Random } from '../../unit/journal/model/random.js';
-import { SimulatedDisk, SimulatedFile, SimulatedFolder, sectorBytes } from './simulated-disk.js';
+import type { SimulatedDisk} from './simulated-disk.js';
+import { SimulatedFile, SimulatedFolder, sectorBytes } from './simulated-disk.js';
 import type { VirtualTime } from './virtual-time.js';
 
 const { EBADF, ECANCELED, EEXIST, EINPROGRESS, EISDIR, ENOENT, ENOSPC, ENOTDIR, EWOULDBLOCK } = constants.errno;
@@ -373,7 +374,7 @@ export class SimulatedMachine implements DriveSystem {
 
   *#open(path: string, flags: number): Generator<Action, [number, number], number> {
     const { disk, drive, inner } = this.#disk(path);
-    let errno = 0;
+    let errno: number;
     if ((flags & IoFlag.create) !== 0) {
       errno = yield {
         kind: 'create',

@@ -1,10 +1,11 @@
 /** A server on simulated drives: it starts, works, is killed or loses its power, and starts again on what is left. */
 import { kernels } from '../../../dist/native/index.js';
 import { startEngine, type RunningEngine } from '../running-engine.js';
-import { Random } from '../../unit/journal/model/random.js';
+import type { Random } from '../../unit/journal/model/random.js';
 import { CatalogStates, MemoryCatalog } from './memory-catalog.js';
 import { directCompute } from './direct-compute.js';
-import { SimulatedDisk, SimulatedFile } from './simulated-disk.js';
+import type { SimulatedFile } from './simulated-disk.js';
+import { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedMachine, type Outcome, type Step } from './simulated-machine.js';
 import { VirtualTime } from './virtual-time.js';
 
@@ -77,17 +78,11 @@ export class SimulatedServer {
   /** Ends the process as it stands; with the power goes what was not synced. */
   end(how: Ending): void {
     if (how === 'kill') this.machine.kill();
-    else {
-      this.machine.losePower();
-      // By its marker the index is discarded then; a disk of its own may have kept it, or an older state of it.
-      const { states } = this.index;
-      const kept = this.random.chance(0.5)
-        ? -1
-        : this.random.chance(0.5)
-          ? states.length - 1
-          : this.random.below(states.length);
-      this.index.states = kept < 0 ? [[]] : states.slice(0, kept + 1);
-    }
+    else this.machine.losePower();
+    // The index is gone now and then; else it is what was durable, or any state since.
+    const { states } = this.index;
+    const kept = this.random.pick([0, 0, states.length - 1, this.random.below(states.length)]);
+    this.index.states = this.random.chance(0.25) ? [[]] : [states[kept] ?? []];
     this.running = null;
   }
 
