@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import type { DriveSystem } from '../../../dist/drive/index.js';
 import { IoFlag, IoKind, kernels, type IoQueue, type IoRequest, type IoResult } from '../../../dist/native/index.js';
 import type { Random } from '../../unit/journal/model/random.js';
-import type { SimulatedDisk} from './simulated-disk.js';
+import type { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedFile, SimulatedFolder, sectorBytes } from './simulated-disk.js';
 import type { VirtualTime } from './virtual-time.js';
 
