@@ -19,7 +19,9 @@ import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
@@ -118,6 +120,13 @@ beforeAll(async () => {
   }
   await s3.send(new CompleteMultipartUploadCommand({ ...upload, UploadId, MultipartUpload: { Parts: done } }));
   bodies.set('parts', Buffer.concat(parts));
+  await s3.send(new CreateBucketCommand({ Bucket: 'versioned' }));
+  const VersioningConfiguration = { Status: 'Enabled' } as const;
+  await s3.send(new PutBucketVersioningCommand({ Bucket: 'versioned', VersioningConfiguration }));
+  for (const bytes of [350_000, 360_000]) {
+    await s3.send(new PutObjectCommand({ Bucket: 'versioned', Key: 'v', Body: randomBytes(bytes) }));
+  }
+  await s3.send(new DeleteObjectCommand({ Bucket: 'versioned', Key: 'v' }));
 });
 
 afterAll(async () => {
@@ -146,8 +155,8 @@ describe('fsck', () => {
     expect(report.now.problems).toEqual([]);
     expect({ code, clean: report.clean, before: report.before }).toEqual({ code: 0, clean: true, before: null });
     expect(report.now.drives.map(({ state }) => state)).toEqual(['current', 'current', 'current', 'current']);
-    expect(report.now.blobs).toMatchObject({ bodies: 3, shards: 12, badShards: 0, missingShards: 0 });
-    expect(report.now).toMatchObject({ buckets: 1, objects: bodies.size, index: { state: 'right', differences: 0 } });
+    expect(report.now.blobs).toMatchObject({ bodies: 5, shards: 20, badShards: 0, missingShards: 0 });
+    expect(report.now).toMatchObject({ buckets: 2, objects: bodies.size, index: { state: 'right', differences: 0 } });
     expect(report.now.log.batches).toBeGreaterThan(4 * 8);
     expect(files()).toEqual(before);
     const text = await granary('fsck', ...drives);
@@ -257,6 +266,24 @@ describe('inspect', () => {
     expect(file.subarray(first?.offset, (first?.offset ?? 0) + stripe / 2).equals(bytes.subarray(0, stripe / 2))).toBe(
       true,
     );
+  });
+
+  it('shows every version, delete markers among them, and fsck mends those that nobody sees', async () => {
+    const look = async (): Promise<InspectReport['versions']> => {
+      const { out } = await granary('inspect', '--json', 'versioned', 'v', ...drives);
+      return (JSON.parse(out) as InspectReport).versions;
+    };
+    const versions = await look();
+    expect(versions.map(({ isLatest, isDeleteMarker, bytes }) => ({ isLatest, isDeleteMarker, bytes }))).toEqual([
+      { isLatest: true, isDeleteMarker: true, bytes: 0 },
+      { isLatest: false, isDeleteMarker: false, bytes: 360_000 },
+      { isLatest: false, isDeleteMarker: false, bytes: 350_000 },
+    ]);
+    const [place] = versions[2]?.bodies[0]?.shards ?? [];
+    rmSync(join(drives[place?.position ?? 0] ?? '', place?.file ?? ''));
+    expect((await look())[2]?.bodies[0]?.shards[0]?.state).toBe('missing');
+    expect((await fsck('--repair')).code).toBe(0);
+    expect((await look())[2]?.bodies[0]?.shards[0]?.state).toBe('sound');
   });
 
   it('shows damage, parts, and objects in the log and in their records', async () => {
