@@ -119,6 +119,8 @@ class FileWalk {
     const { last } = this.setLog.head;
     const { fileNumber } = this.place;
     if (last === null || !this.#isMember || this.setLog.isClosed) return false;
+    // Compaction has emptied it meanwhile, and waits for us before it removes it.
+    if (fileNumber < this.setLog.firstFile) return false;
     const end = last.fileNumber === fileNumber ? batchEnd(last) : this.setLog.fileBytes(fileNumber);
     return fileNumber <= last.fileNumber && fileOffset + pageBytes <= end;
   }

@@ -108,11 +108,11 @@ export class World {
   /** One line for each drive, for the report of a failure. */
   describe(): string {
     const name = (batch: BatchSummary): string =>
-      `${batch.digest}:${String(batch.sequence)}/e${String(batch.epoch)}${batch.isEpochStart ? `=${batch.members.toString(2)}` : ''}`;
+      `${batch.digest}:${String(batch.sequence)}/e${String(batch.epoch)}${batch.isEpochStart ? `=${batch.members.toString(2)}` : ''}/h${String(this.horizons.get(batch.digest) ?? 0)}`;
     const drives = this.drives.map((drive, position) => {
       const entries = drive.entries.map((entry) => {
         const states = entry.slots.map((state) => state.charAt(0)).join('');
-        return `${name(entry.batch)}${entry.isReadable ? '' : '!'}${states === '' ? '' : `[${states}]`}`;
+        return `${entry.isFreed ? '-' : ''}${name(entry.batch)}${entry.isReadable ? '' : '!'}${states === '' ? '' : `[${states}]`}`;
       });
       return `${String(position)}${drive.isWitness ? '' : ' (copying)'}: ${entries.join(' ')}${drive.hasTrace ? ' ~' : ''}`;
     });
