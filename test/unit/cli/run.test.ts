@@ -27,6 +27,7 @@ describe('granary server', () => {
         onProcessEnd: expect.any(Function),
         domains: [],
         parity: null,
+        reclaimDelayMs: 0,
         arenaBytes: null,
         threads: null,
         indexDir: null,

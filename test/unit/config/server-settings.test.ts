@@ -383,7 +383,7 @@ describe('help', () => {
     ]);
     expect(settings.help('api', 'max', true).keysHelp).toMatchObject([{ key: 'MINIO_API_MAX' }]);
     expect(() => settings.help('api', 'nope', false)).toThrow('is not known');
-    expect(() => settings.help('nope', '', false)).toThrow('no sub-system');
+    expect(() => settings.help('nope', '', false)).toThrow('unknown sub-system');
   });
 });
 

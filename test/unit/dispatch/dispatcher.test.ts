@@ -313,6 +313,8 @@ describe('records', () => {
         timeToFirstByteMs: 30,
         remoteAddress: '127.0.0.1',
         accessKey: 'admin',
+        account: 'admin',
+        claims: new Map(),
         userAgent: 'tester',
       },
     ]);
