@@ -20,6 +20,11 @@ const always = [
     package: 'libclang-rt-14-dev',
   },
   {
+    name: 'libFuzzer of clang',
+    present: file('/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'),
+    package: 'libclang-rt-14-dev',
+  },
+  {
     name: 'ISA-L',
     present: file('/usr/include/isa-l.h /usr/include/isa-l/erasure_code.h | grep .'),
     package: 'libisal-dev',

@@ -22,11 +22,12 @@ function nodeHeaders() {
 
 /**
  * @param {string} source of the program, relative to the project
- * @param {{ folder: string, flags: string[], libraries: string[], sources?: string[] }} options where to build, compiler
- *   flags, -l flags, further sources
+ * @param {{ folder: string, flags: string[], libraries: string[], sources?: string[], compiler?: string }} options
+ *   where to build, compiler flags, -l flags, further sources, g++ unless said otherwise
  * @returns {Promise<string>} the program's path
  */
 async function compileWithKernels(source, options) {
+  const compiler = options.compiler ?? 'g++';
   const common = ['-std=c++17', '-g1', '-Wall', '-Wextra', '-Werror', `-I${nodeHeaders()}`, ...options.flags];
   const baseline = { flags: [], sources: [source, ...(options.sources ?? []), ...baselineSources()] };
   const sets = process.arch === 'x64' ? instructionSetNames.map(instructionSet) : [];
@@ -40,12 +41,12 @@ async function compileWithKernels(source, options) {
   const objects = jobs.map((job) => job.object);
   const compileRest = async () => {
     for (let job = jobs.shift(); job; job = jobs.shift()) {
-      await run('g++', [...common, ...job.flags, '-c', job.file, '-o', job.object]);
+      await run(compiler, [...common, ...job.flags, '-c', job.file, '-o', job.object]);
     }
   };
   await Promise.all(Array.from({ length: Math.min(4, os.cpus().length) }, compileRest));
   const program = path.join(options.folder, path.basename(source, '.cc'));
-  await run('g++', [...options.flags, '-pthread', ...objects, '-o', program, ...options.libraries]);
+  await run(compiler, [...options.flags, '-pthread', ...objects, '-o', program, ...options.libraries]);
   return program;
 }
 

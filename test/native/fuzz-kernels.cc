@@ -1,0 +1,268 @@
+// libFuzzer targets: each kernel on every path this CPU has against its scalar form or OpenSSL. GRANARY_FUZZ names the
+// kernel. What is decided (counts, sizes, keys) comes from the first bytes of the input, the rest is the data.
+// Built with -fsanitize=fuzzer,address,undefined by test/unit/native/kernels-fuzz.test.ts.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "../../native/kernel/argon2.h"
+#include "../../native/kernel/dispatch.h"
+#include "../../native/kernel/pass.h"
+#include "check.h"
+
+using namespace granary;
+using test::Block;
+
+namespace {
+
+class Input {
+ public:
+  Input(const uint8_t* data, size_t bytes) : data_(data), bytes_(bytes) {}
+
+  uint8_t Byte() {
+    if (bytes_ == 0) return 0;
+    bytes_--;
+    return *data_++;
+  }
+  // 1...max.
+  int UpTo(int max) { return 1 + Byte() % max; }
+  size_t rest() const { return bytes_; }
+  // A block of exactly this length, behind some bytes of slack.
+  Block Take(size_t bytes) {
+    Block block(bytes, Byte() % 70u);
+    const size_t count = bytes < bytes_ ? bytes : bytes_;
+    if (bytes > 0) std::memset(block.data(), 0x5a, bytes);
+    if (count > 0) std::memcpy(block.data(), data_, count);
+    data_ += count;
+    bytes_ -= count;
+    return block;
+  }
+
+ private:
+  const uint8_t* data_;
+  size_t bytes_;
+};
+
+void Require(bool isRight, const char* what, const char* path) {
+  if (isRight) return;
+  std::printf("%s differs on path %s\n", what, path);
+  std::abort();
+}
+
+bool Same(const uint8_t* a, const uint8_t* b, size_t bytes) { return bytes == 0 || std::memcmp(a, b, bytes) == 0; }
+
+void FuzzReedSolomon(Input input) {
+  const int k = input.UpTo(kDataShardsMax);
+  const int m = input.UpTo(kParityShardsMax);
+  const uint32_t lost =
+      input.Byte() | static_cast<uint32_t>(input.Byte()) << 8 | static_cast<uint32_t>(input.Byte()) << 16;
+  const size_t bytes = input.rest() / static_cast<size_t>(k);
+  std::vector<Block> rows;
+  for (int i = 0; i < k; i++) rows.push_back(input.Take(bytes));
+  for (int j = 0; j < m; j++) rows.emplace_back(bytes, 0);
+  std::vector<uint8_t*> shards;
+  for (const Block& row : rows) shards.push_back(row.data());
+  RsPlan plan;
+  MakeEncodePlan(k, m, &plan);
+  RsApplyScalar(plan, shards.data(), shards.data() + k, bytes);
+  // At most m of them are lost, and rebuilt from the lowest k of the rest.
+  uint32_t wanted = 0;
+  int count = 0;
+  for (int s = 0; s < k + m && count < m; s++) {
+    if ((lost >> s & 1) == 0) continue;
+    wanted |= 1u << s;
+    count++;
+  }
+  const uint32_t present = ((1u << (k + m)) - 1) & ~wanted;
+  RsPlan rebuild;
+  if (count > 0) MakeRebuildPlan(k, m, present, wanted, &rebuild);
+  std::vector<const uint8_t*> sources;
+  for (int s = 0; s < k + m && static_cast<int>(sources.size()) < k; s++) {
+    if (present >> s & 1) sources.push_back(shards[static_cast<size_t>(s)]);
+  }
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.rsPathCount; p++) {
+    std::vector<Block> made;
+    std::vector<uint8_t*> out;
+    for (int j = 0; j < m; j++) made.emplace_back(bytes, static_cast<size_t>(j));
+    for (const Block& block : made) out.push_back(block.data());
+    table.rsPaths[p].apply(plan, shards.data(), out.data(), bytes);
+    for (int j = 0; j < m; j++) {
+      Require(Same(out[static_cast<size_t>(j)], shards[static_cast<size_t>(k + j)], bytes), "parity",
+              table.rsPaths[p].name);
+    }
+    if (count == 0) continue;
+    table.rsPaths[p].apply(rebuild, sources.data(), out.data(), bytes);
+    int at = 0;
+    for (int s = 0; s < k + m; s++) {
+      if ((wanted >> s & 1) == 0) continue;
+      Require(Same(out[static_cast<size_t>(at++)], shards[static_cast<size_t>(s)], bytes), "a rebuilt shard",
+              table.rsPaths[p].name);
+    }
+  }
+}
+
+void FuzzHighwayHash(Input input) {
+  const int count = input.UpTo(kHashLanes);
+  const size_t bytes = input.rest() / static_cast<size_t>(count);
+  const size_t packets = bytes / kPacketBytes;
+  HashKey key;
+  for (uint64_t& lane : key.lane) lane = input.Byte() * uint64_t{0x9e3779b97f4a7c15};
+  std::vector<Block> blocks;
+  for (int i = 0; i < count; i++) blocks.push_back(input.Take(bytes));
+  const auto hash = [&](const HashPath& path, uint8_t(*hashes)[kHashBytes]) {
+    HashState states[kHashLanes];
+    HashState* pointers[kHashLanes];
+    const uint8_t* at[kHashLanes];
+    uint8_t* results[kHashLanes];
+    for (int i = 0; i < count; i++) {
+      HashBegin(key, &states[i]);
+      pointers[i] = &states[i];
+      at[i] = blocks[static_cast<size_t>(i)].data();
+      results[i] = hashes[i];
+    }
+    if (packets > 0) path.update(pointers, at, count, packets);
+    for (int i = 0; i < count; i++) at[i] = blocks[static_cast<size_t>(i)].data() + packets * kPacketBytes;
+    path.finish(pointers, at, count, bytes % kPacketBytes, results);
+  };
+  uint8_t expected[kHashLanes][kHashBytes];
+  hash(kHashScalar, expected);
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.hashPathCount; p++) {
+    uint8_t actual[kHashLanes][kHashBytes];
+    hash(*table.hashPaths[p].path, actual);
+    Require(Same(actual[0], expected[0], static_cast<size_t>(count) * kHashBytes), "a hash", table.hashPaths[p].name);
+  }
+}
+
+void FuzzCrc(Input input) {
+  const CrcKind kind = static_cast<CrcKind>(input.Byte() % kCrcKinds);
+  const uint64_t start = (input.Byte() * uint64_t{0x9e3779b97f4a7c15}) & CrcMask(kind);
+  const size_t bytes = input.rest();
+  const Block block = input.Take(bytes);
+  const uint64_t expected = CrcUpdateTable(kind, start, block.data(), bytes);
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.crcPathCount; p++) {
+    Require(table.crcPaths[p].update(kind, start, block.data(), bytes) == expected, "a CRC", table.crcPaths[p].name);
+  }
+  const uint64_t mask = CrcMask(kind);
+  const size_t cut = bytes / 3;
+  const uint64_t a = CrcUpdateTable(kind, mask, block.data(), cut) ^ mask;
+  const uint64_t b = CrcUpdateTable(kind, mask, block.data() + cut, bytes - cut) ^ mask;
+  const uint64_t whole = CrcUpdateTable(kind, mask, block.data(), bytes) ^ mask;
+  Require(CrcCombine(kind, a, b, bytes - cut) == whole, "a combined CRC", "all");
+}
+
+void FuzzMd5(Input input) {
+  const int count = input.UpTo(2 * kMd5LanesMax);
+  std::vector<Block> blocks;
+  std::vector<size_t> lengths;
+  for (int i = 0; i < count; i++) {
+    lengths.push_back(static_cast<size_t>(input.Byte()) * (input.Byte() % 4u));
+    blocks.push_back(input.Take(lengths.back()));
+  }
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.md5PathCount; p++) {
+    std::vector<MD5_CTX> contexts(static_cast<size_t>(count));
+    std::vector<Md5Job> jobs;
+    for (size_t i = 0; i < contexts.size(); i++) {
+      MD5_Init(&contexts[i]);
+      // Something of a block is there already.
+      MD5_Update(&contexts[i], "abc", i % 4);
+      jobs.push_back({&contexts[i], blocks[i].data(), lengths[i]});
+    }
+    Md5UpdateMany(table.md5Paths[p].path, jobs.data(), count);
+    for (size_t i = 0; i < contexts.size(); i++) {
+      MD5_CTX plain;
+      uint8_t digests[2][MD5_DIGEST_LENGTH];
+      MD5_Init(&plain);
+      MD5_Update(&plain, "abc", i % 4);
+      MD5_Update(&plain, blocks[i].data(), lengths[i]);
+      MD5_Final(digests[0], &plain);
+      MD5_Final(digests[1], &contexts[i]);
+      Require(Same(digests[0], digests[1], MD5_DIGEST_LENGTH), "an MD5", table.md5Paths[p].name);
+    }
+  }
+}
+
+void FuzzPass(Input input) {
+  const int k = input.UpTo(kDataShardsMax);
+  const int m = input.Byte() % (kParityShardsMax + 1);
+  const size_t blockBytes = 1 + input.Byte() % 200u;
+  const size_t bytes = 1 + input.rest() / static_cast<size_t>(k);
+  const size_t blockCount = (bytes + blockBytes - 1) / blockBytes;
+  std::vector<Block> rows;
+  for (int i = 0; i < k; i++) rows.push_back(input.Take(bytes));
+  for (int j = 0; j < m; j++) rows.emplace_back(bytes, 3);
+  const size_t shards = rows.size();
+  const Block hashes(shards * blockCount * kHashBytes, 1);
+  StripeLayout layout{};
+  layout.k = k;
+  layout.m = m;
+  layout.shardBytes = bytes;
+  layout.checksumBlockBytes = blockBytes;
+  for (size_t s = 0; s < shards; s++) layout.shards[s] = rows[s].data();
+  layout.hashes = hashes.data();
+  layout.idHigh = 7;
+  layout.idLow = 9;
+  layout.firstBlock = 3;
+  const HashKey key{{1, 2, 3, 4}};
+  RsPlan plan;
+  MakeEncodePlan(k, m, &plan);
+  CodeAndHash(plan, key, layout);
+  for (size_t s = 0; s < shards; s++) {
+    const HashRun run = {rows[s].data(), bytes, blockBytes, {7, 9, s, 3}};
+    uint8_t* mine = hashes.data() + s * blockCount * kHashBytes;
+    Require(VerifyBlocks(key, run, mine), "a hash of the pass", "selected");
+    rows[s].data()[bytes - 1] ^= 1;
+    Require(!VerifyBlocks(key, run, mine), "a flipped bit", "selected");
+    rows[s].data()[bytes - 1] ^= 1;
+  }
+}
+
+void FuzzArgon2(Input input) {
+  const uint32_t lanes = static_cast<uint32_t>(input.UpTo(4));
+  const uint32_t passes = static_cast<uint32_t>(input.UpTo(3));
+  const uint32_t memory = 8 * lanes + input.Byte() % 32u;
+  const size_t tagBytes = kArgon2TagBytesMin + input.Byte() % (kArgon2TagBytesMax - kArgon2TagBytesMin + 1);
+  const size_t saltBytes = 8 + input.Byte() % 32u;
+  const Block salt = input.Take(saltBytes);
+  const size_t passwordBytes = input.rest();
+  const Block password = input.Take(passwordBytes);
+  const Argon2Input what = {
+      {password.data(), passwordBytes}, {salt.data(), saltBytes}, {nullptr, 0}, {nullptr, 0}, passes, memory, lanes};
+  const Block tags(2 * tagBytes, 0);
+  // There is one path: the same twice, whatever lay in its memory before.
+  Require(Argon2id(what, tags.data(), tagBytes) && Argon2id(what, tags.data() + tagBytes, tagBytes), "memory",
+          "scalar");
+  Require(Same(tags.data(), tags.data() + tagBytes, tagBytes), "a repeated tag", "scalar");
+}
+
+struct Target {
+  const char* name;
+  void (*run)(Input);
+};
+constexpr Target kTargets[] = {{"reed-solomon", FuzzReedSolomon},
+                               {"highway-hash", FuzzHighwayHash},
+                               {"crc", FuzzCrc},
+                               {"md5", FuzzMd5},
+                               {"pass", FuzzPass},
+                               {"argon2", FuzzArgon2}};
+
+const Target& Chosen() {
+  const char* name = std::getenv("GRANARY_FUZZ");
+  for (const Target& target : kTargets) {
+    if (name != nullptr && std::strcmp(name, target.name) == 0) return target;
+  }
+  std::printf("GRANARY_FUZZ names no kernel\n");
+  std::exit(1);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
+  static const Target& target = Chosen();
+  target.run(Input(data, bytes));
+  return 0;
+}
