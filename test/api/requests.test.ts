@@ -394,15 +394,7 @@ describe('answers', () => {
       'replication',
       'encryption',
     ];
-    for (const query of [
-      ...queries,
-      'object-lock',
-      'versioning',
-      'logging',
-      'accelerate',
-      'requestPayment',
-      'inventory',
-    ]) {
+    for (const query of [...queries, 'object-lock', 'logging', 'accelerate', 'requestPayment', 'inventory']) {
       const answer = await world.send({ method: 'PUT', path: `/${world.bucket}`, query: `${query}=`, body: '<x/>' });
       expect([query, answer.status, answer.code]).toEqual([query, 501, 'NotImplemented']);
     }

@@ -292,12 +292,53 @@ describe('aws s3api', () => {
       ['put-bucket-lifecycle-configuration', '--bucket', 'calls', '--lifecycle-configuration', '{"Rules":[]}'],
     ],
     ['NotImplemented', ['put-object-tagging', '--bucket', 'calls', '--key', 'headers', '--tagging', '{"TagSet":[]}']],
-    ['NotImplemented', ['put-bucket-versioning', '--bucket', 'calls', '--versioning-configuration', 'Status=Enabled']],
+    [
+      'IllegalVersioningConfigurationException',
+      ['put-bucket-versioning', '--bucket', 'calls', '--versioning-configuration', 'Status=Perhaps'],
+    ],
     ['NotImplemented', ['put-object', '--bucket', 'calls', '--key', 'acl', '--acl', 'public-read']],
   ])('%s from %j', async (code, args) => {
     const { code: exit, stderr } = await tryAws(['s3api', ...args]);
     expect(exit).not.toBe(0);
     expect(stderr).toContain(`(${code})`);
+  });
+
+  test('versions: listed, read, deleted and brought back by id', async () => {
+    const call = (name: string, ...args: string[]) => json(['s3api', name, '--bucket', 'versions', ...args]);
+    const quiet = (name: string, ...args: string[]) => aws(['s3api', name, '--bucket', 'versions', ...args]);
+    await aws(['s3', 'mb', 's3://versions']);
+    await quiet('put-bucket-versioning', '--versioning-configuration', 'Status=Enabled');
+    expect(await call('get-bucket-versioning')).toMatchObject({ Status: 'Enabled' });
+    const ids: string[] = [];
+    for (const text of ['first', 'second']) {
+      writeFileSync(join(work, text), text);
+      ids.push((await call('put-object', '--key', 'k', '--body', join(work, text)))['VersionId']);
+    }
+    const old = join(work, 'old');
+    await quiet('get-object', '--key', 'k', '--version-id', ids[0] ?? '', old);
+    expect(readFileSync(old, 'utf8')).toBe('first');
+    const marker = await call('delete-object', '--key', 'k');
+    expect(marker).toMatchObject({ DeleteMarker: true });
+    expect(await missing('versions', 'k')).toContain('404');
+    const listed = await call('list-object-versions', '--prefix', 'k');
+    expect(listed['Versions']).toMatchObject([
+      { Key: 'k', VersionId: ids[1], IsLatest: false, Size: 6 },
+      { Key: 'k', VersionId: ids[0], IsLatest: false, Size: 5 },
+    ]);
+    expect(listed['DeleteMarkers']).toMatchObject([{ Key: 'k', VersionId: marker['VersionId'], IsLatest: true }]);
+    await call('delete-object', '--key', 'k', '--version-id', marker['VersionId']);
+    expect((await call('head-object', '--key', 'k'))['VersionId']).toBe(ids[1]);
+    await call('copy-object', '--key', 'k', '--copy-source', `versions/k?versionId=${ids[0]}`);
+    expect(await aws(['s3', 'cp', 's3://versions/k', '-'])).toBe('first');
+    // Empty to `s3 rb`, not to the server.
+    await aws(['s3', 'rm', '--only-show-errors', 's3://versions/k']);
+    expect((await tryAws(['s3', 'rb', 's3://versions'])).stderr).toContain('BucketNotEmpty');
+    const rest = await call('list-object-versions');
+    const all = [...rest['Versions'], ...rest['DeleteMarkers']];
+    expect(all).toHaveLength(4);
+    const objects = all.map(({ Key, VersionId }: { Key: string; VersionId: string }) => ({ Key, VersionId }));
+    await quiet('delete-objects', '--delete', JSON.stringify({ Objects: objects, Quiet: true }));
+    await aws(['s3', 'rb', 's3://versions']);
   });
 
   test('wrong keys', async () => {

@@ -20,6 +20,7 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListBucketsCommand,
+  ListObjectVersionsCommand,
   ListObjectsV2Command,
   ListPartsCommand,
   PutBucketVersioningCommand,
@@ -35,6 +36,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
+import { versionPages } from '../support/version-pages.js';
 import { differences, filesBelow, makeBigFile, makeTree, patternBytes, sameBytes } from '../support/tree.js';
 
 /** The AWS SDK for JavaScript with its own defaults: a CRC32 with every upload, as a trailer of a stream. */
@@ -368,12 +370,45 @@ describe('buckets and refusals', () => {
     await s3.send(new DeleteBucketCommand({ Bucket: 'another' }));
   });
 
+  test('versions: pages of them, markers, null versions, many ended at once', async () => {
+    const versions = { Bucket: 'versions' };
+    await s3.send(new CreateBucketCommand(versions));
+    await s3.send(new PutObjectCommand({ ...versions, Key: 'a', Body: 'before' }));
+    const setTo = (Status: 'Enabled' | 'Suspended') =>
+      s3.send(new PutBucketVersioningCommand({ ...versions, VersioningConfiguration: { Status } }));
+    await setTo('Enabled');
+    expect((await s3.send(new GetBucketVersioningCommand(versions))).Status).toBe('Enabled');
+    for (const Key of ['a', 'b/1', 'b/2', 'c']) {
+      for (const Body of ['one', 'two']) await s3.send(new PutObjectCommand({ ...versions, Key, Body }));
+    }
+    const marker = await s3.send(new DeleteObjectCommand({ ...versions, Key: 'a' }));
+    expect(marker.DeleteMarker).toBe(true);
+    await setTo('Suspended');
+    const suspended = await s3.send(new PutObjectCommand({ ...versions, Key: 'a', Body: 'null again' }));
+    expect(suspended.VersionId).toBe(undefined);
+    const before = await s3.send(new GetObjectCommand({ ...versions, Key: 'a', VersionId: 'null' }));
+    expect(await before.Body?.transformToString()).toBe('null again');
+    const byMarker = new GetObjectCommand({ ...versions, Key: 'a', VersionId: marker.VersionId });
+    expect(await refusal(s3.send(byMarker))).toBe('MethodNotAllowed 405');
+    const found: string[] = [];
+    for await (const page of versionPages(s3, { ...versions, Delimiter: '/', MaxKeys: 3 })) {
+      for (const { Key, IsLatest, Size } of page.Versions ?? [])
+        found.push(`${Key} ${Size}${IsLatest ? ' latest' : ''}`);
+      for (const { Key, IsLatest } of page.DeleteMarkers ?? []) found.push(`${Key} marker${IsLatest ? ' latest' : ''}`);
+      for (const { Prefix } of page.CommonPrefixes ?? []) found.push(Prefix ?? '');
+    }
+    expect(found.sort()).toEqual(['a 10 latest', 'a 3', 'a 3', 'a marker', 'b/', 'c 3', 'c 3 latest']);
+    const { Versions = [], DeleteMarkers = [] } = await s3.send(new ListObjectVersionsCommand(versions));
+    const Objects = [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => ({ Key, VersionId }));
+    const { Deleted = [] } = await s3.send(new DeleteObjectsCommand({ ...versions, Delete: { Objects } }));
+    expect(Deleted.map(({ VersionId }) => VersionId).sort()).toEqual(Objects.map(({ VersionId }) => VersionId).sort());
+    await s3.send(new DeleteBucketCommand(versions));
+  });
+
   test('codes and statuses', async () => {
     expect(await refusal(s3.send(new GetObjectCommand({ Bucket, Key: 'nothing' })))).toBe('NoSuchKey 404');
     expect(await refusal(s3.send(new HeadObjectCommand({ Bucket, Key: 'nothing' })))).toBe('NotFound 404');
     expect(await refusal(s3.send(new ListObjectsV2Command({ Bucket: 'nowhere' })))).toBe('NoSuchBucket 404');
-    const versioning = { Bucket, VersioningConfiguration: { Status: 'Enabled' as const } };
-    expect(await refusal(s3.send(new PutBucketVersioningCommand(versioning)))).toBe('NotImplemented 501');
     await s3.send(new PutObjectCommand({ Bucket, Key: 'kept', Body: 'as it was' }));
     expect((await s3.send(new GetObjectTaggingCommand({ Bucket, Key: 'kept' }))).TagSet).toEqual([]);
     expect(await refusal(s3.send(new GetObjectTaggingCommand({ Bucket, Key: 'no' })))).toBe('NoSuchKey 404');

@@ -560,9 +560,36 @@ def errors_have_their_codes():
     s3.delete_object(Bucket=BUCKET, Key="k" * 1024)
 
 
+def versions():
+    bucket = boto3.resource("s3", endpoint_url=ENDPOINT, config=Config(s3={"addressing_style": "path"})).Bucket("versioned")
+    bucket.create()
+    bucket.Versioning().enable()
+    assert bucket.Versioning().status == "Enabled"
+    ids = [bucket.put_object(Key="k", Body=text).version_id for text in (b"one", b"two", BODY * 2)]
+    assert len(set(ids)) == 3
+    for version, text in zip(ids, (b"one", b"two", BODY * 2)):
+        assert bucket.Object("k").Version(version).get()["Body"].read() == text
+    deleted = bucket.Object("k").delete()
+    assert deleted["DeleteMarker"], deleted
+    assert [summary.key for summary in bucket.objects.all()] == []
+    with refused("NoSuchKey", 404):
+        bucket.Object("k").get()
+    with refused("405", 405):
+        s3.head_object(Bucket="versioned", Key="k", VersionId=deleted["VersionId"])
+    latest = [version.id for version in bucket.object_versions.all() if version.is_latest]
+    assert latest == [deleted["VersionId"]], latest
+    bucket.Object("k").Version(deleted["VersionId"]).delete()
+    assert bucket.Object("k").get()["VersionId"] == ids[2]
+    bucket.Object("k").Version(ids[2]).delete()
+    assert bucket.Object("k").get()["Body"].read() == b"two"
+    with refused("BucketNotEmpty", 409):
+        bucket.delete()
+    bucket.object_versions.delete()
+    bucket.delete()
+
+
 def what_is_not_there_says_so():
     calls = {
-        "put_bucket_versioning": {"VersioningConfiguration": {"Status": "Enabled"}},
         "put_bucket_lifecycle_configuration": {"LifecycleConfiguration": {"Rules": []}},
         "put_bucket_tagging": {"Tagging": {"TagSet": []}},
         "put_bucket_cors": {"CORSConfiguration": {"CORSRules": []}},
@@ -653,6 +680,7 @@ CHECKS = [
     presigned_addresses_of_the_old_kind,
     wrong_keys_and_regions,
     errors_have_their_codes,
+    versions,
     what_is_not_there_says_so,
 ]
 

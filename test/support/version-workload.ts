@@ -56,6 +56,8 @@ export class VersionWorkload {
   async wave(count: number): Promise<void> {
     const { workload } = this;
     const name = workload.pick([...this.#buckets.keys()]);
+    // A change that was left open may have been decided since.
+    this.#bucket(name).status = this.#engine.versioning(name).status;
     if (workload.random() < 0.2) {
       await this.setStatus(name, workload.random() < 0.6 ? 'Enabled' : 'Suspended');
     }
@@ -74,7 +76,7 @@ export class VersionWorkload {
   async burst(count: number): Promise<void> {
     const { workload } = this;
     const name = workload.pick([...this.#buckets.keys()]);
-    const { status } = this.#bucket(name);
+    const { status } = this.#engine.versioning(name);
     if (status === null) return;
     const key = this.#pickKey(name);
     const known = this.#key(name, key);
