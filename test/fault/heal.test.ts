@@ -217,7 +217,7 @@ describe('a server', () => {
   it('that is killed while it repairs loses nothing, and goes on where it was', async () => {
     let { server, s3 } = await start();
     await s3.send(new CreateBucketCommand({ Bucket: 'box' }));
-    for (let index = 0; index < 12; index++) await put(s3, `k${index}`, randomBytes(1_000_003 + index * 200_000));
+    for (let index = 0; index < 8; index++) await put(s3, `k${index}`, randomBytes(1_000_003 + index * 200_000));
     await put(s3, 'small', randomBytes(100_000));
     const whole = contents();
     await server.kill();
@@ -228,7 +228,7 @@ describe('a server', () => {
       }
     }
     // Each time a little later, while the reads have repairs made.
-    for (const ms of [15, 60, 150, 300]) {
+    for (const ms of [15, 80, 250]) {
       ({ server, s3 } = await start());
       const reads = expectAll(s3).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, ms));
