@@ -191,6 +191,11 @@ export class Compactor {
       if (left > 0) await this.#sleep(passPauseMs);
     }
     if (!(await this.hooks.relocateHeals(fileNumber, this.#moved))) throw new Blocked('a drive is being healed');
+    // Otherwise a start after a crash would find an index from before the horizon, and build it anew. That is only
+    // slow, so a disk that takes nothing for the index must not keep this from making room.
+    await space.keep().catch((error: unknown) => {
+      this.setLog.log.warn('The index cannot be written', { cause: String(error) });
+    });
     if (!(await this.sequencer.raiseHorizon(fileNumber + 1))) return;
     const gone = space.readersGone();
     this.#freeing = this.#freeing.then(() => this.#free(fileNumber, gone));

@@ -102,6 +102,8 @@ export interface LogSpace {
   liveBytes(fileNumber: number): number;
   /** The pieces of a record that are in use there. Empty for what was deleted, replaced or moved on. */
   movesOf(record: LogRecord, fileNumber: number): RecordMove[];
+  /** Everything applied so far is durable in the index: a start after a crash need not read it from the log. */
+  keep(): Promise<void>;
   /** Resolves when nobody reads any more by what the index said before this call. */
   readersGone(): Promise<void>;
 }

@@ -67,6 +67,10 @@ export class LiveRecords implements LogSpace {
     return this.index.liveBytes(fileNumber);
   }
 
+  keep(): Promise<void> {
+    return this.index.catalog.flush();
+  }
+
   async readersGone(): Promise<void> {
     await this.readers.gone();
     const { reclaimDelayMs } = this;

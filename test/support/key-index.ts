@@ -83,6 +83,10 @@ export class KeyIndex implements LogSpace {
     return [{ hasSlots: record.slots !== null, prepare, settled: () => undefined }];
   }
 
+  keep(): Promise<void> {
+    return Promise.resolve();
+  }
+
   readersGone(): Promise<void> {
     return this.readers;
   }
