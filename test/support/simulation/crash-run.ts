@@ -213,7 +213,9 @@ export class CrashRun {
     if (hit < 0) return false;
     this.counts.points++;
     this.counts.faults++;
-    if (isSettled) await this.#work(() => workload.checkAll(false));
+    // Without parity nothing can be read around the drive that fails.
+    const isReadable = !isLasting || workload.running.deployment.parityShards > 0;
+    if (isSettled && isReadable) await this.#work(() => workload.checkAll(false));
     machine.full.clear();
     machine.plan = () => ({ kind: 'done' });
     // A call that never ends keeps its drive out; else it comes back by itself, sometimes before the end.
