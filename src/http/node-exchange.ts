@@ -3,7 +3,7 @@
  * one piece of a stream at a time, and the library's own buffers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { limits } from '../base/index.js';
+import { limits, type Roster, type RosterMember } from '../base/index.js';
 import { AnswerInstead } from '../exchange/index.js';
 import type {
   BodySource,
@@ -28,7 +28,7 @@ export interface NodeShared {
   readonly serverName: string;
   readonly secure: boolean;
   readonly overflow: OverflowBudget;
-  readonly watched: Set<NodeExchange>;
+  readonly watched: Roster<NodeExchange>;
   readonly isClosing: () => boolean;
   readonly finished: () => void;
 }
@@ -37,7 +37,8 @@ type Phase = 'handling' | 'draining' | 'lingering' | 'sending' | 'over';
 
 const nothing = new Uint8Array(0);
 
-export class NodeExchange implements ExchangeRequest {
+export class NodeExchange implements ExchangeRequest, RosterMember {
+  rosterIndex = -1;
   readonly method: string;
   readonly rawPath: string;
   readonly rawQuery: string;

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { limits } from '../base/index.js';
+import { limits, Roster } from '../base/index.js';
 import { HeaderMap, type ExchangeHandler } from '../exchange/index.js';
 import { checkCertificate } from './certificate.js';
 import { bodyLengthOf } from './framing.js';
@@ -32,7 +32,7 @@ class NodeFront implements HttpFront {
   readonly #bounds: FrontBounds;
   readonly #server: Server;
   readonly #shared: NodeShared;
-  readonly #watched = new Set<NodeExchange>();
+  readonly #watched = new Roster<NodeExchange>();
   readonly #ids = new RequestIds();
   #sweeper: NodeJS.Timeout | null = null;
   #port = 0;
@@ -94,7 +94,7 @@ class NodeFront implements HttpFront {
     this.#port = (this.#server.address() as AddressInfo).port;
     const { sweepMs } = this.#bounds;
     this.#sweeper = setInterval(() => {
-      for (const exchange of this.#watched) exchange.sweep(sweepMs);
+      this.#watched.visit((exchange) => exchange.sweep(sweepMs));
     }, sweepMs);
     this.#sweeper.unref();
   }

@@ -5,7 +5,7 @@
  * from then on, and nothing touches it. The library parses inside our callbacks and must not lose its socket
  * there, so the connection is closed, and whatever may close it is written, from a turn of its own.
  */
-import { KiB } from '../base/index.js';
+import { KiB, type Roster, type RosterMember } from '../base/index.js';
 import { AnswerInstead } from '../exchange/index.js';
 import type {
   BodySource,
@@ -39,7 +39,7 @@ export interface FrontShared {
   readonly overflow: OverflowBudget;
   readonly addresses: AddressTexts;
   /** Exchanges with a timer of the library to be fed, or a rate to be watched. */
-  readonly watched: Set<UwsExchange>;
+  readonly watched: Roster<UwsExchange>;
   /** True once the front is closing: every answer closes its connection. */
   readonly isClosing: () => boolean;
   readonly finished: () => void;
@@ -49,7 +49,8 @@ type Phase = 'handling' | 'draining' | 'lingering' | 'sending' | 'over';
 
 const emptyBody = new EmptyBody();
 
-export class UwsExchange implements ExchangeRequest {
+export class UwsExchange implements ExchangeRequest, RosterMember {
+  rosterIndex = -1;
   readonly id: string;
   readonly method: string;
   readonly rawPath: string;

@@ -1,5 +1,5 @@
 /** The HTTP front over uWebSockets.js: listening, TLS, the connection bound, and the way to close. */
-import { StartupError } from '../base/index.js';
+import { Roster, StartupError } from '../base/index.js';
 import { HeaderMap, type ExchangeHandler } from '../exchange/index.js';
 import { AddressTexts } from './addresses.js';
 import { checkCertificate } from './certificate.js';
@@ -45,7 +45,7 @@ class UwsFront implements HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #app: TemplatedApp;
   readonly #shared: FrontShared;
-  readonly #watched = new Set<UwsExchange>();
+  readonly #watched = new Roster<UwsExchange>();
   readonly #ids = new RequestIds();
   readonly #onHeader: (name: string, value: string) => void;
   #listenSocket: ListenSocket | null = null;
@@ -204,7 +204,7 @@ class UwsFront implements HttpFront {
   }
 
   #sweep(elapsedMs: number): void {
-    for (const exchange of this.#watched) exchange.sweep(elapsedMs);
+    this.#watched.visit((exchange) => exchange.sweep(elapsedMs));
   }
 }
 

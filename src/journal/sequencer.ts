@@ -39,10 +39,9 @@ function isGrowing(entry: Waiting): boolean {
 
 /**
  * A batch waits for as many records as the last one had, because a sync costs the same for one as for all. At most so
- * long, so many turns of the event loop, and for so many records (bench: `path.put.4KiB.c16`).
+ * long, and for so many records (bench: `path.put.4KiB.c16`).
  */
 const gatherMsMax = 1;
-const gatherTurnsMax = 1000;
 const gatherRecordsMax = 64;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
@@ -53,6 +52,8 @@ export class Sequencer {
   #queue: Waiting[] = [];
   #turns: (() => Promise<void>)[] = [];
   #wake: (() => void) | null = null;
+  /** While a batch waits for its records. */
+  #gathering: { readonly wanted: number; readonly done: () => void } | null = null;
   #isClosed = false;
   /** S fell below w: nothing is committed any more, reads go on. */
   #isStopped = false;
@@ -190,6 +191,11 @@ export class Sequencer {
   }
 
   #wakeUp(): void {
+    const gathering = this.#gathering;
+    if (gathering !== null) {
+      if (this.#queue.length >= gathering.wanted || this.#turns.length > 0 || this.#isClosed) gathering.done();
+      return;
+    }
     this.#wake?.();
     this.#wake = null;
   }
@@ -197,12 +203,16 @@ export class Sequencer {
   /** Whoever was answered by the last batch has probably sent the next request already. */
   async #gather(): Promise<void> {
     const wanted = Math.min(this.#lastCount, gatherRecordsMax);
-    const untilMs = this.setLog.clock.monotonicMs() + gatherMsMax;
-    for (let turn = 0; turn < gatherTurnsMax; turn++) {
-      const isEnough = this.#queue.length >= wanted || this.#turns.length > 0 || this.#isClosed;
-      if (isEnough || this.setLog.clock.monotonicMs() >= untilMs) return;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    if (this.#queue.length >= wanted || this.#turns.length > 0 || this.#isClosed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#gathering = null;
+        resolve();
+      };
+      const timer = setTimeout(done, gatherMsMax);
+      this.#gathering = { wanted, done };
+    });
   }
 
   async #commitBatch(): Promise<void> {
