@@ -76,6 +76,14 @@ export class Workspace {
     this.#folders.delete(folder);
   }
 
+  /**
+   * Writes out what the file system still holds back: one side of a comparison must not pay for what the other left,
+   * thousands of new files for instance, whose inodes the kernel writes half a minute later.
+   */
+  async settle(folder: string): Promise<void> {
+    await run('sync', ['-f', folder]);
+  }
+
   /** Starts a program, on the given cores. */
   start(cores: string | null, command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     // taskset replaces itself by the program: the process id is the program's.

@@ -239,8 +239,11 @@ async function measureCase(
           : one.bytes === 4 * KiB
             ? puts(one, Math.ceil(seconds * newKeysPerSecond), newKeys(one, round))
             : puts(one, Math.max(keyCount(one), connections));
+      const isOnDisk = one.medium === 'disk' && options.foreign === null;
+      if (isOnDisk) await workspace.settle(folder);
       ours.push(await runOnce(workspace, target, folder, requests, { connections, seconds, loops: true }));
       options.onProgress(`${one.name}: anchor ${round + 1} of ${rounds}`);
+      if (isOnDisk) await workspace.settle(folder);
       anchors.push(await anchor.measure());
     }
   } finally {

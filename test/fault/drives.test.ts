@@ -5,12 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -103,13 +103,24 @@ function states(server: KillableServer): string[] {
   return record.sets?.[0]?.drives.map(({ state }) => state) ?? [];
 }
 
-/** Turns bytes over all over the blobs and the used part of the logs. */
+function openIfThere(file: string): number | null {
+  try {
+    return openSync(file, 'r+');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Turns bytes over all over the blobs and the used part of the logs. A server may be mending them meanwhile. */
 function damage(drive: string): void {
   for (const file of filesBelow(drive)) {
     const isLog = file.endsWith('.log');
     if (!isLog && !file.includes('/blobs/')) continue;
-    const end = isLog ? 1 << 20 : statSync(file).size;
-    const fd = openSync(file, 'r+');
+    const fd = openIfThere(file);
+    // A repair that is under way has its blob beside the old one, and a moment later in its place.
+    if (fd === null) continue;
+    const end = isLog ? 1 << 20 : fstatSync(fd).size;
     for (let at = 4500; at < end; at += 70_001) writeSync(fd, Buffer.from([0x11, 0xee, 0x77]), 0, 3, at);
     closeSync(fd);
   }
