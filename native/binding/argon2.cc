@@ -14,9 +14,7 @@ namespace {
 class Derivation {
  public:
   Derivation(napi_env env, const ByteSpan& password, const ByteSpan& salt)
-      : env_(env),
-        password_(password.data, password.data + password.bytes),
-        salt_(salt.data, salt.data + salt.bytes) {}
+      : env_(env), password_(password.data, password.data + password.bytes), salt_(salt.data, salt.data + salt.bytes) {}
   Derivation(const Derivation&) = delete;
   Derivation& operator=(const Derivation&) = delete;
   ~Derivation() {

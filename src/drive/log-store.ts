@@ -41,6 +41,10 @@ export class LocalLogStore implements LogStore {
     this.#syncFlags = isSynced ? IoFlag.sync : 0;
   }
 
+  /**
+   * A process that was killed between the naming of a file and the sync of its folder leaves a name that a power loss
+   * takes back, with everything that is written to the file until then: what is listed has a durable name.
+   */
   async listFiles(): Promise<DriveResult<readonly LogFileInfo[]>> {
     const listed = await this.queues.read.run({
       request: { kind: IoKind.list, path: this.#path(logFolder) },
@@ -60,6 +64,17 @@ export class LocalLogStore implements LogStore {
       files.push({ fileNumber, bytes: found.value.values?.[0] ?? 0 });
     }
     files.sort((a, b) => a.fileNumber - b.fileNumber);
+    const [first] = files;
+    if (first !== undefined && this.#directorySync !== 0) {
+      const synced = await this.queues.read.run({
+        request: { kind: IoKind.stat, path: this.#path(logFileName(first.fileNumber)), flags: this.#directorySync },
+        describe: () => `sync ${logFolder}`,
+      });
+      // Freed in between: what is left is listed anew.
+      if (!synced.ok && synced.fault.kind === 'missing') return this.listFiles();
+      // Nothing is written to a file system that can only be read.
+      if (!synced.ok && synced.fault.errno !== EROFS) return synced;
+    }
     return { ok: true, value: files };
   }
 
