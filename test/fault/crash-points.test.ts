@@ -3,12 +3,13 @@
  * --seed 1` takes every step of every operation in turn; with the other tests a sample runs for a bounded time.
  * CRASH_SEED replays the run that a failure names.
  */
-import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { CrashRun, noCounts, scenarios } from '../support/simulation/crash-run.js';
 
 const replayed = process.env['CRASH_SEED'];
-const firstSeed = Number(replayed ?? process.env['CRASH_FIRST_SEED'] ?? randomBytes(3).readUIntLE(0, 3));
+/** Of the sample: from here a lost name of a log file was found. Other seeds are for `npm run crash`. */
+const sampleSeed = 1_526_100;
+const firstSeed = Number(replayed ?? process.env['CRASH_FIRST_SEED'] ?? sampleSeed);
 const points = process.env['CRASH_POINTS'];
 const isSample = replayed === undefined && points === undefined;
 const sampleMs = 40_000;

@@ -1,6 +1,9 @@
 /**
  * A random workload on versioned buckets with starts in between: after a close, without the index, and with a drive
  * away. GRANARY_SEED replays the choices of a failing run; GRANARY_WORKLOAD_SECONDS makes the runs longer.
+ *
+ * Not part of the suite: most runs fail. A null marker is expected where an older null version is found, also without
+ * compaction; or a read finds too few sound shards while the log is compacted. Both are open.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, renameSync, rmSync } from 'node:fs';
