@@ -37,6 +37,9 @@ const forClients = [
   { name: 'rclone', present: command('rclone'), package: 'rclone' },
   { name: 'restic', present: command('restic'), package: 'restic' },
   { name: 'python3', present: command('python3'), package: 'python3' },
+  { name: 'slapd', present: file('/usr/sbin/slapd'), package: 'slapd' },
+  { name: 'the LDAP tools', present: command('ldapadd'), package: 'ldap-utils' },
+  { name: 'chromium', present: command('chromium'), package: 'chromium' },
 ];
 
 /** The folder is ignored by git; the tests find its python as GRANARY_TEST_PYTHON. */
