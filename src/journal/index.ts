@@ -7,6 +7,7 @@ export { logBytesOf } from './layout.js';
 export {
   logFileBytesMin,
   openJournal,
+  openJournals,
   writeQuorumOf,
   type JournalOptions,
   type OpenedJournal,

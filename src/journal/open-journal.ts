@@ -5,7 +5,7 @@
 import { MiB, StartupError, divCeil, invariant, type Clock, type SlabAllocator } from '../base/index.js';
 import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
-import { CommonReader } from './batch-copier.js';
+import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
 import type { ApplyBatch, HealRecord, LogPosition, LogSpace } from './journal.js';
 import type { BatchHeader } from './layout.js';
@@ -20,7 +20,7 @@ import {
 } from './recovery.js';
 import { HistoryEnds, findPosition, readHistory, type HistoryOptions } from './replay.js';
 import { RunningJournal } from './running-journal.js';
-import { SetLog, type JournalLog } from './set-log.js';
+import { SequenceNumbers, SetLog, type JournalLog } from './set-log.js';
 
 export interface JournalOptions {
   /** UUID. */
@@ -76,7 +76,65 @@ const wrongCopiesMax = 1000;
 export const logFileBytesMin = 1 * MiB;
 
 export async function openJournal(options: JournalOptions): Promise<OpenedJournal> {
-  return await new Opening(options).run();
+  const [opened] = await openJournals([options]);
+  invariant(opened !== undefined, 'one set has one journal');
+  return opened;
+}
+
+/**
+ * The journals of sets that share one index and one numbering of batches. All of them are looked at before any drive is
+ * changed, and all are brought to one end each before the index is: what a record of one set relies on in another was
+ * durable before it, so each set's own verdict stands, and replay goes by the numbers.
+ */
+export async function openJournals(sets: readonly JournalOptions[]): Promise<OpenedJournal[]> {
+  const numbers = new SequenceNumbers();
+  const openings = sets.map((options) => new Opening(options, numbers));
+  for (const opening of openings) await opening.look();
+  for (const opening of openings) await opening.bringUp();
+  await replayAll(openings);
+  const journals: OpenedJournal[] = [];
+  try {
+    for (const opening of openings) journals.push(await opening.finish());
+  } catch (error) {
+    await Promise.all(journals.map(({ journal }) => journal.close()));
+    throw error;
+  }
+  return journals;
+}
+
+/** Every batch behind what the index holds of each set, in the order of their numbers. */
+async function replayAll(openings: readonly Opening[]): Promise<void> {
+  const replays: SetReplay[] = [];
+  try {
+    for (const opening of openings) replays.push(await opening.replay());
+    // An index that is not on one of the histories is worth nothing; one that is new has to be empty.
+    const isUseless = replays.some(({ isLost }) => isLost) || openings.every(({ isUnknown }) => isUnknown);
+    const [first] = openings;
+    if (isUseless) await first?.options.discardIndex();
+    for (const replay of replays) await replay.begin(isUseless);
+    for (;;) {
+      let next: SetReplay | null = null;
+      for (const replay of replays) {
+        if (replay.sequence !== null && replay.sequence < (next?.sequence ?? Infinity)) next = replay;
+      }
+      if (next === null) return;
+      await next.step();
+    }
+  } finally {
+    for (const replay of replays) replay.close();
+  }
+}
+
+/** What one set still has to tell the index. */
+interface SetReplay {
+  /** The index stands where this set's history has never been. */
+  readonly isLost: boolean;
+  /** Of the batch that is next; null at the end. */
+  readonly sequence: number | null;
+  begin(fromStart: boolean): Promise<void>;
+  /** Applies the batch that is next. */
+  step(): Promise<void>;
+  close(): void;
 }
 
 /** k of n shards; with as many parity shards as data shards one more drive makes writes unambiguous. */
@@ -92,7 +150,14 @@ class Opening {
   #lost = 0;
   readonly #reasons = new Map<number, string>();
 
-  constructor(private readonly options: JournalOptions) {
+  #findings: Findings | null = null;
+  #chain: readonly BatchHeader[] = [];
+  #members = 0;
+
+  constructor(
+    readonly options: JournalOptions,
+    numbers: SequenceNumbers,
+  ) {
     const { drives, dataShards, setIndex } = options;
     const logFileBytes = options.logFileBytes ?? logFileBytesDefault;
     invariant(drives.length >= 1 && drives.length <= 16, 'a set has 1 to 16 drives');
@@ -110,7 +175,7 @@ class Opening {
     const codec = new BatchCodec(identity, options.slabs, options.kernels);
     this.#applied = options.indexPosition;
     const writeQuorum = writeQuorumOf(drives.length, dataShards);
-    this.#setLog = new SetLog(codec, [...drives], writeQuorum, logFileBytes, options.clock, options.log);
+    this.#setLog = new SetLog(codec, [...drives], writeQuorum, logFileBytes, options.clock, options.log, numbers);
   }
 
   /** Where the index stands. */
@@ -120,34 +185,115 @@ class Opening {
     this.#applied = position;
   };
 
-  async run(): Promise<OpenedJournal> {
-    const findings = await examine(this.#setLog, this.options.dataShards);
-    for (const [position, reason] of findings.out) this.#leaveOut(position, reason);
-    const { verdict } = findings;
-    if (verdict.kind === 'refused') throw this.#refusal(findings, verdict.current);
-    if (verdict.kind === 'fresh') return await this.#begin(findings, verdict.current);
-    return this.#open(await this.#serve(findings, verdict, true), verdict);
+  /** The index has never seen anything of this set. */
+  get isUnknown(): boolean {
+    return this.#applied === null;
   }
 
-  /** Brings the drives to one end, replays, and opens an epoch when there are enough of them. */
-  async #serve(findings: Findings, verdict: ServeVerdict, mayDiscard: boolean): Promise<boolean> {
-    const chain = chainHeaders(findings, verdict);
-    const tip = chain.at(-1);
-    invariant(tip !== undefined, 'a history has a last batch');
+  /** Changes nothing; throws when the set cannot be served. */
+  async look(): Promise<void> {
+    const findings = await examine(this.#setLog, this.options.dataShards);
+    for (const [position, reason] of findings.out) this.#leaveOut(position, reason);
+    if (findings.verdict.kind === 'refused') throw this.#refusal(findings, findings.verdict.current);
+    this.#findings = findings;
+  }
+
+  /** Brings the drives to one end. */
+  async bringUp(): Promise<void> {
+    const findings = this.#looked();
+    const { verdict } = findings;
     // Drives that were not asked for the verdict count here: no number may be used twice.
     for (const drive of findings.drives) {
       if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
     }
-    this.#setLog.horizon = tip.horizon;
-    let members = 0;
-    if (verdict.isWritable) members = await this.#bringUpAll(findings, verdict, chain);
-    const sources = bitCount(members) >= this.#setLog.writeQuorum ? members : verdict.current;
-    if (!(await this.#replay(tip, sources, mayDiscard))) return false;
+    if (verdict.kind === 'fresh') {
+      const blank = findings.drives.map(() => ({ ancestor: null, abandoned: [], isCurrent: true }));
+      const { current } = verdict;
+      this.#members = await this.#bringUpAll(findings, { current, drives: blank, isTailSuspect: false }, []);
+      return;
+    }
+    invariant(verdict.kind === 'serve', 'a set that is refused was refused before');
     this.#setLog.noteNumbers(verdict.nextEpoch - 1, verdict.nextSequence - 1);
-    this.#setLog.advance(tip);
+    this.#chain = chainHeaders(findings, verdict);
+    this.#setLog.horizon = this.#tip().horizon;
+    this.#members = verdict.isWritable ? await this.#bringUpAll(findings, verdict, this.#chain) : 0;
+  }
+
+  /** Opens an epoch when there are enough drives; the set is in service then. */
+  async finish(): Promise<OpenedJournal> {
+    const findings = this.#looked();
+    const { verdict } = findings;
+    if (verdict.kind === 'fresh') {
+      if (!(await this.#setLog.openEpoch(this.#members))) throw this.#refusal(findings, this.#members);
+      return this.#open(true, null);
+    }
+    invariant(verdict.kind === 'serve', 'a set that is refused was refused before');
+    return this.#open(await this.#serve(verdict), verdict);
+  }
+
+  /** Where the index has to go on. The set of a first start has nothing to tell. */
+  async replay(): Promise<SetReplay> {
+    const findings = this.#looked();
+    const { verdict } = findings;
+    if (verdict.kind !== 'serve') {
+      const nothing = { sequence: null, begin: () => Promise.resolve(), step: () => Promise.resolve() };
+      return { ...nothing, isLost: !this.isUnknown, close: () => undefined };
+    }
+    const { codec, stores, foreign } = this.#setLog;
+    const common = new CommonReader(codec, stores, foreign);
+    const history = this.#history(common, this.#tip(), this.#sources(verdict));
+    const position = this.#applied;
+    const after = position === null ? null : await findPosition(history, position);
+    let batches: AsyncGenerator<CommonResult> | null = null;
+    let next: CommonResult | null = null;
+    const advance = async (): Promise<void> => {
+      for (next = null; next === null;) {
+        const found = await this.#orEnd(async () => await batches?.next());
+        if (found === undefined || found.done === true) return;
+        // A batch without records changes nothing that an index knows.
+        if (found.value.records.length > 0) next = found.value;
+      }
+    };
+    return {
+      isLost: position !== null && after === null,
+      get sequence() {
+        return next?.header.sequence ?? null;
+      },
+      begin: async (fromStart) => {
+        batches = readHistory(history, fromStart ? null : after);
+        await advance();
+      },
+      step: async () => {
+        if (next === null) return;
+        await this.#apply(next.records, this.#setLog.position(next.header));
+        this.#replayed++;
+        await advance();
+      },
+      close: () => {
+        common.close();
+      },
+    };
+  }
+
+  async #orEnd<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof HistoryEnds)) throw error;
+      throw new StartupError(
+        `Set ${String(this.options.setIndex + 1)}: ${error.message}.`,
+        'Check the drives and start again.',
+      );
+    }
+  }
+
+  /** Ends the log where the verdict says, and opens an epoch when there are enough drives. */
+  async #serve(verdict: ServeVerdict): Promise<boolean> {
+    const members = this.#members;
+    this.#setLog.advance(this.#tip());
     const isWritable = bitCount(members) >= this.#setLog.writeQuorum && (await this.#setLog.openEpoch(members));
     if (isWritable) await this.#repair();
-    else this.#setLog.members = sources;
+    else this.#setLog.members = this.#sources(verdict);
     return isWritable;
   }
 
@@ -155,19 +301,37 @@ class Opening {
   async #reopen(): Promise<boolean> {
     const findings = await examine(this.#setLog, this.options.dataShards);
     const { verdict } = findings;
-    return verdict.kind === 'serve' && verdict.isWritable && (await this.#serve(findings, verdict, false));
+    if (verdict.kind !== 'serve' || !verdict.isWritable) return false;
+    this.#findings = findings;
+    await this.bringUp();
+    const replay = await this.replay();
+    try {
+      if (replay.isLost) {
+        this.options.log.error('A batch that was shown is not part of the history: restart the server');
+        return false;
+      }
+      await replay.begin(false);
+      while (replay.sequence !== null) await replay.step();
+    } finally {
+      replay.close();
+    }
+    return await this.#serve(verdict);
   }
 
-  /** The first start of a set. */
-  async #begin(findings: Findings, current: number): Promise<OpenedJournal> {
-    const blank = findings.drives.map(() => ({ ancestor: null, abandoned: [], isCurrent: true }));
-    const members = await this.#bringUpAll(findings, { current, drives: blank, isTailSuspect: false }, []);
-    for (const drive of findings.drives) {
-      if (drive !== null) this.#setLog.noteNumbers(drive.scan.epochMax, drive.scan.sequenceMax);
-    }
-    if (this.options.indexPosition !== null) await this.options.discardIndex();
-    if (!(await this.#setLog.openEpoch(members))) throw this.#refusal(findings, members);
-    return this.#open(true, null);
+  #looked(): Findings {
+    invariant(this.#findings !== null, 'the drives were looked at');
+    return this.#findings;
+  }
+
+  #tip(): BatchHeader {
+    const tip = this.#chain.at(-1);
+    invariant(tip !== undefined, 'a history has a last batch');
+    return tip;
+  }
+
+  /** Drives that hold the history and nothing else. */
+  #sources(verdict: ServeVerdict): number {
+    return bitCount(this.#members) >= this.#setLog.writeQuorum ? this.#members : verdict.current;
   }
 
   async #bringUpAll(
@@ -190,36 +354,6 @@ class Opening {
     };
     await Promise.all(this.#setLog.positions(current).map(one));
     return members;
-  }
-
-  /** False: the index is not on the history, and must not be discarded. */
-  async #replay(tip: BatchHeader, sources: number, mayDiscard: boolean): Promise<boolean> {
-    const { codec, stores } = this.#setLog;
-    const common = new CommonReader(codec, stores, this.#setLog.foreign);
-    try {
-      const history = this.#history(common, tip, sources);
-      const after = this.#applied === null ? null : await findPosition(history, this.#applied);
-      if (after === null && !mayDiscard && this.#applied !== null) {
-        this.options.log.error('A batch that was shown is not part of the history: restart the server');
-        return false;
-      }
-      if (after === null) await this.options.discardIndex();
-      for await (const { header, records } of readHistory(history, after)) {
-        // A batch without records changes nothing that an index knows.
-        if (records.length === 0) continue;
-        await this.#apply(records, this.#setLog.position(header));
-        this.#replayed++;
-      }
-      return true;
-    } catch (error) {
-      if (!(error instanceof HistoryEnds)) throw error;
-      throw new StartupError(
-        `Set ${String(this.options.setIndex + 1)}: ${error.message}.`,
-        'Check the drives and start again.',
-      );
-    } finally {
-      common.close();
-    }
   }
 
   #history(common: CommonReader, tip: BatchHeader, sources: number): HistoryOptions {

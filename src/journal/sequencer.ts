@@ -268,7 +268,10 @@ export class Sequencer {
       }
     }
     this.#queue = [...held, ...this.#queue.slice(taken)];
-    return prepared.length === 0 ? null : { waiting, prepared, sequence, timeMs };
+    if (prepared.length === 0) return null;
+    // No other set has taken it since: nothing was waited for.
+    invariant(this.setLog.takeSequence() === sequence, 'a number is taken once');
+    return { waiting, prepared, sequence, timeMs };
   }
 
   async #write(sealed: Sealed): Promise<void> {

@@ -37,6 +37,22 @@ const recentMax = 16;
 
 const EEXIST = 17;
 
+/**
+ * Numbers of batches. Sets of one deployment draw from one: what is decided later, in whichever set, has the higher
+ * number.
+ */
+export class SequenceNumbers {
+  #highest = 0;
+
+  get highest(): number {
+    return this.#highest;
+  }
+
+  note(sequence: number): void {
+    this.#highest = Math.max(this.#highest, sequence);
+  }
+}
+
 async function lists(store: LogStore | null | undefined, fileNumber: number, bytes: number): Promise<boolean> {
   const listed = await store?.listFiles();
   return listed?.ok === true && listed.value.some((file) => file.fileNumber === fileNumber && file.bytes === bytes);
@@ -73,6 +89,7 @@ export class SetLog {
     readonly logFileBytes: number,
     readonly clock: Clock,
     readonly log: JournalLog,
+    private readonly numbers = new SequenceNumbers(),
   ) {}
 
   get epoch(): number {
@@ -198,9 +215,16 @@ export class SetLog {
     return { fileNumber: last.fileNumber + 1, fileOffset: 0 };
   }
 
-  /** Highest sequence so far; the next batch has a higher one. */
+  /** Highest sequence so far, of all sets that share the numbers; the next batch has a higher one. */
   get sequence(): number {
-    return Math.max(this.head.sequenceMax, this.head.last?.sequence ?? 0);
+    return Math.max(this.head.sequenceMax, this.head.last?.sequence ?? 0, this.numbers.highest);
+  }
+
+  /** For the next batch of this set. Nobody else gets it. */
+  takeSequence(): number {
+    const sequence = this.sequence + 1;
+    this.numbers.note(sequence);
+    return sequence;
   }
 
   /** Wall time that never steps back behind an earlier batch. */
@@ -304,6 +328,7 @@ export class SetLog {
       epochMax: Math.max(this.head.epochMax, epochMax),
       sequenceMax: Math.max(this.head.sequenceMax, sequenceMax),
     };
+    this.numbers.note(sequenceMax);
   }
 
   /**
@@ -313,7 +338,7 @@ export class SetLog {
   async openEpoch(wanted: number): Promise<boolean> {
     let mask = wanted;
     while (bitCount(mask) >= this.writeQuorum && !this.isClosed) {
-      const plan = { sequence: this.sequence + 1, timeMs: this.nextTimeMs(), isEpochStart: true, members: mask };
+      const plan = { sequence: this.takeSequence(), timeMs: this.nextTimeMs(), isEpochStart: true, members: mask };
       const { totalBytes } = plannedBytes([]);
       const missing = await this.ensureFile(this.placeFor(totalBytes).fileNumber, mask);
       if (missing.size > 0) {
