@@ -112,7 +112,12 @@ export class Scanner {
   }
 
   async #run(delayMs: number): Promise<void> {
-    await this.#wait(delayMs);
+    const { clock } = this.options;
+    const startMs = clock.monotonicMs() + delayMs;
+    // Settings that arrive meanwhile do not cut it short.
+    while (!this.#isClosed && !this.#isDue && clock.monotonicMs() < startMs) {
+      await this.#wait(startMs - clock.monotonicMs());
+    }
     // What a crash left is looked for after each start, whether a cycle is due or not.
     this.#isDue ||= this.#state.current === null && this.#dueInMs() <= 0;
     let isFirst = true;

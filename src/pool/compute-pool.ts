@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { limits } from '../base/index.js';
+import { limits, StartupError } from '../base/index.js';
 import {
   verifyRows,
   type ChunkSigningInput,
@@ -34,6 +34,9 @@ interface WaitingPass {
   readonly reject: (error: unknown) => void;
 }
 
+/** The addon holds one arena and one hash key per thread: a second server would compute in the memory of the first. */
+let isInUse = false;
+
 export class ComputePool implements Compute {
   readonly streamStateBytes = streamStateBytes;
   readonly #pool: Piscina;
@@ -45,6 +48,13 @@ export class ComputePool implements Compute {
   #isGathering = false;
 
   constructor(options: ComputePoolOptions) {
+    if (isInUse) {
+      throw new StartupError(
+        'another server runs in this thread of the process',
+        'close it first, or give each server a process or a worker thread of its own',
+      );
+    }
+    isInUse = true;
     this.#threads = options.threads;
     kernels.attachArena(options.arena);
     kernels.setHashKey(options.hashKey);
@@ -233,6 +243,7 @@ export class ComputePool implements Compute {
     // always wait for the tasks under way.
     while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay]);
     await this.#pool.close({ force: true });
+    isInUse = false;
   }
 }
 

@@ -52,8 +52,8 @@ async function store(key: string, body: Buffer): Promise<void> {
   bodies.set(key, body);
 }
 
-async function start(): Promise<void> {
-  running = await startEngine({ drives, indexDirectory: join(folder, 'index'), logFileBytes: 2 << 20 });
+async function start(sweepAfterMs = 50): Promise<void> {
+  running = await startEngine({ drives, indexDirectory: join(folder, 'index'), logFileBytes: 2 << 20, sweepAfterMs });
   running.engine.setUpkeep({ heal: full, scan: { pace: full, cycleMsMin: dayMs } });
 }
 
@@ -204,5 +204,20 @@ describe('the place of the scan', () => {
       await catalog.write((batch) => batch.put(Buffer.from('X'), Buffer.from(hex, 'hex')));
       expect(loadScanState(catalog)).toEqual({ cycles: 0, current: null, last: null });
     }
+  });
+});
+
+describe('the first cycle', () => {
+  it('belongs to the time after the start, whatever settings arrive until then', async () => {
+    await running.close();
+    await start(dayMs);
+    const { cycles } = running.engine.upkeepStatus().scan;
+    running.engine.setUpkeep({ heal: full, scan: { pace: full, cycleMsMin: 0 } });
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(running.engine.upkeepStatus().scan).toMatchObject({ phase: 'idle', current: null, cycles });
+    // Whoever asks for one does not wait.
+    running.engine.setUpkeep({ heal: full, scan: { pace: full, cycleMsMin: dayMs } });
+    await running.engine.upkeepDone();
+    expect(running.engine.upkeepStatus().scan.cycles).toBeGreaterThan(cycles);
   });
 });

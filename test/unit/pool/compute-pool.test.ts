@@ -40,3 +40,14 @@ describe('a pool that is closed with passes under way', () => {
     }
   });
 });
+
+describe('a second pool in the same thread', () => {
+  it('is refused until the first is closed, whose memory it would work in', async () => {
+    const open = (): ComputePool =>
+      new ComputePool({ arena: new SlabArena(64 << 20).arena, hashKey: randomBytes(32), threads: 1 });
+    const first = open();
+    expect(open).toThrow('another server runs in this thread');
+    await first.close();
+    await open().close();
+  });
+});
