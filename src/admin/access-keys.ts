@@ -34,8 +34,7 @@ const addAccessKey = adminOperation({
       description: descriptionField(body, 'description') || descriptionField(body, 'comment'),
       policy: restrictedBy(deps, call, policyField(body, 'policy') ?? null),
       expiresMs,
-      claims: parent.isOwn ? inheritedClaims(call.principal) : new Map(),
-      groups: parent.isOwn && call.principal.kind !== 'anonymous' ? call.principal.groups : [],
+      ...inherited(deps, call.principal, parent),
     });
     return sealedJson(deps, call, {
       credentials: {
@@ -213,10 +212,16 @@ function restrictedBy(deps: AdminDeps, call: AdminCall, asked: Policy | null): P
   return only;
 }
 
-/** Of the session; when that ends says nothing about a key. */
-function inheritedClaims(principal: Principal) {
-  if (principal.kind === 'anonymous') return new Map<string, never>();
-  return new Map([...principal.claims].filter(([name]) => name !== 'exp'));
+/** What its creator has from elsewhere: the key keeps it when the session is over. */
+function inherited({ iam }: AdminDeps, principal: Principal, { isOwn }: Parent) {
+  if (!isOwn || principal.kind === 'anonymous') return { claims: new Map<string, never>(), groups: [] };
+  const own = iam.accessKey(principal.accessKey);
+  return {
+    // When the session ends says nothing about a key.
+    claims: new Map([...principal.claims].filter(([name]) => name !== 'exp')),
+    groups: principal.groups,
+    ...(own !== null && { policyNames: own.policyNames, roleArn: own.roleArn, provider: own.provider }),
+  };
 }
 
 export const accessKeyRoutes: readonly AdminRoute[] = [

@@ -181,3 +181,5 @@ export const freezeMsMax = 15 * 60_000;
 export const checkArenaBytes = 256 * MiB;
 /** Bytes of deleted objects stay for so long at the most, for snapshots of drives. */
 export const reclaimDelayMsMax = 24 * 3600 * 1000;
+/** Requests to providers of identity: their time and answer, connections to one host, and how long an idle one is kept. */
+export const providerHttp = { timeoutMs: 10_000, bytesMax: MiB, socketsMax: 16, idleMs: 30_000 } as const;

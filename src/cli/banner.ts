@@ -40,6 +40,7 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     ...field('API', urls.join('  ')),
     ...field('Region', server.region),
     ...(server.siteName === '' ? [] : field('Site', printable(server.siteName))),
+    ...server.roleArns.flatMap((arn, index) => field(index === 0 ? 'IAM roles' : '', arn)),
     ...field('Root user', printable(config.credentials.accessKey)),
     ...field('Deployment', report.deploymentId),
     ...report.sets.flatMap((set, index) =>
@@ -57,7 +58,7 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
 }
 
 function field(name: string, value: string): string[] {
-  return [`  ${`${name}:`.padEnd(12)}${value}`];
+  return [`  ${(name === '' ? '' : `${name}:`).padEnd(12)}${value}`];
 }
 
 function setLines(set: SetReport, name: string, paint: Paint): string[] {
@@ -116,6 +117,7 @@ export function bannerRecord(config: Config, server: RunningServer, tookMs: numb
     port: server.port,
     region: server.region,
     ...(server.siteName !== '' && { site: server.siteName }),
+    ...(server.roleArns.length > 0 && { roleArns: server.roleArns }),
     rootUser: config.credentials.accessKey,
     deploymentId: report.deploymentId,
     readOnly: report.readOnly,

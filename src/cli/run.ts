@@ -143,6 +143,7 @@ function start(
       secretKey: config.oldCredentials.secretKey.reveal(),
     },
     tls: config.tls,
+    authorities: config.authorities,
     region: config.region,
     settings: settings.subsystemValues(),
     onProcessEnd,

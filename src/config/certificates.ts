@@ -1,6 +1,6 @@
 /** The certs folder: `public.crt` and `private.key`, checked here so that a bad pair is a sentence and not a stack. */
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartupError } from '../base/index.js';
 import { readSmallFile } from './environment-file.js';
@@ -62,6 +62,19 @@ export function checkCertificates(folder: string, isExplicit: boolean, nowMs: nu
     );
   }
   return { files, warnings };
+}
+
+/** PEM texts of its folder `CAs`, trusted beside the system's own. Throws for a file that holds no certificate. */
+export function readAuthorities(folder: string): readonly string[] {
+  const path = join(folder, 'CAs');
+  if (!isFolder(path)) return [];
+  const files = readdirSync(path, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
+  return files.map(({ name }) => {
+    const file = join(path, name);
+    const text = readSmallFile(file, 'the certificate') ?? '';
+    parseCertificate(text, file);
+    return text;
+  });
 }
 
 function isFolder(path: string): boolean {

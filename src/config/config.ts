@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { limits, StartupError } from '../base/index.js';
-import { checkCertificates, type CheckedTls, type TlsFiles } from './certificates.js';
+import { checkCertificates, readAuthorities, type CheckedTls, type TlsFiles } from './certificates.js';
 import { readCredentials, readOldCredentials, type RootCredentials } from './credentials.js';
 import { expandDrives } from './drives.js';
 import type { Setting, Settings } from './environment.js';
@@ -20,6 +20,8 @@ export interface Config {
   /** For the start at which the root credentials change. */
   readonly oldCredentials: Pick<RootCredentials, 'accessKey' | 'secretKey'> | null;
   readonly tls: TlsFiles | null;
+  /** PEM certificates of the folder `CAs` in the certs folder. */
+  readonly authorities: readonly string[];
   /** Null: what is stored, or the default. */
   readonly region: string | null;
   readonly domains: readonly string[];
@@ -119,6 +121,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     credentials,
     oldCredentials: old.credentials,
     tls: tls?.files ?? null,
+    authorities: findAuthorities(values.certsDir, input),
     region: values.region,
     domains: values.domains,
     parity: values.parity,
@@ -217,6 +220,12 @@ function findCertificates(named: string | null, input: ConfigInput): CheckedTls 
     if (found !== null) return found;
   }
   return null;
+}
+
+function findAuthorities(named: string | null, input: ConfigInput): readonly string[] {
+  if (named !== null) return readAuthorities(resolve(input.workingFolder, named));
+  const folders = ['.granary', '.minio'].map((product) => join(input.homeFolder, product, 'certs'));
+  return folders.map(readAuthorities).find((found) => found.length > 0) ?? [];
 }
 
 function deepFreeze<T>(value: T): T {

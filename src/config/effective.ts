@@ -27,6 +27,12 @@ export function targetsOf(
   return [defaultTarget, ...[...names].sort()];
 }
 
+function isTargetEnabled({ hasTargets, enabledBy }: Subsystem, values: Readonly<Record<string, unknown>>): boolean {
+  if (enabledBy.length === 0) return !hasTargets || values[enableKey] === true;
+  const said = values[enableKey];
+  return typeof said === 'boolean' ? said : enabledBy.some((name) => values[name] !== '');
+}
+
 /** Also of what the environment hides for now. Throws XMinioConfigError. */
 export function checkStored({ subsystem }: Place, values: ReadonlyMap<string, string>): void {
   for (const [name, text] of values) {
@@ -59,7 +65,7 @@ export function effectiveOf(
     values[name] = readKey(key, text, fromEnvironment?.name ?? `${subsystem.name} ${name}`);
     if (key.isRequired === true && text === '') missing.push(name);
   }
-  const isEnabled = !subsystem.hasTargets || values[enableKey] === true;
+  const isEnabled = isTargetEnabled(subsystem, values);
   if (isEnabled && missing.length > 0) {
     throw settingsError(`${subsystem.name} needs a value for ${missing.join(', ')} while it is enabled.`);
   }

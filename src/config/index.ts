@@ -11,13 +11,19 @@ export { Secret } from './secret.js';
 export { parseSize, parseSwitch, splitWords } from './words.js';
 export { type RootCredentials } from './credentials.js';
 export { type TlsFiles } from './certificates.js';
-export { ServerSettings, type ServerSettingsOptions, type SettingsChange } from './server-settings.js';
+export {
+  ServerSettings,
+  type ServerSettingsOptions,
+  type SettingsChange,
+  type SettingsView,
+} from './server-settings.js';
 export { decodeSettingsText, type SettingsErrorCode } from './settings-text.js';
 export { type SettingsHelp } from './settings-help.js';
 export { settingsPrefix, type HistoryEntry, type SettingsRecords } from './stored-settings.js';
-export { type SettingFacts, type Subsystem } from './subsystem.js';
+export { defaultTarget, type SettingFacts, type Subsystem } from './subsystem.js';
 export { subsystems } from './subsystems/index.js';
 export { apiSubsystem, type ApiSettings } from './subsystems/api.js';
+export { identitySubsystem, type IdentitySettings } from './subsystems/identity.js';
 export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/site.js';
 export { storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
 export { healSubsystem, scannerSubsystem, type PaceSettings, type ScannerSettings } from './subsystems/upkeep.js';

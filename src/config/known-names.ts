@@ -43,7 +43,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
   ],
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
-  ['a switch for the accounts of this server', 'IDENTITY_INTERNAL'],
   ['OpenID identity', 'IDENTITY_OPENID_*'],
   ['LDAP identity', 'IDENTITY_LDAP_*'],
   ['the identity plugin', 'IDENTITY_PLUGIN_*'],

@@ -40,9 +40,15 @@ export interface ServerSettingsOptions {
   readonly clock: Pick<Clock, 'nowMs'>;
   /** A fresh id of a history entry. */
   readonly newId: () => string;
+  /** What is wrong with settings of several targets or subsystems together; null: nothing. Asked about what is touched. */
+  readonly checkTogether?: CheckTogether;
   /** For what an operator should know; never a secret. */
   readonly log: (text: string, fields: Readonly<Record<string, unknown>>) => void;
 }
+
+/** Enabled targets by name, as they would be. */
+export type SettingsView = <T>(subsystem: Subsystem<T>) => ReadonlyMap<string, T>;
+export type CheckTogether = (next: SettingsView, touched: readonly Subsystem[], now: SettingsView) => string | null;
 
 export interface SettingsChange {
   /** False: some of it waits for the next start. */
@@ -84,6 +90,11 @@ export class ServerSettings {
   /** Of a subsystem without targets. The same object until it changes. */
   read<T>(subsystem: Subsystem<T>): T {
     return this.#live.get(subsystem.name)?.get(defaultTarget) as T;
+  }
+
+  /** Of a subsystem without targets that can be off: null while it is. The same object until it changes. */
+  readEnabled<T>(subsystem: Subsystem<T>): T | null {
+    return this.targets(subsystem).get(defaultTarget) ?? null;
   }
 
   /** Those that are enabled, by name. */
@@ -228,6 +239,12 @@ export class ServerSettings {
         throw settingsError(`${subsystem.name} has ${limits.settingTargetsMax} targets at most.`);
       }
     }
+    const view = (stored: StoredSettings): SettingsView => {
+      return (subsystem) => this.#readAll(subsystem, stored) as ReadonlyMap<string, never>;
+    };
+    const subsystems = touched.map(({ subsystem }) => subsystem);
+    const wrong = this.#options.checkTogether?.(view(next), subsystems, view(this.#stored)) ?? null;
+    if (wrong !== null) throw settingsError(wrong);
     const text = printExport(schema, { stored: next, environment: this.#environment });
     // Otherwise it could be exported and never imported.
     if (Buffer.byteLength(text) > limits.settingsBytesMax) {

@@ -55,7 +55,7 @@ export function parseAssignments(text: string, schema: readonly Subsystem[]): re
     if (rest === '')
       throw settingsError(`No key of "${shown(word)}" is given: write for example ${exampleOf(subsystem)}.`);
     const values = parseValues(rest, subsystem);
-    if (subsystem.hasTargets && !values.has(enableKey)) values.set(enableKey, 'on');
+    if (subsystem.hasTargets && subsystem.enabledBy.length === 0 && !values.has(enableKey)) values.set(enableKey, 'on');
     const place = placeName({ subsystem, target });
     if (seen.has(place)) throw settingsError(`"${place}" stands on two lines.`);
     seen.add(place);

@@ -3,7 +3,8 @@
  * else (names in the environment, help, texts, validation, what takes effect at once) follows from it.
  */
 import type { SettingKey } from './setting-key.js';
-import { switchKey, textKey } from './setting-key.js';
+import { parsedKey, switchKey, textKey } from './setting-key.js';
+import { parseSwitch } from './words.js';
 
 /** What a check must know of the server it runs in. */
 export interface SettingFacts {
@@ -25,6 +26,8 @@ export interface SubsystemOptions<K extends Keys, T> {
   /** What a change needs to take effect. */
   readonly takesEffect: 'at once' | 'at the next start';
   readonly keys: K;
+  /** Keys of which one that is set enables a target, unless `enable` says otherwise. */
+  readonly enabledBy?: readonly (keyof K & string)[];
   /** Known elsewhere and not here: naming one is refused, so that nobody takes it for heeded. */
   readonly absentKeys?: readonly string[];
   /** What is wrong with the values together, as a sentence; null: nothing. */
@@ -38,6 +41,8 @@ export interface Subsystem<T = unknown> {
   readonly description: string;
   readonly hasTargets: boolean;
   readonly isDynamic: boolean;
+  /** Empty: `enable` alone decides, where there are targets. */
+  readonly enabledBy: readonly string[];
   /** In the order in which they are printed. */
   readonly keys: Keys;
   readonly absentKeys: readonly string[];
@@ -51,15 +56,28 @@ export const enableKey = 'enable';
 export const commentKey = 'comment';
 
 export function defineSubsystem<K extends Keys, T>(options: SubsystemOptions<K, T>): Subsystem<T> {
-  const { name, description, hasTargets = false, takesEffect, keys, absentKeys = [], check, read } = options;
+  const {
+    name,
+    description,
+    hasTargets = false,
+    takesEffect,
+    keys,
+    enabledBy = [],
+    absentKeys = [],
+    check,
+    read,
+  } = options;
   const comment = textKey('optionally add a comment to this setting', { type: 'sentence', isHiddenWhenEmpty: true });
   return {
     name,
     description,
     hasTargets,
     isDynamic: takesEffect === 'at once',
+    enabledBy,
     keys: {
-      ...(hasTargets && { [enableKey]: switchKey(`enable ${name} target, default is 'off'`, 'off') }),
+      ...(enabledBy.length > 0
+        ? { [enableKey]: enabledKey(enabledBy) }
+        : hasTargets && { [enableKey]: switchKey(`enable ${name} target, default is 'off'`, 'off') }),
       ...keys,
       [commentKey]: comment,
     },
@@ -68,6 +86,14 @@ export function defineSubsystem<K extends Keys, T>(options: SubsystemOptions<K, 
     check: (values, facts) => check?.(values as Values<K>, facts) ?? null,
     read: (values, facts, target) => read(values as Values<K>, facts, target),
   };
+}
+
+/** Null while it is not said. */
+function enabledKey(enabledBy: readonly string[]) {
+  return parsedKey<boolean | null>('on|off', `on or off; without it, on as soon as ${enabledBy.join(' or ')} is set`, {
+    parse: (text) => (text === '' ? null : (parseSwitch(text) ?? undefined)),
+    expects: 'on or off',
+  });
 }
 
 /** Without its prefix: `API_REQUESTS_MAX`, `AUDIT_WEBHOOK_ENDPOINT_first`. */

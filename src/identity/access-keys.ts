@@ -9,12 +9,21 @@ import {
   makeAccessKey,
   makeSecretKey,
 } from './account-rules.js';
+import type { ExternalRules } from './external-rules.js';
 import type { KeyEntry, KeyFields } from './iam-entries.js';
 import { IamRefusal } from './iam-refusal.js';
 import type { IamState } from './iam-state.js';
 import type { IamWriter } from './iam-writer.js';
-import type { AccessKeyInfo, CreatedCredentials, Iam, NewAccessKey, NewSession } from './iam.js';
-import type { AccountSource, ClaimValue } from './principal.js';
+import type {
+  AccessKeyInfo,
+  CreatedCredentials,
+  ExternalAccount,
+  ExternalChange,
+  Iam,
+  NewAccessKey,
+  NewSession,
+} from './iam.js';
+import { isExternalSource, type AccountSource, type ClaimValue, type ExternalSource } from './principal.js';
 import type { RootCredentialOptions } from './root-credentials.js';
 import { isOwnSessionToken, makeSessionToken } from './session-token.js';
 
@@ -24,6 +33,7 @@ export interface AccessKeysOptions {
   readonly clock: Clock;
   readonly random: (bytes: number) => Uint8Array;
   readonly root: RootCredentialOptions;
+  readonly rules: ExternalRules;
 }
 
 type KeyChange = Parameters<Iam['updateAccessKey']>[1];
@@ -69,12 +79,14 @@ export class AccessKeys {
         throw new IamRefusal('XMinioInvalidResource', 'The expiry is in the past.');
       }
       const { parent, parentSource, name, description, policy, expiresMs, claims, groups } = options;
-      const isExternal = parentSource !== 'root' && parentSource !== 'internal';
+      const isExternal = isExternalSource(parentSource);
       const value: KeyFields = {
         ...{ accessKey, secretKey, kind: 'service-account', parent, parentSource, status: 'enabled' },
         ...{ name, description, policy: policy?.isEmpty === true ? null : policy, expiresMs, claims },
         groups: isExternal ? groups : [],
         policyNames: isExternal ? (options.policyNames ?? this.#policiesOfSession(parent)) : [],
+        roleArn: isExternal ? (options.roleArn ?? '') : '',
+        provider: isExternal ? (options.provider ?? '') : '',
         revokeType: '',
         sessionToken: '',
       };
@@ -125,13 +137,14 @@ export class AccessKeys {
     checkEmbeddedPolicy(policy);
     const { accessKey, secretKey } = this.#keyPair({ accessKey: '', secretKey: '', parent });
     const sessionToken = this.#token(accessKey, expiresMs, options);
-    const isExternal = parentSource !== 'root' && parentSource !== 'internal';
+    const isExternal = isExternalSource(parentSource);
+    const { roleArn = '', provider = '' } = isExternal ? options : {};
     const value: KeyFields = {
       ...{ accessKey, secretKey, kind: 'temporary', parent, parentSource, status: 'enabled', name: '' },
       ...{ description: '', policy, policyNames: isExternal ? policyNames : [], expiresMs, claims },
-      ...{ groups: isExternal ? groups : [], revokeType, sessionToken },
+      ...{ groups: isExternal ? groups : [], revokeType, roleArn, provider, sessionToken },
     };
-    await this.#writer.write({ put: [{ kind: 'key', value }] });
+    await this.#writer.write({ put: [{ kind: 'key', value }, ...this.#followers(value)] });
     if (!this.#hasParent(parent, parentSource)) {
       // It was removed while this was written, and what it removed could not hold this one.
       await this.#writer.write({ remove: [keyOf(accessKey)] });
@@ -145,6 +158,37 @@ export class AccessKeys {
       const found = this.#state
         .keysOf(parent)
         .filter((key) => key.kind === 'temporary' && (revokeType === null || key.revokeType === revokeType));
+      await this.#writer.write({ remove: found.map(({ accessKey }) => keyOf(accessKey)) });
+      return found.filter((key) => !this.#isOver(key)).length;
+    });
+  }
+
+  externalAccounts(source: ExternalSource): readonly ExternalAccount[] {
+    const newest = new Map<string, KeyEntry>();
+    for (const key of this.#state.keys.values()) {
+      if (key.parentSource !== source || this.#isOver(key)) continue;
+      const name = JSON.stringify([key.parent, key.provider]);
+      const known = newest.get(name);
+      if (known === undefined || isNewer(key, known)) newest.set(name, key);
+    }
+    return [...newest.values()].map(({ parent, provider, claims, groups, policyNames }) => {
+      return { account: parent, source, provider, claims, groups, policyNames };
+    });
+  }
+
+  async updateExternal(account: string, source: ExternalSource, change: ExternalChange): Promise<void> {
+    return this.#writer.inTurn(async () => {
+      const keys = this.#state.keysOf(account).filter((key) => key.parentSource === source && !this.#isOver(key));
+      const put = keys
+        .filter((key) => wouldChange(key, change))
+        .map((key) => ({ kind: 'key', value: { ...key.fields(), ...change } }) as const);
+      await this.#writer.write({ put });
+    });
+  }
+
+  async removeExternal(account: string, source: ExternalSource): Promise<number> {
+    return this.#writer.inTurn(async () => {
+      const found = this.#state.keysOf(account).filter((key) => key.parentSource === source);
       await this.#writer.write({ remove: found.map(({ accessKey }) => keyOf(accessKey)) });
       return found.filter((key) => !this.#isOver(key)).length;
     });
@@ -173,13 +217,29 @@ export class AccessKeys {
 
   #checkParent(parent: string, source: AccountSource): void {
     if (this.#state.keys.has(parent)) throw new IamRefusal('XMinioIAMServiceAccountNotAllowed');
-    if (source !== 'root' && source !== 'internal') checkExternalName(parent);
+    if (isExternalSource(source)) checkExternalName(parent);
+    const { areInternalAccountsOn, whyOff } = this.#options.rules;
+    if (source === 'internal' && !areInternalAccountsOn) throw new IamRefusal('XMinioIAMActionNotAllowed', whyOff);
     if (!this.#hasParent(parent, source)) throw new IamRefusal('XMinioAdminNoSuchUser');
   }
 
   #hasParent(parent: string, source: AccountSource): boolean {
     if (source === 'root') return parent === this.#options.root.accessKey;
     return source !== 'internal' || this.#state.users.has(parent);
+  }
+
+  /**
+   * Access keys of the same account that its provider now gives other policies or groups: they follow with the
+   * session, so that rights which are taken away there do not live on here.
+   */
+  #followers({ parent, parentSource, provider, roleArn, policyNames, groups }: KeyFields) {
+    if (!isExternalSource(parentSource)) return [];
+    const change = { policyNames, groups };
+    return this.#state
+      .serviceAccountsOf(parent)
+      .filter((key) => key.parentSource === parentSource && key.provider === provider && key.roleArn === roleArn)
+      .filter((key) => wouldChange(key, change))
+      .map((key) => ({ kind: 'key', value: { ...key.fields(), ...change } }) as const);
   }
 
   #policiesOfSession(parent: string): readonly string[] {
@@ -208,7 +268,7 @@ export class AccessKeys {
   }
 
   #token(accessKey: string, expiresMs: number, options: NewSession): string {
-    const { parent, parentSource, policy, revokeType } = options;
+    const { parent, parentSource, policy, revokeType, roleArn = '' } = options;
     const own = new Map<string, ClaimValue>([
       ['accessKey', accessKey],
       ['exp', expiresMs / 1000],
@@ -216,6 +276,7 @@ export class AccessKeys {
     if (parentSource !== 'openid' && parentSource !== 'ldap') own.set('parent', parent);
     if (policy !== null) own.set('sessionPolicy', Buffer.from(policy.text, 'utf8').toString('base64'));
     if (revokeType !== '') own.set('tokenRevokeType', revokeType);
+    if (roleArn !== '') own.set('roleArn', roleArn);
     const { secretKey } = this.#options.root;
     // A provider's claims must not look like what this server says in its tokens.
     const foreign = [...options.claims].filter(([name]) => !ownClaims.has(name));
@@ -227,7 +288,7 @@ export class AccessKeys {
 
 /** What a token says in this server's own name. */
 const ownClaims: ReadonlySet<string> = new Set(
-  'accessKey exp parent sa-policy sessionPolicy sessionPolicy-extracted tokenRevokeType'.split(' '),
+  'accessKey exp parent roleArn sa-policy sessionPolicy sessionPolicy-extracted tokenRevokeType'.split(' '),
 );
 
 /** Of site replication elsewhere: never somebody's key. */
@@ -239,6 +300,22 @@ function missing(): IamRefusal {
 
 function infoOf(entry: KeyEntry): AccessKeyInfo {
   const { accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims } = entry;
-  const { revokeType } = entry;
-  return { accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims, revokeType };
+  const { revokeType, groups, policyNames, roleArn, provider } = entry;
+  return {
+    ...{ accessKey, parent, parentSource, kind, status, name, description, policy, expiresMs, claims },
+    ...{ revokeType, groups, policyNames, roleArn, provider },
+  };
+}
+
+/** A session goes before an access key, and among sessions the one that lasts longer. */
+function isNewer(key: KeyEntry, other: KeyEntry): boolean {
+  if (key.kind !== other.kind) return key.kind === 'temporary';
+  return (key.expiresMs ?? Infinity) > (other.expiresMs ?? Infinity);
+}
+
+function wouldChange(key: KeyEntry, { groups, policyNames, claims }: ExternalChange): boolean {
+  const isSame = (asked: readonly string[] | undefined, now: readonly string[]): boolean =>
+    asked === undefined || JSON.stringify(asked) === JSON.stringify(now);
+  const areClaimsSame = claims === undefined || JSON.stringify([...claims]) === JSON.stringify([...key.claims]);
+  return !(isSame(groups, key.groups) && isSame(policyNames, key.policyNames) && areClaimsSame);
 }

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/index.js';
 import { buildBuiltInPolicies } from '../policy/index.js';
 import { systemRandom } from './account-rules.js';
+import { internalOnly, type ExternalRules } from './external-rules.js';
 import type { IamRecord } from './iam-records.js';
 import { IamService } from './iam-service.js';
 import { IamState } from './iam-state.js';
@@ -24,6 +25,8 @@ export interface IamOptions {
   /** For what an operator should know; never a secret. */
   readonly log?: (text: string, fields?: Readonly<Record<string, unknown>>) => void;
   readonly sweepMs?: number;
+  /** Of external identity; nothing external when omitted. Read from the first look-up on, not before. */
+  readonly rules?: ExternalRules;
 }
 
 export interface OpenedIam {
@@ -41,7 +44,7 @@ const sweepMsDefault = 60_000;
 
 /** Throws StartupError when the root credentials do not fit what is stored, or a record was tampered with. */
 export async function createIam(options: IamOptions): Promise<OpenedIam> {
-  const { store, rootCredentials, clock, random = systemRandom, log = () => undefined } = options;
+  const { store, rootCredentials, clock, random = systemRandom, log = () => undefined, rules = internalOnly } = options;
   const rootStore = createRootCredentials(rootCredentials);
   const { seal, isRotated } = await openRecordSeal({
     stored: await store.read(sealRecordName),
@@ -58,12 +61,12 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
     });
   }
   const state = new IamState(buildBuiltInPolicies());
-  const resolver = new PolicyResolver(state);
+  const resolver = new PolicyResolver(state, rules);
   const writer = new IamWriter(state, store, seal, (what, error) => {
     log(`${what} cannot be read: until it is set anew, whoever has it may do nothing`, { err: error });
     return resolver.nothing;
   });
-  const iam = new IamService({ state, writer, resolver, clock, random, root: rootCredentials, rootStore });
+  const iam = new IamService({ state, writer, resolver, clock, random, root: rootCredentials, rootStore, rules });
   const stale: string[] = [];
   const accept = (record: IamRecord): void => {
     if (record.kind !== 'key') {

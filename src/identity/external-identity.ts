@@ -3,7 +3,7 @@
  * OpenID, LDAP, an identity plugin, client certificates. A provider checks the proof and says who it is;
  * the service checks what all of them share, and makes the credentials.
  */
-import type { AccountSource, ClaimValue } from './principal.js';
+import type { ClaimValue, ExternalSource } from './principal.js';
 
 /** What the client brings along. */
 export interface IdentityProof {
@@ -19,12 +19,16 @@ export interface IdentityProof {
 export interface ExternalIdentity {
   /** The name that sessions and access keys hang from: a hash, a DN, `tls:NAME`, `custom:NAME`. */
   readonly account: string;
-  readonly source: Exclude<AccountSource, 'root' | 'internal'>;
+  readonly source: ExternalSource;
   /** As the answer names it: `SubjectFromWebIdentityToken`, `AssumedUser`. Empty: not at all. */
   readonly subject: string;
   readonly policyNames: readonly string[];
   readonly groups: readonly string[];
   readonly claims: ReadonlyMap<string, ClaimValue>;
+  /** The role whose policies count, as they are set up then, in place of `policyNames`; empty: none. */
+  readonly roleArn: string;
+  /** Which set-up of its kind vouches, by the name of its settings; `_` for the one without a name. */
+  readonly provider: string;
   /** When the credentials end; by then the proof may have ended, or what was asked for. */
   readonly expiresMs: number;
 }

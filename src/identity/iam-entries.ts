@@ -50,6 +50,10 @@ export interface KeyFields {
   readonly claims: ReadonlyMap<string, ClaimValue>;
   readonly groups: readonly string[];
   readonly revokeType: string;
+  /** The role whose policies count in place of `policyNames`; empty: none. */
+  readonly roleArn: string;
+  /** The set-up that vouched, by the name of its settings; empty: none. */
+  readonly provider: string;
   /** Empty for a service account. */
   readonly sessionToken: string;
 }
@@ -108,6 +112,8 @@ export class KeyEntry implements Credential {
   readonly claims: ReadonlyMap<string, ClaimValue>;
   readonly groups: readonly string[];
   readonly revokeType: string;
+  readonly roleArn: string;
+  readonly provider: string;
 
   constructor(fields: KeyFields) {
     this.accessKey = fields.accessKey;
@@ -125,6 +131,8 @@ export class KeyEntry implements Credential {
     this.claims = fields.claims.size === 0 ? noClaims : fields.claims;
     this.groups = fields.groups;
     this.revokeType = fields.revokeType;
+    this.roleArn = fields.roleArn;
+    this.provider = fields.provider;
   }
 
   get secretKey(): string {
@@ -150,10 +158,11 @@ export class KeyEntry implements Credential {
   /** All of it, to be written again with changes. */
   fields(): KeyFields {
     const { accessKey, kind, parent, parentSource, status, name, description, policy, policyNames } = this;
-    const { expiresMs, claims, groups, revokeType } = this;
+    const { expiresMs, claims, groups, revokeType, roleArn, provider } = this;
     return {
       ...{ accessKey, kind, parent, parentSource, status, name, description, policy, policyNames },
-      ...{ expiresMs, claims, groups, revokeType, secretKey: this.#secretKey, sessionToken: this.#sessionToken },
+      ...{ expiresMs, claims, groups, revokeType, roleArn, provider },
+      ...{ secretKey: this.#secretKey, sessionToken: this.#sessionToken },
     };
   }
 

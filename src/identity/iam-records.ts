@@ -161,6 +161,8 @@ function keyOf(
     claims: stored.claims === undefined ? noClaims : new Map(stored.claims),
     groups: stored.groups ?? none,
     revokeType: stored.revokeType ?? '',
+    roleArn: stored.roleArn ?? '',
+    provider: stored.provider ?? '',
     sessionToken: stored.sessionToken ?? '',
   };
 }

@@ -4,6 +4,7 @@ import type { Policy, PolicySet } from '../policy/index.js';
 import { AccessKeys } from './access-keys.js';
 import { checkGroupName, checkUserName, checkUserSecret } from './account-rules.js';
 import type { GroupEntry, UserEntry, UserFields } from './iam-entries.js';
+import type { ExternalRules } from './external-rules.js';
 import { IamRefusal } from './iam-refusal.js';
 import type { RecordSubject } from './iam-records.js';
 import type { IamState } from './iam-state.js';
@@ -23,6 +24,7 @@ export interface IamServiceOptions {
   readonly random: (bytes: number) => Uint8Array;
   readonly root: RootCredentialOptions;
   readonly rootStore: CredentialStore;
+  readonly rules: ExternalRules;
 }
 
 export class IamService implements Iam {
@@ -43,13 +45,15 @@ export class IamService implements Iam {
   }
 
   #lookup(accessKey: string): Credential | null {
-    const { rootStore, clock } = this.#options;
+    const { rootStore, clock, rules } = this.#options;
     const root = rootStore.lookup(accessKey);
     if (root !== null) return root;
     const user = this.#state.users.get(accessKey);
-    if (user !== undefined) return user.status === 'enabled' ? user : null;
+    if (user !== undefined) return user.status === 'enabled' && rules.areInternalAccountsOn ? user : null;
     const key = this.#state.keys.get(accessKey);
     if (key === undefined || key.status !== 'enabled' || key.isExpired(clock.nowMs())) return null;
+    if (key.parentSource === 'root') return key;
+    if (rules.isRootOnly || (key.parentSource === 'internal' && !rules.areInternalAccountsOn)) return null;
     return key.parentSource === 'internal' ? key.withGroups(this.#state.groupsOf(key.parent)) : key;
   }
 
@@ -69,6 +73,7 @@ export class IamService implements Iam {
   }
 
   async setUser(name: string, { secretKey, status }: { secretKey: string; status: AccountStatus }): Promise<void> {
+    this.#requireInternal();
     checkUserName(name);
     checkUserSecret(secretKey);
     return this.#writer.inTurn(async () => {
@@ -113,6 +118,7 @@ export class IamService implements Iam {
   }
 
   async addToGroup(name: string, members: readonly string[]): Promise<void> {
+    this.#requireInternal();
     checkGroupName(name);
     return this.#writer.inTurn(async () => {
       const users = this.#requireMembers(members);
@@ -182,8 +188,17 @@ export class IamService implements Iam {
   removeAccessKey: Iam['removeAccessKey'] = (accessKey) => this.accessKeys.remove(accessKey);
   createSession: Iam['createSession'] = (options) => this.accessKeys.createSession(options);
   revokeSessions: Iam['revokeSessions'] = (parent, revokeType) => this.accessKeys.revoke(parent, revokeType);
+  externalAccounts: Iam['externalAccounts'] = (source) => this.accessKeys.externalAccounts(source);
+  updateExternal: Iam['updateExternal'] = (account, source, change) =>
+    this.accessKeys.updateExternal(account, source, change);
+  removeExternal: Iam['removeExternal'] = (account, source) => this.accessKeys.removeExternal(account, source);
 
   // ---- inside ----
+
+  #requireInternal(): void {
+    const { areInternalAccountsOn, whyOff } = this.#options.rules;
+    if (!areInternalAccountsOn) throw new IamRefusal('XMinioIAMActionNotAllowed', whyOff);
+  }
 
   async #putUser(value: UserFields): Promise<void> {
     await this.#writer.write({ put: [{ kind: 'user', value }] });

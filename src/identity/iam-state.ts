@@ -3,6 +3,7 @@ import type { Policy } from '../policy/index.js';
 import { KeyEntry, UserEntry, type GroupEntry, type MappingEntry, type PolicyEntry } from './iam-entries.js';
 import { mappingName, type IamRecord, type RecordSubject } from './iam-records.js';
 import type { PolicyHolder } from './iam.js';
+import { isExternalSource } from './principal.js';
 
 const none: readonly string[] = [];
 const nobody: ReadonlySet<string> = new Set();
@@ -16,6 +17,8 @@ export class IamState {
   readonly keys = new Map<string, KeyEntry>();
   /** Most parents have one key: no collection for it. */
   readonly #keysOfParent = new Map<string, KeyEntry | Set<KeyEntry>>();
+  /** Of external parents alone, whose keys follow their sessions. */
+  readonly #serviceAccounts = new Map<string, Set<KeyEntry>>();
   readonly #members = new Map<string, Set<string>>();
   /** Counts the changes on which principals and policy sets depend. */
   generation = 0;
@@ -34,6 +37,11 @@ export class IamState {
     const found = this.#keysOfParent.get(parent);
     if (found === undefined) return [];
     return found instanceof Set ? [...found] : [found];
+  }
+
+  /** Without its sessions, of which there can be thousands. */
+  serviceAccountsOf(parent: string): readonly KeyEntry[] {
+    return [...(this.#serviceAccounts.get(parent) ?? [])];
   }
 
   parents(): IterableIterator<string> {
@@ -79,6 +87,10 @@ export class IamState {
         if (siblings === undefined) this.#keysOfParent.set(entry.parent, entry);
         else if (siblings instanceof Set) siblings.add(entry);
         else this.#keysOfParent.set(entry.parent, new Set([siblings, entry]));
+        if (entry.kind === 'service-account' && isExternalSource(entry.parentSource)) {
+          const own = this.#serviceAccounts.get(entry.parent) ?? new Set();
+          this.#serviceAccounts.set(entry.parent, own.add(entry));
+        }
         return;
       }
     }
@@ -118,6 +130,9 @@ export class IamState {
     const entry = this.keys.get(accessKey);
     if (entry === undefined) return;
     this.keys.delete(accessKey);
+    const own = this.#serviceAccounts.get(entry.parent);
+    own?.delete(entry);
+    if (own?.size === 0) this.#serviceAccounts.delete(entry.parent);
     const siblings = this.#keysOfParent.get(entry.parent);
     if (siblings instanceof Set && siblings.size > 1) siblings.delete(entry);
     else this.#keysOfParent.delete(entry.parent);

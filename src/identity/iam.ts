@@ -5,7 +5,7 @@
  */
 import type { Policy, PolicySet } from '../policy/index.js';
 import type { CredentialStore } from './identity.js';
-import type { AccountSource, ClaimValue, Principal } from './principal.js';
+import type { AccountSource, ClaimValue, ExternalSource, Principal } from './principal.js';
 
 export type AccountStatus = 'enabled' | 'disabled';
 
@@ -49,6 +49,30 @@ export interface AccessKeyInfo {
   readonly claims: ReadonlyMap<string, ClaimValue>;
   /** The tag by which a temporary credential can be ended with others; empty: none. */
   readonly revokeType: string;
+  readonly groups: readonly string[];
+  /** Of an external parent: what its provider named. */
+  readonly policyNames: readonly string[];
+  /** Whose policies count in place of those names; empty: none. */
+  readonly roleArn: string;
+  /** The set-up that vouched for an external parent, by the name of its settings; empty: none. */
+  readonly provider: string;
+}
+
+/** A parent of elsewhere, as its keys and sessions know it: what its newest session brought counts. */
+export interface ExternalAccount {
+  readonly account: string;
+  readonly source: ExternalSource;
+  readonly provider: string;
+  readonly claims: ReadonlyMap<string, ClaimValue>;
+  readonly groups: readonly string[];
+  readonly policyNames: readonly string[];
+}
+
+/** Absent fields stay as they are. */
+export interface ExternalChange {
+  readonly groups?: readonly string[];
+  readonly policyNames?: readonly string[];
+  readonly claims?: ReadonlyMap<string, ClaimValue>;
 }
 
 /** To whom policies are attached. `user` and `group` are internal ones; the others are external names. */
@@ -81,6 +105,9 @@ export interface NewAccessKey {
   readonly groups: readonly string[];
   /** Of an external parent; when omitted, those of its session that lasts longest. */
   readonly policyNames?: readonly string[];
+  /** As in `ExternalIdentity`; empty when omitted. */
+  readonly roleArn?: string;
+  readonly provider?: string;
 }
 
 export interface NewSession {
@@ -94,6 +121,9 @@ export interface NewSession {
   readonly groups: readonly string[];
   /** The client's tag for revocation; empty: none. */
   readonly revokeType: string;
+  /** As in `ExternalIdentity`; empty when omitted. */
+  readonly roleArn?: string;
+  readonly provider?: string;
 }
 
 export interface PolicyEntities {
@@ -172,4 +202,11 @@ export interface Iam {
   createSession(options: NewSession): Promise<CreatedCredentials>;
   /** Ends sessions of a parent: all, or those with the tag. Answers how many. */
   revokeSessions(parent: string, revokeType: string | null): Promise<number>;
+
+  /** One for each parent and provider that has keys or sessions. O(keys). */
+  externalAccounts(source: ExternalSource): readonly ExternalAccount[];
+  /** On all its keys and live sessions; counts from the next request on. What changes nothing writes nothing. */
+  updateExternal(account: string, source: ExternalSource, change: ExternalChange): Promise<void>;
+  /** Ends its keys and sessions. Answers how many. */
+  removeExternal(account: string, source: ExternalSource): Promise<number>;
 }

@@ -2,10 +2,14 @@
  * identity: principals and credentials. One place resolves a credential to a principal (I5).
  */
 export type { Credential, CredentialStore } from './identity.js';
+export { isExternalSource } from './principal.js';
 export type * from './principal.js';
 export type * from './external-identity.js';
 export type * from './iam.js';
 export type * from './iam-store.js';
+export { internalOnly, type ExternalRules } from './external-rules.js';
+export { isReservedClaimName, withoutReserved } from './reserved-claims.js';
+export { boundedFetch, ProviderFault, type BoundedRequest, type BoundedResponse } from './provider/bounded-fetch.js';
 export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';
 export { IamRefusal, type IamErrorCode } from './iam-refusal.js';
 export { SealError, type RecordSeal } from './record-seal.js';

@@ -1,6 +1,8 @@
 /** From a principal to the policies that have a say about it (I5, I7). Sets are kept until an account changes. */
 import { parsePolicy, type Policy, type PolicySet } from '../policy/index.js';
+import type { ExternalRules } from './external-rules.js';
 import type { IamState } from './iam-state.js';
+import type { KeyEntry } from './iam-entries.js';
 import type { PolicyHolder } from './iam.js';
 import type { Principal } from './principal.js';
 
@@ -24,7 +26,10 @@ export class PolicyResolver {
   readonly nothing = parsePolicy(statement('Deny'), 'identity');
   #sets = new WeakMap<Principal, { readonly generation: number; readonly set: PolicySet }>();
 
-  constructor(private readonly state: IamState) {}
+  constructor(
+    private readonly state: IamState,
+    private readonly rules: ExternalRules,
+  ) {}
 
   policiesOf(principal: Principal, bucket: Policy | null): PolicySet {
     const set = principal.kind === 'anonymous' ? anonymous : this.#setOf(principal);
@@ -64,6 +69,18 @@ export class PolicyResolver {
     if (source === 'internal') {
       return { isRoot: false, identity: this.#ofInternal(account), bucket: null, session };
     }
+    const names = this.#namesOf(key, { account, source, groups });
+    const identity = this.#named(names);
+    // Nothing of what its provider or its role names is there: it may not even do what everybody may.
+    return { isRoot: false, identity: identity.length > 0 ? identity : [this.nothing], bucket: null, session };
+  }
+
+  /** Of an external account. */
+  #namesOf(
+    key: KeyEntry,
+    { account, source, groups }: Pick<Signed, 'account' | 'source' | 'groups'>,
+  ): Iterable<string> {
+    if (key.roleArn !== '') return this.rules.rolePolicies(key.roleArn) ?? [];
     const names = new Set(key.policyNames);
     const holders: PolicyHolder[] =
       source === 'ldap'
@@ -72,7 +89,7 @@ export class PolicyResolver {
     for (const holder of [...holders, { kind: 'external', name: account } as const]) {
       for (const name of this.state.mapping(holder)) names.add(name);
     }
-    return { isRoot: false, identity: this.#named(names), bucket: null, session };
+    return names;
   }
 
   /** Of an internal account. One that is disabled or gone may not even do what everybody may. */

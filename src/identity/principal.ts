@@ -5,6 +5,12 @@
 /** Where a parent account lives. Internal groups never apply to any other than `internal`. */
 export type AccountSource = 'root' | 'internal' | 'openid' | 'ldap' | 'plugin' | 'certificate';
 
+export type ExternalSource = Exclude<AccountSource, 'root' | 'internal'>;
+
+export function isExternalSource(source: AccountSource): source is ExternalSource {
+  return source !== 'root' && source !== 'internal';
+}
+
 /** A claim's value as policies see it. Numbers and booleans in their JSON spelling. */
 export type ClaimValue = string | number | boolean | readonly (string | number | boolean)[];
 

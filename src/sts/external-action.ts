@@ -79,9 +79,9 @@ async function issue(action: ExternalAction, deps: StsDeps, call: Authorized<Ext
     remoteAddress: request.remoteAddress,
     secure: request.secure,
   });
-  const { account, source, policyNames, groups, claims, expiresMs } = identity;
+  const { account, source, policyNames, groups, claims, roleArn, provider: setUp, expiresMs } = identity;
   const credentials = await deps.iam.createSession({
-    ...{ parent: account, parentSource: source, policyNames, groups, claims },
+    ...{ parent: account, parentSource: source, policyNames, groups, claims, roleArn, provider: setUp },
     ...{ policy: input.policy, revokeType: input.revokeType },
     expiresMs: Math.min(expiresMs, deps.clock.nowMs() + limits.sessionSeconds.max * 1000),
   });

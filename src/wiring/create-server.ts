@@ -20,7 +20,7 @@ import {
 import { writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
-import { createIam, createRootCredentials, type OpenedIam } from '../identity/index.js';
+import { createIam, createRootCredentials, type ExternalRules, type OpenedIam } from '../identity/index.js';
 import { openJournal, type OpenedJournal } from '../journal/index.js';
 import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
@@ -35,6 +35,7 @@ import { bucketPolicies } from './bucket-policies.js';
 import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { DriveKeeper } from './drive-keeper.js';
+import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
 import {
   applyRequestLimits,
@@ -153,7 +154,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const { unreadableBatches, lostPlaces } = opened.report;
   engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
 
-  const accounts = await openAccounts(options, credentials, engine, log);
+  const external = new ExternalIdentitySetUp();
+  const accounts = await openAccounts(options, credentials, engine, external.rules, log);
   teardown.add(() => {
     accounts.close();
   });
@@ -165,6 +167,11 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyStorageClasses(settings, engine);
   applyUpkeep(settings, engine);
   const region = regionOf(options, settings);
+  external.open({
+    ...{ settings, iam: accounts.iam, region, clock: systemClock, log },
+    authorities: options.authorities ?? [],
+  });
+  teardown.add(() => external.close());
   const staleUploads = startStaleUploads(settings, engine, log);
   teardown.add(() => staleUploads.close());
 
@@ -250,6 +257,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   const sts = createStsHandler({
     iam: accounts.iam,
+    providers: external.providers,
     credentials: usable,
     fixedSeconds,
     domains: options.domains ?? [],
@@ -279,7 +287,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     credentials: { accessKey: credentials.accessKey, secretKey: credentials.secretKey },
     region,
     siteName: settings.read(siteSubsystem).name,
-    report: startReport(version, deployment, opened, options.durability === 'relaxed'),
+    roleArns: [...external.roles.keys()],
+    report: startReport(version, deployment, opened, options.durability === 'relaxed', external.warnings),
     close: (graceMs = defaultGraceMs) => {
       if (closing !== null) {
         void front.close(0);
@@ -373,6 +382,7 @@ function openAccounts(
   options: ServerOptions,
   rootCredentials: { readonly accessKey: string; readonly secretKey: string },
   engine: Engine,
+  rules: ExternalRules,
   log: Logger,
 ): Promise<OpenedIam> {
   return createIam({
@@ -381,6 +391,7 @@ function openAccounts(
     oldRootCredentials: options.oldCredentials ?? null,
     mac: (key, message) => kernels.hmacSha256(key, message),
     clock: systemClock,
+    rules,
     log: (text, fields) => {
       log.warn(text, { ...fields });
     },

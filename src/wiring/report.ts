@@ -12,6 +12,7 @@ export function startReport(
   deployment: Deployment,
   opened: OpenedJournal,
   isRelaxed: boolean,
+  others: readonly string[],
 ): StartReport {
   const health = opened.journal.health();
   const inSync = new Set(health.inSync);
@@ -32,6 +33,6 @@ export function startReport(
     deploymentId: deployment.deploymentId,
     sets: [{ dataShards, parityShards, drives, mayFailForReads, mayFailForWrites }],
     readOnly: !health.canWrite,
-    warnings: isRelaxed ? [...deployment.warnings, relaxedWarning] : deployment.warnings,
+    warnings: [...deployment.warnings, ...(isRelaxed ? [relaxedWarning] : []), ...others],
   };
 }

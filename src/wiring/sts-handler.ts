@@ -2,7 +2,7 @@
 import { systemClock } from '../base/index.js';
 import { authenticate, bucketOfHost, createDispatcher, hostSuffixes, type IsAllowed } from '../dispatch/index.js';
 import type { ExchangeHandler, ExchangeRequest } from '../exchange/index.js';
-import type { CredentialStore, Iam } from '../identity/index.js';
+import type { CredentialStore, Iam, IdentityProviders } from '../identity/index.js';
 import { kernels } from '../native/index.js';
 import { createSignatureVerifier } from '../signature/index.js';
 import { createStsService, isStsRequest } from '../sts/index.js';
@@ -10,6 +10,7 @@ import type { Logger, RequestObserver } from '../telemetry/index.js';
 
 export interface StsHandlerOptions {
   readonly iam: Iam;
+  readonly providers: IdentityProviders;
   /** Who may sign: fewer than there are, while the root account may not. */
   readonly credentials: CredentialStore;
   readonly fixedSeconds: number | null;
@@ -27,7 +28,7 @@ export interface StsHandler {
 }
 
 export function createStsHandler(options: StsHandlerOptions): StsHandler {
-  const { iam, credentials, fixedSeconds, domains, hostId, isAllowed, observer, log } = options;
+  const { iam, providers, credentials, fixedSeconds, domains, hostId, isAllowed, observer, log } = options;
   const suffixes = hostSuffixes(domains);
   const verify = createSignatureVerifier(kernels);
   return {
@@ -37,7 +38,7 @@ export function createStsHandler(options: StsHandlerOptions): StsHandler {
         iam,
         clock: systemClock,
         fixedSeconds,
-        providers: { openid: null, ldap: null, plugin: null, certificate: null },
+        providers,
       }),
       authenticate: (request, hints) =>
         authenticate(request, { verify, credentials, clock: systemClock, region: '', service: 'sts' }, hints),

@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly sessionSeconds?: number | null;
   /** PEM files; plain HTTP when omitted or null. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
+  /** PEM certificates that are trusted, beside those of the system, where this server asks others. */
+  readonly authorities?: readonly string[];
   /** When omitted or null, the one that is stored; without that, `us-east-1`. */
   readonly region?: string | null;
   /**
@@ -98,6 +100,8 @@ export interface RunningServer {
   readonly region: string;
   /** Empty: none is set. */
   readonly siteName: string;
+  /** Of providers of identity that are set up by role. */
+  readonly roleArns: readonly string[];
   readonly report: StartReport;
   /**
    * Stops accepting, lets requests under way finish for at most `graceMs` (10 s when omitted), flushes.

@@ -1,6 +1,13 @@
 /** Accounts over a store in memory, with a clock that stands still. One constructor for all tests of the room. */
 import type { Clock } from '../../src/base/index.js';
-import { createIam, type IamChange, type IamOptions, type IamStore, type OpenedIam } from '../../src/identity/index.js';
+import {
+  createIam,
+  type ExternalRules,
+  type IamChange,
+  type IamOptions,
+  type IamStore,
+  type OpenedIam,
+} from '../../src/identity/index.js';
 
 export const rootCredentials = { accessKey: 'rootuser', secretKey: 'root-secret-of-tests' };
 
@@ -64,16 +71,25 @@ export interface IamWorldOptions {
   readonly root?: { accessKey: string; secretKey: string };
   readonly oldRoot?: { accessKey: string; secretKey: string };
   readonly mac?: IamOptions['mac'];
+  readonly rules?: ExternalRules;
 }
 
 export async function iamWorld(options: IamWorldOptions = {}): Promise<IamWorld> {
-  const { store = new MemoryIamStore(), clock = new StillClock(), root = rootCredentials, oldRoot, mac } = options;
+  const {
+    store = new MemoryIamStore(),
+    clock = new StillClock(),
+    root = rootCredentials,
+    oldRoot,
+    mac,
+    rules,
+  } = options;
   const lines: string[] = [];
   const opened = await createIam({
     store,
     rootCredentials: root,
     ...(oldRoot !== undefined && { oldRootCredentials: oldRoot }),
     ...(mac !== undefined && { mac }),
+    ...(rules !== undefined && { rules }),
     clock,
     log: (text, fields) => lines.push(`${text} ${JSON.stringify(fields ?? {})}`),
   });

@@ -1,6 +1,7 @@
 /** Every subsystem that has an effect, in the order of help and export. */
 import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
+import { identitySubsystem } from './identity.js';
 import { regionSubsystem, siteSubsystem } from './site.js';
 import { storageClassSubsystem } from './storage-class.js';
 import { healSubsystem, scannerSubsystem } from './upkeep.js';
@@ -11,6 +12,7 @@ export const subsystems: readonly Subsystem[] = [
   regionSubsystem,
   apiSubsystem,
   scannerSubsystem,
+  identitySubsystem,
   loggerWebhookSubsystem,
   auditWebhookSubsystem,
   storageClassSubsystem,

@@ -22,6 +22,7 @@ describe('granary server', () => {
         credentials: { accessKey: 'admin', secretKey: 'correct horse' },
         oldCredentials: null,
         tls: null,
+        authorities: [],
         region: null,
         settings: {},
         onProcessEnd: expect.any(Function),
@@ -308,6 +309,7 @@ describe('stopping', () => {
               credentials: { accessKey: 'a', secretKey: 'b' },
               region: 'us-east-1',
               siteName: '',
+              roleArns: [],
               report: { version: '1', deploymentId: 'd', sets: [], readOnly: false, warnings: [] },
               close: (graceMs) => {
                 closed.push(graceMs ?? -1);

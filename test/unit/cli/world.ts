@@ -102,6 +102,7 @@ export class TestCommand {
       credentials: options.credentials ?? { accessKey: '', secretKey: '' },
       region: options.region ?? 'us-east-1',
       siteName: '',
+      roleArns: [],
       report,
       close: (graceMs) => {
         this.closedWithMs.push(graceMs);

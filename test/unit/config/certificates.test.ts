@@ -3,7 +3,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkCertificates } from '../../../src/config/certificates.js';
+import { checkCertificates, readAuthorities } from '../../../src/config/certificates.js';
 
 let folder: string;
 beforeAll(() => {
@@ -34,6 +34,19 @@ beforeAll(() => {
   }
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('authorities', () => {
+  test('are the certificates of the folder CAs, none without it, and nothing else may lie there', () => {
+    const pem = readFileSync(join(folder, 'one', 'public.crt'), 'utf8');
+    expect(readAuthorities(join(folder, 'one'))).toEqual([]);
+    mkdirSync(join(folder, 'with-authorities', 'CAs'), { recursive: true });
+    const file = join(folder, 'with-authorities', 'CAs', 'company.crt');
+    writeFileSync(file, pem);
+    expect(readAuthorities(join(folder, 'with-authorities'))).toEqual([pem]);
+    writeFileSync(file, 'not a certificate');
+    expect(() => readAuthorities(join(folder, 'with-authorities'))).toThrow(`${file} is not a PEM certificate`);
+  });
+});
 
 const day = 24 * 3_600_000;
 

@@ -23,6 +23,8 @@ class FakeProvider implements IdentityProvider {
       policyNames: ['reading'],
       groups: [],
       claims: new Map([['sub', 'ann@example.org']]),
+      roleArn: '',
+      provider: '_',
       expiresMs: this.expiresMs,
       ...this.identity,
     };

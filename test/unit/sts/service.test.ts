@@ -13,6 +13,7 @@ describe('what belongs to the service', () => {
     const { iam } = await iamWorld();
     handler = createStsHandler({
       iam,
+      providers: { openid: null, ldap: null, plugin: null, certificate: null },
       credentials: iam.credentials,
       fixedSeconds: null,
       domains: ['s3.test'],

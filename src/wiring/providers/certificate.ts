@@ -1,0 +1,4 @@
+import { notSetUp, type BuildProvider } from './provider-parts.js';
+
+/** There are no settings that would set it up. */
+export const buildCertificate: BuildProvider = () => notSetUp;

@@ -1,0 +1,45 @@
+/** What the set-up of one kind of external identity is made from, and what it comes to. */
+import type { Clock } from '../../base/index.js';
+import type { ServerSettings } from '../../config/index.js';
+import type { Iam, IdentityProvider } from '../../identity/index.js';
+import type { Logger } from '../../telemetry/index.js';
+
+export interface ProviderContext {
+  readonly settings: ServerSettings;
+  readonly iam: Iam;
+  /** Part of role ARNs. */
+  readonly region: string;
+  readonly clock: Clock;
+  /** PEM certificates that are trusted beside those of the system. */
+  readonly authorities: readonly string[];
+  readonly log: Logger;
+}
+
+export interface ProviderParts {
+  /** Null: not set up, or off. */
+  readonly provider: IdentityProvider | null;
+  /** Names of policies by role ARN. */
+  readonly roles: ReadonlyMap<string, readonly string[]>;
+  /**
+   * What it is called when it takes the place of the accounts of this server, such as `LDAP`; empty: it does not.
+   * Two that do exclude each other.
+   */
+  readonly inPlaceOfInternal: string;
+  /** Those accounts stay beside it when the setting `identity internal` says so. */
+  readonly isInternalKeepable: boolean;
+  /** One line each, for the start. */
+  readonly warnings: readonly string[];
+  close(): Promise<void> | void;
+}
+
+export const notSetUp: ProviderParts = {
+  provider: null,
+  roles: new Map(),
+  inPlaceOfInternal: '',
+  isInternalKeepable: false,
+  warnings: [],
+  close: () => undefined,
+};
+
+/** Builds at once and talks to nobody: a provider that is down must not keep the server from starting. */
+export type BuildProvider = (context: ProviderContext) => ProviderParts;
