@@ -19,8 +19,8 @@ import { expiryText } from './time.js';
 const infoServiceAccount = adminOperation({
   name: 'InfoServiceAccount',
   access: anySigner,
-  handle: (deps, call) => {
-    const found = visibleKey(deps, call, call.input.query('accessKey'), 'ListServiceAccounts');
+  handle: async (deps, call) => {
+    const found = await visibleKey(deps, call, call.input.query('accessKey'), 'ListServiceAccounts');
     if (found?.kind !== 'service-account') {
       throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
     }
@@ -43,10 +43,10 @@ const temporaryInfo = adminOperation({
 const infoAccessKey = adminOperation({
   name: 'InfoAccessKey',
   access: anySigner,
-  handle: (deps, call) => {
+  handle: async (deps, call) => {
     const own = call.principal.kind === 'anonymous' ? '' : call.principal.accessKey;
     const accessKey = call.input.query('accessKey') || own;
-    const found = visibleKey(deps, call, accessKey, 'ListServiceAccounts');
+    const found = await visibleKey(deps, call, accessKey, 'ListServiceAccounts');
     if (found === null) throw adminError('XMinioAdminNoSuchAccessKey');
     return sealedJson(deps, call, {
       AccessKey: found.accessKey,
@@ -83,8 +83,10 @@ const listTypes = ['users-only', 'sts-only', 'svcacc-only', 'all'] as const;
 function bulkOperation(): AdminOperation {
   return adminOperation({
     name: 'ListAccessKeysBulk',
-    access: (_deps, call) => {
-      if (call.input.flag('all')) return mayAdmin(call, 'ListUsers') && mayAdmin(call, 'ListServiceAccounts');
+    access: async (_deps, call) => {
+      if (call.input.flag('all')) {
+        return (await mayAdmin(call, 'ListUsers')) && (await mayAdmin(call, 'ListServiceAccounts'));
+      }
       const isOwn = call.input.queries('users').every((user) => isOwnName(call, user));
       return isOwn ? isNotDenied(call, 'ListServiceAccounts') : mayAdmin(call, 'ListServiceAccounts');
     },
@@ -135,12 +137,17 @@ function isOwnName({ principal }: AdminCall, name: string): boolean {
 }
 
 /** Null also for a key that there is, when it is not for the signer to know. */
-function visibleKey(deps: AdminDeps, call: AdminCall, accessKey: string, action: string): AccessKeyInfo | null {
+async function visibleKey(
+  deps: AdminDeps,
+  call: AdminCall,
+  accessKey: string,
+  action: string,
+): Promise<AccessKeyInfo | null> {
   const found = deps.iam.accessKey(accessKey);
-  const isOwn = found !== null && found.parent === accountOf(call) && isNotDenied(call, action);
+  const isOwn = found !== null && found.parent === accountOf(call) && (await isNotDenied(call, action));
   if (isOwn) return found;
-  if (mayAdmin(call, action)) return found;
-  if (found?.kind === 'temporary' && mayAdmin(call, 'ListTemporaryAccounts')) return found;
+  if (await mayAdmin(call, action)) return found;
+  if (found?.kind === 'temporary' && (await mayAdmin(call, 'ListTemporaryAccounts'))) return found;
   throw adminError('AccessDenied');
 }
 

@@ -16,14 +16,14 @@ const addAccessKey = adminOperation({
   access: anySigner,
   handle: async (deps, call) => {
     // Nothing but a denial is known yet; whoever is denied even this is not worth a key derivation.
-    if (!isNotDenied(call, 'CreateServiceAccount')) throw adminError('AccessDenied');
+    if (!(await isNotDenied(call, 'CreateServiceAccount'))) throw adminError('AccessDenied');
     const body = await sealedObject(deps, call);
     const target = textField(body, 'targetUser');
     const accessKey = textField(body, 'accessKey');
     const secretKey = textField(body, 'secretKey');
     const parent = parentOf(deps, call, target);
     const expiresMs = expiryField(body, 'expiration', deps.clock.nowMs());
-    requireMayCreate(call, parent.isOwn, lifetime(deps, expiresMs));
+    await requireMayCreate(call, parent.isOwn, lifetime(deps, expiresMs));
     checkKeys(deps, accessKey, secretKey, parent.account);
     const created = await deps.iam.createAccessKey({
       parent: parent.account,
@@ -61,7 +61,7 @@ const updateAccessKey = adminOperation({
     const status = keyStatusField(body, 'newStatus');
     const expiresMs = expiryField(body, 'newExpiration', deps.clock.nowMs());
     // Asked before without it; a policy may forbid this one.
-    if (!mayAdmin(call, 'UpdateServiceAccount', lifetime(deps, expiresMs))) throw adminError('AccessDenied');
+    if (!(await mayAdmin(call, 'UpdateServiceAccount', lifetime(deps, expiresMs)))) throw adminError('AccessDenied');
     const policy = policyField(body, 'newPolicy');
     if (secretKey !== '') checkSecret(secretKey);
     await deps.iam.updateAccessKey(accessKey, {
@@ -83,9 +83,10 @@ const removeAccessKey = adminOperation({
   handle: async (deps, call) => {
     const accessKey = call.input.query('accessKey');
     const found = deps.iam.accessKey(accessKey);
-    const isOwn = found !== null && found.parent === accountOf(call) && isNotDenied(call, 'RemoveServiceAccount');
+    const isOwn =
+      found !== null && found.parent === accountOf(call) && (await isNotDenied(call, 'RemoveServiceAccount'));
     // Whose key it is, or whether there is one, is not told to those who may not know.
-    if (found?.kind !== 'service-account' || !(isOwn || mayAdmin(call, 'RemoveServiceAccount'))) {
+    if (found?.kind !== 'service-account' || !(isOwn || (await mayAdmin(call, 'RemoveServiceAccount')))) {
       throw adminError('XMinioInvalidIAMCredentials', 'The access key does not exist.', 404);
     }
     await deps.iam.removeAccessKey(accessKey);
@@ -153,9 +154,9 @@ function lifetime({ clock }: AdminDeps, expiresMs: number | null): Readonly<Reco
   return { 'svc:durationseconds': [String(Math.ceil((expiresMs - clock.nowMs()) / 1000))] };
 }
 
-function requireMayCreate(call: AdminCall, isOwn: boolean, values: ReturnType<typeof lifetime>): void {
+async function requireMayCreate(call: AdminCall, isOwn: boolean, values: ReturnType<typeof lifetime>): Promise<void> {
   const may = isOwn ? isNotDenied : mayAdmin;
-  const isGranted = may(call, 'CreateServiceAccount', values);
+  const isGranted = await may(call, 'CreateServiceAccount', values);
   if (!isGranted) throw adminError('AccessDenied');
 }
 

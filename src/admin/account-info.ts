@@ -10,7 +10,7 @@ import { timeText } from './time.js';
 const accountInfo = adminOperation({
   name: 'AccountInfo',
   access: anySigner,
-  handle: (deps, call) => {
+  handle: async (deps, call) => {
     const { iam, objects } = deps;
     const { isRoot, identity, session } = iam.policiesOf(call.principal, null);
     const own = isRoot ? [iam.policy('consoleAdmin')?.policy] : session.length > 0 ? session : identity;
@@ -18,13 +18,15 @@ const accountInfo = adminOperation({
       const document = policy === undefined ? null : (documentOf(policy) as { Statement?: unknown });
       return Array.isArray(document?.Statement) ? (document.Statement as unknown[]) : [];
     });
+    const buckets = objects.listBuckets();
+    const access = await Promise.all(buckets.map(({ name }) => accessTo(call, name)));
     return jsonAnswer({
       AccountName: accountOf(call),
       Server: backendView(deps.state, []),
       Policy: { Version: '2012-10-17', Statement: statements },
-      Buckets: objects.listBuckets().flatMap(({ name, createdMs }) => {
-        const access = accessTo(call, name);
-        if (!access.read && !access.write) return [];
+      Buckets: buckets.flatMap(({ name, createdMs }, index) => {
+        const own = access[index];
+        if (own === undefined || (!own.read && !own.write)) return [];
         const usage = deps.state.bucketUsage(name);
         return [
           {
@@ -36,7 +38,7 @@ const accountInfo = adminOperation({
             details: null,
             prefixUsage: null,
             created: timeText(createdMs),
-            access,
+            access: own,
           },
         ];
       }),
@@ -45,11 +47,11 @@ const accountInfo = adminOperation({
 });
 
 /** As other servers of this API judge it: any of what reading, and what writing, begins with. */
-function accessTo(call: AdminCall, bucket: string): { read: boolean; write: boolean } {
+async function accessTo(call: AdminCall, bucket: string): Promise<{ read: boolean; write: boolean }> {
   const may = (action: string, key: string) => call.isAllowed({ action: `s3:${action}`, bucket, key });
   return {
-    read: may('ListBucket', '') || may('GetBucketLocation', '') || may('GetObject', '*'),
-    write: may('PutObject', '*'),
+    read: (await may('ListBucket', '')) || (await may('GetBucketLocation', '')) || (await may('GetObject', '*')),
+    write: await may('PutObject', '*'),
   };
 }
 

@@ -18,7 +18,7 @@ export interface LiveAnswerOptions {
   /** A line that says how many were left out; null says nothing. */
   readonly dropped: (count: number) => string | null;
   /** Asked now and then. */
-  readonly mayGoOn: () => boolean;
+  readonly mayGoOn: () => Promise<boolean>;
 }
 
 export function liveAnswer({ listener, earlier, keepAliveMs, dropped, mayGoOn }: LiveAnswerOptions): ExchangeResponse {
@@ -47,11 +47,11 @@ export function liveAnswer({ listener, earlier, keepAliveMs, dropped, mayGoOn }:
     }
     return { bytes: Buffer.from(text), release: () => undefined };
   };
-  const isWithdrawn = () => {
+  const isWithdrawn = async () => {
     const nowMs = performance.now();
     if (nowMs - checkedAtMs < recheckMs) return false;
     checkedAtMs = nowMs;
-    return !mayGoOn();
+    return !(await mayGoOn());
   };
   const pause = () =>
     new Promise<void>((resolve) => {
@@ -63,17 +63,16 @@ export function liveAnswer({ listener, earlier, keepAliveMs, dropped, mayGoOn }:
       timer = null;
     });
 
-  const next = (): Promise<Piece | null> | Piece | null => {
-    if (isWithdrawn()) return null;
+  const next = async (): Promise<Piece | null> => {
+    if (await isWithdrawn()) return null;
     refill();
     if (taken < lines.length) return cut();
     if (listener.isOver) return null;
-    return pause().then(() => {
-      if (isWithdrawn()) return null;
-      refill();
-      if (taken < lines.length) return cut();
-      return listener.isOver ? null : { bytes: Buffer.from(' '), release: () => undefined };
-    });
+    await pause();
+    if (await isWithdrawn()) return null;
+    refill();
+    if (taken < lines.length) return cut();
+    return listener.isOver ? null : { bytes: Buffer.from(' '), release: () => undefined };
   };
 
   return {

@@ -170,12 +170,12 @@ function sampleAnswer(
       wake = resolve;
       timer = setTimeout(resolve, intervalMs);
     });
-  const mayGoOn = () =>
-    !isClosed && !deps.watchers.isClosed && isStillThere(deps, call) && mayAdmin(call, 'ServerInfo');
+  const isOpen = () => !isClosed && !deps.watchers.isClosed && isStillThere(deps, call);
+  const mayGoOn = async () => isOpen() && (await mayAdmin(call, 'ServerInfo')) && isOpen();
   const next = async (): Promise<Piece | null> => {
     if (given >= count) return null;
     if (given > 0) await pause();
-    if (!mayGoOn()) return null;
+    if (!(await mayGoOn())) return null;
     given++;
     const text = `${JSON.stringify(await take(given === count))}\n`;
     return { bytes: Buffer.from(text), release: () => undefined };

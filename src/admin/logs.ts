@@ -80,7 +80,7 @@ const consoleLog = adminOperation({
           { level: 'warn', timeMs: deps.clock.nowMs(), message: `${count} log lines were left out here`, fields: {} },
           { deploymentId: deps.deploymentId, endpoint },
         ),
-      mayGoOn: () => isStillThere(deps, call) && mayAdmin(call, 'ConsoleLog'),
+      mayGoOn: async () => isStillThere(deps, call) && (await mayAdmin(call, 'ConsoleLog')),
     });
   },
 });

@@ -35,7 +35,7 @@ export interface AdminRoute {
  * Who may: any one of these actions (`admin:` is put in front); or a decision over the call, for what may
  * also be done to one's own account. There is no operation without one.
  */
-export type Access = readonly string[] | ((deps: AdminDeps, call: AdminCall) => boolean);
+export type Access = readonly string[] | ((deps: AdminDeps, call: AdminCall) => boolean | Promise<boolean>);
 
 export interface AdminOperationOptions {
   /** For logs, metrics and audit. */
@@ -52,25 +52,35 @@ export function adminOperation({ name, access, handle }: AdminOperationOptions):
     parse: (call) => parametersOf(call),
     // Any one of several may do, which a list of permissions cannot say: asked below, through the same decision.
     permissions: () => [],
-    handle: (deps, call) => {
+    handle: async (deps, call) => {
       const typed = call as AdminCall;
-      const isGranted =
-        typeof access === 'function' ? access(deps, typed) : access.some((action) => mayAdmin(typed, action));
-      if (typed.principal.kind === 'anonymous' || !isGranted) throw adminError('AccessDenied');
-      return handle(deps, typed);
+      if (typed.principal.kind === 'anonymous' || !(await isGranted(access, deps, typed))) {
+        throw adminError('AccessDenied');
+      }
+      return await handle(deps, typed);
     },
   };
+}
+
+function isGranted(access: Access, deps: AdminDeps, call: AdminCall): boolean | Promise<boolean> {
+  return typeof access === 'function' ? access(deps, call) : mayAnyOf(call, access);
+}
+
+/** One of these actions is enough. */
+export async function mayAnyOf(call: Pick<AdminCall, 'isAllowed'>, actions: readonly string[]): Promise<boolean> {
+  for (const action of actions) if (await mayAdmin(call, action)) return true;
+  return false;
 }
 
 type Values = NonNullable<Parameters<AdminCall['isAllowed']>[0]['values']>;
 
 /** `admin:ACTION`, which ignores resources. `values`: see `Permission`. */
-export function mayAdmin(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): boolean {
+export function mayAdmin(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): Promise<boolean> {
   return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', values });
 }
 
 /** The action is not denied to whoever asks; a session policy must allow it all the same. */
-export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): boolean {
+export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string, values: Values = {}): Promise<boolean> {
   return call.isAllowed({ action: `admin:${action}`, bucket: '', key: '', mode: 'deny-only', values });
 }
 

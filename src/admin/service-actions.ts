@@ -1,7 +1,7 @@
 /** `mc admin service`: restart and stop of the process, freeze and unfreeze of its S3 requests. */
 import { emptyAnswer, jsonAnswer } from './answer.js';
 import { adminError } from './errors.js';
-import { adminOperation, mayAdmin, type AdminCall, type AdminRoute } from './operation.js';
+import { adminOperation, mayAdmin, mayAnyOf, type AdminCall, type AdminRoute } from './operation.js';
 
 const actionOf = {
   restart: 'ServiceRestart',
@@ -17,9 +17,7 @@ const service = adminOperation({
   access: (_deps, call) => {
     const action = asked(call);
     // An action that is not known is told to be one to those who may do any.
-    return action === null
-      ? Object.values(actionOf).some((one) => mayAdmin(call, one))
-      : mayAdmin(call, actionOf[action]);
+    return action === null ? mayAnyOf(call, Object.values(actionOf)) : mayAdmin(call, actionOf[action]);
   },
   handle: (deps, call) => {
     const action = asked(call);

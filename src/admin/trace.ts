@@ -122,7 +122,7 @@ const serverTrace = adminOperation({
       earlier: [],
       keepAliveMs,
       dropped: () => null,
-      mayGoOn: () => isStillThere(deps, call) && mayAdmin(call, 'ServerTrace'),
+      mayGoOn: async () => isStillThere(deps, call) && (await mayAdmin(call, 'ServerTrace')),
     });
   },
 });

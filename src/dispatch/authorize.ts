@@ -11,8 +11,15 @@ export interface AuthorizationContext {
   readonly authentication: Authentication;
 }
 
-/** The one decision (I5). No answer but true allows (I6). */
-export type IsAllowed = (principal: Principal, permission: Permission, context: AuthorizationContext) => boolean;
+/**
+ * The one decision (I5). No answer but true allows (I6). At once when the policies are here, later when somebody
+ * outside is asked: requests that need no answer from outside stay synchronous.
+ */
+export type IsAllowed = (
+  principal: Principal,
+  permission: Permission,
+  context: AuthorizationContext,
+) => boolean | Promise<boolean>;
 
 /** The root account may do everything, nobody else anything. */
 export const rootOnly: IsAllowed = (principal) => principal.kind === 'root';

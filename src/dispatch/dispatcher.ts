@@ -114,7 +114,8 @@ class Dispatcher<Deps> {
       authenticateForm,
       budgets: this.#budgets,
     });
-    return operation.handle(service.deps, call);
+    if (!(call instanceof Promise)) return operation.handle(service.deps, call);
+    return call.then((authorized) => operation.handle(service.deps, authorized));
   }
 
   #refuse(passage: Passage, error: unknown): ExchangeResponse {

@@ -51,8 +51,11 @@ export interface Authorized<Input> extends ParsedCall {
    * Only for an operation that does not ask for permissions before. Throws a refusal of the signature room.
    */
   authenticateForm(field: (name: string) => string | undefined): void;
-  /** The same decision for further targets (each key of DeleteObjects, the source of a copy). */
-  isAllowed(permission: Permission): boolean;
+  /**
+   * The same decision for further targets (each key of DeleteObjects, the source of a copy). Always a promise, so that
+   * one that was not waited for does not compile as an answer.
+   */
+  isAllowed(permission: Permission): Promise<boolean>;
 }
 
 export interface OperationSpec<Input, Deps> {

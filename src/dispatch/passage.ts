@@ -68,30 +68,56 @@ export class Passage implements ParsedCall {
     this.remoteAddress = this.request.remoteAddress;
   }
 
-  /** The only constructor of `Authorized`. Throws AccessDenied unless everything the operation needs is allowed. */
+  /**
+   * The only constructor of `Authorized`. Refuses with AccessDenied unless everything the operation needs is allowed;
+   * at once, as long as the decisions are.
+   */
   authorize<Input, Deps>(
     operation: OperationSpec<Input, Deps>,
     authenticated: Authenticated,
     proof: Omit<Proof, 'authenticated'>,
-  ): Authorized<Input> {
+  ): Authorized<Input> | Promise<Authorized<Input>> {
     // By name: V8 gives what is spread a shape of its own each time, and every later look at it is slow.
     const { isAllowed, authenticateForm, budgets } = proof;
     this.#proof = { authenticated, isAllowed, authenticateForm, budgets };
     // Policies may ask for it until the end, when the client may have left.
     if (authenticated.principal.kind !== 'root') void this.request.remoteAddress;
     const input = operation.parse(this);
-    for (const permission of operation.permissions(this, input)) {
-      if (!this.isAllowed(permission)) throw new Refusal('AccessDenied');
-    }
     this.input = input;
+    const permissions = operation.permissions(this, input);
+    let decided = 0;
+    for (const permission of permissions) {
+      const verdict = this.#decide(permission);
+      decided++;
+      // What follows is asked one after the other: the first refusal spares the others.
+      if (verdict instanceof Promise) return this.#authorizeLater(verdict, permissions.slice(decided));
+      if (!verdict) throw new Refusal('AccessDenied');
+    }
     // The brand exists in types alone: this is where it is given.
     return this as unknown as Authorized<Input>;
   }
 
-  isAllowed(permission: Permission): boolean {
+  async #authorizeLater<Input>(
+    verdict: Promise<boolean>,
+    permissions: readonly Permission[],
+  ): Promise<Authorized<Input>> {
+    if (!(await verdict)) throw new Refusal('AccessDenied');
+    for (const permission of permissions) {
+      if (!(await this.isAllowed(permission))) throw new Refusal('AccessDenied');
+    }
+    return this as unknown as Authorized<Input>;
+  }
+
+  async isAllowed(permission: Permission): Promise<boolean> {
+    return await this.#decide(permission);
+  }
+
+  #decide(permission: Permission): boolean | Promise<boolean> {
     const { isAllowed, authenticated } = this.#proven();
     const { principal, authentication } = authenticated;
-    return isAllowed(principal, permission, { call: this, authentication }) === true;
+    const verdict = isAllowed(principal, permission, { call: this, authentication });
+    // Policies are looked at with every other form of an answer.
+    return verdict instanceof Promise ? verdict.then((answer) => answer === true) : verdict === true;
   }
 
   authenticateForm(field: (name: string) => string | undefined): void {

@@ -41,7 +41,7 @@ export const createBucket: OperationSpec<CreateBucketInput, S3Deps> = {
     const constraint = body.length === 0 ? null : (await parseXml(body, configuration)).LocationConstraint;
     const asked = constraint?.trim() ?? '';
     const values = { 's3:locationconstraint': [asked === '' ? deps.region : asked].filter((region) => region !== '') };
-    if (!call.isAllowed({ action: 's3:CreateBucket', bucket: call.bucket, key: '', values })) {
+    if (!(await call.isAllowed({ action: 's3:CreateBucket', bucket: call.bucket, key: '', values }))) {
       throw s3Error('AccessDenied');
     }
     const region = checkLocation(deps.region, asked);

@@ -61,7 +61,7 @@ async function deleteBelow({ objects }: S3Deps, call: Authorized<DeleteObjectInp
       const versions = page.filter((version) => isBelow(version.key));
       for (const { key: name } of versions) {
         for (const action of ['s3:DeleteObject', 's3:DeleteObjectVersion']) {
-          if (!call.isAllowed({ action, bucket, key: name })) throw s3Error('AccessDenied');
+          if (!(await call.isAllowed({ action, bucket, key: name }))) throw s3Error('AccessDenied');
         }
       }
       await Promise.all(versions.map((version) => objects.deleteObject(bucket, version.key, version.versionId, null)));

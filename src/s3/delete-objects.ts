@@ -57,7 +57,7 @@ export const deleteObjects: OperationSpec<null, S3Deps> = {
   async handle(deps, call) {
     const body = await readDocument(deps, call, { bytesMax: limits.deleteBodyBytesMax, integrity: 'required' });
     const { isQuiet, targets } = await parseDelete(body);
-    const refusals = targets.map((target) => refuse(call, target));
+    const refusals = await Promise.all(targets.map((target) => refuse(call, target)));
     // Whoever may delete nothing learns nothing about the bucket.
     if (refusals.includes(null)) deps.objects.bucket(call.bucket);
     const outcomes = await Promise.all(
@@ -96,10 +96,13 @@ function parseQuiet(text: string | null): boolean {
 }
 
 /** What is known without looking at the bucket. */
-function refuse(call: Authorized<unknown>, { key, versionId, hasUnknownCondition }: Target): Refusal | null {
+async function refuse(
+  call: Authorized<unknown>,
+  { key, versionId, hasUnknownCondition }: Target,
+): Promise<Refusal | null> {
   const action = versionId === '' ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
   const values = { 's3:versionid': versionId === '' ? [] : [versionId] };
-  if (!call.isAllowed({ action, bucket: call.bucket, key, values })) return s3Error('AccessDenied');
+  if (!(await call.isAllowed({ action, bucket: call.bucket, key, values }))) return s3Error('AccessDenied');
   if (Buffer.byteLength(key) > limits.keyBytesMax) return s3Error('KeyTooLongError');
   if (hasUnknownCondition) return s3Error('NotImplemented');
   return null;

@@ -11,11 +11,19 @@ export const getObject: OperationSpec<ReadInput, S3Deps> = {
   handle: get,
 };
 
-/** Synchronous: what the index knows is answered at once, the bytes follow as the client takes them. */
-function get(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse {
+/** At once: what the index knows is answered in the call that asks, the bytes follow as the client takes them. */
+function get(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse | Promise<ExchangeResponse> {
   checkReadCall(call);
-  const { input } = call;
-  const snapshot = open(deps, call);
+  let snapshot: ObjectSnapshot;
+  try {
+    snapshot = deps.objects.open(call.bucket, call.key, call.input.versionId);
+  } catch (error) {
+    return hideAbsence(call, error);
+  }
+  return answer(snapshot, call.input);
+}
+
+function answer(snapshot: ObjectSnapshot, input: ReadInput): ExchangeResponse {
   let isHandedOver = false;
   try {
     const { status, headers, startByte, endByte } = planRead(snapshot.info, input, (number) => snapshot.part(number));
@@ -26,13 +34,5 @@ function get(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse {
     return { status, headers, body: { kind: 'stream', length: endByte - startByte, source } };
   } finally {
     if (!isHandedOver) snapshot.close();
-  }
-}
-
-function open(deps: S3Deps, call: Authorized<ReadInput>): ObjectSnapshot {
-  try {
-    return deps.objects.open(call.bucket, call.key, call.input.versionId);
-  } catch (error) {
-    throw hideAbsence(call, error);
   }
 }

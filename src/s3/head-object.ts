@@ -18,24 +18,26 @@ export const headObject: OperationSpec<ReadInput, S3Deps> = {
   handle: head,
 };
 
-function head(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse {
+function head(deps: S3Deps, call: Authorized<ReadInput>): ExchangeResponse | Promise<ExchangeResponse> {
   checkReadCall(call);
-  const { status, headers, startByte, endByte } = plan(deps, call);
+  let found: ReadPlan;
+  try {
+    found = plan(deps, call);
+  } catch (error) {
+    return hideAbsence(call, error);
+  }
+  const { status, headers, startByte, endByte } = found;
   if (status === 304) return { status, headers, body: { kind: 'empty' } };
   return { status, headers, body: { kind: 'empty', length: endByte - startByte } };
 }
 
 function plan(deps: S3Deps, call: Authorized<ReadInput>): ReadPlan {
   const { bucket, key, input } = call;
+  if (input.partNumber === null) return planRead(deps.objects.head(bucket, key, input.versionId), input, null);
+  const snapshot = deps.objects.open(bucket, key, input.versionId);
   try {
-    if (input.partNumber === null) return planRead(deps.objects.head(bucket, key, input.versionId), input, null);
-    const snapshot = deps.objects.open(bucket, key, input.versionId);
-    try {
-      return planRead(snapshot.info, input, (number) => snapshot.part(number));
-    } finally {
-      snapshot.close();
-    }
-  } catch (error) {
-    throw hideAbsence(call, error);
+    return planRead(snapshot.info, input, (number) => snapshot.part(number));
+  } finally {
+    snapshot.close();
   }
 }

@@ -43,9 +43,9 @@ export const listBuckets: OperationSpec<ListBucketsInput, S3Deps> = {
   },
   /** None for the whole: without s3:ListAllMyBuckets, the buckets that the caller may list or locate are shown. */
   permissions: () => [],
-  handle(deps, call) {
+  async handle(deps, call) {
     const { input } = call;
-    const buckets = visibleBuckets(deps, call);
+    const buckets = await visibleBuckets(deps, call);
     const page = buckets.slice(0, input.bucketsMax);
     const xml = new XmlWriter('ListAllMyBucketsResult');
     writeOwner(xml, 'Owner', deps);
@@ -66,11 +66,11 @@ export const listBuckets: OperationSpec<ListBucketsInput, S3Deps> = {
   },
 };
 
-function visibleBuckets(deps: S3Deps, call: Authorized<ListBucketsInput>): BucketInfo[] {
+async function visibleBuckets(deps: S3Deps, call: Authorized<ListBucketsInput>): Promise<BucketInfo[]> {
   if (call.principal.kind === 'anonymous') throw s3Error('AccessDenied');
   const all = deps.objects.listBuckets();
-  const mayListAll = call.isAllowed({ action: 's3:ListAllMyBuckets', bucket: '', key: '' });
-  const allowed = mayListAll ? all : all.filter(({ name }) => maySee(call, name));
+  const mayListAll = await call.isAllowed({ action: 's3:ListAllMyBuckets', bucket: '', key: '' });
+  const allowed = mayListAll ? all : await visibleOf(call, all);
   if (!mayListAll && allowed.length === 0) throw s3Error('AccessDenied');
   const { prefix, position, region } = call.input;
   // Names are ASCII: the order of JavaScript strings is their byte order.
@@ -80,8 +80,14 @@ function visibleBuckets(deps: S3Deps, call: Authorized<ListBucketsInput>): Bucke
   );
 }
 
-function maySee(call: Authorized<ListBucketsInput>, bucket: string): boolean {
-  return ['s3:ListBucket', 's3:GetBucketLocation'].some((action) => call.isAllowed({ action, bucket, key: '' }));
+async function visibleOf(call: Authorized<ListBucketsInput>, all: readonly BucketInfo[]): Promise<BucketInfo[]> {
+  const seen = await Promise.all(all.map(({ name }) => maySee(call, name)));
+  return all.filter((_bucket, index) => seen[index] === true);
+}
+
+async function maySee(call: Authorized<ListBucketsInput>, bucket: string): Promise<boolean> {
+  if (await call.isAllowed({ action: 's3:ListBucket', bucket, key: '' })) return true;
+  return await call.isAllowed({ action: 's3:GetBucketLocation', bucket, key: '' });
 }
 
 function regionOf(deps: S3Deps, bucket: BucketInfo): string {

@@ -45,7 +45,7 @@ async function post(deps: S3Deps, call: Authorized<PostObjectInput>): Promise<Ex
   const form = new FormUpload(payload, call.input.boundary);
   try {
     const head = await form.fields();
-    const upload = admit(deps, call, head);
+    const upload = await admit(deps, call, head);
     return await store(deps, call, upload, await form.file());
   } catch (error) {
     payload.detach();
@@ -60,7 +60,11 @@ interface AdmittedForm {
 }
 
 /** Verifies, authorizes and applies the policy. */
-function admit(deps: S3Deps, call: Authorized<PostObjectInput>, { fields, fileName }: FormHead): AdmittedForm {
+async function admit(
+  deps: S3Deps,
+  call: Authorized<PostObjectInput>,
+  { fields, fileName }: FormHead,
+): Promise<AdmittedForm> {
   const { bucket } = call;
   const template = fields.get('key');
   if (template === undefined || template === '') {
@@ -77,7 +81,7 @@ function admit(deps: S3Deps, call: Authorized<PostObjectInput>, { fields, fileNa
     const asApplied = new Map(fields).set('key', key).set('bucket', bucket);
     checkPostPolicy(policy, asApplied, deps.clock.nowMs());
   }
-  if (!call.isAllowed({ action: 's3:PutObject', bucket, key, headers: headersOf(fields) }))
+  if (!(await call.isAllowed({ action: 's3:PutObject', bucket, key, headers: headersOf(fields) })))
     throw s3Error('AccessDenied');
   // The bucket answers first: no file is read for one that is not there.
   deps.objects.bucket(bucket);

@@ -67,11 +67,13 @@ export function checkReadCall(call: Authorized<ReadInput>): void {
   }
 }
 
-/** Throws AccessDenied instead of NoSuchKey for callers that may not list the bucket. */
-export function hideAbsence(call: Authorized<ReadInput>, error: unknown): unknown {
+/** Refuses with AccessDenied instead of NoSuchKey for callers that may not list the bucket; else with the error. */
+export async function hideAbsence(call: Authorized<ReadInput>, error: unknown): Promise<never> {
   const isAbsence = error instanceof Refusal && error.code === 'NoSuchKey';
-  if (!isAbsence || call.isAllowed({ action: 's3:ListBucket', bucket: call.bucket, key: '' })) return error;
-  return s3Error('AccessDenied');
+  if (isAbsence && !(await call.isAllowed({ action: 's3:ListBucket', bucket: call.bucket, key: '' }))) {
+    throw s3Error('AccessDenied');
+  }
+  throw error;
 }
 
 /**

@@ -72,7 +72,7 @@ function operation(collect: Collect): OperationSpec<unknown, MetricsServiceDeps>
     parse: () => undefined,
     permissions: () => [],
     handle: async (deps, call): Promise<ExchangeResponse> => {
-      if (!deps.isPublic && !call.isAllowed({ action: 'admin:Prometheus', bucket: '', key: '' })) {
+      if (!deps.isPublic && !(await call.isAllowed({ action: 'admin:Prometheus', bucket: '', key: '' }))) {
         throw adminError('AccessDenied');
       }
       const text = exposition(collect(await collectFacts(deps)));

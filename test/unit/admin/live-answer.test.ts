@@ -16,7 +16,7 @@ function world() {
     earlier: ['earlier\n'],
     keepAliveMs: 500,
     dropped: (count) => `${count} lost\n`,
-    mayGoOn: () => rights.mayGoOn,
+    mayGoOn: () => Promise.resolve(rights.mayGoOn),
   });
   if (answer.body.kind !== 'stream') throw new Error('not a stream');
   const { source } = answer.body;

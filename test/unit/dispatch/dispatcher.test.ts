@@ -119,6 +119,38 @@ describe('the pipeline', () => {
     });
   });
 
+  it.each([
+    ['every one is allowed', [true, true], 'done'],
+    ['the first is refused', [false, true], 'AccessDenied'],
+    ['a later one is refused', [true, false], 'AccessDenied'],
+  ])('waits for decisions that come later: %s', async (_name, verdicts, expected) => {
+    const asked: string[] = [];
+    const isAllowed = async (_: unknown, { key }: Permission) => {
+      asked.push(key);
+      await new Promise((resolve) => setImmediate(resolve));
+      return verdicts[asked.length - 1]!;
+    };
+    const two = operation({
+      permissions: () => ['first', 'second'].map((key) => ({ action: 's3:Test', bucket: 'b', key })),
+    });
+    const response = dispatcher(two, { isAllowed })(exchangeRequest({ target: '/b/k' }));
+    expect(response).toBeInstanceOf(Promise);
+    expect((await readResponse(await response)).text).toBe(expected);
+    // Nobody is asked for the second when the first is refused, and nothing is done after a refusal.
+    expect(asked).toEqual(verdicts[0] ? ['first', 'second'] : ['first']);
+    expect(steps.some((step) => step.startsWith('handle'))).toBe(expected === 'done');
+  });
+
+  it('takes a decision that fails, or is anything but true, for a refusal', async () => {
+    const failing = () => Promise.reject(new Error('broken'));
+    expect((await exchange(dispatcher(operation(), { isAllowed: failing }), { target: '/b/k' })).text).toBe(
+      'InternalError',
+    );
+    const odd = () => Promise.resolve('yes' as unknown as boolean);
+    expect((await exchange(dispatcher(operation(), { isAllowed: odd }), { target: '/b/k' })).text).toBe('AccessDenied');
+    expect(steps.some((step) => step.startsWith('handle'))).toBe(false);
+  });
+
   it('never acts for whom the signature room refuses', async () => {
     const authenticate = () => {
       throw new Refusal('SignatureDoesNotMatch');
@@ -132,11 +164,11 @@ describe('the pipeline', () => {
     const asked: boolean[] = [];
     const form = operation({
       permissions: () => [],
-      handle: (_, call) => {
+      handle: async (_, call) => {
         const permission = { action: 's3:PutObject', bucket: 'b', key: 'k' };
-        asked.push(call.isAllowed(permission));
+        asked.push(await call.isAllowed(permission));
         call.authenticateForm((name) => `value of ${name}`);
-        asked.push(call.isAllowed(permission));
+        asked.push(await call.isAllowed(permission));
         return ok;
       },
     });
@@ -230,8 +262,8 @@ describe('the pipeline', () => {
 
   it('lets the operation ask for more', async () => {
     const spec = operation({
-      handle: (_, call) => {
-        steps.push(String(call.isAllowed({ action: 's3:Other', bucket: 'x', key: 'y' })));
+      handle: async (_, call) => {
+        steps.push(String(await call.isAllowed({ action: 's3:Other', bucket: 'x', key: 'y' })));
         return ok;
       },
     });
