@@ -183,3 +183,15 @@ export const checkArenaBytes = 256 * MiB;
 export const reclaimDelayMsMax = 24 * 3600 * 1000;
 /** Requests to providers of identity: their time and answer, connections to one host, and how long an idle one is kept. */
 export const providerHttp = { timeoutMs: 10_000, bytesMax: MiB, socketsMax: 16, idleMs: 30_000 } as const;
+/**
+ * Signing in with a browser: how long one may take at the provider, codes that are exchanged at once, logins
+ * remembered so that none comes back twice, and what may come along.
+ */
+export const login = {
+  lifeMs: 10 * 60_000,
+  exchangesMax: 32,
+  usedMax: 16_384,
+  queryCharsMax: 8 * KiB,
+  tokenCharsMax: 64 * KiB,
+  sessionSecondsMax: 12 * 60 * 60,
+} as const;

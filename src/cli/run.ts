@@ -157,6 +157,7 @@ function start(
     reclaimDelayMs: config.reclaimDelayMs,
     metricsAuth: config.metricsAuth,
     sessionSeconds: config.sessionSeconds,
+    pages: { areOn: config.arePagesOn, url: config.pagesUrl ?? config.serverUrl, loginSeconds: config.loginSeconds },
     log: {
       level: config.logLevel,
       format: invocation.isJson ? 'json' : 'text',

@@ -11,6 +11,8 @@ import type { Setting, Settings } from './environment.js';
 import { settingsSchema, type SettingName } from './schema.js';
 import { parseDurationMs, splitWords } from './words.js';
 
+const usualSeconds = limits.sessionSeconds.usual;
+
 export interface Config {
   /** Absolute paths. */
   readonly drives: readonly string[];
@@ -29,6 +31,12 @@ export interface Config {
   readonly parity: number | null;
   /** What clients reach the server by, when that is not its address. */
   readonly serverUrl: string | null;
+  /** Where browsers find the pages of this server, without a slash at the end; null: it was not said. */
+  readonly pagesUrl: string | null;
+  /** Whether browsers are served at all: so far, with a login. */
+  readonly arePagesOn: boolean;
+  /** How long a login with a browser lasts; null: as the provider says. */
+  readonly loginSeconds: number | null;
   readonly memoryBytes: number | null;
   readonly threads: number | null;
   readonly indexDir: string | null;
@@ -89,6 +97,11 @@ const sources: Readonly<Record<SettingName, Source>> = {
   domains: { environment: ['DOMAIN'], remedy: 'Write for example MINIO_DOMAIN=s3.example.org.' },
   parity: { environment: ['STORAGE_CLASS_STANDARD'], remedy: 'Write for example MINIO_STORAGE_CLASS_STANDARD=EC:2.' },
   serverUrl: { environment: ['SERVER_URL'], remedy: 'Write for example MINIO_SERVER_URL=https://s3.example.org.' },
+  pagesUrl: {
+    environment: ['BROWSER_REDIRECT_URL'],
+    remedy: 'Write for example MINIO_BROWSER_REDIRECT_URL=https://console.example.org.',
+  },
+  arePagesOn: { environment: ['BROWSER'], remedy: 'Leave it out for on.' },
   memoryBytes: { flag: 'memory', environment: ['MEMORY'], remedy: 'Write for example --memory 512MiB.' },
   threads: { flag: 'threads', environment: ['THREADS'], remedy: 'Leave it out for one thread per core.' },
   indexDir: { flag: 'indexDir', environment: ['INDEX_DIR'], remedy: 'Name a folder.' },
@@ -126,6 +139,14 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     domains: values.domains,
     parity: values.parity,
     serverUrl: values.serverUrl,
+    pagesUrl: values.pagesUrl,
+    arePagesOn: values.arePagesOn,
+    loginSeconds: readSeconds(
+      settings,
+      'BROWSER_SESSION_DURATION',
+      'logins last as long as the provider says',
+      warnings,
+    ),
     memoryBytes: values.memoryBytes,
     threads: values.threads,
     indexDir: values.indexDir === null ? null : resolve(input.workingFolder, values.indexDir),
@@ -134,7 +155,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
     reclaimDelayMs: values.reclaimDelayMs,
     metricsAuth: values.metricsAuth,
     shutdownGraceMs: values.shutdownGraceMs,
-    sessionSeconds: readSessionSeconds(settings, warnings),
+    sessionSeconds: readSeconds(settings, 'STS_DURATION', 'temporary credentials last 1h', warnings, usualSeconds),
     logLevel: values.logLevel,
   };
   return {
@@ -167,17 +188,21 @@ function lookUp(source: Source, { flags, settings }: ConfigInput): Setting | nul
   return settings.get(...source.environment);
 }
 
-/** As in MinIO, a value that makes no sense does not keep the server from starting: an hour it is then. */
-function readSessionSeconds(settings: Settings, warnings: string[]): number | null {
-  const found = settings.get('STS_DURATION');
+/** As in MinIO, a value that makes no sense does not keep the server from starting: `otherwise` it is then. */
+function readSeconds(
+  settings: Settings,
+  name: string,
+  then: string,
+  warnings: string[],
+  otherwise: number | null = null,
+): number | null {
+  const found = settings.get(name);
   if (found === null) return null;
-  const { min, max, usual } = limits.sessionSeconds;
+  const { min, max } = limits.sessionSeconds;
   const seconds = Math.floor((parseDurationMs(found.value) ?? 0) / 1000);
   if (seconds >= min && seconds <= max) return seconds;
-  warnings.push(
-    `${found.name} is "${found.value}", which is no duration from 15m to 8760h: temporary credentials last 1h.`,
-  );
-  return usual;
+  warnings.push(`${found.name} is "${found.value}", which is no duration from 15m to 8760h: ${then}.`);
+  return otherwise;
 }
 
 /** Folders of the command line; without any, those of the environment. */

@@ -21,12 +21,13 @@ const used = [
   'ACCESS_KEY_OLD ACCESS_KEY_OLD_FILE SECRET_KEY_OLD SECRET_KEY_OLD_FILE',
   'VOLUMES ARGS ENDPOINTS OPTS CONFIG_ENV_FILE ADDRESS CERTS_DIR',
   'REGION DOMAIN SERVER_URL STS_DURATION',
+  'BROWSER BROWSER_REDIRECT_URL BROWSER_SESSION_DURATION',
   'SHUTDOWN_TIMEOUT INDEX_DIR MEMORY THREADS LOG_LEVEL HTTP_LIBRARY DURABILITY RECLAIM_DELAY PROMETHEUS_AUTH_TYPE',
 ];
 
 const accepted = [
-  // No console is served, no update is looked for, nothing is sent home, writes are always synced.
-  'BROWSER UPDATE UPDATE_MINISIGN_PUBKEY FS_OSYNC CI_CD UPGRADE',
+  // No update is looked for, nothing is sent home, writes are always synced.
+  'UPDATE UPDATE_MINISIGN_PUBKEY FS_OSYNC CI_CD UPGRADE',
   'CALLHOME_ENABLE CALLHOME_FREQUENCY SUBNET_LICENSE SUBNET_API_KEY SUBNET_PROXY',
   'PUBLIC_IPS',
   // Settings of container images that start other programs around the server.
@@ -35,8 +36,8 @@ const accepted = [
 
 /** Names by the feature that they belong to. A trailing star takes any end: targets have names of their own. */
 const inactive: readonly (readonly [feature: string, names: string])[] = [
-  ['the web console', 'CONSOLE_ADDRESS BROWSER_REDIRECT BROWSER_REDIRECT_URL BROWSER_LOGIN_ANIMATION'],
-  ['the web console', 'BROWSER_SESSION_DURATION BROWSER_CONTENT_SECURITY_POLICY BROWSER_CSP_POLICY'],
+  ['the web console', 'CONSOLE_ADDRESS BROWSER_REDIRECT BROWSER_LOGIN_ANIMATION'],
+  ['the web console', 'BROWSER_CONTENT_SECURITY_POLICY BROWSER_CSP_POLICY'],
   [
     'the web console',
     'BROWSER_HSTS_SECONDS BROWSER_HSTS_INCLUDE_SUB_DOMAINS BROWSER_HSTS_PRELOAD BROWSER_REFERRER_POLICY',

@@ -5,7 +5,7 @@
 import { cpus } from 'node:os';
 import { z } from 'zod';
 import { limits } from '../base/index.js';
-import { parseAddress, parseDurationMs, parseSize } from './words.js';
+import { parseAddress, parseDurationMs, parseSize, parseSwitch } from './words.js';
 
 /** Text that one of the parsers of `words.ts` understands. */
 function parsed<T>(parse: (text: string) => T | null, what: string) {
@@ -45,6 +45,15 @@ function parseUrl(text: string): string | null {
   return (url.protocol === 'http:' || url.protocol === 'https:') && isPlain ? url.origin : null;
 }
 
+/** Pages may lie below a path of a host that has others too. */
+function parsePagesUrl(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  const isPlain = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || !isPlain) return null;
+  return url.origin + url.pathname.replace(/\/+$/, '');
+}
+
 function parseThreads(text: string): number | null {
   const count = /^\d+$/.test(text.trim()) ? Number(text) : 0;
   return count >= 1 && count <= limits.threadsMax ? count : null;
@@ -66,6 +75,10 @@ export const settingsSchema = z.object({
   domains: parsed(parseDomains, 'a list of domain names, none inside another').default([]),
   parity: parsed(parseStorageClass, 'of the form EC:N').nullable().default(null),
   serverUrl: parsed(parseUrl, 'a plain http:// or https:// URL without a path').nullable().default(null),
+  pagesUrl: parsed(parsePagesUrl, 'an http:// or https:// URL without a user name, query or fragment')
+    .nullable()
+    .default(null),
+  arePagesOn: parsed(parseSwitch, 'on or off').default(true),
   memoryBytes: parsed(parseMemory, 'a size from 32MiB to 64GiB').nullable().default(null),
   threads: parsed(parseThreads, `a number from 1 to ${limits.threadsMax} (this machine has ${cpus().length} cores)`)
     .nullable()

@@ -3,4 +3,5 @@
  * of actions, one file per action, the error table, its XML.
  */
 export { createStsService, isStsRequest } from './service.js';
+export { readAnswer, type StsOutcome } from './read-answer.js';
 export type { StsDeps } from './deps.js';

@@ -22,6 +22,9 @@ const secretQueryNames: ReadonlySet<string> = new Set([
   'webidentityaccesstoken',
   'ldappassword',
   'secretkey',
+  // Of a login: whoever has both could finish it.
+  'code',
+  'state',
 ]);
 
 export function shownRequestHeaders(headers: RequestWire['headers']): Record<string, readonly string[]> {

@@ -32,6 +32,7 @@ import { HealSequences, Watchers } from '../admin/index.js';
 import { createAdminHandler, isAdminPath } from './admin-handler.js';
 import { Admission } from './admission.js';
 import { bucketPolicies } from './bucket-policies.js';
+import { createConsoleHandler } from './console-handler.js';
 import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
 import { DriveKeeper } from './drive-keeper.js';
@@ -266,12 +267,27 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     observer: observation.observer('sts'),
     log,
   });
+  const { pages = {} } = options;
+  const login = createConsoleHandler({
+    providers: pages.areOn === false ? [] : external.logins,
+    pagesUrl: pages.url ?? '',
+    sessionSeconds: fixedSeconds ?? pages.loginSeconds ?? null,
+    seal: accounts.seal,
+    credentials: usable,
+    iam: accounts.iam,
+    sts: sts.handle,
+    domains: options.domains ?? [],
+    authorities: options.authorities ?? [],
+    log,
+    observer: observation.observer('console'),
+  });
   const stsFromPages = withCors(sts.handle, origins);
   const front = await openFront(options, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) {
       if (isAdminPath(request.rawPath)) return admin(request);
       if (isMetricsPath(request.rawPath)) return metrics(request);
+      if (login.isFor(request)) return login.handle(request);
       return sts.isFor(request) ? stsFromPages(request) : s3(request);
     }
     return { status: answer.status, headers: answer.headers, body: { kind: 'empty', length: 0 } };

@@ -3,6 +3,7 @@
  * for the accounts of this server.
  */
 import { identitySubsystem } from '../config/index.js';
+import type { LoginProvider } from '../console/index.js';
 import type { ExternalRules, Iam, IdentityProviders } from '../identity/index.js';
 import { buildCertificate } from './providers/certificate.js';
 import { buildLdap } from './providers/ldap.js';
@@ -52,6 +53,11 @@ export class ExternalIdentitySetUp {
   /** Names of policies by role ARN. */
   get roles(): ReadonlyMap<string, readonly string[]> {
     return new Map(Object.values(this.#parts).flatMap(({ roles }) => [...roles]));
+  }
+
+  /** For browsers. */
+  get logins(): readonly LoginProvider[] {
+    return Object.values(this.#parts).flatMap(({ logins = [] }) => logins);
   }
 
   /** One line each, for the start. */

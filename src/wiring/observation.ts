@@ -40,7 +40,7 @@ export class Observation {
     this.requests = new RequestCounters((name) => this.isBucket(name));
   }
 
-  observer(protocol: 's3' | 'admin' | 'metrics' | 'sts'): RequestObserver {
+  observer(protocol: 's3' | 'admin' | 'console' | 'metrics' | 'sts'): RequestObserver {
     const { observer } = this.options;
     return observers(
       requestLines(this.log),

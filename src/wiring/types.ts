@@ -17,6 +17,15 @@ export interface ServerOptions {
   readonly oldCredentials?: { readonly accessKey: string; readonly secretKey: string } | null;
   /** How long the credentials of AssumeRole last, whatever is asked for; what is asked for when omitted or null. */
   readonly sessionSeconds?: number | null;
+  /** What browsers are served; with OpenID set up, a login (docs/identity/openid.md). */
+  readonly pages?: {
+    /** False: nothing. */
+    readonly areOn?: boolean;
+    /** Where browsers find this server, without a slash at the end; null or omitted: see the docs. */
+    readonly url?: string | null;
+    /** How long a login lasts; as the provider says when omitted or null. `sessionSeconds` goes before. */
+    readonly loginSeconds?: number | null;
+  };
   /** PEM files; plain HTTP when omitted or null. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string } | null;
   /** PEM certificates that are trusted, beside those of the system, where this server asks others. */

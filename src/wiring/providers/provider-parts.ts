@@ -1,6 +1,7 @@
 /** What the set-up of one kind of external identity is made from, and what it comes to. */
 import type { Clock } from '../../base/index.js';
 import type { ServerSettings } from '../../config/index.js';
+import type { LoginProvider } from '../../console/index.js';
 import type { Iam, IdentityProvider } from '../../identity/index.js';
 import type { Logger } from '../../telemetry/index.js';
 
@@ -27,6 +28,8 @@ export interface ProviderParts {
   readonly inPlaceOfInternal: string;
   /** Those accounts stay beside it when the setting `identity internal` says so. */
   readonly isInternalKeepable: boolean;
+  /** With which people can sign in with a browser. */
+  readonly logins?: readonly LoginProvider[];
   /** One line each, for the start. */
   readonly warnings: readonly string[];
   close(): Promise<void> | void;

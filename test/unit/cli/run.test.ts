@@ -36,6 +36,7 @@ describe('granary server', () => {
         durability: 'strict',
         metricsAuth: 'jwt',
         sessionSeconds: null,
+        pages: { areOn: true, url: null, loginSeconds: null },
         log: { level: 'info', format: 'text', write: expect.any(Function) },
       },
     ]);

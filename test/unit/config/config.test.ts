@@ -272,6 +272,32 @@ describe('settings', () => {
     expect(load(['/d']).config.sessionSeconds).toBeNull();
   });
 
+  test.each([
+    [{}, { arePagesOn: true, pagesUrl: null, loginSeconds: null }],
+    [{ MINIO_BROWSER: 'off' }, { arePagesOn: false }],
+    [{ MINIO_BROWSER_REDIRECT_URL: 'https://c.example.org/ui/' }, { pagesUrl: 'https://c.example.org/ui' }],
+    [{ MINIO_BROWSER_REDIRECT_URL: 'http://127.0.0.1:9001' }, { pagesUrl: 'http://127.0.0.1:9001' }],
+    [{ MINIO_BROWSER_SESSION_DURATION: '12h' }, { loginSeconds: 43_200 }],
+  ])('pages for browsers: %j', (environment, expected) => {
+    const { config, warnings } = load(['/d'], { ...signedIn, ...environment });
+    expect(config).toMatchObject(expected);
+    expect(warnings).toEqual([]);
+  });
+
+  test.each(['ftp://c.example.org', 'c.example.org', 'https://a:b@c.example.org', 'https://c.example.org/?a=b'])(
+    'no pages at %s',
+    (url) => {
+      const wrong = () => load(['/d'], { ...signedIn, MINIO_BROWSER_REDIRECT_URL: url });
+      expect(refusal(wrong).message).toContain(`MINIO_BROWSER_REDIRECT_URL is "${url}"`);
+    },
+  );
+
+  test('logins last as long as the provider says when the setting makes no sense', () => {
+    const { config, warnings } = load(['/d'], { ...signedIn, MINIO_BROWSER_SESSION_DURATION: '1m' });
+    expect(config.loginSeconds).toBeNull();
+    expect(warnings).toEqual([expect.stringContaining('logins last as long as the provider says')]);
+  });
+
   test('nothing can be changed afterwards', () => {
     const { config } = load(['/d']);
     expect(Object.isFrozen(config)).toBe(true);
