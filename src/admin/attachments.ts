@@ -3,6 +3,7 @@ import type { PolicyHolder } from '../identity/index.js';
 import { emptyAnswer, sealedJson } from './answer.js';
 import { badJson, listField, sealedObject, textField } from './body.js';
 import type { AdminDeps } from './deps.js';
+import { entraGroup, withEntraGroups } from './entra-groups.js';
 import { adminError } from './errors.js';
 import { adminOperation, type AdminOperation, type AdminRoute } from './operation.js';
 import { timeText } from './time.js';
@@ -16,10 +17,10 @@ function changeOperation(change: 'attach' | 'detach'): AdminOperation {
     handle: async (deps, call) => {
       if (call.request.headers.get('content-type') !== 'application/octet-stream') throw adminError('BadRequest');
       const body = await sealedObject(deps, call);
-      const holder = holderOf(textField(body, 'user'), textField(body, 'group'));
+      const named = holderOf(textField(body, 'user'), textField(body, 'group'));
       const policies = splitNames(listField(body, 'policies'));
       if (policies.length === 0) throw badJson();
-      requireHolder(deps, holder);
+      const holder = await findHolder(deps, named, change);
       const { changed, updatedMs } = await deps.iam[change](holder, policies);
       return sealedJson(deps, call, {
         [change === 'attach' ? 'policiesAttached' : 'policiesDetached']: changed,
@@ -35,8 +36,7 @@ const setPolicies = adminOperation({
   handle: async (deps, call) => {
     const name = call.input.query('userOrGroup');
     const isGroup = call.input.flag('isGroup');
-    const holder: PolicyHolder = { kind: isGroup ? 'group' : 'user', name };
-    requireHolder(deps, holder);
+    const holder = await findHolder(deps, { kind: isGroup ? 'group' : 'user', name }, 'attach');
     await deps.iam.setPolicies(holder, splitNames([call.input.query('policyName')]));
     return emptyAnswer();
   },
@@ -45,12 +45,11 @@ const setPolicies = adminOperation({
 const entities = adminOperation({
   name: 'ListPolicyMappingEntities',
   access: ['ListGroups', 'ListUsers', 'ListUserPolicies'],
-  handle: (deps, call) => {
-    const { users, groups, policies } = deps.iam.entities({
+  handle: async (deps, call) => {
+    const { users, groups, policies } = await withEntraGroups(deps, {
       users: call.input.queries('user'),
       groups: call.input.queries('group'),
       policies: splitNames(call.input.queries('policy')),
-      directory: 'internal',
     });
     return sealedJson(deps, call, {
       timestamp: timeText(deps.clock.nowMs()),
@@ -78,14 +77,20 @@ function holderOf(user: string, group: string): PolicyHolder {
   return user !== '' ? { kind: 'user', name: user } : { kind: 'group', name: group };
 }
 
-function requireHolder({ iam, rootAccessKey }: AdminDeps, { kind, name }: PolicyHolder): void {
+/** Groups of this server first, then those of Entra ID, by name or object id. */
+async function findHolder(deps: AdminDeps, named: PolicyHolder, change: 'attach' | 'detach'): Promise<PolicyHolder> {
+  const { iam, rootAccessKey } = deps;
+  const { kind, name } = named;
   if (kind === 'group') {
-    if (iam.group(name) === null) throw adminError('XMinioAdminNoSuchGroup');
-    return;
+    if (iam.group(name) !== null) return named;
+    const found = await entraGroup(deps, name, change);
+    if (found === null) throw adminError('XMinioAdminNoSuchGroup');
+    return found;
   }
   // Root may do everything; an access key has the policies of its parent.
   if (name === rootAccessKey || iam.accessKey(name) !== null) throw adminError('XMinioIAMActionNotAllowed');
   if (iam.user(name) === null) throw adminError('XMinioAdminNoSuchUser');
+  return named;
 }
 
 export const attachmentRoutes: readonly AdminRoute[] = [

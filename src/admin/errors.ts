@@ -79,6 +79,7 @@ const table = {
   XMinioIAMPolicyInUse: [400, 'The policy cannot be removed: it is in use.'],
   XMinioIAMServiceAccountNotAllowed: [400, 'The account may not have access keys.'],
   XMinioIAMServiceAccountSessionPolicyTooLarge: [400, 'The policy of an access key has 4096 bytes at most.'],
+  XMinioIdentityProviderFault: [500, 'The identity provider does not answer, or refuses to.'],
   XMinioInvalidGroupName: [400, 'The group name is invalid: it may not contain "=" or ",".'],
   XMinioInvalidIAMCredentials: [403, 'The credentials are invalid or not to be used here.'],
   XMinioInvalidResource: [400, 'The name, description or expiry is invalid.'],

@@ -26,6 +26,8 @@ export interface AdminRoute {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Behind `/minio/admin/v3/`; `{name}` is one part of the path, `{name...}` the rest of it. */
   readonly path: string;
+  /** Also behind `/minio/admin/v4/`: the one version that has it elsewhere. */
+  readonly isAlsoV4?: true;
   /** Names that the query must have, with any value. */
   readonly query?: readonly string[];
   readonly operation: AdminOperation;
@@ -87,7 +89,7 @@ export function isNotDenied(call: Pick<AdminCall, 'isAllowed'>, action: string, 
 export const anySigner: Access = (_deps, call) => call.principal.kind !== 'anonymous';
 
 function parametersOf(call: ParsedCall): AdminParameters {
-  // `admin/v3/…`: the router has looked at it.
+  // `admin/v3/…` or `admin/v4/…`: the router has looked at it.
   const path = call.key.split('/').slice(2);
   return {
     path,

@@ -5,7 +5,7 @@ import { parsePolicy, policyBytesMax, type Policy } from '../policy/index.js';
 import { emptyAnswer, jsonAnswer, textAnswer } from './answer.js';
 import { plainBody } from './body.js';
 import { adminError, AdminRefusal } from './errors.js';
-import { adminOperation, type AdminRoute } from './operation.js';
+import { adminOperation, type AdminCall, type AdminRoute } from './operation.js';
 import { timeText } from './time.js';
 
 const addPolicy = adminOperation({
@@ -15,14 +15,17 @@ const addPolicy = adminOperation({
     const name = call.input.query('name');
     if (name.includes(',')) throw adminError('PolicyInvalidName');
     if (name === '' || name !== name.trim()) throw adminError('XMinioInvalidResource');
-    const contentBytes = call.payload.contentBytes();
-    if (contentBytes === null) throw adminError('MissingContentLength');
-    if (contentBytes > policyBytesMax) throw adminError('EntityTooLarge');
-    const text = Buffer.from(await plainBody(call, policyBytesMax)).toString('utf8');
-    await deps.iam.setPolicy(name, parseIdentityPolicy(text));
+    await deps.iam.setPolicy(name, await policyBody(call));
     return emptyAnswer();
   },
 });
+
+export async function policyBody(call: AdminCall): Promise<Policy> {
+  const contentBytes = call.payload.contentBytes();
+  if (contentBytes === null) throw adminError('MissingContentLength');
+  if (contentBytes > policyBytesMax) throw adminError('EntityTooLarge');
+  return parseIdentityPolicy(Buffer.from(await plainBody(call, policyBytesMax)).toString('utf8'));
+}
 
 const policyInfo = adminOperation({
   name: 'InfoCannedPolicy',
@@ -90,7 +93,7 @@ export function parseAs(text: string, kind: 'identity' | 'session'): Policy {
   }
 }
 
-function describePolicy({ name, policy, createdMs, updatedMs }: PolicyInfo) {
+export function describePolicy({ name, policy, createdMs, updatedMs }: PolicyInfo) {
   const isStored = createdMs !== null || updatedMs !== null;
   return {
     PolicyName: name,

@@ -4,6 +4,8 @@ import { adminError } from './errors.js';
 import type { AdminOperation, AdminRoute } from './operation.js';
 
 const prefix = 'admin/v3/';
+/** Of a few routes; clients that find none of the others there ask again in version 3. */
+const laterPrefix = 'admin/v4/';
 
 interface CompiledRoute extends AdminRoute {
   readonly parts: readonly string[];
@@ -24,9 +26,12 @@ export function createRouter(routes: readonly AdminRoute[]): RouteAdmin {
   return ({ bucket, key, query, request }) => {
     // The API of key management services beside this one.
     if (bucket === 'minio' && key.startsWith('kms/')) throw adminError('NotImplemented');
-    if (bucket !== 'minio' || !key.startsWith(prefix)) throw adminError('XMinioAdminVersionMismatch');
+    const isLater = key.startsWith(laterPrefix);
+    if (bucket !== 'minio' || !(isLater || key.startsWith(prefix))) throw adminError('XMinioAdminVersionMismatch');
     const path = key.slice(prefix.length).replace(/\/$/, '').split('/');
-    const onPath = (byHead.get(path[0] ?? '') ?? []).filter(({ parts }) => fits(parts, path));
+    const onPath = (byHead.get(path[0] ?? '') ?? []).filter(
+      ({ parts, isAlsoV4 = false }) => (isAlsoV4 || !isLater) && fits(parts, path),
+    );
     const found = onPath.find(
       ({ method, query: names = [] }) => method === request.method && names.every((name) => query.has(name)),
     );

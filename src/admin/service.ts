@@ -9,6 +9,7 @@ import { accountInfoRoutes } from './account-info.js';
 import type { Authenticated, Service } from '../dispatch/index.js';
 import { refusalAnswer } from './answer.js';
 import { attachmentRoutes } from './attachments.js';
+import { azurePolicyRoutes } from './azure-policies.js';
 import { bucketArchiveRoutes } from './bucket-archive.js';
 import { configRoutes } from './config.js';
 import type { AdminDeps } from './deps.js';
@@ -32,6 +33,7 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...userRoutes,
   ...groupRoutes,
   ...policyRoutes,
+  ...azurePolicyRoutes,
   ...attachmentRoutes,
   ...accessKeyRoutes,
   ...accessKeyViewRoutes,

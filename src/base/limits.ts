@@ -195,3 +195,14 @@ export const login = {
   tokenCharsMax: 64 * KiB,
   sessionSecondsMax: 12 * 60 * 60,
 } as const;
+/**
+ * Microsoft Graph: one answer of 11,000 group ids is 430 KB, one of 1,000 whole groups a few MiB; a user has 20,000 groups
+ * and as many pages as that takes at the most; ids in one look-up of names are bounded by Graph.
+ */
+export const graph = { answerBytes: 8 * MiB, groups: 20_000, pages: 100, idsAtOnce: 1000 } as const;
+/** One call to Graph, all of a sign-in's, and how often one is tried; a wait that Graph asks for beyond that is a failure. */
+export const graphWaits = { callMs: 10_000, signInMs: 20_000, attempts: 3 } as const;
+/** Memberships are looked up again this long after they were, so that servers and accounts do not ask together. */
+export const membershipMinutes = { min: 30, max: 90 } as const;
+/** Lists in claims that a session token repeats; longer ones stay with the stored session. */
+export const tokenListMax = 200;

@@ -144,7 +144,10 @@ export class AccessKeys {
       ...{ description: '', policy, policyNames: isExternal ? policyNames : [], expiresMs, claims },
       ...{ groups: isExternal ? groups : [], revokeType, roleArn, provider, sessionToken },
     };
-    await this.#writer.write({ put: [{ kind: 'key', value }, ...this.#followers(value)] });
+    // All at once, unless that is too much: then what is taken away goes first.
+    for (const values of slicesOf([...this.#followers(value), value])) {
+      await this.#writer.write({ put: values.map((key) => ({ kind: 'key', value: key })) });
+    }
     if (!this.#hasParent(parent, parentSource)) {
       // It was removed while this was written, and what it removed could not hold this one.
       await this.#writer.write({ remove: [keyOf(accessKey)] });
@@ -179,10 +182,10 @@ export class AccessKeys {
   async updateExternal(account: string, source: ExternalSource, change: ExternalChange): Promise<void> {
     return this.#writer.inTurn(async () => {
       const keys = this.#state.keysOf(account).filter((key) => key.parentSource === source && !this.#isOver(key));
-      const put = keys
-        .filter((key) => wouldChange(key, change))
-        .map((key) => ({ kind: 'key', value: { ...key.fields(), ...change } }) as const);
-      await this.#writer.write({ put });
+      const changed = keys.flatMap((key) => changedBy(key, change) ?? []);
+      for (const values of slicesOf(changed)) {
+        await this.#writer.write({ put: values.map((value) => ({ kind: 'key', value })) });
+      }
     });
   }
 
@@ -232,14 +235,13 @@ export class AccessKeys {
    * Access keys of the same account that its provider now gives other policies or groups: they follow with the
    * session, so that rights which are taken away there do not live on here.
    */
-  #followers({ parent, parentSource, provider, roleArn, policyNames, groups }: KeyFields) {
+  #followers({ parent, parentSource, provider, roleArn, policyNames, groups }: KeyFields): readonly KeyFields[] {
     if (!isExternalSource(parentSource)) return [];
     const change = { policyNames, groups };
     return this.#state
       .serviceAccountsOf(parent)
       .filter((key) => key.parentSource === parentSource && key.provider === provider && key.roleArn === roleArn)
-      .filter((key) => wouldChange(key, change))
-      .map((key) => ({ kind: 'key', value: { ...key.fields(), ...change } }) as const);
+      .flatMap((key) => changedBy(key, change) ?? []);
   }
 
   #policiesOfSession(parent: string): readonly string[] {
@@ -279,11 +281,15 @@ export class AccessKeys {
     if (roleArn !== '') own.set('roleArn', roleArn);
     const { secretKey } = this.#options.root;
     // A provider's claims must not look like what this server says in its tokens.
-    const foreign = [...options.claims].filter(([name]) => !ownClaims.has(name));
+    const foreign = [...options.claims].filter(([name, value]) => !ownClaims.has(name) && isShort(value));
     const all = makeSessionToken(new Map([...foreign, ...own]), secretKey);
     // Nothing reads claims out of a token: the stored session has them.
     return all.length <= limits.sessionTokenCharsMax ? all : makeSessionToken(own, secretKey);
   }
+}
+
+function isShort(value: ClaimValue): boolean {
+  return !Array.isArray(value) || value.length <= limits.tokenListMax;
 }
 
 /** What a token says in this server's own name. */
@@ -313,9 +319,32 @@ function isNewer(key: KeyEntry, other: KeyEntry): boolean {
   return (key.expiresMs ?? Infinity) > (other.expiresMs ?? Infinity);
 }
 
-function wouldChange(key: KeyEntry, { groups, policyNames, claims }: ExternalChange): boolean {
-  const isSame = (asked: readonly string[] | undefined, now: readonly string[]): boolean =>
-    asked === undefined || JSON.stringify(asked) === JSON.stringify(now);
-  const areClaimsSame = claims === undefined || JSON.stringify([...claims]) === JSON.stringify([...key.claims]);
-  return !(isSame(groups, key.groups) && isSame(policyNames, key.policyNames) && areClaimsSame);
+/** Null: nothing would change. */
+function changedBy(key: KeyEntry, change: ExternalChange): KeyFields | null {
+  const { groups = key.groups, policyNames = key.policyNames, claimChanges = noChanges } = change;
+  const claims = new Map([...(change.claims ?? key.claims), ...claimChanges]);
+  const textOf = (...values: unknown[]): string => JSON.stringify(values);
+  const before = textOf(key.groups, key.policyNames, [...key.claims]);
+  return textOf(groups, policyNames, [...claims]) === before ? null : { ...key.fields(), groups, policyNames, claims };
 }
+
+const noChanges: ReadonlyMap<string, ClaimValue> = new Map();
+
+/** What can be written together: claims of a thousand groups and as many sessions are more than one change may hold. */
+function slicesOf(values: readonly KeyFields[]): KeyFields[][] {
+  const slices: KeyFields[][] = [];
+  let bytes = Infinity;
+  for (const value of values) {
+    const ownBytes = recordHeadBytes + 2 * JSON.stringify([[...value.claims], value.groups, value.policyNames]).length;
+    bytes += ownBytes;
+    if (bytes > limits.systemChangeBytesMax / 2) {
+      slices.push([]);
+      bytes = ownBytes;
+    }
+    slices.at(-1)?.push(value);
+  }
+  return slices;
+}
+
+/** Of a key without its lists: secret, token, policy. */
+const recordHeadBytes = 32 * 1024;

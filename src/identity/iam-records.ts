@@ -20,7 +20,9 @@ export type RecordSubject =
   | { readonly kind: 'user' | 'group' | 'policy' | 'key'; readonly name: string }
   | { readonly kind: 'mapping'; readonly holder: PolicyHolder };
 
-const holderKinds: readonly PolicyHolder['kind'][] = ['user', 'group', 'ldap-user', 'ldap-group', 'external'];
+const holderKinds: readonly PolicyHolder['kind'][] = [
+  ...(['user', 'group', 'ldap-user', 'ldap-group', 'entra-group', 'external'] as const),
+];
 const folders = { user: 'iam/users/', group: 'iam/groups/', policy: 'iam/policies/', key: 'iam/keys/' } as const;
 const mappingFolder = 'iam/mappings/';
 

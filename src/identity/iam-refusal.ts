@@ -4,6 +4,7 @@ import { Refusal } from '../base/index.js';
 const table = {
   XMinioAdminGroupNotEmpty: [400, 'The group is not empty: it cannot be removed.'],
   XMinioAdminInvalidAccessKey: [400, 'The access key is invalid.'],
+  XMinioAdminInvalidArgument: [400, 'An argument is invalid.'],
   XMinioAdminInvalidSecretKey: [400, 'The secret key is invalid.'],
   XMinioAdminNoAccessKey: [400, 'No access key was provided, but a secret key.'],
   XMinioAdminNoSecretKey: [400, 'No secret key was provided, but an access key.'],
@@ -15,6 +16,7 @@ const table = {
   XMinioIAMPolicyInUse: [400, 'The policy cannot be removed: it is in use.'],
   XMinioIAMServiceAccountNotAllowed: [400, 'The account may not have access keys.'],
   XMinioIAMServiceAccountSessionPolicyTooLarge: [400, 'The policy of an access key has 4096 bytes at most.'],
+  XMinioIdentityProviderFault: [500, 'The identity provider does not answer, or refuses to.'],
   XMinioInvalidGroupName: [400, 'The group name is invalid: it is not empty and holds no "=" and ",".'],
   XMinioInvalidIAMCredentials: [403, 'The credentials are invalid or not to be used here.'],
   XMinioInvalidResource: [400, 'The name, description or expiry is invalid.'],

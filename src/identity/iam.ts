@@ -72,12 +72,18 @@ export interface ExternalAccount {
 export interface ExternalChange {
   readonly groups?: readonly string[];
   readonly policyNames?: readonly string[];
+  /** In place of all that a key has. */
   readonly claims?: ReadonlyMap<string, ClaimValue>;
+  /** In place of those of the same name; each key keeps its others. */
+  readonly claimChanges?: ReadonlyMap<string, ClaimValue>;
 }
 
-/** To whom policies are attached. `user` and `group` are internal ones; the others are external names. */
+/**
+ * To whom policies are attached. `user` and `group` are internal ones; the others are external names, of an
+ * `entra-group` its object id.
+ */
 export interface PolicyHolder {
-  readonly kind: 'user' | 'group' | 'ldap-user' | 'ldap-group' | 'external';
+  readonly kind: 'user' | 'group' | 'ldap-user' | 'ldap-group' | 'entra-group' | 'external';
   readonly name: string;
 }
 
@@ -174,7 +180,7 @@ export interface Iam {
     users: readonly string[];
     groups: readonly string[];
     policies: readonly string[];
-    directory: 'internal' | 'ldap';
+    directory: 'internal' | 'ldap' | 'entra';
   }): PolicyEntities;
 
   accessKey(accessKey: string): AccessKeyInfo | null;

@@ -8,7 +8,17 @@ export type * from './external-identity.js';
 export type * from './iam.js';
 export type * from './iam-store.js';
 export { internalOnly, type ExternalRules } from './external-rules.js';
-export { isReservedClaimName, withoutReserved } from './reserved-claims.js';
+export { azureGroupsClaim, isReservedClaimName, withoutReserved } from './reserved-claims.js';
+export { Entra, type EntraMember, type EntraOptions, type GroupDirectory } from './provider/entra.js';
+export { EntraTenant, type TokenDirectory, type TokenDirectoryMember } from './provider/entra-tenant.js';
+export { EntraMemberships, membershipPrefix, type MembershipRecords } from './provider/entra-memberships.js';
+export {
+  discoveryUrl,
+  entraEndpoints,
+  isObjectId,
+  type EntraEndpoints,
+  type EntraSettings,
+} from './provider/entra-settings.js';
 export { boundedFetch, ProviderFault, type BoundedRequest, type BoundedResponse } from './provider/bounded-fetch.js';
 export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';
 export { IamRefusal, type IamErrorCode } from './iam-refusal.js';

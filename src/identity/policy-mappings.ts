@@ -20,7 +20,7 @@ type EntitiesQuery = Parameters<
     users: readonly string[];
     groups: readonly string[];
     policies: readonly string[];
-    directory: 'internal' | 'ldap';
+    directory: 'internal' | 'ldap' | 'entra';
   }) => void
 >[0];
 
@@ -102,7 +102,7 @@ export class PolicyMappings {
   }
 
   entities({ users, groups, policies, directory }: EntitiesQuery): PolicyEntities {
-    const kinds = directory === 'internal' ? (['user', 'group'] as const) : (['ldap-user', 'ldap-group'] as const);
+    const kinds = kindsOf[directory];
     const [userKind, groupKind] = kinds;
     const isAll = users.length + groups.length + policies.length === 0;
     const holders = [...this.#state.mappings.values()].filter(({ value }) => value.policies.length > 0);
@@ -170,6 +170,7 @@ export class PolicyMappings {
         return;
       case 'ldap-user':
       case 'ldap-group':
+      case 'entra-group':
       case 'external':
         checkExternalName(name);
     }
@@ -183,6 +184,13 @@ export class PolicyMappings {
     return false;
   }
 }
+
+/** Whose users and groups a question is about. */
+const kindsOf = {
+  internal: ['user', 'group'],
+  ldap: ['ldap-user', 'ldap-group'],
+  entra: ['external', 'entra-group'],
+} as const;
 
 function isOneOf<T>(values: readonly T[], value: unknown): boolean {
   return values.some((candidate) => candidate === value);

@@ -5,6 +5,7 @@ import type { IamState } from './iam-state.js';
 import type { KeyEntry } from './iam-entries.js';
 import type { PolicyHolder } from './iam.js';
 import type { Principal } from './principal.js';
+import { azureGroupsClaim } from './reserved-claims.js';
 
 type Signed = Exclude<Principal, { kind: 'anonymous' }>;
 
@@ -86,6 +87,13 @@ export class PolicyResolver {
       source === 'ldap'
         ? [{ kind: 'ldap-user', name: account }, ...groups.map((name) => ({ kind: 'ldap-group', name }) as const)]
         : [];
+    if (source === 'openid') {
+      // Of Entra ID: a policy applies by its name, or by attachment, from the moment it is there.
+      for (const id of listClaim(key, azureGroupsClaim)) {
+        names.add(id);
+        holders.push({ kind: 'entra-group', name: id });
+      }
+    }
     for (const holder of [...holders, { kind: 'external', name: account } as const]) {
       for (const name of this.state.mapping(holder)) names.add(name);
     }
@@ -114,6 +122,11 @@ export class PolicyResolver {
     }
     return policies;
   }
+}
+
+function listClaim({ claims }: KeyEntry, name: string): readonly string[] {
+  const value = claims.get(name);
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
 }
 
 /** An access key with a policy that says nothing inherits; a session with one may do nothing. */

@@ -4,10 +4,14 @@
  */
 import type { ClaimValue } from './principal.js';
 
+/** Object ids of a user's groups in Entra ID, as this server learned them; policies apply by them. */
+export const azureGroupsClaim = 'azure_groups';
+
 const reserved: ReadonlySet<string> = new Set(
   [
     ...['accessKey', 'parent', 'roleArn', 'tokenRevokeType'],
     ...['sa-policy', 'sessionPolicy', 'sessionPolicy-extracted'],
+    azureGroupsClaim,
     ...['ldapUser', 'ldapActualUser', 'ldapUsername'],
   ].map((name) => name.toLowerCase()),
 );

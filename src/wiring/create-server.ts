@@ -50,7 +50,9 @@ import { LiveSet } from './live-set.js';
 import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
+import { entraEndpointsOf } from './providers/entra.js';
 import { withRootAccess } from './root-access.js';
+import { sealedRecordsOn } from './sealed-records.js';
 import { serverState } from './server-state.js';
 import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './types.js';
@@ -171,6 +173,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   external.open({
     ...{ settings, iam: accounts.iam, region, clock: systemClock, log },
     authorities: options.authorities ?? [],
+    entraEndpoints: entraEndpointsOf(options),
+    records: (prefix) => sealedRecordsOn(engine, accounts.seal, prefix),
   });
   teardown.add(() => external.close());
   const staleUploads = startStaleUploads(settings, engine, log);
@@ -224,6 +228,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   const admin = createAdminHandler({
     iam: accounts.iam,
+    directories: external.directories,
     objects: engine,
     documents: engine,
     state,

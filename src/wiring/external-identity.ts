@@ -4,7 +4,7 @@
  */
 import { identitySubsystem } from '../config/index.js';
 import type { LoginProvider } from '../console/index.js';
-import type { ExternalRules, Iam, IdentityProviders } from '../identity/index.js';
+import type { ExternalRules, GroupDirectory, Iam, IdentityProviders } from '../identity/index.js';
 import { buildCertificate } from './providers/certificate.js';
 import { buildLdap } from './providers/ldap.js';
 import { buildOpenId } from './providers/openid.js';
@@ -58,6 +58,11 @@ export class ExternalIdentitySetUp {
   /** For browsers. */
   get logins(): readonly LoginProvider[] {
     return Object.values(this.#parts).flatMap(({ logins = [] }) => logins);
+  }
+
+  /** Whose groups can be named, by OpenID provider. */
+  get directories(): ReadonlyMap<string, GroupDirectory> {
+    return this.#parts.openid.directories ?? new Map();
   }
 
   /** One line each, for the start. */

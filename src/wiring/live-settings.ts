@@ -7,6 +7,7 @@ import {
   regionSubsystem,
   scannerSubsystem,
   ServerSettings,
+  settingsPrefix,
   siteSubsystem,
   storageClassSubsystem,
   subsystems,
@@ -16,7 +17,7 @@ import { StaleUploads, type Engine } from '../object/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Admission } from './admission.js';
 import type { Deployment } from './deployment.js';
-import { settingsRecordsOn } from './settings-records.js';
+import { sealedRecordsOn } from './sealed-records.js';
 import type { ServerOptions } from './types.js';
 
 const defaultRegion = 'us-east-1';
@@ -31,7 +32,7 @@ export function openSettings(
   return ServerSettings.open({
     schema: subsystems,
     environment: options.settings ?? {},
-    records: settingsRecordsOn(engine, seal),
+    records: sealedRecordsOn(engine, seal, settingsPrefix),
     facts: { driveCount: dataShards + parityShards, setParity: parityShards },
     clock: systemClock,
     newId: randomUUID,

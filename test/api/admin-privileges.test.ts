@@ -77,6 +77,13 @@ const rows: Readonly<Record<string, Row>> = {
   'GET info-canned-policy': { actions: ['GetPolicy'] },
   'GET list-canned-policies': { actions: ['ListUserPolicies'] },
   'DELETE remove-canned-policy': { actions: ['DeletePolicy'] },
+  'PUT idp/openid/add-azure-canned-policy': {
+    actions: ['CreatePolicy'],
+    request: () => ({ body: JSON.stringify(document({ Effect: 'Deny', Action: 'sts:*' })) }),
+  },
+  'GET idp/openid/info-azure-canned-policy': { actions: ['GetPolicy'] },
+  'GET idp/openid/list-azure-canned-policies': { actions: ['ListUserPolicies'] },
+  'DELETE idp/openid/remove-azure-canned-policy': { actions: ['DeletePolicy'] },
   'POST idp/builtin/policy/attach': {
     actions: ['UpdatePolicyAssociation', 'AttachUserOrGroupPolicy'],
     request: () => ({ sealed: { policies: ['readonly'], user: victim.accessKey } }),

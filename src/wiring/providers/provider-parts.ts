@@ -2,7 +2,8 @@
 import type { Clock } from '../../base/index.js';
 import type { ServerSettings } from '../../config/index.js';
 import type { LoginProvider } from '../../console/index.js';
-import type { Iam, IdentityProvider } from '../../identity/index.js';
+import type { EntraEndpoints, GroupDirectory, Iam, IdentityProvider } from '../../identity/index.js';
+import type { SealedRecords } from '../sealed-records.js';
 import type { Logger } from '../../telemetry/index.js';
 
 export interface ProviderContext {
@@ -13,6 +14,10 @@ export interface ProviderContext {
   readonly clock: Clock;
   /** PEM certificates that are trusted beside those of the system. */
   readonly authorities: readonly string[];
+  /** Of Entra ID, where they are not those of its public clouds. */
+  readonly entraEndpoints: Partial<EntraEndpoints>;
+  /** Records of this server's own whose names begin so. */
+  readonly records: (prefix: string) => SealedRecords;
   readonly log: Logger;
 }
 
@@ -30,6 +35,8 @@ export interface ProviderParts {
   readonly isInternalKeepable: boolean;
   /** With which people can sign in with a browser. */
   readonly logins?: readonly LoginProvider[];
+  /** Whose groups can be named, by the target of its settings. */
+  readonly directories?: ReadonlyMap<string, GroupDirectory>;
   /** One line each, for the start. */
   readonly warnings: readonly string[];
   close(): Promise<void> | void;

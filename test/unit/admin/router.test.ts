@@ -15,6 +15,7 @@ const routes: readonly AdminRoute[] = [
   { method: 'GET', path: 'three/{type}', operation: operation('list') },
   { method: 'GET', path: 'three/{type}/{name}', operation: operation('item') },
   { method: 'POST', path: 'heal/{path...}', operation: operation('heal') },
+  { method: 'PUT', path: 'later', query: ['name'], isAlsoV4: true, operation: operation('later') },
 ];
 const route = createRouter(routes);
 
@@ -35,6 +36,15 @@ describe('admin routes', () => {
     expect(named('GET', 'admin/v3/three/openid/_')).toBe('item');
     expect(named('POST', 'admin/v3/heal/')).toBe('heal');
     expect(named('POST', 'admin/v3/heal/bucket/a/b')).toBe('heal');
+  });
+
+  it('of both versions are found in both', () => {
+    for (const version of ['v3', 'v4']) {
+      expect(named('PUT', `admin/${version}/later`, { name: 'x' })).toBe('later');
+      expect(() => named('PUT', `admin/${version}/later`)).toThrow(refusedWith('XMinioAdminVersionMismatch', 426));
+      expect(() => named('GET', `admin/${version}/later`)).toThrow(refusedWith('MethodNotAllowed', 405));
+    }
+    expect(() => named('PUT', 'admin/v5/later', { name: 'x' })).toThrow(refusedWith('XMinioAdminVersionMismatch', 426));
   });
 
   it('answer 426 to other versions, paths and queries, and 405 to another method', () => {

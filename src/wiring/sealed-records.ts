@@ -1,13 +1,18 @@
-/** Settings among the server's own records, sealed as accounts are, so that a change of the root password holds for both. */
+/** Records of a kind among the server's own, sealed as accounts are, so that a change of the root password holds for all. */
 import { StartupError } from '../base/index.js';
-import { settingsPrefix, type SettingsRecords } from '../config/index.js';
 import { SealError, type RecordSeal } from '../identity/index.js';
 import type { SystemRecords } from '../object/index.js';
 
-export function settingsRecordsOn(records: SystemRecords, seal: RecordSeal): SettingsRecords {
+export interface SealedRecords {
+  load(visit: (name: string, value: Uint8Array) => void): Promise<void>;
+  /** All or none; null removes. */
+  write(changes: readonly { readonly name: string; readonly value: Uint8Array | null }[]): Promise<void>;
+}
+
+export function sealedRecordsOn(records: SystemRecords, seal: RecordSeal, prefix: string): SealedRecords {
   return {
     load: (visit) => {
-      records.systemRecords(settingsPrefix, (name, value) => {
+      records.systemRecords(prefix, (name, value) => {
         visit(name, open(seal, name, value));
       });
       return Promise.resolve();
