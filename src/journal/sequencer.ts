@@ -38,15 +38,21 @@ function isGrowing(entry: Waiting): boolean {
 }
 
 /**
- * A batch waits for as many records as the last one had, because a sync costs the same for one as for all. At most so
- * long, and for so many records (bench: `path.put.4KiB.c16`).
+ * A batch waits for most of the records that are under way, because a sync costs the same for one as for all. At most
+ * as long as the last took from one to the next within these bounds, and for so many records (bench:
+ * `path.put.4KiB.c16`).
  */
-const gatherMsMax = 1;
+const gatherMs = { min: 1, max: 5 };
 const gatherRecordsMax = 64;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
 /** How long the end waits for a log file that is being made. */
 const spareGraceMs = 2000;
+
+/** Of the time from one batch to the next, while it is written: above it nothing is left out, below the other it is. */
+const writeShare = { leaveNone: 0.8, leaveSome: 0.45 };
+/** One of so many records under way is left out. */
+const leftOutOf = 4;
 
 export class Sequencer {
   #queue: Waiting[] = [];
@@ -62,8 +68,15 @@ export class Sequencer {
   #isFull = false;
   /** This batch takes only what frees space. */
   #isFreeTurn = false;
-  /** Records of the batch before. */
-  #lastCount = 0;
+  /** For how many records the next batch waits. */
+  #wanted = 0;
+  /**
+   * Some of the records that are under way are left for the batch after: this thread prepares them while the drives
+   * sync, when it would stand idle. Where the sync is what takes the time, one for all is better.
+   */
+  #leavesSome = false;
+  #lastSealMs = 0;
+  #cycleMs = 0;
   /** The making of the next log file. */
   #spare: Promise<void> | null = null;
   readonly #done: Promise<void>;
@@ -202,7 +215,7 @@ export class Sequencer {
 
   /** Whoever was answered by the last batch has probably sent the next request already. */
   async #gather(): Promise<void> {
-    const wanted = Math.min(this.#lastCount, gatherRecordsMax);
+    const wanted = Math.min(this.#wanted, gatherRecordsMax);
     if (this.#queue.length >= wanted || this.#turns.length > 0 || this.#isClosed) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -210,7 +223,7 @@ export class Sequencer {
         this.#gathering = null;
         resolve();
       };
-      const timer = setTimeout(done, gatherMsMax);
+      const timer = setTimeout(done, Math.min(Math.max(this.#cycleMs, gatherMs.min), gatherMs.max));
       this.#gathering = { wanted, done };
     });
   }
@@ -219,9 +232,17 @@ export class Sequencer {
     await this.#gather();
     const sealed = this.#seal();
     if (sealed === null) return;
-    this.#lastCount = sealed.prepared.length;
+    const { clock } = this.setLog;
+    const sealedMs = clock.monotonicMs();
+    this.#cycleMs = sealedMs - this.#lastSealMs;
+    this.#lastSealMs = sealedMs;
     try {
       await this.#write(sealed);
+      const writeMs = clock.monotonicMs() - sealedMs;
+      if (writeMs > this.#cycleMs * writeShare.leaveNone) this.#leavesSome = false;
+      else if (writeMs < this.#cycleMs * writeShare.leaveSome) this.#leavesSome = true;
+      const underWay = sealed.prepared.length + this.#queue.length;
+      this.#wanted = this.#leavesSome ? underWay - Math.floor(underWay / leftOutOf) : underWay;
     } catch (error) {
       // A broken promise of our own on the way to the drives: what is in flight is decided at the next start.
       this.#failure = error;

@@ -136,21 +136,21 @@ export class ComputePool implements Compute {
     return new Promise((resolve, reject) => {
       this.#soon.push({ input, resolve, reject });
       if (this.#soon.length === 1) setImmediate(this.#passWhatCame);
+      // All lanes have work: whoever came first goes on while the rest of the round is still being read.
+      else if (this.#soon.length === passesPerTaskMax) this.#passWhatCame();
     });
   }
 
   readonly #passWhatCame = (): void => {
-    const all = this.#soon;
+    const batch = this.#soon;
+    if (batch.length === 0) return;
     this.#soon = [];
-    for (let at = 0; at < all.length; at += passesPerTaskMax) {
-      const batch = all.slice(at, at + passesPerTaskMax);
-      try {
-        const { args, chunkEnds: ends, chunkSignatures } = passTask(batch.map(({ input }) => input));
-        const sound = kernels.putPasses(args, ends, chunkSignatures);
-        for (const [index, { resolve }] of batch.entries()) resolve(sound[index] === 1);
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+    try {
+      const { args, chunkEnds: ends, chunkSignatures } = passTask(batch.map(({ input }) => input));
+      const sound = kernels.putPasses(args, ends, chunkSignatures);
+      for (const [index, { resolve }] of batch.entries()) resolve(sound[index] === 1);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
     }
   };
 
