@@ -60,6 +60,7 @@ export interface Compute {
   copyWithin(to: number, from: number, bytes: number): void;
   streamInit(stateOffset: number, digests: readonly StreamDigest[], signing: ChunkSigningInput | null): void;
   streamDigest(stateOffset: number, digest: StreamDigest): Uint8Array;
+  streamDigestHex(stateOffset: number, digest: StreamDigest): string;
   streamTrailerSignature(stateOffset: number, trailerBlock: Uint8Array, signature: Uint8Array): boolean;
   /** Feeds the digests and chunk signatures only. False when a chunk signature did not match. */
   streamUpdateNow(

@@ -82,7 +82,7 @@ export function buildBatch(
   let slotAt = slotsAt;
   for (const [index, record] of prepared.entries()) {
     writeRecord(view, recordAt, record, record.slots === null ? 0 : slotAt);
-    records.push(asLogRecord(record, plan.sequence * ordersPerBatch + index, place, slotAt));
+    records.push(asLogRecord(codec, record, plan.sequence * ordersPerBatch + index, place, slotAt));
     recordAt += recordBytes(record);
     slotAt += slotSpace(record.slots);
   }
@@ -132,21 +132,23 @@ export function buildBatch(
 }
 
 function asLogRecord(
+  { view }: BatchCodec,
   record: PreparedRecord,
   order: number,
   place: { readonly fileNumber: number; readonly fileOffset: number },
   slotAt: number,
 ): LogRecord {
-  const { slots, type, body } = record;
-  if (slots === null) return { type, body, order, slots: null };
+  const { slots, type, body, meaning = null } = record;
+  if (slots === null) return { type, body, order, meaning, slots: null };
   const { k, rotation, slotBytes, idHigh, idLow, checksumBlockBytes } = slots;
-  // The hashes may lie in the arena, where they do not stay.
-  const hashes = new Uint8Array(slots.hashes);
+  // In the arena they do not stay.
+  const hashes = slots.hashes.buffer === view.buffer ? new Uint8Array(slots.hashes) : slots.hashes;
   const { fileNumber, fileOffset } = place;
   return {
     type,
     body,
     order,
+    meaning,
     slots: {
       k,
       rotation,

@@ -39,6 +39,8 @@ export interface ShardSlots {
 export interface PreparedRecord {
   readonly type: number;
   readonly body: Uint8Array;
+  /** What the body says, when whoever applies the record had better not decode it again. */
+  readonly meaning?: object | null;
   /** With slots: arena offset of shard s, for each s. The bytes must stay until the commit settles. */
   readonly slots: (ShardSlots & { readonly shardOffsets: readonly number[] }) | null;
 }
@@ -49,6 +51,8 @@ export interface LogRecord {
   readonly body: Uint8Array;
   /** Total order of records: sequence · 65,536 + index in the batch. */
   readonly order: number;
+  /** As it was prepared; null, or absent, when the record was read from a log. */
+  readonly meaning?: object | null;
   /** With the place of its slots: file offset of the slot, the same on every drive. */
   readonly slots: (ShardSlots & { readonly fileNumber: number; readonly fileOffset: number }) | null;
 }

@@ -280,6 +280,7 @@ export function readRecords(
       type: view.readUInt16LE(from + 4),
       body: new Uint8Array(view.subarray(bodyAt, bodyAt + bodyBytes)),
       order: header.sequence * ordersPerBatch + index,
+      meaning: null,
       slots,
     });
     from += total;

@@ -89,6 +89,8 @@ export interface Kernels {
   ): number;
   /** The digest so far (a copy of the state is finished, the state goes on). CRCs big-endian, as S3 sends them. */
   streamDigest(stateOffset: number, digest: number): Uint8Array;
+  /** The same in hexadecimal: a string costs a fraction of an array with memory of its own. */
+  streamDigestHex(stateOffset: number, digest: number): string;
   /**
    * The trailer chunk of a signed stream: checks `HMAC(key, AWS4-HMAC-SHA256-TRAILER…)` after the last
    * chunk. `trailerBlock` is the canonical `name:value\n…` text. Returns 1 or 0.

@@ -2,6 +2,8 @@
 import { invariant } from '../base/index.js';
 
 const twoTo32 = 0x1_0000_0000;
+/** Fits one byte of the length field. */
+const shortTextChars = 80;
 
 export class BinaryWriter {
   #buffer: Buffer;
@@ -40,12 +42,30 @@ export class BinaryWriter {
 
   /** UTF-8 behind its length in two bytes. */
   text(value: string): this {
+    if (value.length <= shortTextChars && this.#shortText(value)) return this;
     const bytes = Buffer.byteLength(value);
     invariant(bytes <= 0xffff, 'a stored text fits its length field');
     this.#room(2 + bytes);
     this.#at = this.#buffer.writeUInt16LE(bytes, this.#at);
     this.#at += this.#buffer.write(value, this.#at, 'utf8');
     return this;
+  }
+
+  /** Letter by letter, which for so few is faster than two calls out of JavaScript. False: not all of it is ASCII. */
+  #shortText(value: string): boolean {
+    const { length } = value;
+    this.#room(2 + length);
+    const buffer = this.#buffer;
+    const at = this.#at + 2;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code > 0x7f) return false;
+      buffer[at + index] = code;
+    }
+    buffer[at - 2] = length;
+    buffer[at - 1] = 0;
+    this.#at = at + length;
+    return true;
   }
 
   /** As they are; the reader knows the length. */

@@ -36,6 +36,7 @@ import {
   decodeBucketDelete,
   decodeBucketDocument,
   decodeEntry,
+  asDecoded,
   decodeObject,
   decodeObjectDelete,
   decodePart,
@@ -236,12 +237,11 @@ export class IndexState {
       else staging.put(liveKey(fileNumber), new BinaryWriter(8).u53(bytes).finish());
     }
     await this.catalog.write((batch) => {
-      for (const [key, value] of staging.changes) {
-        const bytes = Buffer.from(key, 'latin1');
-        if (value === null) batch.delete(bytes);
+      for (const { key, value } of staging.changes.values()) {
+        if (value === null) batch.delete(key);
         else {
-          batch.put(bytes, value);
-          this.onEntry?.(bytes, value);
+          batch.put(key, value);
+          this.onEntry?.(key, value);
         }
       }
     });
@@ -300,7 +300,8 @@ export class IndexState {
     const { slotsFileNumber, slotsBytes } = noSpace;
     const space = { fileNumber, bytes: logBytesOf(record), slotsFileNumber, slotsBytes };
     const { type, order, body } = originalOf(record);
-    return { type, order, body, here, space, isMoved: record.type === RecordType.moved };
+    const meaning = type === RecordType.objectPut ? ((record.meaning ?? null) as ObjectRecord | null) : null;
+    return { type, order, body, meaning, here, space, isMoved: record.type === RecordType.moved };
   }
 
   #applyRecord(staging: Staging, record: Effective): void {
@@ -407,8 +408,8 @@ export class IndexState {
   }
 
   #applyObject(staging: Staging, record: Effective): void {
-    const { order, body, here } = record;
-    const object = decodeObject(body, here);
+    const { order, body, here, meaning } = record;
+    const object = meaning === null ? decodeObject(body, here) : asDecoded(meaning, here);
     if (!putVersion(staging, record, object)) return;
     this.#noteDegraded(staging, versionKey(object.bucketId, object.key, order), object.placement);
     // The completion of an upload did the rest when it was new.

@@ -143,10 +143,10 @@ export interface UploadOptions {
 }
 
 export interface UploadDigests {
-  /** 16 raw bytes. */
-  readonly md5: Uint8Array;
-  /** 32 raw bytes when asked for. */
-  readonly sha256: Uint8Array | null;
+  /** 32 hex digits. */
+  readonly md5: string;
+  /** 64 hex digits when asked for. */
+  readonly sha256: string | null;
   /** Raw bytes of the requested checksum. */
   readonly checksum: Uint8Array | null;
 }

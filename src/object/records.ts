@@ -370,6 +370,27 @@ export function decodeObject(body: Buffer, here: Placement | null): ObjectRecord
   };
 }
 
+/** What `decodeObject` would give, of the same shape to V8, for a record of which everything is at hand. */
+export function asDecoded(record: ObjectRecord, here: Placement | null): ObjectRecord {
+  const { bytes, modifiedMs, etag, checksum, metadata, bucketId, key, versionId, isMarker, dataOrder, multipart } =
+    record;
+  const placement = record.placement.kind === 'slots' && here !== null ? here : record.placement;
+  return {
+    bytes,
+    modifiedMs,
+    etag,
+    checksum,
+    metadata,
+    bucketId,
+    key,
+    versionId,
+    isMarker,
+    dataOrder,
+    placement,
+    multipart,
+  };
+}
+
 /** A delete marker is a version without anything. */
 export function markerRecord(place: Pick<ObjectRecord, 'bucketId' | 'key' | 'versionId' | 'modifiedMs'>): ObjectRecord {
   return {

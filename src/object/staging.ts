@@ -5,7 +5,7 @@ import type { Catalog, CatalogEntry } from '../catalog/index.js';
 import type { Placement } from '../erasure/index.js';
 import { BinaryReader, BinaryWriter } from './binary.js';
 import { garbageKey, partPrefix, successor, versionKey, versionPrefix } from './index-keys.js';
-import { entrySpace, type EntrySpace } from './records.js';
+import { entrySpace, type EntrySpace, type ObjectRecord } from './records.js';
 import { UsageCounter, type UsageChange } from './usage.js';
 
 /** Bytes that nobody can reach any more. */
@@ -37,14 +37,23 @@ export interface Effective {
   readonly type: number;
   readonly order: number;
   readonly body: Buffer;
+  /** Of an object that was committed here: what the body says. */
+  readonly meaning: ObjectRecord | null;
   readonly here: Placement | null;
   readonly space: EntrySpace;
   /** Written again by compaction: nothing but its place is new to an index that holds it. */
   readonly isMoved: boolean;
 }
 
+interface StagedChange {
+  readonly key: Buffer;
+  /** Null: the entry goes. */
+  readonly value: Buffer | null;
+}
+
 export class Staging {
-  readonly changes = new Map<string, Buffer | null>();
+  /** By the key as text. */
+  readonly changes = new Map<string, StagedChange>();
   readonly garbage: Garbage[] = [];
   readonly usage = new Map<number, UsageCounter>();
   readonly afterwards: (() => void)[] = [];
@@ -52,6 +61,9 @@ export class Staging {
   readonly live = new Map<number, number>();
   /** Staged entries of versions by their key's prefix, so that the newest is found in a large batch. */
   readonly #versions = new Map<string, Set<string>>();
+  /** An entry is looked at and then written under the same key, which is made text once. */
+  #lastKey: Buffer | null = null;
+  #lastText = '';
   #garbageOrdinal = 0;
   #garbageOrder = -1;
 
@@ -63,9 +75,17 @@ export class Staging {
   ) {}
 
   get(key: Buffer): Buffer | undefined {
-    const staged = this.changes.get(key.toString('latin1'));
-    if (staged !== undefined) return staged ?? undefined;
+    const staged = this.changes.get(this.#textOf(key));
+    if (staged !== undefined) return staged.value ?? undefined;
     return this.catalog.get(key);
+  }
+
+  #textOf(key: Buffer): string {
+    if (key !== this.#lastKey) {
+      this.#lastKey = key;
+      this.#lastText = key.toString('latin1');
+    }
+    return this.#lastText;
   }
 
   /** In no order; a copy, so that changes may be made on the way. */
@@ -75,7 +95,7 @@ export class Staging {
       found.set(key.toString('latin1'), Buffer.from(value));
     }
     const text = prefix.toString('latin1');
-    for (const [key, value] of this.changes) {
+    for (const [key, { value }] of this.changes) {
       if (!key.startsWith(text)) continue;
       if (value === null) found.delete(key);
       else found.set(key, value);
@@ -84,11 +104,11 @@ export class Staging {
   }
 
   put(key: Buffer, value: Buffer): void {
-    this.changes.set(key.toString('latin1'), value);
+    this.changes.set(this.#textOf(key), { key, value });
   }
 
   delete(key: Buffer): void {
-    this.changes.set(key.toString('latin1'), null);
+    this.changes.set(this.#textOf(key), { key, value: null });
   }
 
   /** An entry that keeps something in the log takes the place of `old`. */
@@ -124,12 +144,13 @@ export class Staging {
     let newest: CatalogEntry | null = null;
     for (const stored of this.catalog.range({ start: prefix, end: successor(prefix) })) {
       const text = stored.key.toString('latin1');
-      if (this.changes.get(text) === null) continue;
-      newest = { key: Buffer.from(text, 'latin1'), value: this.changes.get(text) ?? Buffer.from(stored.value) };
+      const change = this.changes.get(text);
+      if (change?.value === null) continue;
+      newest = { key: Buffer.from(text, 'latin1'), value: change?.value ?? Buffer.from(stored.value) };
       break;
     }
     for (const text of this.#versions.get(prefix.toString('latin1')) ?? []) {
-      const value = this.changes.get(text) ?? null;
+      const value = this.changes.get(text)?.value ?? null;
       const at = Buffer.from(text, 'latin1');
       if (value !== null && (newest === null || Buffer.compare(at, newest.key) < 0)) newest = { key: at, value };
     }

@@ -74,6 +74,8 @@ interface SealedBody {
 }
 
 const nothing = (): void => undefined;
+const md5Only: readonly StreamDigest[] = ['md5'];
+const withSha256: readonly StreamDigest[] = ['md5', 'sha256'];
 
 export class EngineUpload implements Upload {
   onDrain: () => void = nothing;
@@ -96,7 +98,7 @@ export class EngineUpload implements Upload {
   #control: Slab | null = null;
   #writer: BlobWriter | null = null;
   #body: SealedBody | null = null;
-  #md5: Uint8Array | null = null;
+  #md5: string | null = null;
   readonly #held: Slab[] = [];
   #failure: ObjectRefusal | null = null;
   #isAborted = false;
@@ -145,18 +147,24 @@ export class EngineUpload implements Upload {
     else this.#endChunkHere(kept);
   }
 
-  finish(): Promise<UploadDigests> {
-    return this.#holding(async () => {
+  async finish(): Promise<UploadDigests> {
+    this.#callsUnderWay++;
+    try {
       this.#throwIfFailed();
       if (this.#received < this.options.bytes) {
         throw this.#fail(new Refusal('IncompleteBody', 'The body ended before its declared length.'));
       }
-      await this.#until(() => this.#overflow.length === 0);
+      if (this.#overflow.length > 0) await this.#until(() => this.#overflow.length === 0);
       if (this.#isBlob) await this.#finishBlob();
       else await this.#finishSmall();
       this.#throwIfFailed();
       return this.#digests();
-    });
+    } catch (error) {
+      this.abort();
+      throw error;
+    } finally {
+      this.#callEnded();
+    }
   }
 
   verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
@@ -197,7 +205,7 @@ export class EngineUpload implements Upload {
         multipart: null,
       };
       onSettled(this.context.overlay.putVersion(bucketId, key, { order, versionId, etag }));
-      return this.#prepared(RecordType.objectPut, encodeObject(stored, body.shardOffsets.length > 0), body);
+      return this.#prepared(RecordType.objectPut, encodeObject(stored, body.shardOffsets.length > 0), body, stored);
     });
     return objectInfo(this.options.bucket, stored ?? invariantNever());
   }
@@ -224,7 +232,7 @@ export class EngineUpload implements Upload {
         placement: body.placement,
       };
       onSettled(this.context.overlay.setPart(order, stored));
-      return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body);
+      return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body, null);
     });
     const part = (stored as PartRecord | null) ?? invariantNever();
     return {
@@ -254,18 +262,9 @@ export class EngineUpload implements Upload {
     });
   }
 
-  /** Runs what uses the memory of the upload; when it fails, nothing is held afterwards. */
-  async #holding<T>(act: () => Promise<T>): Promise<T> {
-    this.#callsUnderWay++;
-    try {
-      return await act();
-    } catch (error) {
-      this.abort();
-      throw error;
-    } finally {
-      this.#callsUnderWay--;
-      this.#wake();
-    }
+  #callEnded(): void {
+    this.#callsUnderWay--;
+    this.#wake();
   }
 
   // ---- receiving ----
@@ -609,6 +608,9 @@ export class EngineUpload implements Upload {
     const isSound = await (bytes <= limits.passNowBytesMax ? compute.passSoon(input) : compute.pass(input));
     if (!isSound) throw this.#failSignature();
     this.#finishChunks(auxOffset);
+    const shardOffsets: number[] = [];
+    for (let s = 0; s < dataShards; s++) shardOffsets.push(dataOffset + s * shard);
+    for (let s = 0; s < parityShards; s++) shardOffsets.push(parityOffset + s * shard);
     const hashes = Buffer.from(
       slabs.view.subarray(hashesOffset, hashesOffset + (dataShards + parityShards) * checksumBlockCount(shard) * 32),
     );
@@ -623,9 +625,7 @@ export class EngineUpload implements Upload {
         fileNumber: 0,
         fileOffset: 0,
       },
-      shardOffsets: Array.from({ length: dataShards + parityShards }, (_, s) =>
-        s < dataShards ? dataOffset + s * shard : parityOffset + (s - dataShards) * shard,
-      ),
+      shardOffsets,
     };
   }
 
@@ -635,12 +635,10 @@ export class EngineUpload implements Upload {
 
   // ---- digests and commit ----
 
-  #wantedDigests(): StreamDigest[] {
+  #wantedDigests(): readonly StreamDigest[] {
     const { sha256, checksum } = this.options;
-    const wanted = new Set<StreamDigest>(['md5']);
-    if (sha256) wanted.add('sha256');
-    if (checksum !== null) wanted.add(streamDigestOf[checksum]);
-    return [...wanted];
+    if (checksum === null) return sha256 ? withSha256 : md5Only;
+    return [...(sha256 && checksum !== 'SHA256' ? withSha256 : md5Only), streamDigestOf[checksum]];
   }
 
   #digests(): UploadDigests {
@@ -649,15 +647,15 @@ export class EngineUpload implements Upload {
     invariant(state !== undefined, 'the stream state lives until commit or abort');
     const { sha256, checksum } = this.options;
     return {
-      md5: (this.#md5 = compute.streamDigest(state, 'md5')),
-      sha256: sha256 ? compute.streamDigest(state, 'sha256') : null,
+      md5: (this.#md5 = compute.streamDigestHex(state, 'md5')),
+      sha256: sha256 ? compute.streamDigestHex(state, 'sha256') : null,
       checksum: checksum === null ? null : compute.streamDigest(state, streamDigestOf[checksum]),
     };
   }
 
   #etag(): string {
     invariant(this.#md5 !== null && this.#body !== null, 'a body is finished before it is committed');
-    return Buffer.from(this.#md5.buffer, this.#md5.byteOffset, this.#md5.length).toString('hex');
+    return this.#md5;
   }
 
   #sealedBody(): SealedBody {
@@ -671,13 +669,14 @@ export class EngineUpload implements Upload {
     return { ...body, placement: { ...body.placement, positions: writer.positions } };
   }
 
-  #prepared(type: number, body: Buffer, sealed: SealedBody): PreparedRecord {
+  #prepared(type: number, body: Buffer, sealed: SealedBody, meaning: ObjectRecord | null): PreparedRecord {
     this.#isHandedOver = true;
     const { placement } = sealed;
-    if (placement.kind !== 'slots') return { type, body, slots: null };
+    if (placement.kind !== 'slots') return { type, body, meaning, slots: null };
     return {
       type,
       body,
+      meaning,
       slots: {
         k: placement.geometry.dataShards,
         rotation: placement.geometry.rotation,
@@ -694,13 +693,19 @@ export class EngineUpload implements Upload {
   async #commit(
     prepare: (order: number, timeMs: number, onSettled: (undo: () => void) => void) => PreparedRecord,
   ): Promise<void> {
-    await this.#holding(() =>
-      this.context.commit((commit, onSettled) => {
+    this.#callsUnderWay++;
+    try {
+      await this.context.commit((commit, onSettled) => {
         // The client went away before its turn came.
         this.#throwIfFailed();
         return prepare(commit.order, commit.timeMs, onSettled);
-      }, 'grow'),
-    );
+      }, 'grow');
+    } catch (error) {
+      this.abort();
+      throw error;
+    } finally {
+      this.#callEnded();
+    }
     this.#releaseAll();
   }
 

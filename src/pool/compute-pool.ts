@@ -91,6 +91,10 @@ export class ComputePool implements Compute {
     return kernels.streamDigest(stateOffset, Digest[digest]);
   }
 
+  streamDigestHex(stateOffset: number, digest: StreamDigest): string {
+    return kernels.streamDigestHex(stateOffset, Digest[digest]);
+  }
+
   streamTrailerSignature(stateOffset: number, trailerBlock: Uint8Array, signature: Uint8Array): boolean {
     return kernels.streamTrailerSignature(stateOffset, trailerBlock, signature) === 1;
   }

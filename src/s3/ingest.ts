@@ -134,17 +134,13 @@ async function conclude(
 }
 
 function verifyClaims(claims: Claims, digests: UploadDigests, end: PayloadEnd): void {
-  if (claims.sha256Hex !== null && toHex(digests.sha256) !== claims.sha256Hex) {
+  if (claims.sha256Hex !== null && digests.sha256 !== claims.sha256Hex) {
     throw s3Error('XAmzContentSHA256Mismatch');
   }
-  if (claims.md5 !== null) verifyContentMd5(claims.md5, digests.md5);
+  if (claims.md5 !== null) verifyContentMd5(claims.md5, Buffer.from(digests.md5, 'hex'));
   if (claims.checksum !== null && digests.checksum !== null) {
     verifyChecksum(claims.checksum.algorithm, claimedValue(claims.checksum, end.trailers), digests.checksum);
   }
-}
-
-function toHex(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes).toString('hex');
 }
 
 function entityTooLarge(bytes: number): Refusal {

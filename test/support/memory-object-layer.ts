@@ -529,8 +529,8 @@ class MemoryUpload implements Upload {
     if (this.#isSignatureWrong) return this.#refuse('SignatureDoesNotMatch');
     if (bytes.length !== this.#options.bytes) return this.#refuse('IncompleteBody');
     return {
-      md5: memoryDigest('md5', bytes),
-      sha256: sha256 ? memoryDigest('sha256', bytes) : null,
+      md5: Buffer.from(memoryDigest('md5', bytes)).toString('hex'),
+      sha256: sha256 ? Buffer.from(memoryDigest('sha256', bytes)).toString('hex') : null,
       checksum: checksum === null ? null : memoryDigest(digestNames[checksum], bytes),
     };
   }

@@ -289,7 +289,7 @@ export class Workload {
       }
       if (stopAt === Infinity) {
         const { md5 } = await upload.finish();
-        if (Buffer.from(md5).toString('hex') !== md5Hex(body)) throw new Error(`${key}: the digest is wrong`);
+        if (md5 !== md5Hex(body)) throw new Error(`${key}: the digest is wrong`);
       }
       return upload;
     } catch (error) {

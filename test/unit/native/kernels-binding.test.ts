@@ -108,6 +108,7 @@ describe('ranges', () => {
     expect(() => kernels.streamUpdate(64, 0, 1, null, null)).toThrow('no stream was started');
     expect(() => kernels.streamDigest(arenaBytes - streamStateBytes, Digest.sha256)).toThrow(RangeError);
     expect(() => kernels.streamDigest(arenaBytes - streamStateBytes, 3)).toThrow(RangeError);
+    expect(() => kernels.streamDigestHex(arenaBytes - streamStateBytes, Digest.sha256)).toThrow(RangeError);
   });
 });
 

@@ -137,6 +137,9 @@ describe('stream digests', () => {
     for (const crc of [Digest.crc32, Digest.crc32c, Digest.crc64nvme]) {
       expect(kernels.streamDigest(stateAt, crc), `seed ${seed}`).toEqual(kernels.digest(crc, content));
     }
+    for (const digest of Object.values(Digest)) {
+      expect(kernels.streamDigestHex(stateAt, digest)).toBe(hex(kernels.streamDigest(stateAt, digest)));
+    }
   });
 
   it('lie wholly in the arena: a copy of the state goes on by itself', () => {
