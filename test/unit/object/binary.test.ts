@@ -1,6 +1,7 @@
 /** Texts of records: short ones are written letter by letter, and must come out as all others do. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Placement } from '../../../src/erasure/index.js';
 import { BinaryReader, BinaryWriter } from '../../../src/object/binary.js';
 import { asDecoded, decodeObject, encodeObject, type ObjectRecord } from '../../../src/object/records.js';
 
@@ -35,10 +36,15 @@ describe('a text', () => {
 describe('an object record whose meaning is at hand', () => {
   it('is what decoding it gives', () => {
     const geometry = { dataShards: 2, parityShards: 2, rotation: 1 };
-    const here = {
-      ...{ kind: 'slots', geometry, id: { high: 3, low: 4 }, slotBytes: 2048 },
-      ...{ fileNumber: 5, fileOffset: 4096, hashes: Buffer.alloc(128, 1) },
-    } as const;
+    const here: Placement = {
+      kind: 'slots',
+      geometry,
+      id: { high: 3, low: 4 },
+      slotBytes: 2048,
+      fileNumber: 5,
+      fileOffset: 4096,
+      hashes: Buffer.alloc(128, 1),
+    };
     const common: ObjectRecord = {
       ...{ bytes: 4096, modifiedMs: 1_700_000_000_000, etag: 'd41d8cd98f00b204e9800998ecf8427e' },
       checksum: { algorithm: 'CRC32', type: 'FULL_OBJECT', value: 'sOO8/Q==' },
@@ -46,7 +52,7 @@ describe('an object record whose meaning is at hand', () => {
       ...{ bucketId: 65_536, key: 'k/ü', versionId: 'null', isMarker: false, dataOrder: 0, multipart: null },
       placement: { ...here, fileNumber: 0, fileOffset: 0 },
     };
-    const records: readonly (readonly [ObjectRecord, typeof here | null])[] = [
+    const records: readonly (readonly [ObjectRecord, Placement | null])[] = [
       [common, here],
       [{ ...common, placement: { kind: 'none' }, bytes: 0, checksum: null }, null],
       [{ ...common, placement: { kind: 'inline', bytes: Buffer.from('inline') } }, null],
