@@ -157,7 +157,8 @@ std::string Store::Clear() {
   flushedCount_ = frozenCount_;
   const Runs before = std::move(runs_);
   runs_.clear();
-  std::string failure = WriteManifest(runs_);
+  bool isNamed = false;
+  std::string failure = WriteManifest(runs_, &isNamed);
   for (const auto& run : before) Remove(RunPath(run->id()));
   isStopping_ = false;
   trouble_.clear();
@@ -301,7 +302,7 @@ std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
   std::string failure = error == 0 ? "" : Failure("write", path, error);
   std::shared_ptr<Run> run;
   if (error == 0) run = Run::Open(path, id, 0, &failure);
-  if (!run) Remove(newPath);
+  if (!run) Remove(error == 0 ? path : newPath);
   lock->lock();
   if (!run) return failure;
   failure = Install(lock, {}, run);
@@ -356,7 +357,10 @@ std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inp
   if (error != 0) failure = Failure("write", path, error);
   std::shared_ptr<Run> run;
   if (!isGivenUp && failure.empty()) run = Run::Open(path, id, level, &failure);
-  if (!run) Remove(newPath);
+  if (!run) {
+    Remove(newPath);
+    Remove(path);
+  }
   lock->lock();
   if (!run) return failure;
   failure = Install(lock, inputs, run);
@@ -383,7 +387,10 @@ std::string Store::Install(std::unique_lock<std::mutex>* lock, const Runs& remov
     }
   }
   lock->unlock();
-  const std::string failure = WriteManifest(runs);
+  bool isNamed = false;
+  const std::string failure = WriteManifest(runs, &isNamed);
+  // On a full disk it would only keep the room that the next try needs. One that the manifest may name stays.
+  if (!failure.empty() && !isNamed) Remove(RunPath(made->id()));
   if (failure.empty()) {
     for (const auto& run : removed) Remove(RunPath(run->id()));
     if (made->entryCount() == 0) Remove(RunPath(made->id()));
@@ -394,7 +401,7 @@ std::string Store::Install(std::unique_lock<std::mutex>* lock, const Runs& remov
   return "";
 }
 
-std::string Store::WriteManifest(const Runs& runs) {
+std::string Store::WriteManifest(const Runs& runs, bool* isNamed) {
   std::string text = kManifestTitle;
   for (const auto& run : runs) {
     text += "run " + std::to_string(run->id()) + " level " + std::to_string(run->level()) + "\n";
@@ -409,7 +416,10 @@ std::string Store::WriteManifest(const Runs& runs) {
   if (error == 0) error = file.Close();
   // The runs' names have to be durable before the manifest that names them is.
   if (error == 0) error = SyncDirectory(options_.directory);
-  if (error == 0) error = Rename(newPath, path);
+  if (error == 0) {
+    *isNamed = true;
+    error = Rename(newPath, path);
+  }
   if (error == 0) error = SyncDirectory(options_.directory);
   return error == 0 ? "" : Failure("write", path, error);
 }

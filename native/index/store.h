@@ -93,7 +93,8 @@ class Store {
   std::string WriteFrozen(std::unique_lock<std::mutex>* lock);
   std::string MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inputs, bool isOldestIn);
   std::string Install(std::unique_lock<std::mutex>* lock, const Runs& removed, std::shared_ptr<const Run> made);
-  std::string WriteManifest(const Runs& runs);
+  // `isNamed`: what is on disk may name these runs, whatever failed.
+  std::string WriteManifest(const Runs& runs, bool* isNamed);
   // Contiguous runs of one level that are due; empty when none are.
   Runs DueForMerge(bool* isOldestIn) const;
 

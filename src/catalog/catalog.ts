@@ -32,6 +32,8 @@ export interface Catalog {
   write(fill: (batch: CatalogBatch) => void): Promise<void>;
   /** Everything written so far is durable: a start after a crash does not replay it. Rejects when it cannot be. */
   flush(): Promise<void>;
+  /** False: the disk takes nothing, and more is in memory for it than should be. */
+  hasRoom(): boolean;
   /** Removes everything. */
   clear(): Promise<void>;
   /** Durable and marked as whole, then closed. */

@@ -21,6 +21,8 @@ const cacheBytesDefault = 64 * MiB;
 const flushMs = 30_000;
 /** Whoever writes faster than the disk takes it looks again after this. */
 const behindMs = 5;
+/** So many tables' worth of entries may wait in memory for a disk that refuses them. */
+const refusedTablesMax = 8;
 /** How often a flush is looked after. */
 const flushLookMs = 5;
 
@@ -50,13 +52,19 @@ export function openRunCatalog(options: RunCatalogOptions): Catalog {
   };
   if (existsSync(marker)) discard('could not be read when it was last in use');
   const onDamage = (): void => {
-    writeFileSync(marker, '');
+    try {
+      writeFileSync(marker, '');
+    } catch (error) {
+      log(
+        `the index is damaged, and that cannot be noted: ${error instanceof Error ? error.message : 'unknown cause'}`,
+      );
+    }
   };
   try {
-    return new RunCatalog(open(), onDamage, log);
+    return new RunCatalog(open(), onDamage, log, refusedTablesMax * memoryBytes);
   } catch (error) {
     discard(`cannot be opened (${error instanceof Error ? error.message : 'unknown cause'})`);
-    return new RunCatalog(open(), onDamage, log);
+    return new RunCatalog(open(), onDamage, log, refusedTablesMax * memoryBytes);
   }
 }
 
@@ -66,7 +74,7 @@ export function openExistingCatalog(directory: string): Catalog | null {
   if (!existsSync(runs) || existsSync(join(directory, damagedName))) return null;
   const ignore = (): void => undefined;
   try {
-    return new RunCatalog(indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault), ignore, ignore);
+    return new RunCatalog(indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault), ignore, ignore, 0);
   } catch {
     // Damaged: a start would build it anew.
     return null;
@@ -85,11 +93,13 @@ class RunCatalog implements Catalog {
   #into = Buffer.allocUnsafeSlow(64 * KiB);
   #isDirty = false;
   #trouble = '';
+  #hasRoom = true;
 
   constructor(
     private readonly store: IndexStore,
     private readonly onDamage: () => void,
     private readonly log: (text: string) => void,
+    private readonly refusedBytesMax: number,
   ) {
     this.#timer = setInterval(() => {
       this.#look();
@@ -153,6 +163,13 @@ class RunCatalog implements Catalog {
       await new Promise((resolve) => setTimeout(resolve, behindMs));
       isBehind = this.store.isBehind();
     }
+    this.#hasRoom = this.#looksRoomy();
+  }
+
+  hasRoom(): boolean {
+    // Nothing more may come to be written by the time that there is room again.
+    if (!this.#hasRoom) this.#hasRoom = this.#looksRoomy();
+    return this.#hasRoom;
   }
 
   async flush(): Promise<void> {
@@ -183,6 +200,10 @@ class RunCatalog implements Catalog {
     this.#trouble = trouble;
     if (this.#isDirty) this.store.flush();
     this.#isDirty = false;
+  }
+
+  #looksRoomy(): boolean {
+    return this.store.trouble() === '' || this.store.figures().memoryBytes < this.refusedBytesMax;
   }
 
   #reading<T>(read: () => T): T {

@@ -7,7 +7,7 @@ import { MiB, invariant, limits, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
-import { EEXIST, EROFS } from './errno.js';
+import { EEXIST, ENOSPC, EROFS } from './errno.js';
 import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
@@ -92,6 +92,12 @@ export class LocalLogStore implements LogStore {
     const removed = await run({ kind: IoKind.unlink, path: newPath });
     if (!removed.ok && removed.fault.kind !== 'missing') return removed;
     const isRecycled = await this.#recycle(newPath, bytes, run);
+    if (!isRecycled) {
+      // Zeroes up to the last byte, only to be thrown away, would take the room of others and wear the disk.
+      const space = await run({ kind: IoKind.space, path: this.drivePath });
+      if (!space.ok) return space;
+      if ((space.value.values?.[1] ?? 0) < bytes) return { ok: false, fault: this.#fault('full', describe(), ENOSPC) };
+    }
     const flags = (isRecycled ? 0 : IoFlag.create) | IoFlag.write;
     const opened = await run({ kind: IoKind.open, path: newPath, flags });
     if (!opened.ok) return opened;

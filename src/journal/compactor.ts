@@ -10,9 +10,9 @@ import type { DriveFault } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import type { PendingHeal } from './drive-state.js';
 import { RecordChanged, type LogRecord, type LogSpace, type PreparedRecord, type RecordMove } from './journal.js';
-import { batchEnd, ordersPerBatch, type BatchHeader } from './layout.js';
+import { ordersPerBatch, type BatchHeader } from './layout.js';
 import { readNext, type HistoryOptions } from './replay.js';
-import type { Sequencer } from './sequencer.js';
+import { deleteFloorShare, type Sequencer } from './sequencer.js';
 import type { SetLog } from './set-log.js';
 import { SpanShards, slotSpans, type RecordSlots } from './shard-reader.js';
 
@@ -40,8 +40,10 @@ const blockedMsMax = 300_000;
 /** What was about to change in the first pass has changed by then. */
 const passesMax = 3;
 const passPauseMs = 50;
-/** A full set needs this much of a log file for deletes while compaction uses the rest of it. */
-const deleteReserveShare = 1 / 8;
+/** Of a log file: what emptying one takes of a full set's reserve beside the bytes in use: ends of files, headers. */
+const moveOverheadShare = 3 / 16;
+/** While deletes have to wait for room, so much garbage of a log file is worth while. */
+const tightGarbageShare = 1 / 8;
 
 export interface SpaceFigures {
   /** Finished files, and of their bytes what is in use. */
@@ -74,6 +76,8 @@ interface Piece {
 export class Compactor {
   #isClosed = false;
   #isCompacting = false;
+  /** Some drive had no room: garbage is given back down to what makes no further file. */
+  #isReturning = false;
   #freedFiles = 0;
   #movedBytes = 0;
   readonly #sleeping = new Set<() => void>();
@@ -102,6 +106,12 @@ export class Compactor {
     const { finishedBytes, liveBytes } = this.#usage();
     const [isCompacting, freedFiles, movedBytes] = [this.#isCompacting, this.#freedFiles, this.#movedBytes];
     return { finishedBytes, liveBytes, isCompacting, freedFiles, movedBytes };
+  }
+
+  /** A blob found no room. */
+  noteFull(): void {
+    this.#isReturning = true;
+    if (!this.#isCompacting) this.#wakeAll();
   }
 
   async close(): Promise<void> {
@@ -159,24 +169,18 @@ export class Compactor {
     const oldestLive = this.hooks.space.liveBytes(oldest);
     if (oldestLive === 0) return oldest;
     const garbage = finishedBytes - liveBytes;
-    if (this.sequencer.isFull) {
+    const fileBytes = this.setLog.logFileBytes;
+    if (this.sequencer.isFull) this.#isReturning = true;
+    if (this.#isReturning) {
       // What is moved goes into the reserve first. All of it comes back with the file.
-      const isWorth = garbage > this.setLog.fileBytes(oldest);
-      return isWorth && oldestLive + this.setLog.logFileBytes * deleteReserveShare < this.#roomLeft() ? oldest : null;
+      const room = this.setLog.roomLeft;
+      const isTight = this.sequencer.isFull && room < fileBytes * (deleteFloorShare + tightGarbageShare);
+      this.#isReturning = garbage > fileBytes * (isTight ? tightGarbageShare : 1);
+      if (this.#isReturning) return oldestLive + fileBytes * moveOverheadShare < room ? oldest : null;
+      if (this.sequencer.isFull) return null;
     }
     const share = garbage / finishedBytes;
     return files >= finishedFilesMin && share >= (isGoing ? garbageEnd : garbageBegin) ? oldest : null;
-  }
-
-  /** Of the file in use and the one behind it. */
-  #roomLeft(): number {
-    const { last } = this.setLog.head;
-    if (last === null) return 0;
-    const { members } = this.setLog;
-    const next = last.fileNumber + 1;
-    const hasNext = this.setLog.positions(members).every((position) => this.setLog.hasFile(position, next));
-    const rest = this.setLog.fileBytes(last.fileNumber) - batchEnd(last);
-    return rest + (hasNext ? this.setLog.fileBytes(next) : 0);
   }
 
   /** Moves what is in use, and puts the beginning of the log behind the file. */
@@ -306,7 +310,7 @@ export class Compactor {
     const outcomes = await Promise.allSettled(
       found.map(async ({ piece, slots }) => {
         try {
-          const record = await this.sequencer.commit(() => piece.move.prepare(slots), 'free');
+          const record = await this.sequencer.commit(() => piece.move.prepare(slots), 'move');
           this.#noteMove(piece.record, record);
           this.#movedBytes += record.body.length + (record.slots?.slotBytes ?? 0);
         } finally {
@@ -365,6 +369,7 @@ export class Compactor {
         this.#report(await this.setLog.freeFile(position, fileNumber, true));
     }
     this.#freedFiles++;
+    this.sequencer.noteRoom();
   }
 
   #wakeAll(): void {

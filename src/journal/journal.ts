@@ -71,9 +71,10 @@ export type Prepare = (context: CommitContext) => PreparedRecord;
 
 /**
  * What a record does to the room on the drives. When no further log file can be made, what grows is
- * refused, and what frees space still goes through, into the reserve.
+ * refused; what frees space still goes through, into the reserve, and leaves the part of it alone that
+ * what compaction moves needs.
  */
-export type CommitPurpose = 'grow' | 'free';
+export type CommitPurpose = 'grow' | 'free' | 'move';
 
 /**
  * Takes committed batches in order: live, in replay and in catch-up. Resolves when readers see them.
@@ -110,6 +111,8 @@ export interface LogSpace {
   keep(): Promise<void>;
   /** Resolves when nobody reads any more by what the index said before this call. */
   readersGone(): Promise<void>;
+  /** False: the index cannot be written, and so much of it is in memory that it must not grow. */
+  hasRoom(): boolean;
 }
 
 export interface JournalHealth {
@@ -158,6 +161,8 @@ export interface Journal {
   commit(prepare: Prepare, purpose?: CommitPurpose): Promise<LogRecord>;
   /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
   reportFault(position: number, operation: string): Promise<void>;
+  /** A blob found no room: compaction gives back what it can, even where it would not be worth while otherwise. */
+  reportFull(): void;
   /** Both also in `health`; asked for every write. */
   readonly epoch: number;
   readonly canWrite: boolean;

@@ -79,6 +79,10 @@ export class RunningJournal implements Journal {
     await this.#sequencer?.fence(1 << position).catch(() => undefined);
   }
 
+  reportFull(): void {
+    this.#compactor?.noteFull();
+  }
+
   /** A drive that was not there at the start, or had left the set, is usable now: it is caught up and joins. */
   joinDrive(position: number, store: LogStore): void {
     invariant(position >= 0 && position < this.setLog.stores.length, 'a drive has a position in its set');
@@ -185,7 +189,8 @@ export class RunningJournal implements Journal {
       void this.setLog.settled(position).then(() => this.#rejoinLater(position));
     };
     const onStop = (): void => this.#restartLater(this.options.restartMs ?? restartMsDefault);
-    this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop);
+    const hasIndexRoom = (): boolean => this.options.space?.hasRoom() ?? true;
+    this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop, hasIndexRoom);
     const { space, findBehindHole, compactEveryMs } = this.options;
     if (space !== undefined) {
       this.#compactor = new Compactor(this.setLog, this.#sequencer, {

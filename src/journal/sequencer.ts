@@ -9,6 +9,7 @@ import { checkRecord, plannedBytes } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
 import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
 import {
+  batchEnd,
   ordersPerBatch,
   recordBytes,
   recordsBytesSoftMax,
@@ -22,6 +23,7 @@ import type { SetLog } from './set-log.js';
 interface Waiting {
   readonly prepare: Prepare;
   readonly purpose: CommitPurpose;
+  readonly sinceMs: number;
   readonly resolve: (record: LogRecord) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -46,6 +48,23 @@ const gatherMs = { min: 1, max: 5 };
 const gatherRecordsMax = 64;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
+/**
+ * Whole files ahead of the one in use: one to go on in, one that makes sure that compaction can empty a file into the
+ * reserve however much deletes have taken of it. A log that has hardly begun has nothing to be compacted.
+ */
+const filesAheadMax = 2;
+const hardlyBegunShare = 1 / 8;
+/** Of a log file: what grows waits for the file that is being made rather than to leave less, for it may not fit. */
+const growFloorShare = 3 / 2;
+/** In a full set deletes leave so much for moves, and moves so much for the epoch that frees a file. */
+export const deleteFloorShare = 5 / 4;
+const moveFloorShare = 1 / 16;
+/** Batches of a full set are small: what does not fit into the rest of a file is lost to it. */
+const fullBatchShare = 1 / 32;
+/** A delete that finds no room waits so long for compaction to make some. */
+const deleteWaitMs = 20_000;
+/** How often it is looked whether there is some. */
+const heldLookMs = 100;
 /** How long the end waits for a log file that is being made. */
 const spareGraceMs = 2000;
 
@@ -79,6 +98,9 @@ export class Sequencer {
   #cycleMs = 0;
   /** The making of the next log file. */
   #spare: Promise<void> | null = null;
+  #spareTimer: NodeJS.Timeout | undefined;
+  /** Everything that waits is held until there is room for it. */
+  #isHeldUp = false;
   readonly #done: Promise<void>;
   /** What the index failed with; then nothing is shown any more that is not in it. */
   #failure: unknown = null;
@@ -88,6 +110,7 @@ export class Sequencer {
     private readonly apply: ApplyBatch,
     private readonly onLeave: (position: number) => void,
     private readonly onStop: () => void,
+    private readonly hasIndexRoom: () => boolean = () => true,
   ) {
     this.#done = this.#run();
     this.#makeSpare();
@@ -103,11 +126,12 @@ export class Sequencer {
         reject(this.#refusal());
         return;
       }
-      if (this.#isFull && purpose === 'grow') {
+      if (purpose === 'grow' && !this.#canGrow) {
         reject(new Refusal('XMinioStorageFull'));
         return;
       }
-      this.#queue.push({ prepare, purpose, resolve, reject });
+      this.#queue.push({ prepare, purpose, sinceMs: this.setLog.clock.monotonicMs(), resolve, reject });
+      this.#isHeldUp = false;
       this.#wakeUp();
     });
   }
@@ -147,6 +171,15 @@ export class Sequencer {
     return this.#isFull;
   }
 
+  /** Some room has come back. */
+  noteRoom(): void {
+    if (this.canWrite) this.#makeSpare();
+  }
+
+  get #canGrow(): boolean {
+    return !this.#isFull && this.hasIndexRoom();
+  }
+
   /** Runs `act` between two batches: nothing is in flight, and everything is applied. */
   exclusively<T>(act: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -165,6 +198,7 @@ export class Sequencer {
   /** Waits for what is under way; nothing is committed afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#spareTimer);
     this.#wakeUp();
     await this.#done;
     // A file half made is removed by the next start; a drive that hangs must not hold the end up.
@@ -188,7 +222,7 @@ export class Sequencer {
       const turn = this.#turns.shift();
       if (turn !== undefined) {
         await turn();
-      } else if (this.#queue.length > 0 && this.canWrite) {
+      } else if (this.#queue.length > 0 && this.canWrite && !this.#isHeldUp) {
         await this.#commitBatch();
       } else if (this.#isClosed) {
         break;
@@ -201,6 +235,17 @@ export class Sequencer {
     await this.#applying;
     this.#rejectAll(this.#queue.splice(0));
     for (const turn of this.#turns.splice(0)) await turn();
+  }
+
+  /** What waits is looked at again when there may be room, or when it has waited enough. */
+  #holdUp(): void {
+    this.#isHeldUp = true;
+    setTimeout(() => this.#goOn(), heldLookMs).unref();
+  }
+
+  #goOn(): void {
+    this.#isHeldUp = false;
+    this.#wakeUp();
   }
 
   #wakeUp(): void {
@@ -257,24 +302,29 @@ export class Sequencer {
     const sequence = this.setLog.sequence + 1;
     const timeMs = this.setLog.nextTimeMs();
     const fileBytes = this.setLog.logFileBytes;
-    const recordsMax = Math.min(recordsBytesSoftMax, fileBytes / 8);
-    const slotsMax = Math.min(slotsBytesSoftMax, fileBytes / 8);
+    const share = this.#isFull ? fullBatchShare : 1 / 8;
+    const recordsMax = Math.min(recordsBytesSoftMax, fileBytes * share);
+    const slotsMax = Math.min(slotsBytesSoftMax, fileBytes * share);
     const waiting: Waiting[] = [];
     const prepared: PreparedRecord[] = [];
     let recordsBytes = 0;
     let slotsBytes = 0;
     let taken = 0;
     const held: Waiting[] = [];
+    const nowMs = this.setLog.clock.monotonicMs();
+    const isSpareAwaited = !this.#isFull && this.#spare !== null && this.#isShort(growFloorShare);
     this.#isFreeTurn = this.setLog.isCrowded && !this.#isFreeTurn && !this.#queue.every(isGrowing);
     for (const entry of this.#queue) {
       if (prepared.length >= recordsPerBatchMax || recordsBytes >= recordsMax || slotsBytes >= slotsMax) break;
       taken++;
-      if (this.#isFreeTurn && isGrowing(entry)) {
+      if ((this.#isFreeTurn || isSpareAwaited) && isGrowing(entry)) {
         held.push(entry);
         continue;
       }
-      if (this.#isFull && entry.purpose === 'grow') {
-        entry.reject(new Refusal('XMinioStorageFull'));
+      if (this.#isFull && !this.#hasRoomFor(entry, recordsBytes + slotsBytes)) {
+        const isPatient = entry.purpose === 'free' && nowMs - entry.sinceMs < deleteWaitMs;
+        if (isPatient) held.push(entry);
+        else entry.reject(new Refusal('XMinioStorageFull'));
         continue;
       }
       try {
@@ -289,10 +339,28 @@ export class Sequencer {
       }
     }
     this.#queue = [...held, ...this.#queue.slice(taken)];
-    if (prepared.length === 0) return null;
+    if (prepared.length === 0) {
+      if (held.length > 0 && held.length === this.#queue.length) this.#holdUp();
+      return null;
+    }
     // No other set has taken it since: nothing was waited for.
     invariant(this.setLog.takeSequence() === sequence, 'a number is taken once');
     return { waiting, prepared, sequence, timeMs };
+  }
+
+  /** Less is left than this share of a log file, in a log that needs a reserve. */
+  #isShort(share: number): boolean {
+    return this.#aheadWanted() === filesAheadMax && this.setLog.roomLeft < this.setLog.logFileBytes * share;
+  }
+
+  /** In a full set, behind what the batch has already. */
+  #hasRoomFor({ purpose }: Waiting, batchBytes: number): boolean {
+    const { firstFile, head, logFileBytes, roomLeft } = this.setLog;
+    if (purpose === 'grow') return false;
+    // Without a finished file there is nothing that could be moved.
+    const isLone = (head.last?.fileNumber ?? 1) <= firstFile;
+    const share = purpose === 'free' && !isLone ? deleteFloorShare : moveFloorShare;
+    return roomLeft - batchBytes > logFileBytes * share;
   }
 
   async #write(sealed: Sealed): Promise<void> {
@@ -371,32 +439,52 @@ export class Sequencer {
   }
 
   /**
-   * One file ahead of the one in use: it is there when it is needed, and it is the reserve that lets
-   * deletes go on when the drives are full.
+   * Files ahead of the one in use: they are there when they are needed, and are the reserve that lets deletes and
+   * compaction go on when the drives are full.
    */
   #makeSpare(): void {
-    const inUse = this.setLog.head.last?.fileNumber ?? 1;
-    const { members } = this.setLog;
-    const isThere = this.setLog.positions(members).every((position) => this.setLog.hasFile(position, inUse + 1));
+    const { last } = this.setLog.head;
+    const ahead = this.setLog.filesAhead;
+    const isThere = ahead >= this.#aheadWanted();
     if (isThere) this.#isFull = false;
     if (isThere || this.#spare !== null || this.#isClosed) return;
-    this.#spare = this.#makeOneByOne(inUse + 1, members).then((faults) => {
+    clearTimeout(this.#spareTimer);
+    const next = (last?.fileNumber ?? 1) + ahead + 1;
+    this.#spare = this.#makeOneByOne(next, this.setLog.members).then((faults) => {
       this.#spare = null;
+      this.#goOn();
       const kinds = [...faults.values()].map((fault) => fault.kind);
-      this.#isFull = kinds.includes('full');
-      if (this.#isFull) this.setLog.log.warn('No room for the next log file: only what frees space is accepted');
+      const isFull = kinds.includes('full');
+      if (isFull && !this.#isFull) {
+        this.setLog.log.warn('No room for the next log file: only what frees space is accepted');
+      }
+      this.#isFull = isFull;
       const broken = [...faults].filter(([, fault]) => fault.kind !== 'full').map(([position]) => position);
       if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
-      if (this.#isFull && !this.#isClosed) setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
+      if (this.#isClosed) return;
+      if (isFull) this.#spareTimer = setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
+      else if (faults.size === 0) this.#makeSpare();
     });
   }
 
-  /** There is time: one drive after another disturbs the commits less than all at once. */
+  #aheadWanted(): number {
+    const { last } = this.setLog.head;
+    if (last === null) return 1;
+    const isBegun = last.fileNumber > this.setLog.firstFile;
+    return isBegun || batchEnd(last) > this.setLog.logFileBytes * hardlyBegunShare ? filesAheadMax : 1;
+  }
+
+  /** While there is time: one drive after another disturbs the commits less than all at once. */
   async #makeOneByOne(fileNumber: number, members: number): Promise<Map<number, DriveFault>> {
     const faults = new Map<number, DriveFault>();
+    let left = members;
     for (const position of this.setLog.positions(members)) {
-      if (this.#isClosed) break;
-      for (const [key, fault] of await this.setLog.ensureFile(fileNumber, 1 << position)) faults.set(key, fault);
+      if (this.#isClosed || left === 0) break;
+      const some = this.#isShort(growFloorShare) ? left : 1 << position;
+      for (const [key, fault] of await this.setLog.ensureFile(fileNumber, some)) faults.set(key, fault);
+      left &= ~some;
+      // Nobody uses the reserve up while the others are looked at.
+      if ([...faults.values()].some((fault) => fault.kind === 'full')) break;
     }
     return faults;
   }

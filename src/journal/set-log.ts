@@ -215,6 +215,23 @@ export class SetLog {
     return { fileNumber: last.fileNumber + 1, fileOffset: 0 };
   }
 
+  /** Whole files behind the one in use that all of S have. */
+  get filesAhead(): number {
+    const members = this.positions(this.members);
+    let next = (this.head.last?.fileNumber ?? 1) + 1;
+    while (members.length > 0 && members.every((position) => this.hasFile(position, next))) next++;
+    return next - 1 - (this.head.last?.fileNumber ?? 1);
+  }
+
+  /** Bytes that can be written without the making of a file: of the one in use, and those ahead of it. */
+  get roomLeft(): number {
+    const { last } = this.head;
+    const inUse = last?.fileNumber ?? 1;
+    let room = this.fileBytes(inUse) - (last === null ? 0 : batchEnd(last));
+    for (let ahead = this.filesAhead; ahead > 0; ahead--) room += this.fileBytes(inUse + ahead);
+    return room;
+  }
+
   /** Highest sequence so far, of all sets that share the numbers; the next batch has a higher one. */
   get sequence(): number {
     return Math.max(this.head.sequenceMax, this.head.last?.sequence ?? 0, this.numbers.highest);

@@ -71,6 +71,10 @@ export class LiveRecords implements LogSpace {
     return this.index.catalog.flush();
   }
 
+  hasRoom(): boolean {
+    return this.index.catalog.hasRoom();
+  }
+
   async readersGone(): Promise<void> {
     await this.readers.gone();
     const { reclaimDelayMs } = this;

@@ -106,7 +106,11 @@ export class LiveSet implements DriveSet {
   reportWrite(position: number, fault: DriveFault): void {
     this.#report('a drive does not take writes', position, fault);
     // A full drive still reads and deletes: it stays.
-    if (fault.kind === 'full' || this.#journal === null) return;
+    if (this.#journal === null) return;
+    if (fault.kind === 'full') {
+      this.#journal.reportFull();
+      return;
+    }
     this.#journal.reportFault(position, fault.operation).catch((error: unknown) => {
       this.log.error('a drive could not be taken out of the set', { drive: fault.drive, err: error });
     });

@@ -67,6 +67,8 @@ export class DirectJournal implements Journal {
     return Promise.resolve();
   }
 
+  reportFull(): void {}
+
   logFiles(): readonly number[] {
     return [];
   }

@@ -41,6 +41,7 @@ export class KeyIndex implements LogSpace {
   /** Keys that a record on its way changes. */
   readonly pending = new Set<string>();
   readers: Promise<void> = Promise.resolve();
+  isRoomy = true;
 
   readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
     await Promise.resolve();
@@ -85,6 +86,10 @@ export class KeyIndex implements LogSpace {
 
   keep(): Promise<void> {
     return Promise.resolve();
+  }
+
+  hasRoom(): boolean {
+    return this.isRoomy;
   }
 
   readersGone(): Promise<void> {

@@ -19,8 +19,11 @@ export interface KillableServer {
 export async function startServer(
   drives: readonly string[],
   environment: Record<string, string> = {},
+  /** A command that becomes the one that follows it, like `nsenter`. */
+  within: readonly string[] = [],
 ): Promise<KillableServer> {
-  const child = spawn(process.execPath, [main, 'server', '--json', '--address', '127.0.0.1:0', ...drives], {
+  const [command = '', ...words] = [...within, process.execPath, main, 'server', '--json', '--address', '127.0.0.1:0'];
+  const child = spawn(command, [...words, ...drives], {
     env: { ...process.env, MINIO_ROOT_USER: 'tester', MINIO_ROOT_PASSWORD: 'tester-secret', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

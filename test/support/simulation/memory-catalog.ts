@@ -64,6 +64,10 @@ export class MemoryCatalog implements Catalog {
     });
   }
 
+  hasRoom(): boolean {
+    return true;
+  }
+
   clear(): Promise<void> {
     return this.#change(() => []);
   }

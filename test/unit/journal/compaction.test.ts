@@ -269,6 +269,78 @@ describe('compaction', () => {
     expect(journal.health().inSync).toEqual([0, 1, 2, 3]);
     expect(keyed.unreadable()).toEqual([]);
   }, 20_000);
+
+  it.each([1, 2])(
+    'gives a full set its space back however deletes come, through a restart as well (%i)',
+    async (seed) => {
+      keyed = new KeyedSet(3, 2, new Random(seed));
+      const { random } = keyed;
+      const filesMax = 9;
+      for (const store of keyed.set.stores) {
+        store.failCreate = () => ([...store.files.keys()].filter((n) => n > 0).length < filesMax ? null : 'full');
+      }
+      let { journal } = await keyed.open();
+      const values = new Map<string, string>();
+      const fill = async (): Promise<void> => {
+        for (let n = 0; ; n += 24) {
+          const keys = Array.from({ length: 24 }, (_, index) => `k${String(n + index)}`);
+          const puts = await Promise.allSettled(keys.map((key) => keyed!.put(key, 2000 + random.below(4000))));
+          puts.forEach((put, at) => {
+            if (put.status === 'fulfilled') values.set(keys[at] ?? '', put.value);
+          });
+          const refused = puts.find((put) => put.status === 'rejected');
+          if (refused !== undefined) {
+            expect(refused.reason).toMatchObject({ code: 'XMinioStorageFull' });
+            return;
+          }
+        }
+      };
+      await fill();
+      expect(values.size).toBeGreaterThan(800);
+      // One by one, each in a batch of its own, over all files: they take about as much as they free.
+      let turn = 0;
+      for (const key of [...values.keys()].sort(() => random.next() - 0.5).slice(0, values.size * 0.7)) {
+        await keyed.delete(key);
+        values.delete(key);
+        if (++turn === 200) {
+          await keyed.close();
+          if (seed === 2) keyed.index = new KeyIndex();
+          ({ journal } = await keyed.open());
+        }
+      }
+      let value: string | null = null;
+      for (let wait = 0; wait < 100 && value === null; wait++) {
+        value = await keyed.put('new', 10_000).catch(() => null);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      expect(value).not.toBeNull();
+      values.set('new', value ?? '');
+      expect(journal.health().inSync).toEqual([0, 1, 2]);
+      expect(journal.space()!.freedFiles).toBeGreaterThan(1);
+      expect(keyed.unreadable()).toEqual([]);
+      expect(new Map([...keyed.index.entries].map(([key, entry]) => [key, entry.value]))).toEqual(values);
+      // Nearly everything of it, over and over.
+      for (let round = 0; round < 2; round++) await fill();
+      const before = keyed.state();
+      await keyed.close();
+      keyed.index = new KeyIndex();
+      await keyed.open();
+      expect(keyed.state()).toEqual(before);
+    },
+    60_000,
+  );
+
+  it('refuses what grows while the index has no room, and nothing else', async () => {
+    keyed = new KeyedSet(3, 2);
+    const { journal } = await keyed.open();
+    await keyed.put('old', 2000);
+    keyed.index.isRoomy = false;
+    await expect(keyed.put('new', 2000)).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    await keyed.delete('old');
+    keyed.index.isRoomy = true;
+    await keyed.put('new', 2000);
+    expect(journal.health().inSync).toEqual([0, 1, 2]);
+  });
 });
 
 /** Like random-crashes.test.ts, with keys that are overwritten and deleted while the log is compacted. */

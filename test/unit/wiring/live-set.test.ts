@@ -9,6 +9,7 @@ let epoch = 1;
 let nowMs = 0;
 let lines: string[] = [];
 let reported: number[] = [];
+let fullCount: number;
 let set: LiveSet;
 
 const drive = { path: '/d' } as Drive;
@@ -16,13 +17,14 @@ const fault = (kind: DriveFault['kind']): DriveFault => ({ kind, drive: '/d', op
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [inSync, epoch, nowMs, lines, reported] = [[0, 1, 2], 1, 0, [], []];
+  [inSync, epoch, nowMs, lines, reported, fullCount] = [[0, 1, 2], 1, 0, [], [], 0];
   const journal = {
     health: () => ({ epoch, inSync }),
     reportFault: (position: number) => {
       reported.push(position);
       return Promise.resolve();
     },
+    reportFull: () => void fullCount++,
   } as unknown as Journal;
   const log = {
     warn: (text: string) => lines.push(text),
@@ -61,6 +63,8 @@ describe('the live set', () => {
     set.reportWrite(1, fault('io'));
     set.reportWrite(2, fault('full'));
     expect(reported).toEqual([1]);
+    // Compaction is told, and nobody else.
+    expect(fullCount).toBe(1);
     set.reportRead(0, fault('missing'));
     expect(reported).toEqual([1]);
     expect(lines).toHaveLength(3);

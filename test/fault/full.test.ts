@@ -1,0 +1,209 @@
+/**
+ * Drives without room, on real file systems: what grows is refused with 507, reads and deletes go on, nobody is taken
+ * out of the set, and the room of what was deleted comes back by itself.
+ */
+import { createHash } from 'node:crypto';
+import { statfsSync } from 'node:fs';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startServer, type KillableServer } from '../support/killable-server.js';
+import { seededRandom } from '../support/seeded-random.js';
+import { mountSmall, type SmallFileSystems } from '../support/small-file-systems.js';
+
+const MiB = 2 ** 20;
+const bucket = 'full';
+const atOnce = 12;
+
+let small: SmallFileSystems | null = null;
+let server: KillableServer | null = null;
+
+afterEach(async () => {
+  await server?.kill();
+  await small?.close();
+  server = null;
+  small = null;
+});
+
+function client(url: string): S3Client {
+  return new S3Client({
+    endpoint: url,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    maxAttempts: 1,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
+    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 60_000 }),
+  });
+}
+
+/** The same bytes for the same key, and others for every other. */
+function bodyOf(key: string, bytes: number): Buffer {
+  const seed = createHash('sha256').update(key).digest();
+  const body = Buffer.alloc(bytes);
+  for (let at = 0; at < bytes; at += seed.length) seed.copy(body, at);
+  body.write(key);
+  return body;
+}
+
+const put = (s3: S3Client, key: string, bytes: number): Promise<unknown> =>
+  s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bodyOf(key, bytes) }));
+
+async function isThere(s3: S3Client, key: string, bytes: number): Promise<boolean> {
+  const answer = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+  return bodyOf(key, bytes).equals((await answer.Body?.transformToByteArray()) ?? new Uint8Array());
+}
+
+/** Until it is refused: then with 507, and nothing else. Answers the keys that were taken. */
+async function fill(s3: S3Client, prefix: string, bytes: number): Promise<string[]> {
+  const taken: string[] = [];
+  let refusal: unknown = null;
+  let count = 0;
+  const writers = Array.from({ length: atOnce }, async () => {
+    while (refusal === null) {
+      const key = `${prefix}${count++}`;
+      try {
+        await put(s3, key, bytes);
+        taken.push(key);
+      } catch (error) {
+        refusal = error;
+      }
+    }
+  });
+  await Promise.all(writers);
+  expectFull(refusal);
+  return taken;
+}
+
+function expectFull(error: unknown): void {
+  expect(error).toBeInstanceOf(S3ServiceException);
+  const { name, $metadata } = error as S3ServiceException;
+  expect([name, $metadata.httpStatusCode]).toEqual(['XMinioStorageFull', 507]);
+}
+
+const refusalOf = (request: Promise<unknown>): Promise<unknown> =>
+  request.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+async function forAll(keys: readonly string[], act: (key: string) => Promise<void>): Promise<void> {
+  const left = [...keys];
+  const one = async (): Promise<void> => {
+    for (let key = left.pop(); key !== undefined; key = left.pop()) await act(key);
+  };
+  await Promise.all(Array.from({ length: atOnce }, one));
+}
+
+async function listed(s3: S3Client): Promise<string[]> {
+  const keys: string[] = [];
+  let token: string | undefined;
+  do {
+    const page = await s3.send(new ListObjectsV2Command({ Bucket: bucket, ContinuationToken: token }));
+    for (const { Key } of page.Contents ?? []) keys.push(Key ?? '');
+    token = page.NextContinuationToken;
+  } while (token !== undefined);
+  return keys.sort();
+}
+
+async function becomesWritable(s3: S3Client, key: string, bytes: number): Promise<void> {
+  let refused: unknown;
+  for (let turn = 0; turn < 120; turn++) {
+    refused = await refusalOf(put(s3, key, bytes));
+    if (refused === null) return;
+    expectFull(refused);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  throw new Error(`no room came back; the server said: ${server?.output().slice(-2000) ?? ''}`);
+}
+
+const health = async (): Promise<number> => (await fetch(`${server?.url ?? ''}/minio/health/cluster`)).status;
+
+describe('drives without room', () => {
+  it('refuse writes with 507, serve the rest, and take writes again when space was freed', async () => {
+    const random = seededRandom(7);
+    small = await mountSmall([448 * MiB, 448 * MiB]);
+    const { folders, within } = small;
+    const drives = folders.map((folder) => `${folder}/drive`);
+    server = await startServer(drives, {}, within);
+    let s3 = client(server.url);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+
+    const smallBytes = 200_000;
+    let keys = await fill(s3, 'small/', smallBytes);
+    expect(keys.length).toBeGreaterThan(800);
+    // Without warning, and started again as it is.
+    await server.kill();
+    server = await startServer(drives, {}, within);
+    s3 = client(server.url);
+    expect(await listed(s3)).toEqual([...keys].sort());
+    expectFull(await refusalOf(put(s3, 'more', smallBytes)));
+    expect(await isThere(s3, keys[0] ?? '', smallBytes)).toBe(true);
+    expect(await health()).toBe(200);
+
+    const gone = keys.filter(() => random() < 0.6);
+    await forAll(gone, async (key) => {
+      await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    });
+    const left = new Set(keys);
+    for (const key of gone) left.delete(key);
+    await becomesWritable(s3, 'again', smallBytes);
+    left.add('again');
+    expect(await listed(s3)).toEqual([...left].sort());
+    await forAll([...left], async (key) => {
+      if (!(await isThere(s3, key, smallBytes))) throw new Error(`${key} is not what it was`);
+    });
+
+    // What lies in files of its own takes the last byte, the index's as well.
+    const largeBytes = 5 * MiB;
+    keys = await fill(s3, 'large/', largeBytes);
+    expect(keys.length).toBeGreaterThan(4);
+    for (const key of keys.slice(0, 3)) expect(await isThere(s3, key, largeBytes)).toBe(true);
+    await forAll([...keys, ...left], async (key) => {
+      await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    });
+    expect(await listed(s3)).toEqual([]);
+    await becomesWritable(s3, 'large again', largeBytes);
+    await becomesWritable(s3, 'again', smallBytes);
+    for (const folder of folders) {
+      const { bavail, bsize } = statfsSync(small.seen(folder));
+      expect(bavail * bsize).toBeGreaterThan(64 * MiB);
+    }
+    expect(await health()).toBe(200);
+    expect(server.output()).not.toContain('leaves the set');
+    expect(await server.stop()).toBe(0);
+  }, 240_000);
+
+  it('an index without room waits in memory, and costs nothing at the next start', async () => {
+    small = await mountSmall([448 * MiB, 128 * 1024]);
+    const [drive = '', index = ''] = small.folders;
+    const environment = { GRANARY_INDEX_DIR: `${index}/index` };
+    server = await startServer([`${drive}/drive`], environment, small.within);
+    let s3 = client(server.url);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    const keys = Array.from({ length: 1500 }, (_, n) => `key with a name of some length that fills the index ${n}`);
+    await forAll(keys, async (key) => {
+      await put(s3, key, 300);
+    });
+    // The end writes the index, and cannot.
+    expect(await server.stop()).toBe(0);
+    expect(server.output()).toContain('No space left on device');
+    for (const isKilled of [false, true]) {
+      server = await startServer([`${drive}/drive`], environment, small.within);
+      s3 = client(server.url);
+      expect(await listed(s3)).toEqual([...keys].sort());
+      expect(await isThere(s3, keys[7] ?? '', 300)).toBe(true);
+      await put(s3, keys[8] ?? '', 300);
+      if (isKilled) await server.kill();
+      else await server.stop();
+    }
+  }, 120_000);
+});
