@@ -206,3 +206,17 @@ export const graphWaits = { callMs: 10_000, signInMs: 20_000, attempts: 3 } as c
 export const membershipMinutes = { min: 30, max: 90 } as const;
 /** Lists in claims that a session token repeats; longer ones stay with the stored session. */
 export const tokenListMax = 200;
+/** Tokens of OpenID providers: with thousands of groups they stay under this; fits into the form that carries them. */
+export const webIdentityTokenCharsMax = 64 * KiB;
+/**
+ * OpenID: keys of one provider; claims of a token, how deep they lie, policies they name. What a provider publishes is
+ * fresh for `freshMs`, is used while it is down up to `keysMsMax`, and is asked for again for unknown keys `refetchBurst`
+ * times and then once every `refetchMs`.
+ */
+export const openId = {
+  ...{ keysMax: 256, claimsMax: 512, claimDepthMax: 4, policiesMax: 1000 },
+  ...{ refetchBurst: 4, refetchMs: 5000, freshMs: 10 * 60_000, keysMsMax: 24 * 3_600_000 },
+  ...{ retryMsMin: 500, retryMsMax: 30_000, skewMs: 60_000 },
+  /** Accounts are asked about at providers this often, and so many at once. */
+  ...{ purgeMs: 3_600_000, purgeConcurrency: 4 },
+} as const;

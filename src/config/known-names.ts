@@ -30,6 +30,8 @@ const accepted = [
   'UPDATE UPDATE_MINISIGN_PUBKEY FS_OSYNC CI_CD UPGRADE',
   'CALLHOME_ENABLE CALLHOME_FREQUENCY SUBNET_LICENSE SUBNET_API_KEY SUBNET_PROXY',
   'PUBLIC_IPS',
+  // Removed from MinIO long ago: the discovery document names the keys.
+  'IDENTITY_OPENID_JWKS_URL',
   // Settings of container images that start other programs around the server.
   'SKIP_CLIENT FORCE_NEW_KEYS USERNAME GROUPNAME',
 ];
@@ -44,7 +46,7 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
   ],
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
-  ['OpenID identity', 'IDENTITY_OPENID_*'],
+  ['Microsoft Entra ID', 'IDENTITY_OPENID_AZURE_*'],
   ['LDAP identity', 'IDENTITY_LDAP_*'],
   ['the identity plugin', 'IDENTITY_PLUGIN_*'],
   ['certificate identity', 'IDENTITY_TLS_*'],
@@ -100,8 +102,7 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
 
 /** The start of names with a target at the end, as they stand in the table for distances. */
 const targetKeys: Readonly<Record<string, string>> = {
-  IDENTITY_OPENID_:
-    'ENABLE CONFIG_URL CLIENT_ID CLIENT_SECRET CLAIM_NAME CLAIM_PREFIX CLAIM_USERINFO ROLE_POLICY SCOPES REDIRECT_URI REDIRECT_URI_DYNAMIC DISPLAY_NAME VENDOR KEYCLOAK_REALM KEYCLOAK_ADMIN_URL USER_READABLE_CLAIM USER_ID_CLAIM AZURE_TENANT_ID ISSUERS JWKS_URL COMMENT',
+  IDENTITY_OPENID_AZURE_: 'TENANT_ID USE_GROUP_ID',
   IDENTITY_LDAP_:
     'ENABLE SERVER_ADDR SRV_RECORD_NAME LOOKUP_BIND_DN LOOKUP_BIND_PASSWORD USER_DN_SEARCH_BASE_DN USER_DN_SEARCH_FILTER USER_DN_ATTRIBUTES GROUP_SEARCH_FILTER GROUP_SEARCH_BASE_DN TLS_SKIP_VERIFY SERVER_INSECURE SERVER_STARTTLS STS_EXPIRY USERNAME_FORMAT COMMENT',
   IDENTITY_PLUGIN_: 'ENABLE URL AUTH_TOKEN TOKEN ROLE_POLICY ROLE_ID COMMENT',

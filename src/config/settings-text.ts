@@ -75,7 +75,7 @@ export function parseResets(text: string, schema: readonly Subsystem[]): readonl
 }
 
 export function requireKey(subsystem: Subsystem, key: string): void {
-  if (Object.hasOwn(subsystem.keys, key)) return;
+  if (Object.hasOwn(subsystem.keys, key) || subsystem.removedKeys.includes(key)) return;
   const reason = subsystem.absentKeys.includes(key) ? 'is not supported by this server' : 'is not known';
   throw settingsError(`The key "${shown(key)}" of the sub-system "${subsystem.name}" ${reason}.`);
 }
@@ -107,6 +107,7 @@ function parseValues(text: string, subsystem: Subsystem): Map<string, string> {
     at = end;
     while (at < text.length && isSpace(text[at])) at++;
   }
+  for (const key of subsystem.removedKeys) values.delete(key);
   refuseAbsent(values, subsystem);
   return values;
 }
@@ -115,7 +116,7 @@ function keyAt(text: string, at: number, subsystem: Subsystem): string | null {
   const isWordStart = at === 0 || isSpace(text[at - 1]);
   const match = isWordStart ? /^[a-z0-9_]{1,64}(?==)/.exec(text.slice(at, at + 65)) : null;
   const key = match?.[0];
-  return key !== undefined && Object.hasOwn(subsystem.keys, key) ? key : null;
+  return key !== undefined && (Object.hasOwn(subsystem.keys, key) || subsystem.removedKeys.includes(key)) ? key : null;
 }
 
 function nextKey(text: string, from: number, subsystem: Subsystem): number {

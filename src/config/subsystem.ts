@@ -30,6 +30,8 @@ export interface SubsystemOptions<K extends Keys, T> {
   readonly enabledBy?: readonly (keyof K & string)[];
   /** Known elsewhere and not here: naming one is refused, so that nobody takes it for heeded. */
   readonly absentKeys?: readonly string[];
+  /** Without a meaning elsewhere, too: taken out of what is set, so that old settings can be brought along. */
+  readonly removedKeys?: readonly string[];
   /** What is wrong with the values together, as a sentence; null: nothing. */
   readonly check?: (values: Values<K>, facts: SettingFacts) => string | null;
   /** The typed form that the rest of the server reads. */
@@ -46,6 +48,7 @@ export interface Subsystem<T = unknown> {
   /** In the order in which they are printed. */
   readonly keys: Keys;
   readonly absentKeys: readonly string[];
+  readonly removedKeys: readonly string[];
   readonly check: (values: Readonly<Record<string, unknown>>, facts: SettingFacts) => string | null;
   readonly read: (values: Readonly<Record<string, unknown>>, facts: SettingFacts, target: string) => T;
 }
@@ -82,6 +85,7 @@ export function defineSubsystem<K extends Keys, T>(options: SubsystemOptions<K, 
       [commentKey]: comment,
     },
     absentKeys,
+    removedKeys: options.removedKeys ?? [],
     // The values were read by the very keys that the types come from.
     check: (values, facts) => check?.(values as Values<K>, facts) ?? null,
     read: (values, facts, target) => read(values as Values<K>, facts, target),

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/index.js';
 import type { Iam, Principal } from '../identity/index.js';
-import { decide, type Policy } from '../policy/index.js';
+import { decide, type Policy, type PolicySet } from '../policy/index.js';
 import type { Authentication } from '../signature/index.js';
 import { conditionValues } from './condition-values.js';
 import type { ParsedCall, Permission } from './operation.js';
@@ -24,14 +24,26 @@ export type IsAllowed = (
 /** The root account may do everything, nobody else anything. */
 export const rootOnly: IsAllowed = (principal) => principal.kind === 'root';
 
+const noValues = {};
+
+/** Whether policies of somebody who is only about to be signed in deny the action by which that happens. */
+export function isSignInDenied(
+  action: string,
+  principal: Exclude<Principal, { kind: 'anonymous' }>,
+  policies: PolicySet,
+  { call, authentication, clock }: AuthorizationContext & Pick<AuthorizerOptions, 'clock'>,
+): boolean {
+  const { headers } = call.request;
+  const conditions = conditionValues({ call, headers, principal, authentication, clock, known: noValues });
+  return !decide({ action, bucket: '', key: '', account: principal.account, conditions }, policies, 'deny-only');
+}
+
 export interface AuthorizerOptions {
   readonly iam: Pick<Iam, 'policiesOf'>;
   /** Null: the bucket has none, or there is no such bucket. */
   readonly bucketPolicy: (bucket: string) => Policy | null;
   readonly clock: Pick<Clock, 'nowMs'>;
 }
-
-const noValues = {};
 
 /** By the policies of the account, of the bucket and of the session. */
 export function createAuthorizer({ iam, bucketPolicy, clock }: AuthorizerOptions): IsAllowed {

@@ -13,6 +13,7 @@ export {
 } from './authenticate.js';
 export {
   createAuthorizer,
+  isSignInDenied,
   rootOnly,
   type AuthorizationContext,
   type AuthorizerOptions,

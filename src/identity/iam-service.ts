@@ -4,6 +4,7 @@ import type { Policy, PolicySet } from '../policy/index.js';
 import { AccessKeys } from './access-keys.js';
 import { checkGroupName, checkUserName, checkUserSecret } from './account-rules.js';
 import type { GroupEntry, UserEntry, UserFields } from './iam-entries.js';
+import type { ExternalIdentity } from './external-identity.js';
 import type { ExternalRules } from './external-rules.js';
 import { IamRefusal } from './iam-refusal.js';
 import type { RecordSubject } from './iam-records.js';
@@ -59,6 +60,10 @@ export class IamService implements Iam {
 
   policiesOf(principal: Principal, bucketPolicy: Policy | null): PolicySet {
     return this.#options.resolver.policiesOf(principal, bucketPolicy);
+  }
+
+  policiesOfExternal(identity: ExternalIdentity): PolicySet {
+    return this.#options.resolver.policiesOfExternal(identity);
   }
 
   // ---- users ----

@@ -4,6 +4,7 @@
  * count from the next request on. Throws `IamRefusal`, whose codes are those of the admin API.
  */
 import type { Policy, PolicySet } from '../policy/index.js';
+import type { ExternalIdentity } from './external-identity.js';
 import type { CredentialStore } from './identity.js';
 import type { AccountSource, ClaimValue, ExternalSource, Principal } from './principal.js';
 
@@ -150,6 +151,9 @@ export interface Iam {
   readonly credentials: CredentialStore;
   /** All policies that have a say; `bucketPolicy` is the caller's to look up. O(attached policies). */
   policiesOf(principal: Principal, bucketPolicy: Policy | null): PolicySet;
+
+  /** Of somebody whom a provider vouches for, before there are credentials. */
+  policiesOfExternal(identity: ExternalIdentity): PolicySet;
 
   users(): readonly UserInfo[];
   user(name: string): UserInfo | null;

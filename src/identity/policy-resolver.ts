@@ -1,5 +1,6 @@
 /** From a principal to the policies that have a say about it (I5, I7). Sets are kept until an account changes. */
 import { parsePolicy, type Policy, type PolicySet } from '../policy/index.js';
+import type { ExternalIdentity } from './external-identity.js';
 import type { ExternalRules } from './external-rules.js';
 import type { IamState } from './iam-state.js';
 import type { KeyEntry } from './iam-entries.js';
@@ -35,6 +36,12 @@ export class PolicyResolver {
   policiesOf(principal: Principal, bucket: Policy | null): PolicySet {
     const set = principal.kind === 'anonymous' ? anonymous : this.#setOf(principal);
     return bucket === null ? set : { isRoot: set.isRoot, identity: set.identity, bucket, session: set.session };
+  }
+
+  /** Empty where nothing of what is named is there: whoever needs one asks for it. */
+  policiesOfExternal(identity: ExternalIdentity): PolicySet {
+    const policies = this.#named(this.#namesOf(identity, identity));
+    return { isRoot: false, identity: policies, bucket: null, session: noPolicies };
   }
 
   #setOf(principal: Signed): PolicySet {
@@ -78,7 +85,7 @@ export class PolicyResolver {
 
   /** Of an external account. */
   #namesOf(
-    key: KeyEntry,
+    key: Pick<KeyEntry, 'roleArn' | 'policyNames' | 'claims'>,
     { account, source, groups }: Pick<Signed, 'account' | 'source' | 'groups'>,
   ): Iterable<string> {
     if (key.roleArn !== '') return this.rules.rolePolicies(key.roleArn) ?? [];
@@ -124,7 +131,7 @@ export class PolicyResolver {
   }
 }
 
-function listClaim({ claims }: KeyEntry, name: string): readonly string[] {
+function listClaim({ claims }: Pick<KeyEntry, 'claims'>, name: string): readonly string[] {
   const value = claims.get(name);
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
 }

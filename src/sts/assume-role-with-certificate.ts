@@ -5,6 +5,7 @@ import { externalAction } from './external-action.js';
 export const assumeRoleWithCertificate = externalAction({
   name: 'AssumeRoleWithCertificate',
   provider: 'certificate',
+  policyAction: 'AssumeRoleWithClientCertificate',
   required: [],
   fixedDuration: 'always',
   takesPolicy: false,

@@ -2,7 +2,7 @@
  * The frame of the actions whose proof of identity is not a signature: parameters that all share are checked
  * here, the proof by the provider that is set up for it. Without one the answer says so.
  */
-import type { Authorized, OperationSpec, ParsedCall } from '../dispatch/index.js';
+import { isSignInDenied, type Authorized, type OperationSpec, type ParsedCall } from '../dispatch/index.js';
 import type { ExternalIdentity, IdentityProviders } from '../identity/index.js';
 import type { Policy } from '../policy/index.js';
 import { limits, type Refusal } from '../base/index.js';
@@ -21,6 +21,8 @@ export interface ExternalInput {
 export interface ExternalAction {
   readonly name: string;
   readonly provider: keyof IdentityProviders;
+  /** By which policies can deny it, when that is not its name. */
+  readonly policyAction?: string;
   /** One name of each list must be there. */
   readonly required: readonly (readonly string[])[];
   readonly takesPolicy: boolean;
@@ -79,6 +81,7 @@ async function issue(action: ExternalAction, deps: StsDeps, call: Authorized<Ext
     remoteAddress: request.remoteAddress,
     secure: request.secure,
   });
+  requireNotDenied(action, deps, call, identity);
   const { account, source, policyNames, groups, claims, roleArn, provider: setUp, expiresMs } = identity;
   const credentials = await deps.iam.createSession({
     ...{ parent: account, parentSource: source, policyNames, groups, claims, roleArn, provider: setUp },
@@ -87,4 +90,19 @@ async function issue(action: ExternalAction, deps: StsDeps, call: Authorized<Ext
   });
   const { name, before = [], after = () => [] } = action;
   return credentialsAnswer({ action: name, request, credentials, before, after: after(identity) });
+}
+
+/** What the new credentials may is decided at their use; here only whether they may be had. */
+function requireNotDenied(
+  { name, policyAction = name }: ExternalAction,
+  { iam, clock }: StsDeps,
+  call: Authorized<ExternalInput>,
+  identity: ExternalIdentity,
+): void {
+  const { account, source, claims, groups } = identity;
+  const principal = { kind: 'temporary', accessKey: '', account, source, claims, groups } as const;
+  const context = { call, authentication: call.authentication, clock };
+  if (isSignInDenied(`sts:${policyAction}`, principal, iam.policiesOfExternal(identity), context)) {
+    throw stsError('AccessDenied', 'this user does not have enough permission');
+  }
 }

@@ -42,6 +42,7 @@ import {
   applyRequestLimits,
   applyStorageClasses,
   applyUpkeep,
+  namedRegionOf,
   openSettings,
   regionOf,
   startStaleUploads,
@@ -171,7 +172,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyUpkeep(settings, engine);
   const region = regionOf(options, settings);
   external.open({
-    ...{ settings, iam: accounts.iam, region, clock: systemClock, log },
+    ...{ settings, iam: accounts.iam, region: namedRegionOf(options, settings), clock: systemClock, log },
     authorities: options.authorities ?? [],
     entraEndpoints: entraEndpointsOf(options),
     records: (prefix) => sealedRecordsOn(engine, accounts.seal, prefix),

@@ -4,7 +4,13 @@
  */
 import { identitySubsystem } from '../config/index.js';
 import type { LoginProvider } from '../console/index.js';
-import type { ExternalRules, GroupDirectory, Iam, IdentityProviders } from '../identity/index.js';
+import {
+  roleIdOf,
+  type ExternalRules,
+  type GroupDirectory,
+  type Iam,
+  type IdentityProviders,
+} from '../identity/index.js';
 import { buildCertificate } from './providers/certificate.js';
 import { buildLdap } from './providers/ldap.js';
 import { buildOpenId } from './providers/openid.js';
@@ -15,6 +21,7 @@ type Parts = Readonly<Record<keyof IdentityProviders, ProviderParts>>;
 
 export class ExternalIdentitySetUp {
   #parts: Parts = { openid: notSetUp, ldap: notSetUp, plugin: notSetUp, certificate: notSetUp };
+  #policiesOfRole: ReadonlyMap<string, readonly string[]> = new Map();
   #whyOff = '';
   #isRootOnly = false;
   #warnings: readonly string[] = [];
@@ -36,7 +43,7 @@ export class ExternalIdentitySetUp {
       get whyOff() {
         return whyOff();
       },
-      rolePolicies: (roleArn) => this.roles.get(roleArn) ?? null,
+      rolePolicies: (roleArn) => this.#policiesOfRole.get(roleIdOf(roleArn) ?? '') ?? null,
     };
   }
 
@@ -78,19 +85,20 @@ export class ExternalIdentitySetUp {
       certificate: buildCertificate(context),
     };
     const all = Object.values(this.#parts);
-    const taking = all.filter(({ inPlaceOfInternal }) => inPlaceOfInternal !== '');
-    const names = taking.map(({ inPlaceOfInternal }) => inPlaceOfInternal);
+    const taking = all.filter(({ inPlaceOfInternal }) => inPlaceOfInternal.length > 0);
+    const names = taking.flatMap(({ inPlaceOfInternal }) => inPlaceOfInternal);
     const warnings = all.flatMap((parts) => parts.warnings);
-    if (taking.length > 1) {
+    if (names.length > 1) {
       void this.close();
       this.#parts = { openid: notSetUp, ldap: notSetUp, plugin: notSetUp, certificate: notSetUp };
       this.#isRootOnly = true;
       this.#whyOff = `${names.join(' and ')} exclude each other: remove the settings of one of them and start again.`;
       warnings.push(`${this.#whyOff} Until then only the root account is served.`);
-    } else if (taking.length === 1) {
+    } else if (names.length === 1) {
       const isKept = taking[0]?.isInternalKeepable === true && context.settings.read(identitySubsystem).isInternalKept;
       if (!isKept) this.#turnInternalOff(names[0] ?? '', taking[0]?.isInternalKeepable === true, context.iam, warnings);
     }
+    this.#policiesOfRole = new Map([...this.roles].map(([arn, policies]) => [roleIdOf(arn) ?? '', policies]));
     this.#warnings = warnings;
   }
 

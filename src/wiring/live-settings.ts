@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../base/index.js';
 import {
   apiSubsystem,
+  checkIdentityTogether,
   healSubsystem,
   regionSubsystem,
   scannerSubsystem,
@@ -36,6 +37,7 @@ export function openSettings(
     facts: { driveCount: dataShards + parityShards, setParity: parityShards },
     clock: systemClock,
     newId: randomUUID,
+    checkTogether: checkIdentityTogether,
     log: (text, fields) => {
       log.warn(text, fields);
     },
@@ -43,8 +45,13 @@ export function openSettings(
 }
 
 export function regionOf(options: ServerOptions, settings: ServerSettings): string {
+  return namedRegionOf(options, settings) || defaultRegion;
+}
+
+/** Empty: nobody has named one. */
+export function namedRegionOf(options: ServerOptions, settings: ServerSettings): string {
   const { region } = settings.read(siteSubsystem);
-  return options.region ?? (region || settings.read(regionSubsystem) || defaultRegion);
+  return options.region ?? (region || settings.read(regionSubsystem));
 }
 
 export function applyStorageClasses(settings: ServerSettings, engine: Engine): void {

@@ -1,6 +1,7 @@
 /** Every subsystem that has an effect, in the order of help and export. */
 import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
+import { openIdSubsystem } from './identity-openid.js';
 import { identitySubsystem } from './identity.js';
 import { regionSubsystem, siteSubsystem } from './site.js';
 import { storageClassSubsystem } from './storage-class.js';
@@ -13,6 +14,7 @@ export const subsystems: readonly Subsystem[] = [
   apiSubsystem,
   scannerSubsystem,
   identitySubsystem,
+  openIdSubsystem,
   loggerWebhookSubsystem,
   auditWebhookSubsystem,
   storageClassSubsystem,

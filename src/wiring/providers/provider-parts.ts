@@ -9,7 +9,7 @@ import type { Logger } from '../../telemetry/index.js';
 export interface ProviderContext {
   readonly settings: ServerSettings;
   readonly iam: Iam;
-  /** Part of role ARNs. */
+  /** Part of role ARNs; empty: none is set. */
   readonly region: string;
   readonly clock: Clock;
   /** PEM certificates that are trusted beside those of the system. */
@@ -27,10 +27,10 @@ export interface ProviderParts {
   /** Names of policies by role ARN. */
   readonly roles: ReadonlyMap<string, readonly string[]>;
   /**
-   * What it is called when it takes the place of the accounts of this server, such as `LDAP`; empty: it does not.
+   * What takes the place of the accounts of this server, as operators name it, such as `LDAP`; empty: nothing does.
    * Two that do exclude each other.
    */
-  readonly inPlaceOfInternal: string;
+  readonly inPlaceOfInternal: readonly string[];
   /** Those accounts stay beside it when the setting `identity internal` says so. */
   readonly isInternalKeepable: boolean;
   /** With which people can sign in with a browser. */
@@ -45,7 +45,7 @@ export interface ProviderParts {
 export const notSetUp: ProviderParts = {
   provider: null,
   roles: new Map(),
-  inPlaceOfInternal: '',
+  inPlaceOfInternal: [],
   isInternalKeepable: false,
   warnings: [],
   close: () => undefined,

@@ -84,15 +84,13 @@ describe('readSettings', () => {
   test('a known name without effect says so, by feature, and shows no value', () => {
     const { warnings } = readSettings({
       MINIO_KMS_SECRET_KEY: 'my-key:hunter2',
-      MINIO_IDENTITY_OPENID_CLIENT_ID_KEYCLOAK: 'x',
-      MINIO_IDENTITY_OPENID_CONFIG_URL: 'y',
+      MINIO_NOTIFY_WEBHOOK_ENDPOINT_PRIMARY: 'y',
       MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY: 'on',
       MINIO_NOTIFY_MQTT_USERNAME: '',
     });
     expect(warnings).toEqual([
-      'This release does not have OpenID identity yet: MINIO_IDENTITY_OPENID_CLIENT_ID_KEYCLOAK, MINIO_IDENTITY_OPENID_CONFIG_URL have no effect.',
       'This release does not have server-side encryption yet: MINIO_KMS_SECRET_KEY has no effect.',
-      'This release does not have event notifications yet: MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY has no effect.',
+      'This release does not have event notifications yet: MINIO_NOTIFY_WEBHOOK_ENABLE_PRIMARY, MINIO_NOTIFY_WEBHOOK_ENDPOINT_PRIMARY have no effect.',
     ]);
   });
 

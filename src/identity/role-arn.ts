@@ -1,0 +1,12 @@
+/** Names of roles of providers: `arn:minio:iam:REGION::role/ID`. The id is what tells them apart. */
+
+const pattern = /^arn:minio:iam:[^:\s]{0,64}::role\/([A-Za-z0-9_/.-]{1,256})$/;
+
+export function makeRoleArn(region: string, id: string): string {
+  return `arn:minio:iam:${region}::role/${id}`;
+}
+
+/** Null: not the name of a role. Of any region: one that is set later must not end what was given out before. */
+export function roleIdOf(arn: string): string | null {
+  return pattern.exec(arn)?.[1] ?? null;
+}
