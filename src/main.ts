@@ -12,6 +12,9 @@ import type { Checks, CreateServer } from './wiring/index.js';
 // milliseconds, which under load looks long: guessed wrong, they keep all that a request allocates until the next full
 // collection. Without the guess a small PUT takes a fifth less CPU time (bench: `path.put.4KiB.c64`).
 setFlagsFromString('--no-allocation-site-pretenuring');
+// So little survives a collection of young objects that several threads spend more on sharing it out than one on
+// copying it.
+setFlagsFromString('--no-parallel-scavenge');
 
 /** Whoever reads our output may go away; that is no reason to stop serving. */
 function output(stream: WriteStream): Output {
