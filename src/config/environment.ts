@@ -36,7 +36,10 @@ export class Settings {
   /** What it says about stored settings: see docs/configuration.md. */
   subsystemValues(): Readonly<Record<string, string>> {
     const found: Record<string, string> = {};
-    for (const name of hidden) found[name] = this.#values[name] ?? '';
+    for (const name of hidden) {
+      const value = this.#values[name];
+      if (value !== undefined) found[name] = value;
+    }
     for (const [name, value] of Object.entries(this.#values)) {
       const bare = bareName(name);
       if (bare === null || value === undefined) continue;
