@@ -10,11 +10,15 @@ import { parseJson, signatureAlgorithms } from './openid-source.js';
 
 export interface TokenRules {
   readonly clientId: string;
+  /** What a token may be for beside the client id. */
+  readonly audiences?: readonly string[];
   /** That of the discovery document; undefined: it names none. */
   readonly issuer: string | undefined;
   /** Accepted beside it. */
   readonly issuers: readonly string[];
   readonly nowMs: number;
+  /** Given the claims before anything is verified; throws for a token that cannot be, with a better text. */
+  readonly refuseForeign?: (claims: JsonObject) => void;
   /** Null: the provider has no such key. */
   readonly key: (kid: string | undefined, algorithm: string) => Promise<CryptoKey | Uint8Array | null>;
 }
@@ -35,6 +39,7 @@ export function invalid(
 
 export async function verifyToken(token: string, rules: TokenRules): Promise<VerifiedToken> {
   const { alg, kid } = headerOf(token);
+  rules.refuseForeign?.(objectOf(token.split('.', 2)[1] ?? '') ?? {});
   const key = await rules.key(kid, alg);
   if (key === null) {
     const which = kid === undefined ? 'The token names no key, and' : `The token names the key ${quote(kid)};`;
@@ -42,7 +47,7 @@ export async function verifyToken(token: string, rules: TokenRules): Promise<Ver
   }
   const claims = await signedClaims(token, key, alg);
   const issuer = checkedIssuer(claims, rules);
-  checkAudience(claims, rules.clientId);
+  checkAudience(claims, rules);
   const expiresMs = checkedExpiry(claims, rules.nowMs);
   const { sub } = claims;
   if (typeof sub !== 'string' || sub === '')
@@ -122,10 +127,11 @@ function checkedIssuer({ iss, tid }: JsonObject, { issuer, issuers }: TokenRules
   );
 }
 
-function checkAudience({ aud, azp }: JsonObject, clientId: string): void {
+function checkAudience({ aud, azp }: JsonObject, { clientId, audiences: others = [] }: TokenRules): void {
   const [audiences, parties] = [textsOf(aud), textsOf(azp)];
   if (audiences === null) throw invalid('The token says nothing about whom it is for: its `aud` claim is missing.');
   if (audiences.includes(clientId) || parties?.includes(clientId) === true) return;
+  if (audiences.some((audience) => others.includes(audience))) return;
   const shown = audiences.slice(0, 8).map(quote).join(', ');
   const party = parties === null ? '' : ` (\`azp\` ${parties.slice(0, 8).map(quote).join(', ')})`;
   throw invalid(`The token is for ${shown}${party}, not for this server's client id ${quote(clientId)}.`);

@@ -8,6 +8,7 @@ import type { ClaimValue } from '../principal.js';
 import { withoutReserved } from '../reserved-claims.js';
 import { roleIdOf } from '../role-arn.js';
 import { ProviderFault } from './bounded-fetch.js';
+import type { TokenDirectory, TokenDirectoryMember } from './entra-tenant.js';
 import { flatClaims, namesOf, type JsonObject } from './openid-claims.js';
 import { isClaimBased, openIdAccount, openIdRoleArn, openIdRoleId, type OpenIdSettings } from './openid-settings.js';
 import { OpenIdSource, type OpenIdDiscovery } from './openid-source.js';
@@ -19,6 +20,8 @@ export interface OpenIdOptions {
   /** Part of the role's name. */
   readonly region: string;
   readonly policyExists: (name: string) => boolean;
+  /** Where the provider's accounts are looked up beside; null when omitted: nowhere. */
+  readonly directory?: TokenDirectory | null;
   readonly clock: Clock;
   readonly authorities: readonly string[];
   readonly timeoutMs?: number;
@@ -59,6 +62,12 @@ export class OpenIdProvider implements IdentityProvider {
     this.#source.close();
   }
 
+  /** Whether a token of this issuer is taken, whatever the discovery document names. */
+  acceptsIssuer(issuer: string): boolean {
+    const { settings, directory } = this.#options;
+    return settings.issuers.includes(issuer) || directory?.issuers.includes(issuer) === true;
+  }
+
   /** Rejects with ProviderFault while it is down and nothing is known of it. */
   discovery(): Promise<OpenIdDiscovery> {
     return this.#source.discovery();
@@ -81,11 +90,14 @@ export class OpenIdProvider implements IdentityProvider {
   async #identify({ parameters, durationSeconds }: IdentityProof): Promise<ExternalIdentity> {
     const { settings, clock } = this.#options;
     const token = await this.#verified(parameters.get('Token') || (parameters.get('WebIdentityToken') ?? ''));
+    const account = openIdAccount(token.subject, token.issuer);
     const claims = await this.#claimsOf(token, parameters.get('WebIdentityAccessToken') ?? '');
-    const policyNames = this.#policyNames(claims);
-    if (this.roleArn === '') claims.set(settings.claimName, policyNames.join(','));
+    const member = (await this.#options.directory?.signIn(account, token.claims)) ?? null;
+    const policyNames = this.#policyNames(claims, member);
+    if (this.roleArn === '' && policyNames.length > 0) claims.set(settings.claimName, policyNames.join(','));
+    for (const [name, value] of member?.claims ?? []) claims.set(name, value);
     return {
-      account: openIdAccount(token.subject, token.issuer),
+      account,
       source: 'openid',
       subject: token.subject,
       policyNames: this.roleArn === '' ? policyNames : [],
@@ -98,10 +110,16 @@ export class OpenIdProvider implements IdentityProvider {
   }
 
   async #verified(token: string): Promise<VerifiedToken> {
-    const { settings, clock } = this.#options;
+    const { settings, clock, directory } = this.#options;
     const { issuer } = await this.#source.discovery();
     return verifyToken(token, {
-      ...{ clientId: settings.clientId, issuer, issuers: settings.issuers, nowMs: clock.nowMs() },
+      ...{ clientId: settings.clientId, audiences: directory?.audiences ?? [], issuer, nowMs: clock.nowMs() },
+      issuers: [...settings.issuers, ...(directory?.issuers ?? [])],
+      ...(directory != null && {
+        refuseForeign: (claims) => {
+          directory.refuseForeign(claims);
+        },
+      }),
       key: (kid, algorithm) => this.#source.key(kid, algorithm),
     });
   }
@@ -121,20 +139,21 @@ export class OpenIdProvider implements IdentityProvider {
     return userInfo({ endpoint, accessToken, subject, authorities: this.#options.authorities });
   }
 
-  /** Those of them that exist, at least one. */
-  #policyNames(claims: ReadonlyMap<string, ClaimValue>): readonly string[] {
+  /** Those of the token that exist: at least one, unless the directory has some. */
+  #policyNames(claims: ReadonlyMap<string, ClaimValue>, member: TokenDirectoryMember | null): readonly string[] {
     const { rolePolicies, claimName } = this.settings;
     const isByClaim = isClaimBased(this.settings);
     const named = isByClaim ? namesOf(claims.get(claimName)) : rolePolicies;
     const setting = this.settings.name === '_' ? 'identity_openid' : `identity_openid:${this.settings.name}`;
+    const existing = (named ?? []).filter((name) => this.#options.policyExists(name));
+    if (existing.length > 0 || (member !== null && member.policyNames.length > 0)) return existing;
+    if (member !== null && isByClaim) throw invalid(member.whyNoPolicy);
     if (named === null || named.length === 0) {
       throw invalid(
         `\`${claimName}\` claim missing from the JWT token, credentials will not be generated ` +
           `(the claim is named by the setting \`claim_name\` of ${setting})`,
       );
     }
-    const existing = named.filter((name) => this.#options.policyExists(name));
-    if (existing.length > 0) return existing;
     const from = isByClaim ? `claim \`${claimName}\`, setting \`claim_name\`` : 'setting `role_policy`';
     throw invalid(
       `None of the given policies (\`${named.join(',').slice(0, 512)}\`) are defined, credentials will not be generated ` +

@@ -9,6 +9,7 @@ import {
   OpenIdProviders,
   type ExternalIdentity,
   type IdentityProof,
+  type OpenIdOptions,
   type OpenIdSettings,
 } from '../../../src/identity/index.js';
 import { TestOpenIdProvider } from '../../support/openid-provider.js';
@@ -46,7 +47,11 @@ const isUp = () =>
     () => false,
   );
 
-function provider(change: Partial<OpenIdSettings> = {}, timeoutMs = 1000): OpenIdProvider {
+function provider(
+  change: Partial<OpenIdSettings> = {},
+  timeoutMs = 1000,
+  directory: OpenIdOptions['directory'] = null,
+): OpenIdProvider {
   const one = new OpenIdProvider({
     settings: {
       ...{ name: '_', configUrl: op.configUrl, clientId: op.clientId, clientSecret: '', claimName: 'policy' },
@@ -59,6 +64,7 @@ function provider(change: Partial<OpenIdSettings> = {}, timeoutMs = 1000): OpenI
     policyExists: (name) => policies.has(name),
     clock,
     authorities: [],
+    directory,
     timeoutMs,
     log: (text, fields) => lines.push(`${text} ${JSON.stringify(fields)}`),
   });
@@ -696,5 +702,48 @@ describe('the shape of', () => {
       'issuer',
     );
     await expect(shaped(discovery, { iss, policy: 'reading' }, {})).rejects.toThrow('issuer');
+  });
+});
+
+describe('a directory beside the provider', () => {
+  const member = (policyNames: readonly string[]) => ({
+    claims: new Map([['azure_groups', ['g1', 'g2']]]),
+    ...{ policyNames, whyNoPolicy: 'No group has a policy.' },
+  });
+  const directory = {
+    issuers: ['https://sts.example.org/'],
+    audiences: ['api://granary'],
+    policies: ['g1'],
+    seen: [] as string[],
+    refuseForeign: (claims: Readonly<Record<string, unknown>>) => {
+      if (claims['aud'] === 'graph') throw new Error('This token is for Graph.');
+    },
+    signIn: async (account: string, claims: Readonly<Record<string, unknown>>) => {
+      directory.seen.push(`${account} ${String(claims['sub'])}`);
+      return member(directory.policies);
+    },
+  };
+  const looking = (change: Partial<OpenIdSettings> = {}) => provider(change, 1000, directory);
+
+  it('adds claims and policies, issuers and audiences; its policies are not kept with the session', async () => {
+    const token = await op.mint({ iss: 'https://sts.example.org/', aud: 'api://granary', policy: 'reading' });
+    const identity = await identify(looking(), token);
+    expect(identity.policyNames).toEqual(['reading']);
+    expect(identity.claims.get('azure_groups')).toEqual(['g1', 'g2']);
+    expect(directory.seen).toEqual([`${identity.account} ann`]);
+    expect((await identify(looking(), await op.mint())).policyNames).toEqual([]);
+  });
+
+  it('decides when no claim does, and says why when it does not either', async () => {
+    directory.policies = [];
+    await expect(identify(looking(), await op.mint())).rejects.toThrow('No group has a policy.');
+    expect((await identify(looking(), await op.mint({ policy: 'reading' }))).policyNames).toEqual(['reading']);
+  });
+
+  it('tells foreign tokens before their signature is looked at, and is not asked about what is not verified', async () => {
+    directory.seen = [];
+    await expect(identify(looking(), await op.mint({ aud: 'graph' }, { kid: 'unknown' }))).rejects.toThrow('for Graph');
+    await expect(identify(looking(), await op.mint({ exp: 1 }))).rejects.toThrow('expired');
+    expect(directory.seen).toEqual([]);
   });
 });
