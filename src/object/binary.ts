@@ -5,13 +5,16 @@ const twoTo32 = 0x1_0000_0000;
 /** Fits one byte of the length field. */
 const shortTextChars = 80;
 
-export class BinaryWriter {
-  #buffer: Buffer;
-  #at = 0;
+/** Records are written here and given away as copies of their size; one for each writer that is open at once. */
+const scratchBytes = 4096;
+const scratchesMax = 4;
+const nothing = Buffer.alloc(0);
+const scratches: Buffer[] = [];
 
-  constructor(bytesHint = 512) {
-    this.#buffer = Buffer.allocUnsafe(bytesHint);
-  }
+/** For one record: nothing is written after `finish`. */
+export class BinaryWriter {
+  #buffer: Buffer = scratches.pop() ?? Buffer.allocUnsafeSlow(scratchBytes);
+  #at = 0;
 
   u8(value: number): this {
     this.#room(1);
@@ -35,8 +38,20 @@ export class BinaryWriter {
   u53(value: number): this {
     invariant(Number.isSafeInteger(value) && value >= 0, 'a stored number is a safe integer');
     this.#room(8);
-    this.#at = this.#buffer.writeUInt32LE(value % twoTo32, this.#at);
-    this.#at = this.#buffer.writeUInt32LE(Math.floor(value / twoTo32), this.#at);
+    const low = value >>> 0;
+    const high = (value - low) / twoTo32;
+    const buffer = this.#buffer;
+    const at = this.#at;
+    // Byte by byte: the methods of Buffer check again what is known here.
+    buffer[at] = low;
+    buffer[at + 1] = low >>> 8;
+    buffer[at + 2] = low >>> 16;
+    buffer[at + 3] = low >>> 24;
+    buffer[at + 4] = high;
+    buffer[at + 5] = high >>> 8;
+    buffer[at + 6] = high >>> 16;
+    buffer[at + 7] = high >>> 24;
+    this.#at = at + 8;
     return this;
   }
 
@@ -82,12 +97,19 @@ export class BinaryWriter {
   }
 
   finish(): Buffer {
-    return this.#buffer.subarray(0, this.#at);
+    const buffer = this.#buffer;
+    const record = Buffer.allocUnsafe(this.#at);
+    buffer.copy(record, 0, 0, this.#at);
+    this.#buffer = nothing;
+    this.#at = 0;
+    if (buffer.length === scratchBytes && scratches.length < scratchesMax) scratches.push(buffer);
+    return record;
   }
 
   #room(bytes: number): void {
     const needed = this.#at + bytes;
     if (needed <= this.#buffer.length) return;
+    invariant(this.#buffer !== nothing, 'a record is written before it is finished');
     const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
@@ -97,6 +119,10 @@ export class BinaryWriter {
 /** What a damaged or foreign record meets: never an out-of-range read. */
 export class RecordFormatError extends Error {
   override readonly name = 'RecordFormatError';
+}
+
+function byte(buffer: Buffer, at: number): number {
+  return buffer[at] ?? 0;
 }
 
 export class BinaryReader {
@@ -119,7 +145,13 @@ export class BinaryReader {
 
   u53(): number {
     const at = this.#take(8);
-    const value = this.buffer.readUInt32LE(at) + this.buffer.readUInt32LE(at + 4) * twoTo32;
+    const { buffer } = this;
+    // Within the record, as `#take` has seen.
+    const low =
+      byte(buffer, at) | (byte(buffer, at + 1) << 8) | (byte(buffer, at + 2) << 16) | (byte(buffer, at + 3) << 24);
+    const high =
+      byte(buffer, at + 4) | (byte(buffer, at + 5) << 8) | (byte(buffer, at + 6) << 16) | (byte(buffer, at + 7) << 24);
+    const value = (low >>> 0) + (high >>> 0) * twoTo32;
     if (!Number.isSafeInteger(value)) throw new RecordFormatError(`a number in a record is too large: ${value}`);
     return value;
   }

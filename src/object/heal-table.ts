@@ -28,7 +28,7 @@ export function healKeyOf(target: HealTarget): Buffer {
 }
 
 export function encodeHeal(target: HealTarget, positions: number): Buffer {
-  const writer = new BinaryWriter(64).u32(positions);
+  const writer = new BinaryWriter().u32(positions);
   if (target.kind === 'blob') writer.bytes(target.owner);
   return writer.finish();
 }

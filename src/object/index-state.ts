@@ -216,7 +216,7 @@ export class IndexState {
     for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
     staging.put(
       metaKey,
-      new BinaryWriter(128)
+      new BinaryWriter()
         .u8(indexVersion)
         .u53(position.fileNumber)
         .u53(position.fileOffset)
@@ -234,7 +234,7 @@ export class IndexState {
     for (const [fileNumber, bytes] of live) {
       invariant(bytes >= 0, 'no more is freed in a log file than is in use');
       if (bytes === 0) staging.delete(liveKey(fileNumber));
-      else staging.put(liveKey(fileNumber), new BinaryWriter(8).u53(bytes).finish());
+      else staging.put(liveKey(fileNumber), new BinaryWriter().u53(bytes).finish());
     }
     await this.catalog.write((batch) => {
       for (const { key, value } of staging.changes.values()) {

@@ -191,9 +191,9 @@ function readChecksum(reader: BinaryReader): Checksum | null {
 }
 
 function writeMetadata(writer: BinaryWriter, metadata: ObjectMetadata): void {
-  const headers = Object.entries(metadata.headers);
-  writer.u8(metadata.storageClass === 'REDUCED_REDUNDANCY' ? 1 : 0).u16(headers.length);
-  for (const [name, value] of headers) writer.text(name).text(value);
+  const names = Object.keys(metadata.headers);
+  writer.u8(metadata.storageClass === 'REDUCED_REDUNDANCY' ? 1 : 0).u16(names.length);
+  for (const name of names) writer.text(name).text(metadata.headers[name] ?? '');
 }
 
 function readMetadata(reader: BinaryReader): ObjectMetadata {
@@ -545,11 +545,7 @@ export function decodeBucketDocument(body: Buffer): BucketDocumentRecord {
 }
 
 export function encodeMoved({ type, order, body }: MovedRecord): Buffer {
-  return writeVersion(new BinaryWriter(body.length + 16))
-    .u16(type)
-    .u53(order)
-    .bytes(body)
-    .finish();
+  return writeVersion(new BinaryWriter()).u16(type).u53(order).bytes(body).finish();
 }
 
 export function decodeMoved(body: Buffer): MovedRecord {
@@ -599,7 +595,7 @@ const bodyAt = 24;
  * body, and where its slots lie.
  */
 export function encodeEntry(order: number, body: Uint8Array, here: Placement | null, space: EntrySpace): Buffer {
-  const writer = new BinaryWriter(body.length + 256)
+  const writer = new BinaryWriter()
     .u53(order)
     .u32(space.fileNumber)
     .u32(space.bytes)

@@ -18,7 +18,7 @@ export interface Garbage {
 }
 
 function encodeGarbage(garbage: Garbage): Buffer {
-  const writer = new BinaryWriter(64).u53(garbage.dataOrder);
+  const writer = new BinaryWriter().u53(garbage.dataOrder);
   return garbage.target.kind === 'blob'
     ? writer.u8(0).text(garbage.target.name).finish()
     : writer.u8(1).text(garbage.target.uploadId).finish();

@@ -76,7 +76,7 @@ export class UsageCounter {
   }
 
   encode(): Buffer {
-    const writer = new BinaryWriter(8 * this.#values.length);
+    const writer = new BinaryWriter();
     for (const value of this.#values) writer.u53(value);
     return writer.finish();
   }

@@ -251,7 +251,7 @@ function isThere(staging: Staging, { bucketId, key }: ObjectRecord, order: numbe
 }
 
 function encodeNumber(value: number): Buffer {
-  return new BinaryWriter(8).u53(value).finish();
+  return new BinaryWriter().u53(value).finish();
 }
 
 export function decodeNumber(value: Buffer): number {

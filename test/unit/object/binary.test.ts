@@ -12,17 +12,48 @@ function textBytes(value: string): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
+describe('a number', () => {
+  it('is a safe integer in eight bytes, the lowest first', () => {
+    const numbers = [0, 1, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 48 + 3, Number.MAX_SAFE_INTEGER];
+    const writer = new BinaryWriter();
+    for (const number of numbers) writer.u53(number);
+    const written = writer.finish();
+    const expected = Buffer.alloc(8 * numbers.length);
+    for (const [index, number] of numbers.entries()) expected.writeBigUInt64LE(BigInt(number), 8 * index);
+    expect(written.equals(expected)).toBe(true);
+    const reader = new BinaryReader(written);
+    for (const number of numbers) expect(reader.u53()).toBe(number);
+    for (const wrong of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => new BinaryWriter().u53(wrong)).toThrow('safe');
+    expect(() => new BinaryReader(Buffer.alloc(8, 0xff)).u53()).toThrow('too large');
+  });
+});
+
+describe('a writer', () => {
+  it('keeps nothing of the record before, whatever its size, beside others that are open', () => {
+    const [first, second] = [new BinaryWriter(), new BinaryWriter()];
+    first.raw(Buffer.alloc(10_000, 1));
+    second.text('second');
+    const large = first.finish();
+    const small = second.finish();
+    const third = new BinaryWriter().text('third!').finish();
+    expect(large.equals(Buffer.alloc(10_000, 1))).toBe(true);
+    expect(small.equals(textBytes('second'))).toBe(true);
+    expect(third.equals(textBytes('third!'))).toBe(true);
+    expect(() => first.u8(1)).toThrow('before it is finished');
+  });
+});
+
 describe('a text', () => {
   it('is its UTF-8 behind its length, whatever it holds', () => {
     const lengths = [0, 1, 79, 80, 81, 255, 256, 70_000 / 2];
     const texts = lengths.flatMap((length) => ['a', '\x7f', '\x80', 'é', '€'].map((letter) => letter.repeat(length)));
     for (const text of texts.filter((value) => Buffer.byteLength(value) <= 0xffff)) {
-      const written = new BinaryWriter(4).text('before').text(text).u8(7).finish();
+      const written = new BinaryWriter().text('before').text(text).u8(7).finish();
       expect(written.equals(Buffer.concat([textBytes('before'), textBytes(text), Buffer.of(7)]))).toBe(true);
     }
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 90 }), { maxLength: 8 }), (values) => {
-        const writer = new BinaryWriter(1);
+        const writer = new BinaryWriter();
         for (const value of values) writer.text(value);
         const bytes = writer.finish();
         expect(bytes.equals(Buffer.concat(values.map(textBytes)))).toBe(true);
