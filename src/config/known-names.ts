@@ -46,7 +46,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
   ],
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
-  ['Microsoft Entra ID', 'IDENTITY_OPENID_AZURE_*'],
   ['LDAP identity', 'IDENTITY_LDAP_*'],
   ['the identity plugin', 'IDENTITY_PLUGIN_*'],
   ['certificate identity', 'IDENTITY_TLS_*'],
@@ -102,7 +101,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
 
 /** The start of names with a target at the end, as they stand in the table for distances. */
 const targetKeys: Readonly<Record<string, string>> = {
-  IDENTITY_OPENID_AZURE_: 'TENANT_ID USE_GROUP_ID',
   IDENTITY_LDAP_:
     'ENABLE SERVER_ADDR SRV_RECORD_NAME LOOKUP_BIND_DN LOOKUP_BIND_PASSWORD USER_DN_SEARCH_BASE_DN USER_DN_SEARCH_FILTER USER_DN_ATTRIBUTES GROUP_SEARCH_FILTER GROUP_SEARCH_BASE_DN TLS_SKIP_VERIFY SERVER_INSECURE SERVER_STARTTLS STS_EXPIRY USERNAME_FORMAT COMMENT',
   IDENTITY_PLUGIN_: 'ENABLE URL AUTH_TOKEN TOKEN ROLE_POLICY ROLE_ID COMMENT',

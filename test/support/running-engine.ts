@@ -93,7 +93,6 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       discardIndex: () => engine.index.discard(),
       apply: engine.index.apply,
       healRecord: engine.healRecord,
-      newPace: engine.newPace,
       space: engine.space,
       log,
       logFileBytes: options.logFileBytes ?? 16 << 20,

@@ -1,6 +1,7 @@
 /** `identity_openid`: providers of OpenID Connect, several by name. */
 import { parsedKey, switchKey, textKey } from '../setting-key.js';
 import { defaultTarget, defineSubsystem } from '../subsystem.js';
+import { parseSwitch } from '../words.js';
 
 export interface OpenIdTarget {
   readonly name: string;
@@ -13,6 +14,10 @@ export interface OpenIdTarget {
   /** Empty: policies are named by the claim. */
   readonly rolePolicies: readonly string[];
   readonly issuers: readonly string[];
+  /** Of Microsoft Entra ID; empty: the provider is another. */
+  readonly azureTenantId: string;
+  /** Set up for what is no more: it signs nobody in. */
+  readonly isAzureOutdated: boolean;
   readonly scopes: readonly string[];
   readonly redirectUri: string;
   readonly isRedirectDynamic: boolean;
@@ -51,6 +56,12 @@ function list(text: string): readonly string[] | undefined {
 const listReading = { parse: list, expects: `a comma separated list of at most ${listMax} items, none of them empty` };
 
 const defaultClaim = 'policy';
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** For whoever brings settings of before along. */
+export const azureMigration =
+  'Set azure_tenant_id to the Directory (tenant) ID, grant the application User.Read.All and Group.Read.All in ' +
+  'Microsoft Graph as application permissions with admin consent, take azure_use_group_id out, and restart the server.';
 
 export const openIdSubsystem = defineSubsystem({
   name: 'identity_openid',
@@ -123,10 +134,31 @@ export const openIdSubsystem = defineSubsystem({
       'comma separated list of issuers that are accepted beside the one of the discovery document',
       listReading,
     ),
+    azure_tenant_id: parsedKey(
+      'string',
+      'id of the Microsoft Entra ID tenant in which the groups of users are looked up',
+      {
+        parse: (text) => (text === '' || uuidPattern.test(text) ? text.toLowerCase() : undefined),
+        expects: 'a tenant id of the form 00000000-0000-0000-0000-000000000000',
+      },
+    ),
+    azure_use_group_id: parsedKey('on|off', `no more: "on" turns the provider off. ${azureMigration}`, {
+      parse: (text) => (text === '' ? false : (parseSwitch(text) ?? undefined)),
+      expects: 'on or off',
+      isHiddenWhenEmpty: true,
+    }),
   },
-  absentKeys: ['azure_tenant_id', 'azure_use_group_id'],
   removedKeys: ['jwks_url'],
-  check: ({ role_policy, claim_name, vendor, keycloak_admin_url, client_secret }) => {
+  check: ({ role_policy, claim_name, vendor, keycloak_admin_url, client_secret, azure_tenant_id, config_url }) => {
+    if (azure_tenant_id !== '') {
+      if (role_policy.length > 0) return 'azure_tenant_id and role_policy exclude each other';
+      if (client_secret === '') return 'azure_tenant_id needs client_secret, with which groups are looked up';
+      if (vendor !== '') return 'azure_tenant_id and vendor exclude each other';
+      const [, named = ''] = URL.canParse(config_url) ? new URL(config_url).pathname.split('/') : [];
+      if (uuidPattern.test(named) && named.toLowerCase() !== azure_tenant_id) {
+        return 'config_url is that of another tenant than azure_tenant_id';
+      }
+    }
     if (role_policy.length > 0 && claim_name !== defaultClaim) return 'role_policy and claim_name exclude each other';
     if (vendor !== 'keycloak') return null;
     return keycloak_admin_url === '' || client_secret === ''
@@ -138,10 +170,12 @@ export const openIdSubsystem = defineSubsystem({
     configUrl: values.config_url,
     clientId: values.client_id,
     clientSecret: values.client_secret,
-    claimName: values.claim_prefix + values.claim_name,
+    claimName: claimNameOf(values),
     usesUserInfo: values.claim_userinfo,
     rolePolicies: values.role_policy,
     issuers: values.issuers,
+    azureTenantId: values.azure_tenant_id,
+    isAzureOutdated: values.azure_use_group_id,
     scopes: values.scopes,
     redirectUri: values.redirect_uri,
     isRedirectDynamic: values.redirect_uri_dynamic,
@@ -153,6 +187,16 @@ export const openIdSubsystem = defineSubsystem({
     userReadableClaim: values.user_readable_claim,
   }),
 });
+
+/** With Entra ID, policies follow from groups; a claim that is named counts beside them. */
+function claimNameOf(values: {
+  readonly claim_prefix: string;
+  readonly claim_name: string;
+  readonly azure_tenant_id: string;
+}): string {
+  const isNamed = values.claim_prefix !== '' || values.claim_name !== defaultClaim;
+  return values.azure_tenant_id === '' || isNamed ? values.claim_prefix + values.claim_name : 'azure_groups';
+}
 
 /** As operators name it. */
 export function openIdSetUpName(target: string): string {

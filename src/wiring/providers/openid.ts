@@ -1,6 +1,19 @@
 /** OpenID providers from the settings `identity_openid`. */
-import { claimBasedOpenId, openIdSetUpName, openIdSubsystem } from '../../config/index.js';
-import { isClaimBased, KeycloakPurge, OpenIdProvider, OpenIdProviders } from '../../identity/index.js';
+import {
+  azureMigration,
+  claimBasedOpenId,
+  openIdSetUpName,
+  openIdSubsystem,
+  type OpenIdTarget,
+} from '../../config/index.js';
+import {
+  isClaimBased,
+  KeycloakPurge,
+  OpenIdProvider,
+  OpenIdProviders,
+  type TokenDirectory,
+} from '../../identity/index.js';
+import { buildEntra, type EntraSetUp } from './entra.js';
 import { notSetUp, type BuildProvider, type ProviderContext } from './provider-parts.js';
 
 export const buildOpenId: BuildProvider = (context) => {
@@ -9,6 +22,7 @@ export const buildOpenId: BuildProvider = (context) => {
   const warnings: string[] = [];
   const providers: OpenIdProvider[] = [];
   const purges: KeycloakPurge[] = [];
+  const entra = buildEntra(entraSetUps(targets), context);
   for (const settings of targets.values()) {
     const other = providers.find((one) => one.settings.clientId === settings.clientId);
     if (other !== undefined) {
@@ -21,27 +35,48 @@ export const buildOpenId: BuildProvider = (context) => {
         `${openIdSetUpName(settings.name)} is asked without TLS: whoever is on the way can sign in as anybody.`,
       );
     }
-    const provider = providerOf(context, settings);
+    if (settings.isAzureOutdated) {
+      const text = `${openIdSetUpName(settings.name)} is off: azure_use_group_id is set, which there is no more.`;
+      warnings.push(`${text} ${azureMigration}`);
+      // Also for those who read the log later.
+      context.log.warn(`${text} ${azureMigration}`);
+      continue;
+    }
+    const provider = providerOf(context, settings, entra.tenants.get(settings.name) ?? null);
     providers.push(provider);
     if (settings.vendor === 'keycloak') purges.push(purgeOf(context, provider));
   }
   for (const one of [...providers, ...purges]) one.start();
   const byRole = providers.filter(({ settings }) => !isClaimBased(settings));
   return {
-    provider: new OpenIdProviders(providers),
+    provider: providers.length === 0 ? null : new OpenIdProviders(providers),
     roles: new Map(byRole.map(({ roleArn, settings }) => [roleArn, settings.rolePolicies])),
     inPlaceOfInternal: claimBasedOpenId(targets).map(({ name }) => `${openIdSetUpName(name)} (OpenID by claim)`),
     isInternalKeepable: true,
+    directories: entra.directories,
     warnings,
-    close: () => {
+    close: async () => {
       for (const one of [...providers, ...purges]) one.close();
+      await entra.close();
     },
   };
 };
 
-function providerOf({ region, iam, clock, authorities, log }: ProviderContext, settings: OpenIdProvider['settings']) {
+function entraSetUps(targets: ReadonlyMap<string, OpenIdTarget>): readonly EntraSetUp[] {
+  return [...targets.values()]
+    .filter(({ azureTenantId, isAzureOutdated }) => azureTenantId !== '' && !isAzureOutdated)
+    .map(({ name, azureTenantId, clientId, clientSecret, configUrl }) => {
+      return { provider: name, tenantId: azureTenantId, clientId, clientSecret, configUrl };
+    });
+}
+
+function providerOf(
+  { region, iam, clock, authorities, log }: ProviderContext,
+  settings: OpenIdProvider['settings'],
+  directory: TokenDirectory | null,
+) {
   return new OpenIdProvider({
-    ...{ settings, region, clock, authorities },
+    ...{ settings, region, clock, authorities, directory },
     policyExists: (name) => iam.policy(name) !== null,
     log: (text, fields) => {
       log.warn(text, fields);
