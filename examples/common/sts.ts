@@ -1,4 +1,5 @@
 /** One call of the security token service, and what the credentials of its answer see. */
+import type { Agent } from 'node:https';
 import { Client } from 'minio';
 
 export interface Credentials {
@@ -41,8 +42,8 @@ function unescapeXml(text: string): string {
     .replace(/&(amp|lt|gt|quot|apos);/g, (_, word: string) => words[word] ?? '');
 }
 
-/** An S3 client with temporary credentials. */
-export function clientOf(endpoint: string, credentials: Credentials): Client {
+/** An S3 client with temporary credentials; `agent` for a server whose authority the system does not know. */
+export function clientOf(endpoint: string, credentials: Credentials, agent?: Agent): Client {
   const url = new URL(endpoint);
   return new Client({
     endPoint: url.hostname.replace(/^\[|\]$/g, ''),
@@ -52,11 +53,12 @@ export function clientOf(endpoint: string, credentials: Credentials): Client {
     accessKey: credentials.AccessKeyID,
     secretKey: credentials.SecretAccessKey,
     sessionToken: credentials.SessionToken,
+    ...(agent && { transportAgent: agent }),
   });
 }
 
 /** What the examples print. It holds a real secret: this is an example, not a thing to put into a log. */
-export async function describe(endpoint: string, credentials: Credentials): Promise<string> {
-  const buckets = await clientOf(endpoint, credentials).listBuckets();
+export async function describe(endpoint: string, credentials: Credentials, agent?: Agent): Promise<string> {
+  const buckets = await clientOf(endpoint, credentials, agent).listBuckets();
   return JSON.stringify({ buckets: buckets.map(({ name }) => name), credentials }, null, 2);
 }

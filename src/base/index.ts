@@ -8,5 +8,6 @@ export { KiB, MiB, GiB, TiB, divCeil, alignUp } from './units.js';
 export { Roster, type RosterMember } from './roster.js';
 export { systemClock, type Clock } from './clock.js';
 export * as limits from './limits.js';
+export type { PeerCertificate } from './peer-certificate.js';
 export type { Piece, PieceSource } from './piece.js';
 export type { Segments, Slab, SlabAllocator, SlabPurpose } from './slab.js';

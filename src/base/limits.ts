@@ -220,3 +220,16 @@ export const openId = {
   /** Accounts are asked about at providers this often, and so many at once. */
   ...{ purgeMs: 3_600_000, purgeConcurrency: 4 },
 } as const;
+/**
+ * The identity plugin: calls at once and waiting, their time, its answer and what may be in it, the token it is shown,
+ * and how often it is looked whether it is there. Its users have room for `custom:` in an account's name.
+ */
+export const identityPlugin = {
+  ...{ running: 64, waiting: 1024, timeoutMs: 5_000, checkEveryMs: 60_000 },
+  ...{ replyBytesMax: 64 * KiB, tokenCharsMax: 32 * KiB, userBytesMax: 512, reasonCharsMax: 512 },
+  ...{ claimsMax: 256, claimNameCharsMax: 256 },
+} as const;
+/** The policy plugin: it is asked for each request, and whoever waits for it holds a request of a client. */
+export const policyPlugin = { running: 64, waiting: 4096, timeoutMs: 5_000, replyBytesMax: 64 * KiB } as const;
+/** Client certificates: how many may stand between one and its authority, as other servers of this API bound them. */
+export const clientCertificate = { intermediatesMax: 10, nameBytesMax: 256 } as const;

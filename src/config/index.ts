@@ -27,6 +27,9 @@ export { identitySubsystem, type IdentitySettings } from './subsystems/identity.
 export { azureMigration, openIdSetUpName, openIdSubsystem, type OpenIdTarget } from './subsystems/identity-openid.js';
 export { checkIdentityTogether, claimBasedOpenId } from './subsystems/identity-rules.js';
 export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/site.js';
+export { identityPluginSubsystem, type IdentityPluginSettings } from './subsystems/identity-plugin.js';
+export { identityTlsSubsystem, type IdentityTlsSettings } from './subsystems/identity-tls.js';
+export { policyOpaSubsystem, policyPluginSubsystem, type PolicyPluginSettings } from './subsystems/policy-plugin.js';
 export { storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
 export { healSubsystem, scannerSubsystem, type PaceSettings, type ScannerSettings } from './subsystems/upkeep.js';
 export { auditWebhookSubsystem, loggerWebhookSubsystem, type WebhookSettings } from './subsystems/webhooks.js';

@@ -19,6 +19,7 @@ export {
   type AuthorizerOptions,
   type IsAllowed,
 } from './authorize.js';
+export { createPluginAuthorizer, type PluginAuthorizerOptions } from './plugin-authorizer.js';
 export { bucketOfHost, hostSuffixes } from './target.js';
 export { Payload, type PayloadDocument, type PayloadEnd, type PayloadSink } from './payload.js';
 export type { Authentication, PayloadProtection, SignatureErrorCode } from '../signature/index.js';

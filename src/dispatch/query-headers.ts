@@ -38,6 +38,7 @@ export function withQueryHeaders(request: ExchangeRequest, query: ReadonlyMap<st
   const headers = new HeaderMap();
   for (const name of request.headers.names()) headers.append(name, request.headers.get(name) ?? '');
   for (const [name, value] of lifted) headers.append(name, value);
-  const { id, method, rawPath, rawQuery, remoteAddress, secure, body, isAborted, onAborted } = request;
-  return { id, method, rawPath, rawQuery, headers, remoteAddress, secure, body, isAborted, onAborted };
+  const { id, method, rawPath, rawQuery, remoteAddress, secure, peerCertificate, body, isAborted, onAborted } = request;
+  const changed = { id, method, rawPath, rawQuery, headers, remoteAddress, secure, body, isAborted, onAborted };
+  return peerCertificate === undefined ? changed : { ...changed, peerCertificate };
 }

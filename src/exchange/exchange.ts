@@ -1,4 +1,4 @@
-import type { PieceSource } from '../base/index.js';
+import type { PeerCertificate, PieceSource } from '../base/index.js';
 import type { HeaderMap } from './header-map.js';
 
 /** Consumes a request body. Called on the main thread, never after `aborted` or the last chunk. */
@@ -39,6 +39,8 @@ export interface ExchangeRequest {
   readonly remoteAddress: string;
   /** True when the request came over TLS. */
   readonly secure: boolean;
+  /** What the client showed in the TLS handshake; absent where the listener does not ask for it. */
+  readonly peerCertificate?: () => PeerCertificate | null;
   readonly body: BodySource;
   /** True once the client went away. */
   readonly isAborted: () => boolean;

@@ -44,12 +44,22 @@ export const defaultBounds: FrontBounds = {
   lingerMsMax: 2_000,
 };
 
+export interface FrontTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /**
+   * PEM certificates of those who vouch for clients: set, clients are asked for a certificate, which none has to have.
+   * Over node:http alone: uWebSockets.js does not say who the peer is.
+   */
+  readonly clientAuthorities?: readonly string[];
+}
+
 export interface HttpFrontOptions {
   /** Empty: all interfaces. IPv6 with or without brackets. */
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly tls: FrontTls | null;
   readonly handler: ExchangeHandler;
   /** Value of the Server header. */
   readonly serverName: string;

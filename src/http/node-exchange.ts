@@ -3,7 +3,7 @@
  * one piece of a stream at a time, and the library's own buffers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { limits, type Roster, type RosterMember } from '../base/index.js';
+import { limits, type Roster, type RosterMember, type PeerCertificate } from '../base/index.js';
 import { AnswerInstead } from '../exchange/index.js';
 import type {
   BodySource,
@@ -20,6 +20,7 @@ import { Pace } from './pace.js';
 import { type FrontRefusal, refusalAnswer } from './refusals.js';
 import { isBodiless, sendable } from './response-head.js';
 import type { FrontBounds, FrontLog } from './front.js';
+import { peerCertificateOf } from './peer-certificate.js';
 import type { OverflowBudget } from './overflow.js';
 
 export interface NodeShared {
@@ -85,6 +86,10 @@ export class NodeExchange implements ExchangeRequest, RosterMember {
             (error) => this.#bodyFault(error),
           );
     this.body = this.#incoming ?? new EmptyBody();
+  }
+
+  get peerCertificate(): () => PeerCertificate | null {
+    return () => peerCertificateOf(this.request.socket);
   }
 
   get isAborted(): () => boolean {

@@ -9,7 +9,15 @@ import { limits, Roster } from '../base/index.js';
 import { HeaderMap, type ExchangeHandler } from '../exchange/index.js';
 import { checkCertificate } from './certificate.js';
 import { bodyLengthOf } from './framing.js';
-import { bareHost, boundsOf, type FrontBounds, type HttpFront, type HttpFrontOptions } from './front.js';
+import {
+  bareHost,
+  boundsOf,
+  type FrontBounds,
+  type FrontLog,
+  type FrontTls,
+  type HttpFront,
+  type HttpFrontOptions,
+} from './front.js';
 import { listenError } from './listen-fault.js';
 import { NodeExchange, type NodeShared } from './node-exchange.js';
 import { OverflowBudget } from './overflow.js';
@@ -70,7 +78,7 @@ class NodeFront implements HttpFront {
     this.#server =
       options.tls === null
         ? createServer(settings, listener)
-        : createTlsServer({ ...settings, ...checkCertificate(options.tls, options.log) }, listener);
+        : createTlsServer({ ...settings, ...tlsSettings(options.tls, options.log) }, listener);
     this.#server.maxConnections = bounds.connectionsMax;
     this.#closed = new Promise((resolve) => this.#server.once('close', () => resolve()));
   }
@@ -148,6 +156,17 @@ class NodeFront implements HttpFront {
     const declaredBytes = typeof bodyLength === 'string' ? null : bodyLength;
     new NodeExchange(this.#shared, request, response, this.#ids.next(), headers, declaredBytes).start(handler);
   }
+}
+
+function tlsSettings(tls: FrontTls, log: FrontLog) {
+  const { clientAuthorities } = tls;
+  return {
+    ...checkCertificate(tls, log),
+    // The rest of a chain that does not hold is looked at by whoever asks for the certificate.
+    ...(clientAuthorities !== undefined && {
+      ...{ requestCert: true, rejectUnauthorized: false, ca: [...clientAuthorities], minVersion: 'TLSv1.2' as const },
+    }),
+  };
 }
 
 function refuse(refusal: FrontRefusal): ExchangeHandler {

@@ -34,6 +34,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     options.log.warn({ err: error }, 'uWebSockets.js has no binary for this platform; using the slower node:http');
     return createNodeHttpFront(options);
   }
+  if (options.tls?.clientAuthorities !== undefined) return createNodeHttpFront(options);
   if (options.tls !== null) checkCertificate(options.tls, options.log);
   const front = new UwsFront(uws, options);
   await front.listen();

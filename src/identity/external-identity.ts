@@ -3,6 +3,7 @@
  * OpenID, LDAP, an identity plugin, client certificates. A provider checks the proof and says who it is;
  * the service checks what all of them share, and makes the credentials.
  */
+import type { PeerCertificate } from '../base/index.js';
 import type { ClaimValue, ExternalSource } from './principal.js';
 
 /** What the client brings along. */
@@ -14,6 +15,8 @@ export interface IdentityProof {
   readonly remoteAddress: string;
   /** The request came over TLS. */
   readonly secure: boolean;
+  /** What it showed in the TLS handshake; absent: nothing, or the listener does not ask for one. */
+  readonly certificate?: PeerCertificate | null;
 }
 
 export interface ExternalIdentity {

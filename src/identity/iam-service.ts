@@ -66,6 +66,8 @@ export class IamService implements Iam {
     return this.#options.resolver.policiesOfExternal(identity);
   }
 
+  isBarred: Iam['isBarred'] = (principal) => this.#options.resolver.isBarred(principal);
+
   // ---- users ----
 
   users(): readonly UserInfo[] {

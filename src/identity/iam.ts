@@ -151,6 +151,8 @@ export interface Iam {
   readonly credentials: CredentialStore;
   /** All policies that have a say; `bucketPolicy` is the caller's to look up. O(attached policies). */
   policiesOf(principal: Principal, bucketPolicy: Policy | null): PolicySet;
+  /** The account, the credential or its role is gone or disabled: it may nothing, whoever decides in place of policies. */
+  isBarred(principal: Principal): boolean;
 
   /** Of somebody whom a provider vouches for, before there are credentials. */
   policiesOfExternal(identity: ExternalIdentity): PolicySet;

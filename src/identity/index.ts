@@ -20,12 +20,16 @@ export {
   type EntraSettings,
 } from './provider/entra-settings.js';
 export { boundedFetch, ProviderFault, type BoundedRequest, type BoundedResponse } from './provider/bounded-fetch.js';
+export { IdentityPlugin, type IdentityPluginOptions } from './provider/plugin.js';
+export { CertificateIdentity, type CertificateIdentityOptions } from './provider/certificate.js';
+export { type CallStatistics } from './provider/call-meter.js';
+export { PolicyPlugin, type PolicyPluginOptions, type PolicyQuestion } from './policy-plugin.js';
 export { createIam, type IamOptions, type OpenedIam } from './create-iam.js';
 export { IamRefusal, type IamErrorCode } from './iam-refusal.js';
 export { SealError, type RecordSeal } from './record-seal.js';
 export { scrapeCredential } from './scrape-token.js';
 export { createRootCredentials, type RootCredentialOptions } from './root-credentials.js';
-export { makeRoleArn, roleIdOf } from './role-arn.js';
+export { makeRoleArn, roleIdFrom, roleIdOf } from './role-arn.js';
 export { isClaimBased, openIdRoleArn, type OpenIdSettings } from './provider/openid-settings.js';
 export { type OpenIdDiscovery } from './provider/openid-source.js';
 export { KeycloakPurge, type KeycloakPurgeOptions } from './provider/keycloak.js';

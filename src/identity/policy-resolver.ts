@@ -44,6 +44,15 @@ export class PolicyResolver {
     return { isRoot: false, identity: policies, bucket: null, session: noPolicies };
   }
 
+  isBarred(principal: Principal): boolean {
+    if (principal.kind === 'anonymous' || principal.kind === 'root') return false;
+    const { accessKey, account, source, kind } = principal;
+    if (source === 'internal' && this.state.users.get(account)?.status !== 'enabled') return true;
+    if (kind === 'user') return false;
+    const key = this.state.keys.get(accessKey);
+    return key === undefined || (key.roleArn !== '' && this.rules.rolePolicies(key.roleArn) === null);
+  }
+
   #setOf(principal: Signed): PolicySet {
     const { generation } = this.state;
     const kept = this.#sets.get(principal);

@@ -5,9 +5,10 @@ import { externalAction } from './external-action.js';
 export const assumeRoleWithCustomToken = externalAction({
   name: 'AssumeRoleWithCustomToken',
   provider: 'plugin',
-  required: [['Token'], ['RoleArn']],
+  // One plugin has one role: there is nothing to choose.
+  required: [['Token']],
   fixedDuration: 'never',
-  takesPolicy: false,
+  takesPolicy: true,
   notSetUp: () => stsError('STSNotInitialized', "STS API 'AssumeRoleWithCustomToken' is disabled"),
   after: ({ subject }) => [['AssumedUser', subject]],
 });

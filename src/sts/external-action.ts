@@ -80,6 +80,7 @@ async function issue(action: ExternalAction, deps: StsDeps, call: Authorized<Ext
     durationSeconds: effectiveSeconds(action, deps, input.durationSeconds),
     remoteAddress: request.remoteAddress,
     secure: request.secure,
+    certificate: request.peerCertificate?.() ?? null,
   });
   requireNotDenied(action, deps, call, identity);
   const { account, source, policyNames, groups, claims, roleArn, provider: setUp, expiresMs } = identity;

@@ -12,7 +12,6 @@ import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
   authenticate,
   authenticateForm,
-  createAuthorizer,
   createDispatcher,
   type AuthenticateOptions,
   type IsAllowed,
@@ -52,6 +51,7 @@ import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
 import { entraEndpointsOf } from './providers/entra.js';
+import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import { serverState } from './server-state.js';
@@ -176,6 +176,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     authorities: options.authorities ?? [],
     entraEndpoints: entraEndpointsOf(options),
     records: (prefix) => sealedRecordsOn(engine, accounts.seal, prefix),
+    isTls: (options.tls ?? null) !== null,
   });
   teardown.add(() => external.close());
   const staleUploads = startStaleUploads(settings, engine, log);
@@ -188,11 +189,14 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     writeQuorum: writeQuorum(dataShards, parityShards),
   });
   let phase: HealthState['phase'] = 'running';
-  const isAllowed = createAuthorizer({
-    iam: accounts.iam,
+  const authorization = openAuthorization({
+    ...{ iam: accounts.iam, settings, authorities: options.authorities ?? [], log, clock: systemClock },
     bucketPolicy: bucketPolicies(engine, log),
-    clock: systemClock,
   });
+  teardown.add(() => {
+    authorization.close();
+  });
+  const { isAllowed } = authorization;
   observation.isBucket = (name) => engine.index.buckets.has(name);
   const isRootAllowed = () => settings.read(apiSubsystem).isRootAllowed;
   const usable = withRootAccess(accounts.iam.credentials, credentials.accessKey, isRootAllowed);
@@ -216,6 +220,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const watchers = new Watchers();
   const metrics = createMetricsHandler({
     state,
+    identityPlugin: () => external.pluginStatistics(),
     requests: observation.requests,
     credentials: usable,
     isPublic: options.metricsAuth === 'public',
@@ -288,7 +293,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     observer: observation.observer('console'),
   });
   const stsFromPages = withCors(sts.handle, origins);
-  const front = await openFront(options, log, (request) => {
+  const clientAuthorities = external.providers.certificate === null ? null : (options.authorities ?? []);
+  const front = await openFront(options, clientAuthorities, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) {
       if (isAdminPath(request.rawPath)) return admin(request);
@@ -310,7 +316,10 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     region,
     siteName: settings.read(siteSubsystem).name,
     roleArns: [...external.roles.keys()],
-    report: startReport(version, deployment, opened, options.durability === 'relaxed', external.warnings),
+    report: startReport(version, deployment, opened, options.durability === 'relaxed', [
+      ...external.warnings,
+      ...authorization.warnings,
+    ]),
     close: (graceMs = defaultGraceMs) => {
       if (closing !== null) {
         void front.close(0);
@@ -479,13 +488,25 @@ function hostIdOf({ deploymentId }: Deployment): string {
   return createHash('sha256').update(deploymentId).digest('hex');
 }
 
-function openFront(options: ServerOptions, log: Logger, handler: ExchangeHandler): Promise<HttpFront> {
+/** `clientAuthorities`: null, unless clients are asked for certificates. */
+function openFront(
+  options: ServerOptions,
+  clientAuthorities: readonly string[] | null,
+  log: Logger,
+  handler: ExchangeHandler,
+): Promise<HttpFront> {
   const tls = options.tls ?? null;
   const create = options.httpLibrary === 'node' ? createNodeHttpFront : createHttpFront;
   return create({
     host: options.host ?? '',
     port: options.port ?? 0,
-    tls: tls === null ? null : { certFile: tls.certificateFile, keyFile: tls.keyFile },
+    tls:
+      tls === null
+        ? null
+        : {
+            ...{ certFile: tls.certificateFile, keyFile: tls.keyFile },
+            ...(clientAuthorities !== null && { clientAuthorities }),
+          },
     handler,
     serverName: 'Granary',
     log: {

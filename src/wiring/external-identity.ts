@@ -6,6 +6,7 @@ import { identitySubsystem } from '../config/index.js';
 import type { LoginProvider } from '../console/index.js';
 import {
   roleIdOf,
+  type CallStatistics,
   type ExternalRules,
   type GroupDirectory,
   type Iam,
@@ -55,6 +56,11 @@ export class ExternalIdentitySetUp {
       plugin: plugin.provider,
       certificate: certificate.provider,
     };
+  }
+
+  /** Null: no identity plugin is set up. */
+  pluginStatistics(): CallStatistics | null {
+    return this.#parts.plugin.statistics?.() ?? null;
   }
 
   /** Names of policies by role ARN. */

@@ -1,6 +1,7 @@
 /** Everything that one scrape reads, taken at one moment. */
 import { availableParallelism, cpus, freemem, loadavg, totalmem, type CpuInfo } from 'node:os';
 import type { Clock } from '../../base/index.js';
+import type { CallStatistics } from '../../identity/index.js';
 import type { UpkeepStatus } from '../../object/index.js';
 import type { CountsByOperation, RejectedCounts, RequestCounters } from '../../telemetry/index.js';
 import {
@@ -15,6 +16,8 @@ import {
 export interface MetricsDeps {
   readonly state: ServerState;
   readonly requests: Pick<RequestCounters, 'arrivedCount' | 'rejected' | 'byOperation' | 'byBucket'>;
+  /** Null: none is set up. */
+  readonly identityPlugin: () => CallStatistics | null;
   readonly clock: Clock;
   readonly version: string;
   /** `host:port`. */
@@ -40,6 +43,7 @@ export interface Facts {
   readonly byOperation: CountsByOperation;
   readonly byBucket: ReadonlyMap<string, CountsByOperation>;
   readonly upkeep: UpkeepStatus;
+  readonly identityPlugin: CallStatistics | null;
   readonly process: ProcessFacts;
 }
 
@@ -55,7 +59,8 @@ export interface ProcessFacts {
   readonly cpuPercent: { readonly user: number; readonly system: number; readonly nice: number; readonly idle: number };
 }
 
-export async function collectFacts({ state, requests, clock, version, endpoint }: MetricsDeps): Promise<Facts> {
+export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
+  const { state, requests, identityPlugin, clock, version, endpoint } = deps;
   const drives = await state.drives();
   return {
     nowMs: clock.nowMs(),
@@ -76,6 +81,7 @@ export async function collectFacts({ state, requests, clock, version, endpoint }
     byOperation: requests.byOperation(),
     byBucket: requests.byBucket(),
     upkeep: state.upkeep(),
+    identityPlugin: identityPlugin(),
     process: processFacts(),
   };
 }

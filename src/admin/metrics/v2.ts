@@ -2,6 +2,7 @@
 import { sizeRanges } from '../size-ranges.js';
 import { counter, gauge, labelled, type Metric, type Sample } from './exposition.js';
 import type { Facts } from './facts.js';
+import { identityPluginMetrics } from './plugin.js';
 import { firstByteMetric, requestMetrics, trafficOf, type RequestNames } from './requests.js';
 
 export const v2Groups = {
@@ -177,6 +178,7 @@ function node(facts: Facts): Metric[] {
     gauge('minio_node_storage_class_standard_parity', 'Parity shards of a new object', parity.standard),
     gauge('minio_node_storage_class_rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
     gauge('minio_software_version_info', 'The version in a label', [{ value: 1, labels: { version } }]),
+    ...identityPluginMetrics(facts, 'minio_node_iam_'),
   ];
 }
 

@@ -5,6 +5,7 @@
 import { sizeRanges } from '../size-ranges.js';
 import { counter, gauge, labelled, type Labels, type Metric, type Sample } from './exposition.js';
 import type { Facts } from './facts.js';
+import { identityPluginMetrics } from './plugin.js';
 import { firstByteMetric, requestMetrics, trafficOf, type RequestNames } from './requests.js';
 
 export interface MetricsGroup {
@@ -58,6 +59,7 @@ const groups: readonly MetricsGroup[] = [
       return labelled(metrics, { server });
     },
   },
+  { path: '/cluster/iam', collect: (facts) => identityPluginMetrics(facts, '') },
   { path: '/system/drive', collect: driveMetrics },
   {
     path: '/system/memory',

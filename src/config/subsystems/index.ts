@@ -3,6 +3,9 @@ import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
 import { openIdSubsystem } from './identity-openid.js';
 import { identitySubsystem } from './identity.js';
+import { identityPluginSubsystem } from './identity-plugin.js';
+import { identityTlsSubsystem } from './identity-tls.js';
+import { policyOpaSubsystem, policyPluginSubsystem } from './policy-plugin.js';
 import { regionSubsystem, siteSubsystem } from './site.js';
 import { storageClassSubsystem } from './storage-class.js';
 import { healSubsystem, scannerSubsystem } from './upkeep.js';
@@ -15,6 +18,10 @@ export const subsystems: readonly Subsystem[] = [
   scannerSubsystem,
   identitySubsystem,
   openIdSubsystem,
+  identityTlsSubsystem,
+  identityPluginSubsystem,
+  policyPluginSubsystem,
+  policyOpaSubsystem,
   loggerWebhookSubsystem,
   auditWebhookSubsystem,
   storageClassSubsystem,

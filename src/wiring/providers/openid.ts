@@ -14,6 +14,7 @@ import {
   type TokenDirectory,
 } from '../../identity/index.js';
 import { buildEntra, type EntraSetUp } from './entra.js';
+import { isPolicyPluginSet } from '../policy-plugin.js';
 import { notSetUp, type BuildProvider, type ProviderContext } from './provider-parts.js';
 
 export const buildOpenId: BuildProvider = (context) => {
@@ -70,14 +71,13 @@ function entraSetUps(targets: ReadonlyMap<string, OpenIdTarget>): readonly Entra
     });
 }
 
-function providerOf(
-  { region, iam, clock, authorities, log }: ProviderContext,
-  settings: OpenIdProvider['settings'],
-  directory: TokenDirectory | null,
-) {
+function providerOf(context: ProviderContext, settings: OpenIdProvider['settings'], directory: TokenDirectory | null) {
+  const { region, iam, clock, authorities, log } = context;
+  // Who decides elsewhere needs no policies here.
+  const areNeeded = !isPolicyPluginSet(context.settings);
   return new OpenIdProvider({
     ...{ settings, region, clock, authorities, directory },
-    policyExists: (name) => iam.policy(name) !== null,
+    policyExists: (name) => !areNeeded || iam.policy(name) !== null,
     log: (text, fields) => {
       log.warn(text, fields);
     },

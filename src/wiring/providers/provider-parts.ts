@@ -2,7 +2,7 @@
 import type { Clock } from '../../base/index.js';
 import type { ServerSettings } from '../../config/index.js';
 import type { LoginProvider } from '../../console/index.js';
-import type { EntraEndpoints, GroupDirectory, Iam, IdentityProvider } from '../../identity/index.js';
+import type { CallStatistics, EntraEndpoints, GroupDirectory, Iam, IdentityProvider } from '../../identity/index.js';
 import type { SealedRecords } from '../sealed-records.js';
 import type { Logger } from '../../telemetry/index.js';
 
@@ -18,6 +18,8 @@ export interface ProviderContext {
   readonly entraEndpoints: Partial<EntraEndpoints>;
   /** Records of this server's own whose names begin so. */
   readonly records: (prefix: string) => SealedRecords;
+  /** Clients of this server come over TLS. */
+  readonly isTls: boolean;
   readonly log: Logger;
 }
 
@@ -39,6 +41,8 @@ export interface ProviderParts {
   readonly directories?: ReadonlyMap<string, GroupDirectory>;
   /** One line each, for the start. */
   readonly warnings: readonly string[];
+  /** How calls to it went, where they are counted. */
+  readonly statistics?: () => CallStatistics;
   close(): Promise<void> | void;
 }
 

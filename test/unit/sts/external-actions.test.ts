@@ -109,7 +109,6 @@ describe('with a provider', () => {
       { ...ldap, LDAPUsername: '' },
       { ...ldap, LDAPPassword: '' },
       { ...custom, Token: '' },
-      { ...custom, RoleArn: '' },
     ];
     for (const parameters of lacking) {
       expect(await world.assume(null, parameters)).toMatchObject({ status: 400, code: 'MissingParameter' });
