@@ -21,7 +21,7 @@ const exportIam = adminOperation({
   },
 });
 
-function describeAccounts({ iam, rootAccessKey }: AdminDeps): Record<string, unknown> {
+function describeAccounts({ iam, clock, rootAccessKey }: AdminDeps): Record<string, unknown> {
   return {
     [archiveMembers.policies]: Object.fromEntries(
       iam
@@ -44,7 +44,7 @@ function describeAccounts({ iam, rootAccessKey }: AdminDeps): Record<string, unk
       [...new Set([rootAccessKey, ...iam.parents()])].flatMap((parent) => accessKeysOf(iam, parent)),
     ),
     [archiveMembers.userMappings]: mappings(iam.users()),
-    [archiveMembers.groupMappings]: mappings(iam.groups()),
+    [archiveMembers.groupMappings]: mappings([...iam.groups(), ...entraMappings(iam, clock.nowMs())]),
     [archiveMembers.sessionMappings]: {},
   };
 }
@@ -66,6 +66,12 @@ function accessKeysOf(iam: Iam, parent: string): [string, unknown][] {
       ...(key.expiresMs !== null && { expiration: expiryText(key.expiresMs) }),
     },
   ]);
+}
+
+/** Of groups of Entra ID, by object id. */
+function entraMappings(iam: Iam, nowMs: number) {
+  const { groups } = iam.entities({ users: [], groups: [], policies: [], directory: 'entra' });
+  return groups.map(({ group, policies }) => ({ name: group, policies, updatedMs: nowMs }));
 }
 
 function mappings(holders: readonly { name: string; policies: readonly string[]; updatedMs: number }[]) {

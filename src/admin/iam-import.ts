@@ -3,7 +3,7 @@
  * be taken over is named in the answer and does not stop the rest.
  */
 import { limits, Refusal } from '../base/index.js';
-import type { PolicyHolder } from '../identity/index.js';
+import { isObjectId, type PolicyHolder } from '../identity/index.js';
 import { splitNames } from './attachments.js';
 import { expiryField, keyStatusField, policyField } from './access-key-input.js';
 import { emptyAnswer, jsonAnswer } from './answer.js';
@@ -134,6 +134,11 @@ async function importAccessKey(deps: AdminDeps, accessKey: string, fields: Field
 
 async function importMapping({ iam }: AdminDeps, holder: PolicyHolder, policies: readonly string[]): Promise<void> {
   const isThere = holder.kind === 'user' ? iam.user(holder.name) : iam.group(holder.name);
+  if (isThere === null && holder.kind === 'group' && isObjectId(holder.name)) {
+    // Of Entra ID, by its object id.
+    await iam.setPolicies({ kind: 'entra-group', name: holder.name.toLowerCase() }, policies);
+    return;
+  }
   if (isThere === null) throw adminError(holder.kind === 'user' ? 'XMinioAdminNoSuchUser' : 'XMinioAdminNoSuchGroup');
   await iam.setPolicies(holder, policies);
 }

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { accountsOf, allowS3, policyText, type Accounts } from '../support/accounts.js';
 import { adminAnswer, adminClient, type AdminAnswer, type AdminCredentials } from '../support/admin-client.js';
+import { freePort } from '../support/free-port.js';
 import { startGraph, type DirectoryGroup, type DirectoryUser, type GraphServer } from '../support/graph.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { claimsOf, formOf, readStsAnswer, type StsAnswer } from '../support/sts-client.js';
@@ -358,6 +362,12 @@ describe('mappings', () => {
     });
     const signer = await session(await graph.idToken(erin));
     expect([await get(signer), await get(signer, 'secret')]).toEqual([200, 403]);
+    // An archive of the accounts brings it back.
+    const archive = await accounts.as(root, { method: 'GET', path: 'export-iam' });
+    expect((await change('detach', 'Team of Erin')).status).toBe(200);
+    expect(await get(signer)).toBe(403);
+    await accounts.must({ method: 'PUT', path: 'import-iam', body: archive.body });
+    expect(await get(signer)).toBe(200);
     // With Graph away, what is attached can be seen, and taken off by id.
     graph.mischief.failing = 100;
     expect((await entities({}))['groupMappings']).toContainEqual({ ...mapping, group: team.id });
@@ -380,6 +390,68 @@ test('nothing secret is in the log', () => {
   for (const { authorization } of graph.calls) expect(output).not.toContain(authorization.slice(7, 60));
   expect(readers.displayName).toBe('Readers & others');
 });
+
+test('groups are looked up again when it is time, whatever restarts there are, and rights go', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'granary-clock-'));
+  const clock = join(folder, 'shift');
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  const advance = async (minutes: number) => {
+    writeFileSync(clock, String(minutes * 60_000));
+    await pause(100);
+  };
+  await advance(0);
+  const other = await startGraph();
+  const grace = other.addUser('grace');
+  const team = other.addGroup('Team of Grace', grace);
+  const aged = await startServerProcess({
+    driveCount: 1,
+    port: await freePort(),
+    environment: {
+      NODE_OPTIONS: `--import=${join(import.meta.dirname, '..', 'support', 'shifted-clock.mjs')}`,
+      GRANARY_TEST_CLOCK_SHIFT_FILE: clock,
+      MINIO_IDENTITY_OPENID_CONFIG_URL: `${other.url}/${other.tenantId}/v2.0/.well-known/openid-configuration`,
+      MINIO_IDENTITY_OPENID_CLIENT_ID: other.clientId,
+      MINIO_IDENTITY_OPENID_CLIENT_SECRET: other.clientSecret,
+      MINIO_IDENTITY_OPENID_AZURE_TENANT_ID: other.tenantId,
+      _MINIO_AZURE_LOGIN_URL: other.url,
+      _MINIO_AZURE_GRAPH_URL: other.url,
+    },
+  });
+  try {
+    const its = accountsOf(aged);
+    const sealed = { policies: ['readwrite'], group: 'Team of Grace' };
+    await its.must({ method: 'POST', path: 'idp/builtin/policy/attach', sealed });
+    const token = await other.idToken(grace);
+    const query = formOf({
+      ...{ Action: 'AssumeRoleWithWebIdentity', WebIdentityToken: token, DurationSeconds: '86400' },
+    });
+    const { credentials } = readStsAnswer(200, await (await fetch(`${aged.url}?${query}`, { method: 'POST' })).text());
+    const list = async (minutes: number) => {
+      const date = new Date(Date.now() + minutes * 60_000);
+      return (await its.s3(credentials as AdminCredentials, { method: 'GET', path: '/', date })).status;
+    };
+    expect(await list(0)).toBe(200);
+    team.members.clear();
+    const { length } = other.calls;
+    await advance(29);
+    const date = new Date(Date.now() + 29 * 60_000);
+    const restart = { method: 'POST', path: '/minio/admin/v3/service', query: 'action=restart&type=2', date };
+    expect((await send({ ...its.root, port: aged.port, region: '' }, restart)).status).toBe(200);
+    await aged.ready(1);
+    expect(await list(29)).toBe(200);
+    await pause(500);
+    expect(other.calls).toHaveLength(length);
+    await advance(91);
+    const deadline = Date.now() + 30_000;
+    while ((await list(91)) === 200 && Date.now() < deadline) await pause(250);
+    expect(await list(91)).toBe(403);
+    expect(other.calls.length).toBeGreaterThan(length);
+  } finally {
+    await aged.stop();
+    await other.close();
+    rmSync(folder, { recursive: true });
+  }
+}, 120_000);
 
 describe('settings of before', () => {
   test('turn that provider off, say what to do, and leave root and other providers as they are', async () => {

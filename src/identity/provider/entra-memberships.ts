@@ -54,7 +54,7 @@ interface Settled {
 
 const minuteMs = 60_000;
 /** How often it is looked for what is due. */
-const lookEveryMs = 15_000;
+const lookEveryMs = 5_000;
 /** Look-ups at once: each is two calls, and Graph counts them by tenant. */
 const lookUpsMax = 4;
 /** Accounts of one round; what is left over is due in the next. */
@@ -109,6 +109,8 @@ export class EntraMemberships {
   start(): void {
     this.#timer = setInterval(() => void this.refreshDue(), lookEveryMs);
     this.#timer.unref();
+    // What became due while the server was down.
+    void this.refreshDue();
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,7 @@ export class Entra implements GroupDirectory {
   readonly audiences: readonly string[];
   readonly #options: EntraOptions;
   readonly #directory: GraphDirectory;
+  readonly #asked = new Map<string, Promise<GraphUser>>();
 
   constructor(options: EntraOptions) {
     const { settings, fetch, clock, sleep, signal } = options;
@@ -80,9 +81,15 @@ export class Entra implements GroupDirectory {
     }
   }
 
-  /** Rejects with GraphError. */
+  /** Rejects with GraphError. Those who ask at the same time get one answer. */
   user(objectId: string): Promise<GraphUser> {
-    return this.#directory.user(objectId, this.#deadlineMs());
+    const running = this.#asked.get(objectId);
+    if (running !== undefined) return running;
+    const asked = this.#directory.user(objectId, this.#deadlineMs()).finally(() => {
+      this.#asked.delete(objectId);
+    });
+    this.#asked.set(objectId, asked);
+    return asked;
   }
 
   async groupId(nameOrId: string): Promise<string> {

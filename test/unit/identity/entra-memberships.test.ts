@@ -395,6 +395,18 @@ describe('while Graph is away or wants to be left alone', () => {
   });
 });
 
+test('sign-ins of one user at the same time are one question, and the next is another', async () => {
+  await Promise.all(Array.from({ length: 20 }, () => signIn(alice)));
+  expect(graph.calls).toHaveLength(2);
+  await signIn(alice);
+  expect(graph.calls).toHaveLength(4);
+  graph.mischief.failing = 6;
+  const failed = await Promise.allSettled([signIn(alice), signIn(alice)]);
+  expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  graph.mischief.failing = 0;
+  expect(await signIn(alice)).toHaveProperty('accessKey');
+});
+
 describe('a token', () => {
   const refused = (text: string) => ({
     code: 'InvalidParameterValue',
