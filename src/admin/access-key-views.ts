@@ -3,6 +3,7 @@ import type { AccessKeyInfo } from '../identity/index.js';
 import { accountOf } from './account.js';
 import { sealedJson } from './answer.js';
 import type { AdminDeps } from './deps.js';
+import { openIdUserOf } from './openid-users.js';
 import { adminError } from './errors.js';
 import {
   adminOperation,
@@ -53,6 +54,7 @@ const infoAccessKey = adminOperation({
       ...describeKey(deps, found),
       userType: found.kind === 'temporary' ? 'STS' : 'Service Account',
       userProvider: providerOf(found),
+      ...(found.parentSource === 'openid' && { openIDSpecificInfo: openIdUserOf(deps, found) }),
     });
   },
 });
@@ -91,8 +93,7 @@ function bulkOperation(): AdminOperation {
       return isOwn ? isNotDenied(call, 'ListServiceAccounts') : mayAdmin(call, 'ListServiceAccounts');
     },
     handle: (deps, call) => {
-      const type = listTypes.find((name) => name === call.input.query('listType'));
-      if (type === undefined) throw adminError('InvalidRequest', 'The listType is not known.');
+      const type = listTypeOf(call);
       const asked = call.input.queries('users').filter((user) => user !== '');
       const isAll = call.input.flag('all');
       if (isAll && asked.length > 0) throw adminError('InvalidRequest', 'Either users or all can be given.');
@@ -117,6 +118,14 @@ function bulkOperation(): AdminOperation {
   });
 }
 
+type ListType = (typeof listTypes)[number];
+
+export function listTypeOf(call: AdminCall): ListType {
+  const type = listTypes.find((name) => name === call.input.query('listType'));
+  if (type === undefined) throw adminError('InvalidRequest', 'The listType is not known.');
+  return type;
+}
+
 function everybody({ iam, rootAccessKey }: AdminDeps): string[] {
   return [rootAccessKey, ...iam.users().map(({ name }) => name)];
 }
@@ -125,7 +134,8 @@ function isKnown({ iam }: AdminDeps, account: string): boolean {
   return iam.user(account) !== null || iam.accessKeysOf(account).length > 0;
 }
 
-function listed(keys: readonly AccessKeyInfo[], kind: AccessKeyInfo['kind'], isAsked: boolean) {
+/** Null: not asked for, or there are none. */
+export function listed(keys: readonly AccessKeyInfo[], kind: AccessKeyInfo['kind'], isAsked: boolean) {
   const found = isAsked ? keys.filter((key) => key.kind === kind) : [];
   if (found.length === 0) return null;
   return found.map(({ accessKey, expiresMs }) => ({ accessKey, expiration: expiryText(expiresMs) }));
@@ -168,8 +178,10 @@ function describeKey(deps: AdminDeps, key: AccessKeyInfo) {
   return { ...summary(key), policy: JSON.stringify(document, null, 1) };
 }
 
-function parentPolicy({ iam, rootAccessKey }: AdminDeps, { parent }: AccessKeyInfo): unknown {
+function parentPolicy({ iam, rootAccessKey }: AdminDeps, key: AccessKeyInfo): unknown {
+  const { parent, parentSource } = key;
   const names = new Set<string>();
+  if (parentSource === 'openid') for (const name of iam.policyNamesOf(key)) names.add(name);
   const user = iam.user(parent);
   for (const name of user?.policies ?? []) names.add(name);
   for (const group of user?.groups ?? []) {

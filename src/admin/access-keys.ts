@@ -7,6 +7,7 @@ import { emptyAnswer, sealedJson } from './answer.js';
 import { sealedObject, textField } from './body.js';
 import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
+import { openIdAccountsNamed } from './openid-users.js';
 import { adminOperation, anySigner, isNotDenied, mayAdmin, type AdminCall, type AdminRoute } from './operation.js';
 import { expiryText } from './time.js';
 
@@ -102,6 +103,7 @@ const revokeTokens = adminOperation({
   },
   handle: async (deps, call) => {
     const provider = call.input.path[1];
+    if (provider === 'openid') return revokeOfOpenId(deps, call);
     if (provider !== 'builtin') throw adminError(provider === 'ldap' ? 'XMinioLDAPNotEnabled' : 'NotImplemented');
     const asked = call.input.query('user');
     const tag = revokeTypeOf(deps, call, asked);
@@ -111,6 +113,21 @@ const revokeTokens = adminOperation({
     return emptyAnswer(204);
   },
 });
+
+/** By the account, one of its keys, or its id at the provider. */
+async function revokeOfOpenId(deps: AdminDeps, call: AdminCall) {
+  const asked = call.input.query('user');
+  const tag = revokeTypeOf(deps, call, asked);
+  const key = deps.iam.accessKey(isOwnName(call, asked) ? signerOf(call) : asked);
+  const accounts = key?.parentSource === 'openid' ? [key.parent] : openIdAccountsNamed(deps, asked);
+  if (accounts.length === 0) throw adminError('XMinioAdminNoSuchUser');
+  for (const account of accounts) await deps.iam.revokeSessions(account, tag);
+  return emptyAnswer(204);
+}
+
+function signerOf({ principal }: AdminCall): string {
+  return principal.kind === 'anonymous' ? '' : principal.accessKey;
+}
 
 /** Empty, the key that signs and its account all mean the signer's own. */
 function isOwnName(call: AdminCall, name: string): boolean {

@@ -29,6 +29,8 @@ export interface AdminDeps {
   readonly clock: Clock;
   /** Empty: none is set. */
   readonly region: string;
+  /** Part of role ARNs; empty: nobody has named one. */
+  readonly namedRegion: string;
   readonly hostId: string;
   readonly deploymentId: string;
   /** Of the root account. */

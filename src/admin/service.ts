@@ -16,9 +16,11 @@ import type { AdminDeps } from './deps.js';
 import { adminError } from './errors.js';
 import { groupRoutes } from './groups.js';
 import { healRoutes } from './heal.js';
+import { idpConfigRoutes } from './idp-config.js';
 import { infoRoutes } from './info.js';
 import { liveMetricsRoutes } from './live-metrics.js';
 import { logRoutes } from './logs.js';
+import { openIdAccessKeyRoutes } from './openid-access-keys.js';
 import { traceRoutes } from './trace.js';
 import { iamExportRoutes } from './iam-export.js';
 import { iamImportRoutes } from './iam-import.js';
@@ -37,11 +39,13 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...attachmentRoutes,
   ...accessKeyRoutes,
   ...accessKeyViewRoutes,
+  ...openIdAccessKeyRoutes,
   ...accountInfoRoutes,
   ...iamExportRoutes,
   ...iamImportRoutes,
   ...bucketArchiveRoutes,
   ...configRoutes,
+  ...idpConfigRoutes,
   ...serviceActionRoutes,
   ...updateRoutes,
   ...infoRoutes,

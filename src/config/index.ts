@@ -16,6 +16,7 @@ export {
   type ServerSettingsOptions,
   type SettingsChange,
   type SettingsView,
+  type TargetView,
 } from './server-settings.js';
 export { decodeSettingsText, type SettingsErrorCode } from './settings-text.js';
 export { type SettingsHelp } from './settings-help.js';

@@ -50,6 +50,21 @@ export interface ServerSettingsOptions {
 export type SettingsView = <T>(subsystem: Subsystem<T>) => ReadonlyMap<string, T>;
 export type CheckTogether = (next: SettingsView, touched: readonly Subsystem[], now: SettingsView) => string | null;
 
+/** One target as it is set, for operators. */
+export interface TargetView {
+  readonly target: string;
+  readonly isEnabled: boolean;
+  readonly isStored: boolean;
+  readonly pairs: readonly {
+    readonly key: string;
+    /** Also of a secret. */
+    readonly value: string;
+    readonly isSecret: boolean;
+    readonly isStored: boolean;
+    readonly isFromEnvironment: boolean;
+  }[];
+}
+
 export interface SettingsChange {
   /** False: some of it waits for the next start. */
   readonly isInEffect: boolean;
@@ -102,6 +117,11 @@ export class ServerSettings {
     return (this.#live.get(subsystem.name) ?? new Map()) as ReadonlyMap<string, T>;
   }
 
+  /** As they will be from the next start on, if nothing changes; those that are enabled, by name. */
+  upcoming<T>(subsystem: Subsystem<T>): ReadonlyMap<string, T> {
+    return this.#readAll(subsystem, this.#stored) as ReadonlyMap<string, T>;
+  }
+
   /** Called at once, and after every change that took effect. */
   watch(listener: () => void): void {
     this.#listeners.push(listener);
@@ -118,6 +138,22 @@ export class ServerSettings {
       .flatMap((word) => this.#placesOf(word));
     if (places.length === 0) throw settingsError('No sub-system is named.');
     return places.map((place) => printPlace(place, this.#source(), false)).join('');
+  }
+
+  /** Every target of a subsystem, the one without a name first, with what is set and what is not. */
+  views(name: string): readonly TargetView[] {
+    const { subsystem } = parsePlace(name, this.#options.schema);
+    return targetsOf(subsystem, this.#stored, this.#environment).map((target) => ({
+      target,
+      isEnabled: this.#isEnabled({ subsystem, target }),
+      isStored: storedValues(this.#stored, { subsystem, target }).size > 0,
+      pairs: Object.entries(subsystem.keys).map(([key, { default: usual, isSecret = false }]) => {
+        const own = storedValues(this.#stored, { subsystem, target }).get(key);
+        const fromEnvironment = this.#environment.get(subsystem, key, target);
+        const value = fromEnvironment?.value ?? own ?? usual;
+        return { key, value, isSecret, isStored: own !== undefined, isFromEnvironment: fromEnvironment !== null };
+      }),
+    }));
   }
 
   export(): string {
@@ -191,6 +227,15 @@ export class ServerSettings {
   }
 
   // ---- inside ----
+
+  #isEnabled(place: Place): boolean {
+    try {
+      return effectiveOf(place, this.#stored, this.#environment, this.#options.facts).isEnabled;
+    } catch {
+      // What is not valid has no effect.
+      return false;
+    }
+  }
 
   #source() {
     return { stored: this.#stored, environment: this.#environment };

@@ -10,7 +10,7 @@ import { IamRefusal } from './iam-refusal.js';
 import type { RecordSubject } from './iam-records.js';
 import type { IamState } from './iam-state.js';
 import type { IamWriter } from './iam-writer.js';
-import type { AccountStatus, GroupInfo, Iam, PolicyHolder, UserInfo } from './iam.js';
+import type { AccessKeyInfo, AccountStatus, GroupInfo, Iam, PolicyHolder, UserInfo } from './iam.js';
 import type { Credential, CredentialStore } from './identity.js';
 import { PolicyMappings } from './policy-mappings.js';
 import type { PolicyResolver } from './policy-resolver.js';
@@ -60,6 +60,11 @@ export class IamService implements Iam {
 
   policiesOf(principal: Principal, bucketPolicy: Policy | null): PolicySet {
     return this.#options.resolver.policiesOf(principal, bucketPolicy);
+  }
+
+  policyNamesOf({ accessKey }: Pick<AccessKeyInfo, 'accessKey'>): readonly string[] {
+    const key = this.#state.keys.get(accessKey);
+    return key === undefined ? [] : this.#options.resolver.policyNamesOf(key);
   }
 
   policiesOfExternal(identity: ExternalIdentity): PolicySet {

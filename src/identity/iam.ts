@@ -154,6 +154,8 @@ export interface Iam {
   /** The account, the credential or its role is gone or disabled: it may nothing, whoever decides in place of policies. */
   isBarred(principal: Principal): boolean;
 
+  /** Of an external parent: what its provider named, its role has, or was attached, whether it exists or not. */
+  policyNamesOf(key: Pick<AccessKeyInfo, 'accessKey'>): readonly string[];
   /** Of somebody whom a provider vouches for, before there are credentials. */
   policiesOfExternal(identity: ExternalIdentity): PolicySet;
 

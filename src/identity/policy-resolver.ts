@@ -5,7 +5,7 @@ import type { ExternalRules } from './external-rules.js';
 import type { IamState } from './iam-state.js';
 import type { KeyEntry } from './iam-entries.js';
 import type { PolicyHolder } from './iam.js';
-import type { Principal } from './principal.js';
+import { isExternalSource, type Principal } from './principal.js';
 import { azureGroupsClaim } from './reserved-claims.js';
 
 type Signed = Exclude<Principal, { kind: 'anonymous' }>;
@@ -36,6 +36,12 @@ export class PolicyResolver {
   policiesOf(principal: Principal, bucket: Policy | null): PolicySet {
     const set = principal.kind === 'anonymous' ? anonymous : this.#setOf(principal);
     return bucket === null ? set : { isRoot: set.isRoot, identity: set.identity, bucket, session: set.session };
+  }
+
+  policyNamesOf(key: KeyEntry): readonly string[] {
+    const { parent, parentSource, groups } = key;
+    if (!isExternalSource(parentSource)) return [];
+    return [...this.#namesOf(key, { account: parent, source: parentSource, groups })];
   }
 
   /** Empty where nothing of what is named is there: whoever needs one asks for it. */

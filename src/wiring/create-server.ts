@@ -235,6 +235,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const admin = createAdminHandler({
     iam: accounts.iam,
     directories: external.directories,
+    namedRegion: namedRegionOf(options, settings),
     objects: engine,
     documents: engine,
     state,

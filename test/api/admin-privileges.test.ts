@@ -131,6 +131,10 @@ const rows: Readonly<Record<string, Row>> = {
     actions: ['ListServiceAccounts'],
     request: () => ({ query: { listType: 'all', users: victim.accessKey } }),
   },
+  'GET idp/openid/list-access-keys-bulk': {
+    actions: ['ListServiceAccounts'],
+    request: () => ({ query: { listType: 'all', users: victim.accessKey } }),
+  },
   // Everybody may ask about the own account: asked for below.
   'GET accountinfo': { actions: [] },
   'GET export-iam': { actions: ['ExportIAM'] },
@@ -156,6 +160,11 @@ const rows: Readonly<Record<string, Row>> = {
   'GET list-config-history-kv': { actions: ['ConfigUpdate'] },
   'PUT restore-config-history-kv': { actions: ['ConfigUpdate'] },
   'DELETE clear-config-history-kv': { actions: ['ConfigUpdate'] },
+  'PUT idp-config/{type}/{name}': { actions: ['ConfigUpdate'] },
+  'POST idp-config/{type}/{name}': { actions: ['ConfigUpdate'] },
+  'DELETE idp-config/{type}/{name}': { actions: ['ConfigUpdate'] },
+  'GET idp-config/{type}/{name}': { actions: ['ConfigUpdate'] },
+  'GET idp-config/{type}': { actions: ['ConfigUpdate'] },
   // Of an action that there is not; each of those that there are has its own: see below.
   'POST service': { actions: ['ServiceRestart', 'ServiceStop', 'ServiceFreeze'] },
   // What this server does not have: to those who may, it says so.
