@@ -9,16 +9,10 @@
 
 #include <algorithm>
 
+#include "../io/errno-of.h"
+
 namespace granary::index {
 namespace {
-
-template <typename Call>
-int ErrnoOf(Call call) {
-  for (;;) {
-    if (call() >= 0) return 0;
-    if (errno != EINTR) return errno;
-  }
-}
 
 // A call of gigabytes could not be interrupted, and Linux cuts it anyway.
 constexpr size_t kTransferBytesMax = size_t{1} << 20;

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "../kernel/dispatch.h"
+#include "checksum.h"
 
 namespace granary::index {
 namespace {
@@ -19,11 +19,6 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr uint64_t kFilterBitsPerKey = 10;
 constexpr int kFilterProbes = 7;
 constexpr size_t kTailBytesMax = size_t{1} << 31;
-
-uint32_t Crc32c(const void* data, size_t bytes) {
-  const uint64_t mask = CrcMask(CrcKind::kCrc32c);
-  return static_cast<uint32_t>(Paths().crc(CrcKind::kCrc32c, mask, static_cast<const uint8_t*>(data), bytes) ^ mask);
-}
 
 uint64_t Mix(uint64_t value) {
   value ^= value >> 32;

@@ -11,7 +11,7 @@
 #include <chrono>
 #include <set>
 
-#include "../kernel/dispatch.h"
+#include "checksum.h"
 
 namespace granary::index {
 namespace {
@@ -39,15 +39,9 @@ bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-uint32_t Crc32cOf(const std::string& text) {
-  const uint64_t mask = CrcMask(CrcKind::kCrc32c);
-  const auto* data = reinterpret_cast<const uint8_t*>(text.data());
-  return static_cast<uint32_t>(Paths().crc(CrcKind::kCrc32c, mask, data, text.size()) ^ mask);
-}
-
 std::string ChecksumLine(const std::string& text) {
   char line[32];
-  snprintf(line, sizeof(line), "crc32c %08x\n", Crc32cOf(text));
+  snprintf(line, sizeof(line), "crc32c %08x\n", Crc32c(text.data(), text.size()));
   return line;
 }
 

@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "../kernel/highway-hash.h"
+#include "errno-of.h"
 
 namespace granary::io {
 namespace {
@@ -25,15 +26,6 @@ constexpr size_t kZeroPieceBytes = size_t{1} << 20;
 // Of memory, file position and length, for any drive.
 constexpr size_t kDirectAlignment = 4096;
 constexpr size_t kVectorCountMax = IOV_MAX < 1024 ? IOV_MAX : 1024;
-
-// Repeats a call that a signal interrupted; answers its errno, or 0.
-template <typename Call>
-int ErrnoOf(Call call) {
-  for (;;) {
-    if (call() >= 0) return 0;
-    if (errno != EINTR) return errno;
-  }
-}
 
 int OpenFile(const char* path, int flags, int* fd) {
   return ErrnoOf([&] { return *fd = ::open(path, flags | O_CLOEXEC, 0600); });
