@@ -222,15 +222,20 @@ napi_value PutPass(Call& call) {
 }
 
 napi_value PutPasses(Call& call) {
+  napi_value ends[kPassesMax];
+  napi_value signatures[kPassesMax];
+  const size_t count = call.Doubles(0, "args").count / kPassNumbers;
+  if (count > kPassesMax) FailRange("args must hold 12 numbers for each of 0 to 32 passes");
+  for (size_t i = 0; i < count; i++) {
+    ends[i] = call.Element(1, static_cast<uint32_t>(i), "chunkEnds");
+    signatures[i] = call.Element(2, static_cast<uint32_t>(i), "chunkSignatures");
+  }
+  // Looked at anew: an element may have been a getter, which can take the memory of the others away.
   const DoubleSpan args = call.Doubles(0, "args");
-  const size_t count = args.count / kPassNumbers;
-  if (args.count % kPassNumbers != 0 || count > kPassesMax)
-    FailRange("args must hold 12 numbers for each of 0 to 32 passes");
+  if (args.count != count * kPassNumbers) FailRange("args must hold 12 numbers for each of 0 to 32 passes");
   Pass passes[kPassesMax];
   for (size_t i = 0; i < count; i++) {
-    const auto element = static_cast<uint32_t>(i);
-    ReadPass(call, args.data + i * kPassNumbers, call.Element(1, element, "chunkEnds"),
-             call.Element(2, element, "chunkSignatures"), &passes[i]);
+    ReadPass(call, args.data + i * kPassNumbers, ends[i], signatures[i], &passes[i]);
     for (size_t j = 0; j < i; j++) {
       if (passes[i].state != nullptr && passes[i].state == passes[j].state) {
         FailRange("two passes of a batch cannot go on with the same stream");

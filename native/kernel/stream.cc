@@ -72,7 +72,18 @@ void StreamBegin(StreamState* state, uint32_t digests, const StreamSigning* sign
   std::memcpy(state->previousSignature, signing->seedSignature, kSignatureHexBytes);
 }
 
-bool StreamIsValid(const StreamState& state) { return state.magic == kMagic; }
+bool StreamIsValid(const StreamState& state) {
+  if (state.magic != kMagic) return false;
+  // The arena is everybody's: what lies over a state must not lead OpenSSL past its own buffers.
+  const DigestState& digest = state.digest;
+  const auto holds = [&](uint32_t one) { return (digest.digests & one) != 0; };
+  const auto isSound = [](const SHA256_CTX& context) {
+    return context.num < SHA256_CBLOCK && context.md_len == SHA256_DIGEST_LENGTH;
+  };
+  return digest.digests <= kDigestAll && state.scopeBytes <= kScopeBytesMax &&
+         (!holds(kDigestMd5) || digest.md5.num < MD5_CBLOCK) && (!holds(kDigestSha256) || isSound(digest.sha256)) &&
+         (!holds(kDigestSha1) || digest.sha1.num < SHA_CBLOCK) && (state.isSigned == 0 || isSound(state.chunk));
+}
 
 bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks, uint32_t skipped) {
   if (state->isRefused) return false;
