@@ -2,7 +2,13 @@
  * Set-ups of identity providers: `mc idp openid` and `mc idp ldap`. They are settings like others, under names of their
  * own; what is changed counts from the next start.
  */
-import { decodeSettingsText, defaultTarget, openIdSubsystem, type TargetView } from '../config/index.js';
+import {
+  azureMigration,
+  decodeSettingsText,
+  defaultTarget,
+  openIdSubsystem,
+  type TargetView,
+} from '../config/index.js';
 import type { ExchangeResponse } from '../exchange/index.js';
 import { openIdRoleArn } from '../identity/index.js';
 import { emptyAnswer, sealedJson } from './answer.js';
@@ -59,7 +65,8 @@ const listConfigs = adminOperation({
     const { type, subsystem } = typeOf(call);
     const items = deps.settings.views(subsystem).map((view) => {
       const roleARN = roleArnOf(deps, type, view);
-      return { type, name: view.target, enabled: view.isEnabled, ...(roleARN !== '' && { roleARN }) };
+      const enabled = view.isEnabled && !isOutdated(deps, type, view);
+      return { type, name: view.target, enabled, ...(roleARN !== '' && { roleARN }) };
     });
     return sealedJson(deps, call, items);
   },
@@ -77,8 +84,13 @@ const getConfig = adminOperation({
     const info = pairs.map(({ key, value, isStored, isFromEnvironment }) => {
       return { key, value, isCfg: isStored, isEnv: isFromEnvironment };
     });
+    const isOff = !view.isEnabled || isOutdated(deps, place.type, view);
     if (!info.some(({ key }) => key === 'enable')) {
-      info.push({ key: 'enable', value: view.isEnabled ? 'on' : 'off', isCfg: false, isEnv: false });
+      info.push({ key: 'enable', value: isOff ? 'off' : 'on', isCfg: false, isEnv: false });
+    }
+    if (isOutdated(deps, place.type, view)) {
+      const value = `This provider is off: azure_use_group_id is set. ${azureMigration}`;
+      info.push({ key: 'migration', value, isCfg: false, isEnv: false });
     }
     const roleArn = roleArnOf(deps, place.type, view);
     if (roleArn !== '') info.push({ key: 'roleARN', value: roleArn, isCfg: false, isEnv: false });
@@ -86,6 +98,11 @@ const getConfig = adminOperation({
     return sealedJson(deps, call, { type: place.type, name: place.target, info });
   },
 });
+
+/** Set up for what is no more: see `azureMigration`. */
+function isOutdated({ settings }: AdminDeps, type: IdpPlace['type'], { target }: TargetView): boolean {
+  return type === 'openid' && settings.upcoming(openIdSubsystem).get(target)?.isAzureOutdated === true;
+}
 
 function typeOf(call: AdminCall): Pick<IdpPlace, 'type' | 'subsystem'> {
   const type = call.input.path[1];

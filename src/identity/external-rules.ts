@@ -9,6 +9,8 @@ export interface ExternalRules {
   readonly whyOff: string;
   /** Policy names of a role of a provider; null: no such role is set up (any more): the credential may nothing. */
   rolePolicies(roleArn: string): readonly string[] | null;
+  /** Whose groups of a provider's accounts are kept up to date; empty: nobody's, and groups give nobody anything. */
+  tenantOf(provider: string): string;
 }
 
 /** Where nothing external is set up. */
@@ -17,4 +19,5 @@ export const internalOnly: ExternalRules = {
   isRootOnly: false,
   whyOff: '',
   rolePolicies: () => null,
+  tenantOf: () => '',
 };

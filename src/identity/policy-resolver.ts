@@ -100,7 +100,7 @@ export class PolicyResolver {
 
   /** Of an external account. */
   #namesOf(
-    key: Pick<KeyEntry, 'roleArn' | 'policyNames' | 'claims'>,
+    key: Pick<KeyEntry, 'roleArn' | 'policyNames' | 'claims' | 'provider'>,
     { account, source, groups }: Pick<Signed, 'account' | 'source' | 'groups'>,
   ): Iterable<string> {
     if (key.roleArn !== '') return this.rules.rolePolicies(key.roleArn) ?? [];
@@ -109,7 +109,8 @@ export class PolicyResolver {
       source === 'ldap'
         ? [{ kind: 'ldap-user', name: account }, ...groups.map((name) => ({ kind: 'ldap-group', name }) as const)]
         : [];
-    if (source === 'openid') {
+    const tenant = source === 'openid' ? this.rules.tenantOf(key.provider) : '';
+    if (tenant !== '' && key.claims.get('tid') === tenant) {
       // Of Entra ID: a policy applies by its name, or by attachment, from the moment it is there.
       for (const id of listClaim(key, azureGroupsClaim)) {
         names.add(id);

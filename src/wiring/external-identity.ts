@@ -45,6 +45,7 @@ export class ExternalIdentitySetUp {
         return whyOff();
       },
       rolePolicies: (roleArn) => this.#policiesOfRole.get(roleIdOf(roleArn) ?? '') ?? null,
+      tenantOf: (provider) => this.#parts.openid.directories?.get(provider)?.tenantId ?? '',
     };
   }
 

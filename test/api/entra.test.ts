@@ -479,6 +479,17 @@ describe('settings of before', () => {
       const token = await other.idToken(other.addUser('frank'));
       expect(await ask({ WebIdentityToken: token, RoleArn })).toMatchObject({ status: 200 });
       const itsAccounts = accountsOf(old);
+      const info = await itsAccounts.must({ method: 'GET', path: 'idp-config/openid/_' });
+      expect(info['info']).toContainEqual({
+        ...{ key: 'migration', isCfg: false, isEnv: false },
+        value: expect.stringMatching(
+          /is off.*azure_tenant_id.*User\.Read\.All and Group\.Read\.All.*restart/,
+        ) as unknown,
+      });
+      expect(info['info']).toContainEqual({ key: 'enable', value: 'off', isCfg: false, isEnv: false });
+      const all = (await itsAccounts.must({ method: 'GET', path: 'idp-config/openid' })) as unknown as object[];
+      expect(all).toContainEqual(expect.objectContaining({ name: '_', enabled: false }));
+      expect(all).toContainEqual(expect.objectContaining({ name: 'other', enabled: true }));
       expect((await itsAccounts.s3(itsAccounts.root, { method: 'PUT', path: '/works' })).status).toBe(200);
     } finally {
       await old.stop();

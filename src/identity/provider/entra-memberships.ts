@@ -99,10 +99,10 @@ export class EntraMemberships {
       }
     }
     for (const [provider, accounts] of orphans) {
-      log.warn(
-        'accounts of Entra ID keep the groups they had: their tenant is no longer set up. End them with mc idp openid accesskey',
-        { provider, accounts },
-      );
+      log.warn('accounts of Entra ID have no rights by their groups: their tenant is not set up any more', {
+        provider,
+        accounts,
+      });
     }
   }
 

@@ -53,6 +53,7 @@ export class EntraTenant implements TokenDirectory {
     return {
       claims: new Map<string, ClaimValue>([
         ['oid', objectId],
+        ['tid', entra.tenantId],
         [azureGroupsClaim, groups],
       ]),
       policyNames: this.#policiesOf(groups),

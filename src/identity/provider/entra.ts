@@ -20,6 +20,7 @@ export interface EntraMember {
 
 /** Groups by the names that people know them by. */
 export interface GroupDirectory {
+  readonly tenantId: string;
   /**
    * The id of a group that is named by its name or by its id. Throws XMinioAdminNoSuchGroup for none,
    * XMinioAdminInvalidArgument for several of one name, XMinioIdentityProviderFault when the directory does not say.

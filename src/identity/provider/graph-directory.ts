@@ -99,8 +99,8 @@ export class GraphDirectory {
     if (answer.status === 200) return sorted(parsed(idList, answer).value);
     // More than 11,000: that call gives them all at once or not at all.
     if (answer.errorCode !== 'Directory_ResultSizeLimitExceeded') throw this.#unexpected(answer, allPermissions);
-    const transitive = `users/${id}/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$top=999`;
-    const groups = await this.#pages(transitive, allPermissions, deadlineMs, limits.graph.groups);
+    const transitive = `users/${id}/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id,displayName&$top=999`;
+    const groups = await this.#pages(transitive, allPermissions, deadlineMs, limits.graph.groups, true);
     return sorted(groups.map((found) => found.id));
   }
 
@@ -109,6 +109,7 @@ export class GraphDirectory {
     needed: readonly Permission[],
     deadlineMs: number,
     countMax: number,
+    isEventual = false,
   ): Promise<readonly GraphGroup[]> {
     const groups: GraphGroup[] = [];
     let next: string | undefined = path;
@@ -116,7 +117,7 @@ export class GraphDirectory {
       if (page >= limits.graph.pages || groups.length > countMax) {
         throw new GraphError('unavailable', `Microsoft Graph gives more than ${countMax} groups.`);
       }
-      const answer: GraphAnswer = await this.transport.call({ method: 'GET', path: next, deadlineMs });
+      const answer: GraphAnswer = await this.transport.call({ method: 'GET', path: next, isEventual, deadlineMs });
       if (answer.status !== 200) throw this.#unexpected(answer, needed);
       const { value, '@odata.nextLink': link } = parsed(groupPage, answer);
       for (const { id, displayName } of value) groups.push({ id, name: displayName ?? '' });

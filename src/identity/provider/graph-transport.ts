@@ -22,6 +22,8 @@ export interface GraphCall {
   /** Behind `/v1.0/`, or the whole address of a next page. */
   readonly path: string;
   readonly body?: unknown;
+  /** The answer may be minutes behind, without which Graph refuses some questions. */
+  readonly isEventual?: boolean;
   /** On the monotonic clock: no attempt begins and no wait ends after it. */
   readonly deadlineMs: number;
 }
@@ -147,6 +149,7 @@ export class GraphTransport {
       authorization: `Bearer ${token.text}`,
       accept: 'application/json',
       ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(call.isEventual === true && { consistencylevel: 'eventual' }),
     };
     return this.#exchange(url, call.deadlineMs, {
       method,

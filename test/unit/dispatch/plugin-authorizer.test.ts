@@ -24,6 +24,7 @@ beforeEach(async () => {
       isRootOnly: false,
       whyOff: '',
       rolePolicies: (arn) => roles.get(arn) ?? null,
+      tenantOf: () => '',
     },
   });
 });

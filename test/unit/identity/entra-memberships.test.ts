@@ -4,7 +4,9 @@ import {
   Entra,
   EntraMemberships,
   EntraTenant,
+  internalOnly,
   type EntraMember,
+  type ExternalRules,
   type MembershipRecords,
   type PolicyInfo,
 } from '../../../src/identity/index.js';
@@ -39,14 +41,18 @@ let memberships: EntraMemberships;
 let tenant: EntraTenant;
 let random: number;
 let lines: string[];
+const rules: ExternalRules = { ...internalOnly, tenantOf: (provider) => (provider === '_' ? setUpTenant : '') };
+/** That is set up for the provider now. */
+let setUpTenant: string;
 let alice: DirectoryUser;
 let staff: DirectoryGroup;
 
 beforeEach(async () => {
   graph = await startGraph();
+  setUpTenant = graph.tenantId;
   alice = graph.addUser('alice');
   staff = graph.addGroup('staff', alice);
-  world = await iamWorld();
+  world = await iamWorld({ rules });
   ({ iam } = world);
   records = new MemoryRecords();
   lines = [];
@@ -147,7 +153,7 @@ describe('policies', () => {
     await setPolicy('attached');
     await iam.attach({ kind: 'entra-group', name: staff.id }, ['attached']);
     await expect(iam.removePolicy('attached')).rejects.toMatchObject({ code: 'XMinioIAMPolicyInUse' });
-    const again = await iamWorld({ store: world.store, clock: world.clock });
+    const again = await iamWorld({ store: world.store, clock: world.clock, rules });
     expect(again.iam.entities({ users: [], groups: [staff.id], policies: [], directory: 'entra' }).groups).toEqual([
       { group: staff.id, policies: ['attached'] },
     ]);
@@ -155,12 +161,28 @@ describe('policies', () => {
 
   test('never apply by a claim that somebody else than Entra ID gave, nor to accounts of another kind', async () => {
     await setPolicy(staff.id);
-    const claims = new Map([['azure_groups', [staff.id]]]);
+    const claims = new Map<string, string | readonly string[]>([['azure_groups', [staff.id]]]);
     const made = await iam.createSession({
       ...{ parent: 'tls:mallory', parentSource: 'certificate', policy: null, policyNames: [], groups: [staff.id] },
       ...{ revokeType: '', expiresMs: world.clock.ms + 3_600_000, claims },
     });
     expect(policiesOf(made.accessKey)).toEqual(['nothing']);
+    const tid = graph.tenantId;
+    for (const [provider, named] of [
+      ['', null],
+      ['other', tid],
+      ['_', crypto.randomUUID()],
+      ['_', null],
+      ['', tid],
+    ] as const) {
+      const foreign = new Map(claims);
+      if (named !== null) foreign.set('tid', named);
+      const other = await iam.createSession({
+        ...{ parent: 'hash', parentSource: 'openid', policy: null, policyNames: [], groups: [], claims: foreign },
+        ...{ revokeType: '', expiresMs: world.clock.ms + 3_600_000, provider },
+      });
+      expect(policiesOf(other.accessKey)).toEqual(['nothing']);
+    }
     const byGroups = await iam.createSession({
       ...{ parent: 'hash', parentSource: 'openid', policy: null, policyNames: [], groups: [staff.id] },
       ...{ revokeType: '', expiresMs: world.clock.ms + 3_600_000, claims: new Map([['groups', [staff.id]]]) },
@@ -315,14 +337,23 @@ describe('the refresh', () => {
     }
   });
 
-  test('leaves accounts of a tenant that is not set up any more as they are, and says so', async () => {
-    await signIn(alice);
+  test('leaves accounts alone whose tenant is not set up any more; they have no rights by groups, which is said', async () => {
+    await setPolicy(staff.id);
+    const { accessKey } = await signIn(alice);
+    expect(policiesOf(accessKey)).toEqual([staff.id]);
+    setUpTenant = '';
+    const fresh = await iamWorld({ store: world.store, clock: world.clock, rules });
+    const found = fresh.iam.credentials.lookup(accessKey);
+    if (found === null) throw new Error('it is not there');
+    expect(fresh.iam.policiesOf(found.principal, null).identity.map(({ text }) => text)).toEqual([
+      expect.stringContaining('"Deny"') as unknown,
+    ]);
     Object.assign(graph, { tenantId: '00000000-0000-4000-8000-000000000000' });
     await start();
     const { length } = graph.calls;
     await pass(300);
     expect(graph.calls).toHaveLength(length);
-    expect(lines.join()).toContain('"accounts":1');
+    expect(lines.join()).toMatch(/no rights by their groups.*"accounts":1/);
   });
 });
 

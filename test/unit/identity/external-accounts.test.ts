@@ -17,6 +17,7 @@ const rules = {
   whyOff: '',
   roles: new Map<string, readonly string[]>([[arn, ['readonly']]]),
   rolePolicies: (roleArn: string): readonly string[] | null => rules.roles.get(roleArn) ?? null,
+  tenantOf: () => '',
 } satisfies ExternalRules & { roles: Map<string, readonly string[]> };
 
 let world: IamWorld;
