@@ -3,6 +3,7 @@ import type { AccessKeyInfo } from '../identity/index.js';
 import { accountOf } from './account.js';
 import { sealedJson } from './answer.js';
 import type { AdminDeps } from './deps.js';
+import { directoryUser } from './ldap-accounts.js';
 import { openIdUserOf } from './openid-users.js';
 import { adminError } from './errors.js';
 import {
@@ -55,6 +56,7 @@ const infoAccessKey = adminOperation({
       userType: found.kind === 'temporary' ? 'STS' : 'Service Account',
       userProvider: providerOf(found),
       ...(found.parentSource === 'openid' && { openIDSpecificInfo: openIdUserOf(deps, found) }),
+      ...(found.parentSource === 'ldap' && { ldapSpecificInfo: { username: claimText(found, 'ldapUsername') } }),
     });
   },
 });
@@ -65,9 +67,14 @@ const listServiceAccounts = adminOperation({
     const isOwn = isOwnName(call, call.input.query('user'));
     return isOwn ? isNotDenied(call, 'ListServiceAccounts') : mayAdmin(call, 'ListServiceAccounts');
   },
-  handle: (deps, call) => {
+  handle: async (deps, call) => {
     const user = call.input.query('user');
-    const account = isOwnName(call, user) ? accountOf(call) : user;
+    const isForeign = !isOwnName(call, user) && user !== deps.rootAccessKey;
+    const account = isOwnName(call, user)
+      ? accountOf(call)
+      : isForeign && deps.ldap !== null
+        ? await directoryUser(deps, user)
+        : user;
     const keys = deps.iam.accessKeysOf(account).filter(({ kind }) => kind === 'service-account');
     return sealedJson(deps, call, {
       // Clients follow the expiry without looking whether there is one.
@@ -105,13 +112,8 @@ function bulkOperation(): AdminOperation {
         if (!isAll && account !== deps.rootAccessKey && !isKnown(deps, account)) {
           throw adminError('XMinioAdminNoSuchUser');
         }
-        const keys = deps.iam.accessKeysOf(account);
-        const service = listed(keys, 'service-account', type === 'all' || type === 'svcacc-only');
-        const sessions = listed(keys, 'temporary', type === 'all' || type === 'sts-only');
-        if (type.endsWith('c-only') || type === 'sts-only') {
-          if (service === null && sessions === null) continue;
-        }
-        answer[account] = { serviceAccounts: service, stsKeys: sessions };
+        const keys = keysOfType(deps, account, type);
+        if (keys !== null) answer[account] = keys;
       }
       return sealedJson(deps, call, answer);
     },
@@ -124,6 +126,15 @@ export function listTypeOf(call: AdminCall): ListType {
   const type = listTypes.find((name) => name === call.input.query('listType'));
   if (type === undefined) throw adminError('InvalidRequest', 'The listType is not known.');
   return type;
+}
+
+/** Null: nothing of one kind alone, so the account is left out. */
+export function keysOfType({ iam }: AdminDeps, account: string, type: ListType) {
+  const keys = iam.accessKeysOf(account);
+  const serviceAccounts = listed(keys, 'service-account', type === 'all' || type === 'svcacc-only');
+  const stsKeys = listed(keys, 'temporary', type === 'all' || type === 'sts-only');
+  const isOfOneKind = type === 'svcacc-only' || type === 'sts-only';
+  return isOfOneKind && serviceAccounts === null && stsKeys === null ? null : { serviceAccounts, stsKeys };
 }
 
 function everybody({ iam, rootAccessKey }: AdminDeps): string[] {
@@ -178,10 +189,21 @@ function describeKey(deps: AdminDeps, key: AccessKeyInfo) {
   return { ...summary(key), policy: JSON.stringify(document, null, 1) };
 }
 
+function claimText({ claims }: AccessKeyInfo, name: string): string {
+  const value = claims.get(name);
+  return typeof value === 'string' ? value : '';
+}
+
 function parentPolicy({ iam, rootAccessKey }: AdminDeps, key: AccessKeyInfo): unknown {
-  const { parent, parentSource } = key;
+  const { parent, parentSource, groups } = key;
   const names = new Set<string>();
   if (parentSource === 'openid') for (const name of iam.policyNamesOf(key)) names.add(name);
+  if (parentSource === 'ldap') {
+    for (const name of iam.attachedPolicies({ kind: 'ldap-user', name: parent })) names.add(name);
+    for (const group of groups) {
+      for (const name of iam.attachedPolicies({ kind: 'ldap-group', name: group })) names.add(name);
+    }
+  }
   const user = iam.user(parent);
   for (const name of user?.policies ?? []) names.add(name);
   for (const group of user?.groups ?? []) {

@@ -1,11 +1,12 @@
 /** Access keys: `mc admin accesskey` and `mc admin user svcacct`; changes. What is read is in `access-key-views.ts`. */
-import type { Principal } from '../identity/index.js';
+import type { AccountSource, DirectoryAccount, Principal } from '../identity/index.js';
 import type { Policy } from '../policy/index.js';
 import { descriptionField, expiryField, keyStatusField, nameField, policyField } from './access-key-input.js';
 import { accountOf } from './account.js';
 import { emptyAnswer, sealedJson } from './answer.js';
 import { sealedObject, textField } from './body.js';
 import type { AdminDeps } from './deps.js';
+import { askDirectory, directoryUser, requireDirectory } from './ldap-accounts.js';
 import { adminError } from './errors.js';
 import { openIdAccountsNamed } from './openid-users.js';
 import { adminOperation, anySigner, isNotDenied, mayAdmin, type AdminCall, type AdminRoute } from './operation.js';
@@ -18,34 +19,43 @@ const addAccessKey = adminOperation({
   handle: async (deps, call) => {
     // Nothing but a denial is known yet; whoever is denied even this is not worth a key derivation.
     if (!(await isNotDenied(call, 'CreateServiceAccount'))) throw adminError('AccessDenied');
-    const body = await sealedObject(deps, call);
-    const target = textField(body, 'targetUser');
-    const accessKey = textField(body, 'accessKey');
-    const secretKey = textField(body, 'secretKey');
-    const parent = parentOf(deps, call, target);
-    const expiresMs = expiryField(body, 'expiration', deps.clock.nowMs());
-    await requireMayCreate(call, parent.isOwn, lifetime(deps, expiresMs));
-    checkKeys(deps, accessKey, secretKey, parent.account);
-    const created = await deps.iam.createAccessKey({
-      parent: parent.account,
-      parentSource: parent.source,
-      accessKey,
-      secretKey,
-      name: nameField(body, 'name'),
-      description: descriptionField(body, 'description') || descriptionField(body, 'comment'),
-      policy: restrictedBy(deps, call, policyField(body, 'policy') ?? null),
-      expiresMs,
-      ...inherited(deps, call.principal, parent),
-    });
-    return sealedJson(deps, call, {
-      credentials: {
-        accessKey: created.accessKey,
-        secretKey: created.secretKey,
-        expiration: expiryText(created.expiresMs),
-      },
-    });
+    return createAccessKey(deps, call, await sealedObject(deps, call), parentOf);
   },
 });
+
+/** As the request says; `parentOf` tells whose it becomes, and is asked once the signer may. */
+export async function createAccessKey(
+  deps: AdminDeps,
+  call: AdminCall,
+  body: Readonly<Record<string, unknown>>,
+  resolveParent: typeof parentOf,
+) {
+  const target = textField(body, 'targetUser');
+  const accessKey = textField(body, 'accessKey');
+  const secretKey = textField(body, 'secretKey');
+  const expiresMs = expiryField(body, 'expiration', deps.clock.nowMs());
+  await requireMayCreate(call, isOwnName(call, target), lifetime(deps, expiresMs));
+  const parent = await resolveParent(deps, call, target);
+  checkKeys(deps, accessKey, secretKey, parent.account);
+  const created = await deps.iam.createAccessKey({
+    parent: parent.account,
+    parentSource: parent.source,
+    accessKey,
+    secretKey,
+    name: nameField(body, 'name'),
+    description: descriptionField(body, 'description') || descriptionField(body, 'comment'),
+    policy: restrictedBy(deps, call, policyField(body, 'policy') ?? null),
+    expiresMs,
+    ...inherited(deps, call.principal, parent),
+  });
+  return sealedJson(deps, call, {
+    credentials: {
+      accessKey: created.accessKey,
+      secretKey: created.secretKey,
+      expiration: expiryText(created.expiresMs),
+    },
+  });
+}
 
 const updateAccessKey = adminOperation({
   name: 'UpdateServiceAccount',
@@ -104,7 +114,8 @@ const revokeTokens = adminOperation({
   handle: async (deps, call) => {
     const provider = call.input.path[1];
     if (provider === 'openid') return revokeOfOpenId(deps, call);
-    if (provider !== 'builtin') throw adminError(provider === 'ldap' ? 'XMinioLDAPNotEnabled' : 'NotImplemented');
+    if (provider === 'ldap') return revokeOfDirectory(deps, call);
+    if (provider !== 'builtin') throw adminError('NotImplemented');
     const asked = call.input.query('user');
     const tag = revokeTypeOf(deps, call, asked);
     const user = isOwnName(call, asked) ? accountOf(call) : asked;
@@ -129,8 +140,17 @@ function signerOf({ principal }: AdminCall): string {
   return principal.kind === 'anonymous' ? '' : principal.accessKey;
 }
 
+async function revokeOfDirectory(deps: AdminDeps, call: AdminCall) {
+  requireDirectory(deps);
+  const asked = call.input.query('user');
+  const tag = revokeTypeOf(deps, call, asked);
+  const user = isOwnName(call, asked) ? accountOf(call) : await directoryUser(deps, asked);
+  await deps.iam.revokeSessions(user, tag);
+  return emptyAnswer(204);
+}
+
 /** Empty, the key that signs and its account all mean the signer's own. */
-function isOwnName(call: AdminCall, name: string): boolean {
+export function isOwnName(call: AdminCall, name: string): boolean {
   if (name === '' || name === accountOf(call)) return true;
   return call.principal.kind !== 'anonymous' && name === call.principal.accessKey;
 }
@@ -148,21 +168,31 @@ function revokeTypeOf(deps: AdminDeps, { input, principal }: AdminCall, user: st
   return own;
 }
 
-interface Parent {
+export interface Parent {
   readonly account: string;
-  readonly source: 'root' | 'internal' | 'openid' | 'ldap' | 'plugin' | 'certificate';
+  readonly source: AccountSource;
   readonly isOwn: boolean;
+  /** Of an account that a directory knows. */
+  readonly directory?: DirectoryAccount;
 }
 
 /** Derived credentials never own further ones: those hang from the account itself. */
-function parentOf(deps: AdminDeps, call: AdminCall, target: string): Parent {
+async function parentOf(deps: AdminDeps, call: AdminCall, target: string): Promise<Parent> {
   const { principal } = call;
   if (principal.kind === 'anonymous') throw adminError('AccessDenied');
   if (target === '' || target === principal.accessKey || target === principal.account) {
     return { account: principal.account, source: principal.source, isOwn: true };
   }
   if (target === deps.rootAccessKey) return { account: target, source: 'root', isOwn: false };
+  if (deps.ldap !== null) return parentInDirectory(deps, target);
   return { account: target, source: 'internal', isOwn: false };
+}
+
+/** By login name or DN. */
+export async function parentInDirectory(deps: AdminDeps, target: string): Promise<Parent> {
+  const found = await askDirectory(deps, (directory) => directory.user(target));
+  if (found === null) throw adminError('XMinioAdminNoSuchUser', 'The directory has no such user.');
+  return { account: found.dn, source: 'ldap', isOwn: false, directory: found };
 }
 
 /** For how long a key is asked, as policies see it. */
@@ -231,7 +261,8 @@ function restrictedBy(deps: AdminDeps, call: AdminCall, asked: Policy | null): P
 }
 
 /** What its creator has from elsewhere: the key keeps it when the session is over. */
-function inherited({ iam }: AdminDeps, principal: Principal, { isOwn }: Parent) {
+function inherited({ iam }: AdminDeps, principal: Principal, { isOwn, directory }: Parent) {
+  if (directory !== undefined) return { claims: directory.claims, groups: directory.groups, provider: '_' };
   if (!isOwn || principal.kind === 'anonymous') return { claims: new Map<string, never>(), groups: [] };
   const own = iam.accessKey(principal.accessKey);
   return {

@@ -1,10 +1,11 @@
 /** Who has which policies: `mc admin policy attach`, `detach`, `entities`, and the older `set`. */
-import type { PolicyHolder } from '../identity/index.js';
+import type { PolicyEntities, PolicyHolder } from '../identity/index.js';
 import { emptyAnswer, sealedJson } from './answer.js';
 import { badJson, listField, sealedObject, textField } from './body.js';
 import type { AdminDeps } from './deps.js';
 import { entraGroup, withEntraGroups } from './entra-groups.js';
 import { adminError } from './errors.js';
+import { holderInDirectory } from './ldap-accounts.js';
 import { adminOperation, type AdminOperation, type AdminRoute } from './operation.js';
 import { timeText } from './time.js';
 
@@ -36,7 +37,7 @@ const setPolicies = adminOperation({
   handle: async (deps, call) => {
     const name = call.input.query('userOrGroup');
     const isGroup = call.input.flag('isGroup');
-    const holder = await findHolder(deps, { kind: isGroup ? 'group' : 'user', name }, 'attach');
+    const holder = await holderToSet(deps, { kind: isGroup ? 'group' : 'user', name });
     await deps.iam.setPolicies(holder, splitNames([call.input.query('policyName')]));
     return emptyAnswer();
   },
@@ -51,20 +52,24 @@ const entities = adminOperation({
       groups: call.input.queries('group'),
       policies: splitNames(call.input.queries('policy')),
     });
-    return sealedJson(deps, call, {
-      timestamp: timeText(deps.clock.nowMs()),
-      ...(users.length > 0 && {
-        userMappings: users.map((mapping) => ({
-          user: mapping.user,
-          policies: mapping.policies,
-          ...(mapping.groups.length > 0 && { memberOfMappings: mapping.groups }),
-        })),
-      }),
-      ...(groups.length > 0 && { groupMappings: groups }),
-      ...(policies.length > 0 && { policyMappings: policies }),
-    });
+    return sealedJson(deps, call, describeEntities(deps, { users, groups, policies }));
   },
 });
+
+export function describeEntities({ clock }: Pick<AdminDeps, 'clock'>, { users, groups, policies }: PolicyEntities) {
+  return {
+    timestamp: timeText(clock.nowMs()),
+    ...(users.length > 0 && {
+      userMappings: users.map((mapping) => ({
+        user: mapping.user,
+        policies: mapping.policies,
+        ...(mapping.groups.length > 0 && { memberOfMappings: mapping.groups }),
+      })),
+    }),
+    ...(groups.length > 0 && { groupMappings: groups }),
+    ...(policies.length > 0 && { policyMappings: policies }),
+  };
+}
 
 /** Each element may be a list with commas itself: clients pass on what they were given. */
 export function splitNames(texts: readonly string[]): string[] {
@@ -72,9 +77,16 @@ export function splitNames(texts: readonly string[]): string[] {
   return [...new Set(names.filter((name) => name !== ''))];
 }
 
-function holderOf(user: string, group: string): PolicyHolder {
+export function holderOf(user: string, group: string): PolicyHolder {
   if ((user === '') === (group === '')) throw badJson();
   return user !== '' ? { kind: 'user', name: user } : { kind: 'group', name: group };
+}
+
+/** With a directory of LDAP, names are its: they are stored as normalised DNs. */
+async function holderToSet(deps: AdminDeps, named: PolicyHolder): Promise<PolicyHolder> {
+  const { ldap, iam, rootAccessKey } = deps;
+  const isOfServer = named.name === rootAccessKey || iam.accessKey(named.name) !== null;
+  return ldap === null || isOfServer ? findHolder(deps, named, 'attach') : holderInDirectory(deps, named);
 }
 
 /** Groups of this server first, then those of Entra ID, by name or object id. */
@@ -89,8 +101,9 @@ async function findHolder(deps: AdminDeps, named: PolicyHolder, change: 'attach'
   }
   // Root may do everything; an access key has the policies of its parent.
   if (name === rootAccessKey || iam.accessKey(name) !== null) throw adminError('XMinioIAMActionNotAllowed');
-  if (iam.user(name) === null) throw adminError('XMinioAdminNoSuchUser');
-  return named;
+  if (iam.user(name) !== null) return named;
+  const hint = 'The specified user does not exist. For users of the directory: mc idp ldap policy attach.';
+  throw adminError('XMinioAdminNoSuchUser', deps.ldap === null ? undefined : hint);
 }
 
 export const attachmentRoutes: readonly AdminRoute[] = [

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/index.js';
 import type { ServerSettings } from '../config/index.js';
-import type { GroupDirectory, Iam } from '../identity/index.js';
+import type { AccountDirectory, GroupDirectory, Iam } from '../identity/index.js';
 import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
 import type { LogRing, Traces } from '../telemetry/index.js';
 import type { PayloadCipher } from './payload/index.js';
@@ -14,6 +14,8 @@ export interface AdminDeps {
   readonly iam: Iam;
   /** Tenants of Entra ID, by the OpenID provider that they belong to. */
   readonly directories: ReadonlyMap<string, GroupDirectory>;
+  /** The directory of LDAP; null while it is not set up. */
+  readonly ldap: AccountDirectory | null;
   readonly objects: ObjectLayer;
   readonly documents: BucketDocuments;
   /** The document as it is stored; throws Refusal when it is not one, or of a kind that is not supported. */

@@ -86,6 +86,7 @@ const table = {
   XMinioInvalidUTF: [400, 'The name is not valid UTF-8.'],
   XMinioLDAPExpectedLoginName: [400, 'A login name was expected.'],
   XMinioLDAPNotEnabled: [501, 'LDAP is not enabled.'],
+  XMinioLDAPUnavailable: [500, 'The directory cannot be asked at the moment.'],
   XMinioMalformedIAMPolicy: [400, 'The policy is malformed.'],
   XMinioServerNotInitialized: [503, 'The server is starting. Please try again.'],
   XMinioStorageFull: [507, 'The drives are full.'],

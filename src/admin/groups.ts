@@ -1,5 +1,6 @@
 /** Groups: `mc admin group`. */
 import { emptyAnswer, jsonAnswer } from './answer.js';
+import type { AdminDeps } from './deps.js';
 import { badJson, flagField, listField, parseObject, plainBody, textField } from './body.js';
 import { adminError } from './errors.js';
 import { adminOperation, type AdminRoute } from './operation.js';
@@ -38,7 +39,10 @@ const getGroup = adminOperation({
   name: 'GetGroup',
   access: ['GetGroup'],
   handle: (deps, call) => {
-    const group = deps.iam.group(call.input.query('group'));
+    const name = call.input.query('group');
+    const group = deps.iam.group(name);
+    const dn = group === null ? (deps.ldap?.normalise(name) ?? null) : null;
+    if (dn !== null) return jsonAnswer(describeOfDirectory(deps, dn));
     if (group === null) throw adminError('XMinioAdminNoSuchGroup');
     return jsonAnswer({
       name: group.name,
@@ -53,7 +57,7 @@ const getGroup = adminOperation({
 const listGroups = adminOperation({
   name: 'ListGroups',
   access: ['ListGroups'],
-  handle: (deps) => jsonAnswer(deps.iam.groups().map(({ name }) => name)),
+  handle: (deps) => jsonAnswer([...deps.iam.groups().map(({ name }) => name), ...directoryGroups(deps)]),
 });
 
 const setGroupStatus = adminOperation({
@@ -66,6 +70,25 @@ const setGroupStatus = adminOperation({
     return emptyAnswer();
   },
 });
+
+/** Those that have policies here. */
+function directoryGroups({ iam, ldap }: AdminDeps): readonly string[] {
+  if (ldap === null) return [];
+  const { groups } = iam.entities({ users: [], groups: [], policies: [], directory: 'ldap' });
+  return groups.map(({ group }) => ldap.readable(group));
+}
+
+/** Who its members are is for the directory to say. */
+function describeOfDirectory({ iam, ldap }: AdminDeps, dn: string) {
+  const holder = { kind: 'ldap-group', name: dn } as const;
+  return {
+    name: ldap?.readable(dn) ?? dn,
+    status: '',
+    members: [],
+    policy: iam.attachedPolicies(holder).join(','),
+    updatedAt: timeText(iam.mappingUpdatedMs(holder)),
+  };
+}
 
 export const groupRoutes: readonly AdminRoute[] = [
   { method: 'PUT', path: 'update-group-members', operation: updateMembers },

@@ -18,6 +18,7 @@ import { groupRoutes } from './groups.js';
 import { healRoutes } from './heal.js';
 import { idpConfigRoutes } from './idp-config.js';
 import { infoRoutes } from './info.js';
+import { ldapRoutes } from './ldap.js';
 import { liveMetricsRoutes } from './live-metrics.js';
 import { logRoutes } from './logs.js';
 import { openIdAccessKeyRoutes } from './openid-access-keys.js';
@@ -40,6 +41,7 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...accessKeyRoutes,
   ...accessKeyViewRoutes,
   ...openIdAccessKeyRoutes,
+  ...ldapRoutes,
   ...accountInfoRoutes,
   ...iamExportRoutes,
   ...iamImportRoutes,

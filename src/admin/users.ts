@@ -2,6 +2,8 @@
 import type { AccountStatus, UserInfo } from '../identity/index.js';
 import { emptyAnswer, jsonAnswer, sealedJson } from './answer.js';
 import { sealedObject, textField } from './body.js';
+import type { AdminDeps } from './deps.js';
+import { askDirectory, directoryUser, requireDirectory } from './ldap-accounts.js';
 import { adminError } from './errors.js';
 import { accountOf, isOwnAccount } from './account.js';
 import { adminOperation, isNotDenied, mayAdmin, type AdminRoute } from './operation.js';
@@ -50,7 +52,10 @@ const listUsers = adminOperation({
   name: 'ListUsers',
   access: ['ListUsers'],
   handle: (deps, call) => {
-    const users = Object.fromEntries(deps.iam.users().map((user) => [user.name, describeUser(user)]));
+    const users = Object.fromEntries([
+      ...deps.iam.users().map((user) => [user.name, describeUser(user)] as const),
+      ...directoryUsers(deps),
+    ]);
     return sealedJson(deps, call, users);
   },
 });
@@ -59,11 +64,12 @@ const userInfo = adminOperation({
   name: 'GetUserInfo',
   access: (_deps, call) =>
     isOwnAccount(call, call.input.query('accessKey')) ? isNotDenied(call, 'GetUser') : mayAdmin(call, 'GetUser'),
-  handle: (deps, call) => {
+  handle: async (deps, call) => {
     const name = call.input.query('accessKey');
     const user = deps.iam.user(name);
-    if (user === null) throw adminError('XMinioAdminNoSuchUser');
-    return jsonAnswer(describeUser(user));
+    if (user !== null) return jsonAnswer(describeUser(user));
+    if (deps.ldap === null) throw adminError('XMinioAdminNoSuchUser');
+    return jsonAnswer(await describeOfDirectory(deps, name));
   },
 });
 
@@ -95,6 +101,35 @@ function describeUser({ status, policies, groups, updatedMs }: UserInfo) {
     status,
     ...(groups.length > 0 && { memberOf: groups }),
     updatedAt: timeText(policies.length === 0 ? null : updatedMs),
+  };
+}
+
+/** Those that have policies here: nobody lists the directory. */
+function directoryUsers({ iam, ldap }: AdminDeps): (readonly [string, unknown])[] {
+  if (ldap === null) return [];
+  const { users } = iam.entities({ users: [], groups: [], policies: [], directory: 'ldap' });
+  return users.map(({ user, policies }) => [
+    ldap.readable(user),
+    { policyName: policies.join(','), status: 'enabled', updatedAt: timeText(mappedMs(iam, user)) },
+  ]);
+}
+
+function mappedMs(iam: AdminDeps['iam'], dn: string): number | null {
+  return iam.mappingUpdatedMs({ kind: 'ldap-user', name: dn });
+}
+
+/** Whether somebody of the directory is enabled is for the directory to say. */
+async function describeOfDirectory(deps: AdminDeps, name: string) {
+  const account = await directoryUser(deps, name);
+  const policies = deps.iam.attachedPolicies({ kind: 'ldap-user', name: account });
+  const groups = (await askDirectory(deps, (directory) => directory.user(account)))?.groups ?? [];
+  const readable = requireDirectory(deps).readable(account);
+  return {
+    userAuthInfo: { type: 'ldap', authServerUserID: readable },
+    ...(policies.length > 0 && { policyName: policies.join(',') }),
+    status: '',
+    ...(groups.length > 0 && { memberOf: groups }),
+    updatedAt: timeText(mappedMs(deps.iam, account)),
   };
 }
 

@@ -25,6 +25,7 @@ export { defaultTarget, type SettingFacts, type Subsystem } from './subsystem.js
 export { subsystems } from './subsystems/index.js';
 export { apiSubsystem, type ApiSettings } from './subsystems/api.js';
 export { identitySubsystem, type IdentitySettings } from './subsystems/identity.js';
+export { identityLdapSubsystem, type IdentityLdapSettings } from './subsystems/identity-ldap.js';
 export { azureMigration, openIdSetUpName, openIdSubsystem, type OpenIdTarget } from './subsystems/identity-openid.js';
 export { checkIdentityTogether, claimBasedOpenId } from './subsystems/identity-rules.js';
 export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/site.js';

@@ -32,6 +32,9 @@ const accepted = [
   'PUBLIC_IPS',
   // Removed from MinIO long ago: the discovery document names the keys.
   'IDENTITY_OPENID_JWKS_URL',
+  // Of releases that bound without a lookup account: nothing reads them any more, there or here.
+  'IDENTITY_LDAP_STS_EXPIRY IDENTITY_LDAP_USERNAME_FORMAT IDENTITY_LDAP_USERNAME_SEARCH_FILTER',
+  'IDENTITY_LDAP_USERNAME_SEARCH_BASE_DN IDENTITY_LDAP_GROUP_NAME_ATTRIBUTE',
   // Settings of container images that start other programs around the server.
   'SKIP_CLIENT FORCE_NEW_KEYS USERNAME GROUPNAME',
 ];
@@ -46,7 +49,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
   ],
   ['buckets created at the start', 'DEFAULT_BUCKETS'],
   ['storage class tuning', 'STORAGE_CLASS_OPTIMIZE STORAGE_CLASS_INLINE_BLOCK'],
-  ['LDAP identity', 'IDENTITY_LDAP_*'],
   ['records in etcd', 'ETCD_*'],
   ['the gateway', 'GATEWAY_*'],
   ['the gateway cache', 'CACHE_*'],
@@ -98,8 +100,6 @@ const inactive: readonly (readonly [feature: string, names: string])[] = [
 
 /** The start of names with a target at the end, as they stand in the table for distances. */
 const targetKeys: Readonly<Record<string, string>> = {
-  IDENTITY_LDAP_:
-    'ENABLE SERVER_ADDR SRV_RECORD_NAME LOOKUP_BIND_DN LOOKUP_BIND_PASSWORD USER_DN_SEARCH_BASE_DN USER_DN_SEARCH_FILTER USER_DN_ATTRIBUTES GROUP_SEARCH_FILTER GROUP_SEARCH_BASE_DN TLS_SKIP_VERIFY SERVER_INSECURE SERVER_STARTTLS STS_EXPIRY USERNAME_FORMAT COMMENT',
   ETCD_: 'ENDPOINTS PATH_PREFIX COREDNS_PATH CLIENT_CERT CLIENT_CERT_KEY COMMENT',
   GATEWAY_: 'SSE DEPLOYMENT_ID S3_STS_ENDPOINT',
   CACHE_: 'DRIVES EXCLUDE QUOTA AFTER WATERMARK_LOW WATERMARK_HIGH EXPIRY MAXUSE RANGE COMMIT ENABLE',

@@ -45,7 +45,10 @@ export type IdentityErrorCode =
   | 'InvalidClientCertificate'
   | 'InvalidParameterValue'
   | 'MissingParameter'
+  | 'ServiceUnavailable'
   | 'STSNotInitialized'
+  /** Too many tries; in a while it may be tried again. */
+  | 'Throttling'
   | 'TooManyIntermediateCAs';
 
 export interface IdentityProvider {

@@ -7,7 +7,7 @@ import type { GroupEntry, UserEntry, UserFields } from './iam-entries.js';
 import type { ExternalIdentity } from './external-identity.js';
 import type { ExternalRules } from './external-rules.js';
 import { IamRefusal } from './iam-refusal.js';
-import type { RecordSubject } from './iam-records.js';
+import { mappingName, type RecordSubject } from './iam-records.js';
 import type { IamState } from './iam-state.js';
 import type { IamWriter } from './iam-writer.js';
 import type { AccessKeyInfo, AccountStatus, GroupInfo, Iam, PolicyHolder, UserInfo } from './iam.js';
@@ -185,6 +185,10 @@ export class IamService implements Iam {
   removePolicy: Iam['removePolicy'] = (name) => this.#mappings.remove(name);
   attach: Iam['attach'] = (holder, policies) => this.#mappings.attach(holder, policies);
   detach: Iam['detach'] = (holder, policies) => this.#mappings.detach(holder, policies);
+  attachedPolicies: Iam['attachedPolicies'] = (holder) => this.#mappings.attached(holder);
+  mappingUpdatedMs: Iam['mappingUpdatedMs'] = (holder) =>
+    this.#state.mappings.get(mappingName(holder))?.value.updatedMs ?? null;
+  hasMapping: Iam['hasMapping'] = (holder) => this.#state.mapping(holder).length > 0;
   setPolicies: Iam['setPolicies'] = (holder, policies) => this.#mappings.replace(holder, policies);
   entities: Iam['entities'] = (query) => this.#mappings.entities(query);
 

@@ -182,6 +182,12 @@ export interface Iam {
   /** Answers what changed; throws XMinioAdminPolicyChangeAlreadyApplied when nothing would. */
   attach(holder: PolicyHolder, policies: readonly string[]): Promise<{ changed: readonly string[]; updatedMs: number }>;
   detach(holder: PolicyHolder, policies: readonly string[]): Promise<{ changed: readonly string[]; updatedMs: number }>;
+  /** Of those that are attached to it the ones that exist. */
+  attachedPolicies(holder: PolicyHolder): readonly string[];
+  /** Something is attached to it, be it names of policies that are gone. */
+  hasMapping(holder: PolicyHolder): boolean;
+  /** When that was changed last; null: nothing is attached. */
+  mappingUpdatedMs(holder: PolicyHolder): number | null;
   /** Replaces the mapping. */
   setPolicies(holder: PolicyHolder, policies: readonly string[]): Promise<void>;
   entities(query: {

@@ -5,6 +5,7 @@ export type { Credential, CredentialStore } from './identity.js';
 export { isExternalSource } from './principal.js';
 export type * from './principal.js';
 export type * from './external-identity.js';
+export type * from './account-directory.js';
 export type * from './iam.js';
 export type * from './iam-store.js';
 export { internalOnly, type ExternalRules } from './external-rules.js';
@@ -20,6 +21,13 @@ export {
   type EntraSettings,
 } from './provider/entra-settings.js';
 export { boundedFetch, ProviderFault, type BoundedRequest, type BoundedResponse } from './provider/bounded-fetch.js';
+export { LdapAccounts } from './provider/ldap-accounts.js';
+export { LdapAttempts } from './provider/ldap-attempts.js';
+export { LdapDirectory, type LdapSettings } from './provider/ldap-directory.js';
+export { DirectoryFault } from './provider/ldap-fault.js';
+export { LdapProvider } from './provider/ldap-provider.js';
+export { readLdapSettings } from './provider/ldap-settings.js';
+export { LdapSync } from './provider/ldap-sync.js';
 export { IdentityPlugin, type IdentityPluginOptions } from './provider/plugin.js';
 export { CertificateIdentity, type CertificateIdentityOptions } from './provider/certificate.js';
 export { type CallStatistics } from './provider/call-meter.js';

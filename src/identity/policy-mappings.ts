@@ -93,6 +93,10 @@ export class PolicyMappings {
     });
   }
 
+  attached(holder: PolicyHolder): readonly string[] {
+    return this.#state.mapping(holder).filter((name) => this.#state.policy(name) !== null);
+  }
+
   async replace(holder: PolicyHolder, policies: readonly string[]): Promise<void> {
     return this.#writer.inTurn(async () => {
       this.#checkHolder(holder);

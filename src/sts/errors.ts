@@ -16,8 +16,9 @@ const table = {
   MissingParameter: [400, 'A parameter that is required is missing.'],
   STSNotInitialized: [503, 'The security token service is not set up for this call.'],
   ServiceUnavailable: [503, 'The service is busy. Try again.'],
+  Throttling: [429, 'Too many tries. Try again later.'],
   TooManyIntermediateCAs: [400, 'The client certificate brings too many intermediate certificates.'],
-} as const satisfies Readonly<Record<IdentityErrorCode | 'ServiceUnavailable', readonly [number, string]>>;
+} as const satisfies Readonly<Record<IdentityErrorCode, readonly [number, string]>>;
 
 export type StsErrorCode = keyof typeof table;
 

@@ -236,6 +236,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     iam: accounts.iam,
     directories: external.directories,
     namedRegion: namedRegionOf(options, settings),
+    ldap: external.ldap,
     objects: engine,
     documents: engine,
     state,

@@ -6,6 +6,7 @@ import { identitySubsystem } from '../config/index.js';
 import type { LoginProvider } from '../console/index.js';
 import {
   roleIdOf,
+  type AccountDirectory,
   type CallStatistics,
   type ExternalRules,
   type GroupDirectory,
@@ -62,6 +63,11 @@ export class ExternalIdentitySetUp {
   /** Null: no identity plugin is set up. */
   pluginStatistics(): CallStatistics | null {
     return this.#parts.plugin.statistics?.() ?? null;
+  }
+
+  /** Whose names are those of accounts; null: nobody's but this server's. */
+  get ldap(): AccountDirectory | null {
+    return this.#parts.ldap.accounts ?? null;
   }
 
   /** Names of policies by role ARN. */

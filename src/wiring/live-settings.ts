@@ -5,6 +5,7 @@ import {
   apiSubsystem,
   checkIdentityTogether,
   healSubsystem,
+  identityLdapSubsystem,
   regionSubsystem,
   scannerSubsystem,
   ServerSettings,
@@ -18,6 +19,7 @@ import { StaleUploads, type Engine } from '../object/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Admission } from './admission.js';
 import type { Deployment } from './deployment.js';
+import { checkLdapSettings } from './providers/ldap.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import type { ServerOptions } from './types.js';
 
@@ -37,7 +39,9 @@ export function openSettings(
     facts: { driveCount: dataShards + parityShards, setParity: parityShards },
     clock: systemClock,
     newId: randomUUID,
-    checkTogether: checkIdentityTogether,
+    checkTogether: (next, touched, now) =>
+      checkIdentityTogether(next, touched, now) ??
+      (touched.includes(identityLdapSubsystem) ? checkLdapSettings(next) : null),
     log: (text, fields) => {
       log.warn(text, fields);
     },

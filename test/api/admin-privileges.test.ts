@@ -93,6 +93,21 @@ const rows: Readonly<Record<string, Row>> = {
     request: () => ({ sealed: { policies: ['readonly'], user: victim.accessKey } }),
   },
   'GET idp/builtin/policy-entities': { actions: ['ListGroups', 'ListUsers', 'ListUserPolicies'] },
+  'POST idp/ldap/policy/attach': { actions: ['UpdatePolicyAssociation'] },
+  'POST idp/ldap/policy/detach': { actions: ['UpdatePolicyAssociation'] },
+  'GET idp/ldap/policy-entities': { actions: ['ListGroups', 'ListUsers', 'ListUserPolicies'] },
+  'PUT idp/ldap/add-service-account': {
+    actions: ['CreateServiceAccount'],
+    request: () => ({ sealed: { targetUser: victim.accessKey } }),
+  },
+  'GET idp/ldap/list-access-keys': {
+    actions: ['ListServiceAccounts'],
+    request: () => ({ query: { userDN: victim.accessKey, listType: 'all' } }),
+  },
+  'GET idp/ldap/list-access-keys-bulk': {
+    actions: ['ListServiceAccounts'],
+    request: () => ({ query: { userDNs: victim.accessKey, listType: 'all' } }),
+  },
   'PUT set-user-or-group-policy': {
     actions: ['AttachUserOrGroupPolicy'],
     request: () => ({ query: { policyName: 'readonly', userOrGroup: victim.accessKey, isGroup: 'false' } }),

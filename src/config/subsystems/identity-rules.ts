@@ -1,6 +1,7 @@
 /** What set-ups of external identity mean to each other: of those that take the place of internal accounts, one. */
 import type { CheckTogether, SettingsView } from '../server-settings.js';
 import type { Subsystem } from '../subsystem.js';
+import { identityLdapSubsystem } from './identity-ldap.js';
 import { openIdSetUpName, openIdSubsystem, type OpenIdTarget } from './identity-openid.js';
 
 interface Taker {
@@ -10,7 +11,10 @@ interface Taker {
 }
 
 /** Whoever adds a subsystem from which accounts come puts it here. */
-const takers: readonly Taker[] = [{ subsystem: openIdSubsystem, names: claimBasedNames }];
+const takers: readonly Taker[] = [
+  { subsystem: openIdSubsystem, names: claimBasedNames },
+  { subsystem: identityLdapSubsystem, names: (view) => (view(identityLdapSubsystem).size > 0 ? ['LDAP'] : []) },
+];
 
 function claimBasedNames(view: SettingsView): readonly string[] {
   return claimBasedOpenId(view(openIdSubsystem)).map(({ name }) => `${openIdSetUpName(name)} (OpenID by claim)`);

@@ -1,6 +1,7 @@
 /** Every subsystem that has an effect, in the order of help and export. */
 import type { Subsystem } from '../subsystem.js';
 import { apiSubsystem } from './api.js';
+import { identityLdapSubsystem } from './identity-ldap.js';
 import { openIdSubsystem } from './identity-openid.js';
 import { identitySubsystem } from './identity.js';
 import { identityPluginSubsystem } from './identity-plugin.js';
@@ -18,6 +19,7 @@ export const subsystems: readonly Subsystem[] = [
   scannerSubsystem,
   identitySubsystem,
   openIdSubsystem,
+  identityLdapSubsystem,
   identityTlsSubsystem,
   identityPluginSubsystem,
   policyPluginSubsystem,

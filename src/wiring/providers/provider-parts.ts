@@ -2,7 +2,14 @@
 import type { Clock } from '../../base/index.js';
 import type { ServerSettings } from '../../config/index.js';
 import type { LoginProvider } from '../../console/index.js';
-import type { CallStatistics, EntraEndpoints, GroupDirectory, Iam, IdentityProvider } from '../../identity/index.js';
+import type {
+  AccountDirectory,
+  CallStatistics,
+  EntraEndpoints,
+  GroupDirectory,
+  Iam,
+  IdentityProvider,
+} from '../../identity/index.js';
 import type { SealedRecords } from '../sealed-records.js';
 import type { Logger } from '../../telemetry/index.js';
 
@@ -26,6 +33,8 @@ export interface ProviderContext {
 export interface ProviderParts {
   /** Null: not set up, or off. */
   readonly provider: IdentityProvider | null;
+  /** What the administration asks about accounts that have names of their own. */
+  readonly accounts?: AccountDirectory;
   /** Names of policies by role ARN. */
   readonly roles: ReadonlyMap<string, readonly string[]>;
   /**
