@@ -150,6 +150,8 @@ export interface VerifyFileOptions {
   readonly isRepair: boolean;
   /** Called after so many bytes were read; the rest waits for it. */
   readonly pace: (bytes: number) => Promise<void>;
+  /** Told of records whose copy on a drive is wrong, before it is repaired. */
+  readonly onWrongRecords?: (position: number, records: readonly LogRecord[]) => void;
 }
 
 export interface Journal {

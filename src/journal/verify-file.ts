@@ -183,6 +183,7 @@ class FileWalk {
     const { position } = this.place;
     this.counts.batches++;
     const bad = await this.#badSlots(records);
+    if (!isOwn) this.options.onWrongRecords?.(position, records);
     if (isOwn && bad.length === 0) return;
     this.counts.bad++;
     if (!this.options.isRepair) {

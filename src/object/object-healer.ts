@@ -12,13 +12,14 @@ import {
   verifyBlob,
   type Placement,
 } from '../erasure/index.js';
+import type { LogRecord } from '../journal/index.js';
 import { decodeIndexedBody, isInBlob, type BlobBody, type IndexedBody } from './bodies.js';
 import type { EngineContext } from './engine-context.js';
 import { repairBlob } from './heal.js';
 import { objectKey, objectPrefix, partKey, successor, versionsPrefix } from './index-keys.js';
 import { Pacer } from './pacer.js';
 import { maskOf } from './positions.js';
-import type { ObjectRecord } from './records.js';
+import { decodeEntry, entrySpace, originalOf, type ObjectRecord } from './records.js';
 import { openShards } from './snapshot.js';
 import type { Pace } from './upkeep.js';
 
@@ -39,7 +40,7 @@ export interface ObjectHealResult {
   /** By drive position; the worst of its parts. */
   readonly before: readonly HeldState[];
   readonly after: readonly HeldState[];
-  /** Bodies so small that they lie in the record itself are on every drive that is up to date. */
+  /** A body so small that it lies in the record itself, which is on every drive. */
   readonly isInline: boolean;
 }
 
@@ -57,6 +58,12 @@ const pace: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
 /** Index entries decoded at once. */
 const entriesPerStep = 50;
 
+/** With the record that it came with, and the log file where that lies. */
+interface HeldBody extends IndexedBody {
+  readonly order: number;
+  readonly fileNumber: number;
+}
+
 type SlotBody = IndexedBody & { readonly body: { readonly placement: Extract<Placement, { kind: 'slots' }> } };
 
 export async function* healObjects(
@@ -66,6 +73,7 @@ export async function* healObjects(
   const { catalog } = context.index;
   const { bucketId, prefix, isStopped } = options;
   const pacer = new Pacer(() => pace, systemClock);
+  const records = new RecordCopies(context);
   const latest = prefix === '' ? objectPrefix(bucketId) : objectKey(bucketId, prefix);
   // Latest versions first, then those below them.
   for (const first of [latest, versionsPrefix(bucketId, prefix)]) {
@@ -77,7 +85,7 @@ export async function* healObjects(
       );
       for (const key of found) {
         if (isStopped()) return;
-        const result = await healObject(context, options, key, pacer);
+        const result = await healObject(context, options, key, pacer, records);
         if (result !== null) yield result;
       }
       const last = found.at(-1);
@@ -92,10 +100,11 @@ async function healObject(
   { bucket, isDryRun }: HealObjectsOptions,
   key: Buffer,
   pacer: Pacer,
+  records: RecordCopies,
 ): Promise<ObjectHealResult | null> {
   const value = context.index.catalog.get(key);
   if (value === undefined) return null;
-  const indexed = decodeIndexedBody(key, value);
+  const indexed = heldBody(key, value);
   const object = indexed.body as ObjectRecord;
   if (object.isMarker) return null;
   const bodies = bodiesOf(context, indexed, object);
@@ -106,10 +115,10 @@ async function healObject(
   context.reclaimer.pin(indexed.dataOrder);
   try {
     for (const body of bodies) {
-      const states = await statesOf(context, body);
+      const states = await statesOf(context, body, records);
       worsen(before, states);
       const wrong = positionsWith(states, 'bad', 'missing');
-      worsen(after, wrong.length === 0 || isDryRun ? states : await repair(context, body, states, wrong));
+      worsen(after, wrong.length === 0 || isDryRun ? states : await repair(context, body, states, wrong, records));
       await pacer.step(body.body.bytes);
     }
   } finally {
@@ -131,22 +140,22 @@ async function healObject(
 }
 
 /** The object itself, or its parts. */
-function bodiesOf(context: EngineContext, indexed: IndexedBody, { multipart }: ObjectRecord): IndexedBody[] {
+function bodiesOf(context: EngineContext, indexed: HeldBody, { multipart }: ObjectRecord): HeldBody[] {
   if (multipart === null) return [indexed];
   return multipart.parts.flatMap(({ partNumber }) => {
     const key = partKey(multipart.uploadId, partNumber);
     const value = context.index.catalog.get(key);
-    return value === undefined ? [] : [decodeIndexedBody(key, value)];
+    return value === undefined ? [] : [heldBody(key, value)];
   });
 }
 
-function statesOf(context: EngineContext, indexed: IndexedBody): Promise<HeldState[]> {
+function statesOf(context: EngineContext, indexed: HeldBody, records: RecordCopies): Promise<HeldState[]> {
   const members = new Set(context.set.inSync());
   const stateAt = async (position: number): Promise<HeldState> => {
     if (!members.has(position) || context.set.drive(position) === null) return 'unreachable';
     if (isInBlob(indexed)) return blobState(context, indexed, position);
     if (isInSlots(indexed)) return slotState(context, indexed, position);
-    return 'sound';
+    return (await records.isRight(indexed, position)) ? 'sound' : 'bad';
   };
   return Promise.all(allOf(context, 'sound').map((_, position) => stateAt(position)));
 }
@@ -190,9 +199,10 @@ async function slotState(context: EngineContext, { body }: SlotBody, position: n
 /** Writes anew what is wrong, and looks again. */
 async function repair(
   context: EngineContext,
-  indexed: IndexedBody,
+  indexed: HeldBody,
   before: readonly HeldState[],
   wrong: readonly number[],
+  records: RecordCopies,
 ): Promise<HeldState[]> {
   if (isInBlob(indexed)) {
     const name = blobName(indexed.body.placement.id);
@@ -219,9 +229,63 @@ async function repair(
       context.readers.leave(generation);
     }
   }
-  const again = await statesOf(context, indexed);
+  if (indexed.body.placement.kind === 'inline') await records.repair(indexed.fileNumber, maskOf(wrong));
+  const again = await statesOf(context, indexed, records);
   invariant(again.length === before.length, 'a set has as many drives as before');
   return again;
+}
+
+function heldBody(key: Buffer, value: Buffer): HeldBody {
+  const { order } = decodeEntry(value);
+  return { ...decodeIndexedBody(key, value), order, fileNumber: entrySpace(value).fileNumber };
+}
+
+/**
+ * Bodies that lie in records: what each drive has of them is read from its log. Each file is gone through once, for all
+ * the objects that have their records there.
+ */
+class RecordCopies {
+  /** By file, then by order: positions with a wrong copy, as bits. */
+  readonly #wrong = new Map<number, Promise<Map<number, number>>>();
+
+  constructor(private readonly context: EngineContext) {}
+
+  async isRight({ fileNumber, order }: HeldBody, position: number): Promise<boolean> {
+    let looking = this.#wrong.get(fileNumber);
+    if (looking === undefined) {
+      looking = this.#look(fileNumber, maskOf(this.context.set.inSync()), false);
+      this.#wrong.set(fileNumber, looking);
+    }
+    return (((await looking).get(order) ?? 0) & (1 << position)) === 0;
+  }
+
+  /** Of everything in the file, and looks again. */
+  async repair(fileNumber: number, positions: number): Promise<void> {
+    await this.#look(fileNumber, positions, true);
+    this.#wrong.delete(fileNumber);
+  }
+
+  async #look(fileNumber: number, positions: number, isRepair: boolean): Promise<Map<number, number>> {
+    const { heal, journal, readers } = this.context;
+    const wrong = new Map<number, number>();
+    const pacer = new Pacer(() => pace, systemClock);
+    const onWrongRecords = (position: number, records: readonly LogRecord[]): void => {
+      for (const record of records) {
+        const { order } = originalOf(record);
+        wrong.set(order, (wrong.get(order) ?? 0) | (1 << position));
+      }
+    };
+    // Compaction removes no file under a reader.
+    const generation = readers.enter();
+    try {
+      await heal.exclusively(`log ${fileNumber}`, () =>
+        journal.verifyFile(fileNumber, { positions, isRepair, pace: (bytes) => pacer.step(bytes), onWrongRecords }),
+      );
+    } finally {
+      readers.leave(generation);
+    }
+    return wrong;
+  }
 }
 
 function allOf(context: EngineContext, state: HeldState): HeldState[] {

@@ -132,6 +132,25 @@ describe('healing that is asked for', () => {
     expect(holderOf('log', body.subarray(0, 64))).toBe(damaged);
   });
 
+  it('reads bodies that lie in records as well, on every drive', async () => {
+    const body = randomBytes(300);
+    await put('6/other', randomBytes(300));
+    await put('6/inline', body);
+    damage(drives[2] ?? '', 'log', body.subarray(0, 64));
+    const expected = ['sound', 'sound', 'bad', 'sound'];
+    const looked = await heal('6/', true);
+    expect(looked.map(({ key, before, after, isInline }) => [key, before, after, isInline])).toEqual([
+      ['6/inline', expected, expected, true],
+      ['6/other', sound, sound, true],
+    ]);
+    const [mended] = await heal('6/inline');
+    expect([mended?.before, mended?.after]).toEqual([expected, sound]);
+    const copies = drives.map((drive) =>
+      filesBelow(join(drive, 'log')).some((path) => readFileSync(path).includes(body)),
+    );
+    expect(copies).toEqual([true, true, true, true]);
+  });
+
   it('leaves what cannot be read as it is, and says so', async () => {
     const body = randomBytes(900_000);
     await put('3/blob', body);
