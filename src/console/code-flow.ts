@@ -1,7 +1,7 @@
 /**
  * The part of a login that speaks to the provider, with openid-client: the address to send a browser to, and the
- * exchange of the code that it brings back. Of the id_token the nonce, audience, issuer and times are checked here;
- * its signature where every token is, in AssumeRoleWithWebIdentity.
+ * exchange of the code that it brings back. Of the id_token the nonce, audience and times are checked here; its
+ * signature and issuer where those of every token are, in AssumeRoleWithWebIdentity.
  */
 import * as openid from 'openid-client';
 import { z } from 'zod';
@@ -152,8 +152,9 @@ export class CodeFlow {
   }
 
   /**
-   * Some providers do not write the issuer of their document into their tokens. Where that one is accepted, the
-   * same answer is checked again with it. Null: it is not about that.
+   * Some providers do not write the issuer of their document into their tokens. Which are accepted is decided where
+   * every token is checked; here the same answer is looked at again with the one that it names. Null: it is not
+   * about that.
    */
   async #withOtherIssuer(
     provider: LoginProvider,
@@ -163,8 +164,7 @@ export class CodeFlow {
     checks: Checks,
   ) {
     const issuer = answer === null ? null : await issuerIn(answer.clone());
-    if (answer === null || issuer === null || issuer === document.issuer || !provider.acceptsIssuer(issuer))
-      return null;
+    if (answer === null || issuer === null || issuer === document.issuer) return null;
     const own = { ...document, issuer, authorization_response_iss_parameter_supported: false };
     // It named the issuer of the document here, and that was found right before.
     const withoutIssuer = new URL(url);

@@ -22,8 +22,6 @@ export interface LoginProvider {
   readonly nameClaim: string;
   /** Its discovery document, kept by whoever hands it out. Rejects while the provider is down. */
   document(): Promise<object>;
-  /** Of a token, when it is not the one of the document. */
-  acceptsIssuer(issuer: string): boolean;
 }
 
 /** Whose request it is that credentials are asked for. */

@@ -9,6 +9,8 @@ import { stsWorld, type StsWorld } from './sts-world.js';
 import { readAnswer } from '../../src/sts/index.js';
 
 export const issuer = 'https://idp.example.org';
+/** The token service accepts it as well. */
+export const otherIssuer = 'accounts.example.org';
 export const clientId = 'granary';
 export const clientSecret = 'the-secret-of-the-client';
 
@@ -83,6 +85,9 @@ const openid: IdentityProvider = {
     const { payload } = await jwtVerify(parameters.get('WebIdentityToken') ?? '', publicKey).catch(() => {
       throw new Refusal('InvalidParameterValue', 'The token is not valid.');
     });
+    if (payload.iss !== issuer && payload.iss !== otherIssuer) {
+      throw new Refusal('InvalidParameterValue', 'The issuer is not accepted.');
+    }
     if (payload['policy'] === undefined) {
       throw new Refusal('InvalidParameterValue', '`policy` claim missing from the JWT <token>');
     }
@@ -127,7 +132,6 @@ export async function loginWorld(options: LoginWorldOptions = {}): Promise<Login
     ...{ name: '_', displayName: '', clientId, clientSecret, scopes: [], redirectUri: '', isRedirectDynamic: false },
     ...{ roleArn: '', sendsAccessToken: false, nameClaim: '' },
     document: () => behaviour.document(),
-    acceptsIssuer: () => false,
     ...options.provider,
   };
   const handler = createLoginService({

@@ -10,6 +10,7 @@ import {
   idToken,
   issuer,
   loginWorld,
+  otherIssuer,
   type Answer,
   type LoginWorld,
 } from '../../support/login-world.js';
@@ -260,7 +261,6 @@ describe('what comes back', () => {
     ['another nonce', { nonce: 'x' }],
     ['no nonce', { nonce: undefined }],
     ['another audience', { aud: 'someone-else' }],
-    ['another issuer', { iss: 'https://evil.example' }],
     ['an end in the past', { exp: 1000 }],
     ['no subject', { sub: undefined }],
   ])('is refused with %s in the id_token', async (_, claims) => {
@@ -334,25 +334,28 @@ describe('what comes back', () => {
 });
 
 describe('issuers', () => {
-  const other = 'accounts.example.org';
-
-  it('are those of the document, or those that the settings accept', async () => {
-    world = await loginWorld({ provider: { acceptsIssuer: (one) => one === other } });
-    world.behaviour.claims = { policy: 'x', iss: other };
-    const begun = await world.begin();
-    expect(await world.comeBack(begun)).toMatchObject({ status: 200 });
+  it('are those that the token service accepts', async () => {
+    world.behaviour.claims = { policy: 'x', iss: otherIssuer };
+    expect(await world.comeBack(await world.begin())).toMatchObject({ status: 200 });
     // The code is spent once.
     expect(world.behaviour.forms).toHaveLength(1);
     world.behaviour.claims = { policy: 'x', iss: 'https://evil.example' };
+    const answer = await world.comeBack(await world.begin());
+    expect(answer).toMatchObject({ status: 400 });
+    expect(answer.json()['message']).toBe('The issuer is not accepted.');
+  });
+
+  it('do not excuse what else is wrong', async () => {
+    world.behaviour.claims = { policy: 'x', iss: otherIssuer, nonce: 'x' };
     expect(await world.comeBack(await world.begin())).toMatchObject({ status: 502 });
+    expect(world.assumed).toEqual([]);
   });
 
   it('of which the answer names none but that of the document', async () => {
-    world = await loginWorld({ provider: { acceptsIssuer: (one) => one === other } });
     world.behaviour.document = async () => ({ ...discovery, authorization_response_iss_parameter_supported: true });
-    world.behaviour.claims = { policy: 'x', iss: other };
+    world.behaviour.claims = { policy: 'x', iss: otherIssuer };
     expect(await world.comeBack(await world.begin(), { iss: issuer })).toMatchObject({ status: 200 });
-    for (const query of [{ iss: other }, {}]) {
+    for (const query of [{ iss: otherIssuer }, {}]) {
       expect(await world.comeBack(await world.begin(), query)).toMatchObject({ status: 502 });
     }
   });
