@@ -21,6 +21,7 @@ const documentSchema = z.looseObject({
   end_session_endpoint: endpoint.optional().catch(undefined),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional().catch(undefined),
   response_types_supported: z.array(z.string()).optional().catch(undefined),
+  scopes_supported: z.array(z.string()).optional().catch(undefined),
 });
 
 type ProviderDocument = z.infer<typeof documentSchema>;
@@ -60,7 +61,8 @@ export class CodeFlow {
     if (types !== undefined && !types.includes('code')) {
       throw loginError('InvalidProviderAnswer', 'The provider does not have the authorization-code flow.');
     }
-    const scopes = new Set(['openid', ...(provider.scopes.length > 0 ? provider.scopes : usualScopes)]);
+    const offered = usualScopes.filter((scope) => document.scopes_supported?.includes(scope) ?? true);
+    const scopes = new Set(['openid', ...(provider.scopes.length > 0 ? provider.scopes : offered)]);
     return openid.buildAuthorizationUrl(this.#configuration(provider, document, this.fetch), {
       redirect_uri: redirectUri.href,
       scope: [...scopes].join(' '),
@@ -179,8 +181,10 @@ export class CodeFlow {
   /** Neither the texts nor the causes of the library are shown: they may hold what the provider sent. */
   #explained(provider: LoginProvider, error: unknown): unknown {
     if (error instanceof Refusal) return error;
-    if (error instanceof openid.ResponseBodyError) {
-      const code = errorWord(error.error);
+    const isChallenge = error instanceof openid.WWWAuthenticateChallengeError;
+    if (isChallenge || error instanceof openid.ResponseBodyError) {
+      // With 401 a provider says the same in a header.
+      const code = isChallenge ? 'invalid_client' : errorWord(error.error);
       this.log('an OpenID provider refused the code of a login', { provider: provider.name, code });
       if (code === 'invalid_grant') return loginError('InvalidLogin');
       return loginError(

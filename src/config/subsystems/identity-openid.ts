@@ -98,7 +98,7 @@ export const openIdSubsystem = defineSubsystem({
     }),
     scopes: parsedKey(
       'csv',
-      'comma separated list of OpenID scopes for the login, defaults to those of the provider',
+      'comma separated list of OpenID scopes for the login, defaults to "openid,profile,email"',
       listReading,
     ),
     redirect_uri: parsedKey('url', 'deprecated: where the provider sends people back to after the login', {

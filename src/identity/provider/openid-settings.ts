@@ -18,7 +18,7 @@ export interface OpenIdSettings {
   readonly rolePolicies: readonly string[];
   /** Accepted beside that of the discovery document. */
   readonly issuers: readonly string[];
-  /** Of the login in a browser; empty: those that the provider offers. */
+  /** Of the login in a browser; empty: the usual ones. */
   readonly scopes: readonly string[];
   readonly redirectUri: string;
   readonly isRedirectDynamic: boolean;

@@ -13,6 +13,7 @@ import {
   OpenIdProviders,
   type TokenDirectory,
 } from '../../identity/index.js';
+import type { LoginProvider } from '../../console/index.js';
 import { buildEntra, type EntraSetUp } from './entra.js';
 import { isPolicyPluginSet } from '../policy-plugin.js';
 import { notSetUp, type BuildProvider, type ProviderContext } from './provider-parts.js';
@@ -55,6 +56,7 @@ export const buildOpenId: BuildProvider = (context) => {
     inPlaceOfInternal: claimBasedOpenId(targets).map(({ name }) => `${openIdSetUpName(name)} (OpenID by claim)`),
     isInternalKeepable: true,
     directories: entra.directories,
+    logins: providers.map(loginOf),
     warnings,
     close: async () => {
       for (const one of [...providers, ...purges]) one.close();
@@ -69,6 +71,23 @@ function entraSetUps(targets: ReadonlyMap<string, OpenIdTarget>): readonly Entra
     .map(({ name, azureTenantId, clientId, clientSecret, configUrl }) => {
       return { provider: name, tenantId: azureTenantId, clientId, clientSecret, configUrl };
     });
+}
+
+function loginOf(provider: OpenIdProvider): LoginProvider {
+  const { settings, roleArn } = provider;
+  return {
+    name: settings.name,
+    displayName: settings.displayName,
+    clientId: settings.clientId,
+    clientSecret: settings.clientSecret,
+    scopes: settings.scopes,
+    redirectUri: settings.redirectUri,
+    isRedirectDynamic: settings.isRedirectDynamic,
+    roleArn,
+    sendsAccessToken: settings.usesUserInfo,
+    nameClaim: settings.userReadableClaim,
+    document: () => provider.discovery(),
+  };
 }
 
 function providerOf(context: ProviderContext, settings: OpenIdProvider['settings'], directory: TokenDirectory | null) {

@@ -414,6 +414,13 @@ describe('providers', () => {
     expect(answer.json()['message']).toBe('There is no such provider. idp is one of: _, dex');
   });
 
+  it('are asked for the usual scopes as far as they have them', async () => {
+    world.behaviour.document = async () => ({ ...discovery, scopes_supported: ['openid', 'offline_access', 'email'] });
+    expect((await world.begin()).url.searchParams.get('scope')).toBe('openid email');
+    world.behaviour.document = async () => ({ ...discovery, scopes_supported: [] });
+    expect((await world.begin()).url.searchParams.get('scope')).toBe('openid');
+  });
+
   it('get the secret in the form when they take it nowhere else', async () => {
     world.behaviour.document = async () => ({
       ...discovery,
