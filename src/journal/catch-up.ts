@@ -8,7 +8,7 @@ import type { DriveFault, LogStore } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import { hasBit, maskOf } from './decide.js';
 import { DriveStateFile, pendingHealsMax, type PendingHeal } from './drive-state.js';
-import type { HealRecord, LogRecord } from './journal.js';
+import type { CatchUpPace, HealRecord, LogRecord, NewCatchUpPace } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { cutBack, noteHeals, writeBatchTo } from './recovery.js';
 import { readNext, type HistoryOptions } from './replay.js';
@@ -33,6 +33,7 @@ const healRetryMs = 60_000;
 
 export interface CatchUpOptions {
   readonly healRecord: HealRecord;
+  readonly newPace: NewCatchUpPace | undefined;
   /** The first readable batch behind a hole in the history. */
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /**
@@ -57,6 +58,12 @@ interface Target {
   isLate: boolean;
 }
 
+const unpaced: CatchUpPace = {
+  restart: () => undefined,
+  step: () => Promise.resolve(),
+  close: () => undefined,
+};
+
 /** Stops an attempt; the drive is tried again later. */
 class Later extends Error {}
 
@@ -67,6 +74,7 @@ export class CatchUp {
   readonly #waits = new Map<number, number>();
   /** By drive: the file that it is being copied from. */
   readonly #at = new Map<number, number>();
+  readonly #paces = new Set<CatchUpPace>();
   #isClosed = false;
 
   constructor(
@@ -137,6 +145,7 @@ export class CatchUp {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    for (const pace of this.#paces) pace.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     await Promise.all(this.#running.values());
@@ -245,25 +254,44 @@ export class CatchUp {
   }
 
   async #copyHistory(target: Target): Promise<void> {
+    await this.#paced(1, ([pace = unpaced]) => this.#copyAtPace(target, pace));
+  }
+
+  async #copyAtPace(target: Target, pace: CatchUpPace): Promise<void> {
     const from = target.last;
     let heldMax = heldBatchesMin;
     let near = 0;
+    let behindBefore = this.#behind(target);
+    let isOutrun = false;
     for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
       const tip = this.setLog.head.last;
-      const behind = tip === null ? 0 : tip.sequence - (target.last?.sequence ?? 0);
+      const behind = this.#behind(target);
       // To the very tip while that can be had: what is left for the held stretch joins with its blobs unhealed.
       if (tip === null || behind === 0) return;
       if (behind <= heldMax && ++near > nearMax) return;
       // Under a load that grows the log as fast as it is copied, the last stretch must get longer.
-      if (copied % patience === 0) heldMax = Math.min(2 * heldMax, heldBatchesMax);
+      if (copied % patience === 0) {
+        heldMax = Math.min(2 * heldMax, heldBatchesMax);
+        // A drive that never gets there bears no loss: then it has to be faster than those who write.
+        isOutrun = behind >= behindBefore;
+        behindBefore = behind;
+      }
+      pace.restart();
       const { header, records } = await this.#next(target, tip);
-      await this.#healBatch(target, header, records);
+      // Blobs have a pace of their own.
+      if (await this.#healBatch(target, header, records)) pace.restart();
       await this.#copy(target, header);
+      if (!isOutrun && behind > heldMax) await pace.step(header.totalBytes);
       target.last = header;
       this.#at.set(target.position, header.fileNumber);
       this.#progress.set(target.position, progressOf(from, header, tip));
     }
+  }
+
+  #behind(target: Target): number {
+    const tip = this.setLog.head.last;
+    return tip === null ? 0 : tip.sequence - (target.last?.sequence ?? 0);
   }
 
   /** Commits wait for this: a drive that hangs now must not hold them. */
@@ -332,26 +360,42 @@ export class CatchUp {
     await this.#noteHeals(target, header, written.unrebuilt);
   }
 
-  async #healBatch(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<void> {
-    const failed = await this.#healAll(
-      records.filter((record) => record.slots === null),
-      target.position,
-    );
-    await this.#noteHeals(target, header, failed);
+  /** Whether there was anything to be looked at. */
+  async #healBatch(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<boolean> {
+    const slotless = records.filter((record) => record.slots === null);
+    await this.#noteHeals(target, header, await this.#healAll(slotless, target.position));
+    return slotless.length > 0;
   }
 
   async #healAll(records: readonly LogRecord[], position: number): Promise<LogRecord[]> {
     const failed: LogRecord[] = [];
-    for (let from = 0; from < records.length; from += healsAtOnce) {
-      const some = records.slice(from, from + healsAtOnce);
-      await Promise.all(
-        some.map(async (record) => {
-          const isHealed = await this.options.healRecord(record, position).catch(() => false);
+    await this.#paced(healsAtOnce, async (paces) => {
+      let next = 0;
+      const lane = async (pace: CatchUpPace): Promise<void> => {
+        for (let record = records[next++]; record !== undefined; record = records[next++]) {
+          pace.restart();
+          const step = (bytes: number): Promise<void> => pace.step(bytes);
+          const isHealed = await this.options.healRecord(record, position, step).catch(() => false);
           if (!isHealed) failed.push(record);
-        }),
-      );
-    }
+        }
+      };
+      await Promise.all(paces.slice(0, records.length).map(lane));
+    });
     return failed;
+  }
+
+  async #paced<T>(lanes: number, act: (paces: readonly CatchUpPace[]) => Promise<T>): Promise<T> {
+    const { newPace } = this.options;
+    const paces = Array.from({ length: lanes }, () => newPace?.(lanes) ?? unpaced);
+    for (const pace of paces) {
+      this.#paces.add(pace);
+      if (this.#isClosed) pace.close();
+    }
+    try {
+      return await act(paces);
+    } finally {
+      for (const pace of paces) this.#paces.delete(pace);
+    }
   }
 
   /** Durable on the drive before the batch counts as copied. */

@@ -82,11 +82,28 @@ export type CommitPurpose = 'grow' | 'free' | 'move';
  */
 export type ApplyBatch = (records: readonly LogRecord[], position: LogPosition) => Promise<void>;
 
+/** Keeps the bringing up of a drive within its share, so that clients are served meanwhile. One step at a time. */
+export interface CatchUpPace {
+  /** A break in the work that owes no pause. */
+  restart(): void;
+  /** After a step that took so many bytes: waits as long as it has to. */
+  step(bytes: number): Promise<void>;
+  /** Ends the pause under way; later ones are none. */
+  close(): void;
+}
+
+/** Of work that goes on in so many places at once. */
+export type NewCatchUpPace = (lanes: number) => CatchUpPace;
+
 /**
  * Catch-up calls it for records without slots that a drive missed, before the drive counts again. True
  * when the drive holds all that the record says it should; false to be called again later.
  */
-export type HealRecord = (record: LogRecord, position: number) => Promise<boolean>;
+export type HealRecord = (
+  record: LogRecord,
+  position: number,
+  pace: (bytes: number) => Promise<void>,
+) => Promise<boolean>;
 
 /** One piece of a record that is still in use: it is written again, at the end of the log. */
 export interface RecordMove {

@@ -13,6 +13,7 @@ import type {
   LogFileReport,
   LogRecord,
   LogSpace,
+  NewCatchUpPace,
   Prepare,
   VerifyFileOptions,
 } from './journal.js';
@@ -32,6 +33,7 @@ export interface RunningOptions {
   readonly dataShards: number;
   readonly apply: ApplyBatch;
   readonly healRecord: HealRecord;
+  readonly newPace: NewCatchUpPace | undefined;
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
   readonly reopen: () => Promise<boolean>;
@@ -59,6 +61,7 @@ export class RunningJournal implements Journal {
   ) {
     this.#catchUp = new CatchUp(setLog, {
       healRecord: options.healRecord,
+      newPace: options.newPace,
       findBehindHole: options.findBehindHole,
       join: async (position, last) => await (this.#sequencer?.join(position, last) ?? last()),
       onJoined: (position) => this.#onJoined(position),

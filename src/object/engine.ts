@@ -7,7 +7,15 @@ import { randomBytes } from 'node:crypto';
 import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import { blobName, positionOfShard, writeQuorum, type Compute, type DriveSet } from '../erasure/index.js';
-import { RecordChanged, type CommitPurpose, type Journal, type LogRecord, type LogSpace } from '../journal/index.js';
+import {
+  RecordChanged,
+  type CommitPurpose,
+  type HealRecord,
+  type Journal,
+  type LogRecord,
+  type LogSpace,
+  type NewCatchUpPace,
+} from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
@@ -189,7 +197,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     this.index.onDegraded = this.#heal.noteDegraded;
     const context = this.#context;
     this.#heal.start({
-      blob: (target, positions) => this.#repairs.run(() => repairBlob(context, target, positions)),
+      blob: (target, positions, pace) => this.#repairs.run(() => repairBlob(context, target, positions, pace)),
       logFile: async (fileNumber, positions, pace) => {
         // Compaction removes no file under a reader.
         const generation = this.#readers.enter();
@@ -236,8 +244,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }
 
   /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
-  readonly healRecord = (record: LogRecord, position: number): Promise<boolean> =>
-    healRecord(this.#healContext(), record, position);
+  readonly healRecord: HealRecord = (record, position, pace) => healRecord(this.#healContext(), record, position, pace);
+
+  /** For the same: as fast as repairs may be, for each drive. */
+  readonly newPace: NewCatchUpPace = (lanes) => this.#heal.newPacer(Math.min(lanes, this.#repairs.atOnce));
 
   async close(): Promise<void> {
     this.#deferred?.close();

@@ -48,7 +48,11 @@ export interface RepairOutcome {
 
 /** What does the repairs; given when the engine starts. */
 export interface Repairer {
-  blob(target: Extract<HealTarget, { kind: 'blob' }>, positions: number): Promise<RepairOutcome>;
+  blob(
+    target: Extract<HealTarget, { kind: 'blob' }>,
+    positions: number,
+    pace: (bytes: number) => Promise<void>,
+  ): Promise<RepairOutcome>;
   logFile(fileNumber: number, positions: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
   /** Nothing is written onto the drives of a set that takes no writes. */
   readonly canWrite: boolean;
@@ -101,6 +105,12 @@ export class HealQueue {
 
   setPace(pace: Pace): void {
     this.#pace = pace;
+  }
+
+  /** Of other repairs, each with its part of the bytes; whoever asks closes it. */
+  newPacer(lanes: number): Pacer {
+    const pace = (): Pace => ({ ...this.#pace, bytesPerSecondMax: this.#pace.bytesPerSecondMax / lanes });
+    return new Pacer(pace, this.options.clock);
   }
 
   status(): HealStatus {
@@ -299,9 +309,8 @@ export class HealQueue {
       this.#count(report.repaired, report.repairedBytes);
       return report.sound;
     }
-    const { sound, rewritten, bytes } = await repairer.blob(target, positions);
+    const { sound, rewritten, bytes } = await repairer.blob(target, positions, (moved) => pacer.step(moved));
     this.#count(listBits(rewritten).length, bytes);
-    await pacer.step(bytes);
     return sound;
   }
 

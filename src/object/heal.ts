@@ -27,14 +27,22 @@ import { openShards } from './snapshot.js';
 /** Of a file that is being written anew, behind its name. */
 export const repairSuffix = '.0';
 
+/** Called after so many bytes of a stripe, or of a look at a shard: the rest waits for it. */
+export type RepairPace = (bytes: number) => Promise<void>;
+
 type BlobTarget = Extract<HealTarget, { kind: 'blob' }>;
 
 /** For the journal's catch-up. True when the drive holds its shard now, or the record needs none. */
-export async function healRecord(context: EngineContext, record: LogRecord, position: number): Promise<boolean> {
+export async function healRecord(
+  context: EngineContext,
+  record: LogRecord,
+  position: number,
+  pace: RepairPace,
+): Promise<boolean> {
   const target = targetOf(record);
   if (target === null) return true;
   const mask = 1 << position;
-  const { sound } = await context.repairs.run(() => repairBlob(context, target, mask));
+  const { sound } = await context.repairs.run(() => repairBlob(context, target, mask, pace));
   if ((sound & mask) === 0) return false;
   await context.heal.table.remove(target, mask);
   return true;
@@ -55,12 +63,22 @@ function targetOf(record: LogRecord): BlobTarget | null {
 }
 
 /** Looks at the shards of a blob on these positions, and writes those anew that are not sound. */
-export function repairBlob(context: EngineContext, target: BlobTarget, positions: number): Promise<RepairOutcome> {
+export function repairBlob(
+  context: EngineContext,
+  target: BlobTarget,
+  positions: number,
+  pace: RepairPace,
+): Promise<RepairOutcome> {
   // Two repairs of one blob would write into the same files.
-  return context.heal.exclusively(target.name, () => repair(context, target, positions));
+  return context.heal.exclusively(target.name, () => repair(context, target, positions, pace));
 }
 
-async function repair(context: EngineContext, target: BlobTarget, positions: number): Promise<RepairOutcome> {
+async function repair(
+  context: EngineContext,
+  target: BlobTarget,
+  positions: number,
+  pace: RepairPace,
+): Promise<RepairOutcome> {
   const { index, reclaimer } = context;
   const indexed = blobBodyAt(index.catalog, target.owner, target.name);
   if (indexed === null) return { sound: positions, rewritten: 0, unreachable: 0, bytes: 0 };
@@ -68,7 +86,7 @@ async function repair(context: EngineContext, target: BlobTarget, positions: num
   reclaimer.pin(indexed.dataOrder);
   try {
     const states = await Promise.all(
-      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position)] as const),
+      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position, pace)] as const),
     );
     const having = (...wanted: readonly BlobState[]): number[] =>
       states.flatMap(([position, state]) => (wanted.includes(state) ? [position] : []));
@@ -77,7 +95,7 @@ async function repair(context: EngineContext, target: BlobTarget, positions: num
     const { positions: committed } = indexed.body.placement;
     const unproven = having('sound').filter((position) => (committed & (1 << position)) === 0);
     const wrong = [...having('bad', 'missing'), ...unproven];
-    const rewritten = wrong.length === 0 ? [] : await rewrite(context, indexed, wrong);
+    const rewritten = wrong.length === 0 ? [] : await rewrite(context, indexed, wrong, pace);
     if (rewritten.length > 0 && blobBodyAt(index.catalog, target.owner, target.name) === null) {
       // A part that has gone meanwhile, and its files with it, before there was one on these drives.
       await Promise.all(rewritten.map(async (position) => context.set.drive(position)?.blobs.unlink(target.name)));
@@ -93,11 +111,16 @@ async function repair(context: EngineContext, target: BlobTarget, positions: num
   }
 }
 
-function stateAt(context: EngineContext, { body }: BlobBody, position: number, suffix = ''): Promise<BlobState> {
+function stateAt(
+  context: EngineContext,
+  { body }: BlobBody,
+  position: number,
+  pace: RepairPace,
+  suffix = '',
+): Promise<BlobState> {
   const { compute, slabs, set } = context;
   const { placement } = body;
   const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
-  const pace = (): Promise<void> => Promise.resolve();
   return verifyBlob(
     { set, slabs, compute, purpose: 'pass', pace },
     { fileName: blobName(placement.id) + suffix, id: placement.id, layout, position },
@@ -105,7 +128,12 @@ function stateAt(context: EngineContext, { body }: BlobBody, position: number, s
 }
 
 /** Answers the positions that hold a sound file now. */
-async function rewrite(context: EngineContext, indexed: BlobBody, wanted: readonly number[]): Promise<number[]> {
+async function rewrite(
+  context: EngineContext,
+  indexed: BlobBody,
+  wanted: readonly number[],
+  pace: RepairPace,
+): Promise<number[]> {
   const { body } = indexed;
   const { placement } = body;
   const { compute, slabs, set } = context;
@@ -152,12 +180,13 @@ async function rewrite(context: EngineContext, indexed: BlobBody, wanted: readon
       await writer.writeStripe(stripeIndex, slab.offset, parityOffset, hashesOffset);
       if (!writer.hasQuorum) throw writer.refusal;
       stripeIndex++;
+      await pace(length);
     }
     await writer.finish();
     const written = listBits(writer.positions);
     const done = await Promise.all(
       written.map(async (position) => {
-        if ((await stateAt(context, indexed, position, repairSuffix)) !== 'sound') return false;
+        if ((await stateAt(context, indexed, position, pace, repairSuffix)) !== 'sound') return false;
         return (await blobsAt(position)?.rename(fileName, name))?.ok === true;
       }),
     );

@@ -55,6 +55,8 @@ export interface HealObjectsOptions {
 
 /** Half of the time, as repairs beside serving. */
 const pace: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
+/** The pause comes after each object. */
+const unpaced = (): Promise<void> => Promise.resolve();
 /** Index entries decoded at once. */
 const entriesPerStep = 50;
 
@@ -208,7 +210,7 @@ async function repair(
     const name = blobName(indexed.body.placement.id);
     const target = { kind: 'blob', name, owner: indexed.owner } as const;
     try {
-      const { sound } = await context.repairs.run(() => repairBlob(context, target, maskOf(wrong)));
+      const { sound } = await context.repairs.run(() => repairBlob(context, target, maskOf(wrong), unpaced));
       await context.heal.table.remove(target, sound);
     } catch (error) {
       context.heal.noteFailure(name, error);

@@ -5,11 +5,14 @@ const repairsMax = 8;
 const arenaBytesPerRepair = 64 * MiB;
 
 export class RepairTurns {
+  /** The most that run at once. */
+  readonly atOnce: number;
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
   constructor(arenaBytes: number) {
-    this.#free = Math.min(repairsMax, Math.max(1, Math.floor(arenaBytes / arenaBytesPerRepair)));
+    this.atOnce = Math.min(repairsMax, Math.max(1, Math.floor(arenaBytes / arenaBytesPerRepair)));
+    this.#free = this.atOnce;
   }
 
   async run<T>(repair: () => Promise<T>): Promise<T> {

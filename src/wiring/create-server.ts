@@ -406,6 +406,7 @@ export function openSetJournal(
     discardIndex: () => engine.index.discard(),
     apply: engine.index.apply,
     healRecord: engine.healRecord,
+    newPace: engine.newPace,
     space: engine.space,
     log,
   });

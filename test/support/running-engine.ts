@@ -93,6 +93,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       discardIndex: () => engine.index.discard(),
       apply: engine.index.apply,
       healRecord: engine.healRecord,
+      newPace: engine.newPace,
       space: engine.space,
       log,
       logFileBytes: options.logFileBytes ?? 16 << 20,

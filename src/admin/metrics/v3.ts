@@ -210,6 +210,11 @@ function driveMetrics({ drives, onlineCount, server }: Facts): Metric[] {
         ofDrives((drive) => faultsOf(drive, 'io', 'slow')),
       ),
       gauge(
+        'catch_up_progress',
+        'How far a drive is that is being brought up to date, from 0 to 1',
+        ofDrives(({ catchUp }) => catchUp),
+      ),
+      gauge(
         'waiting_io',
         'Calls that wait for a drive',
         ofDrives(({ statistics }) => statistics?.waiting ?? null),

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Refusal, StartupError } from '../../../src/base/index.js';
-import type { LogRecord, RunningJournal } from '../../../src/journal/index.js';
+import type { CatchUpPace, LogRecord, RunningJournal } from '../../../src/journal/index.js';
 import { JournalSet, TestIndex } from '../../support/journal-set.js';
 
 /** Commits a record and frees its slots. */
@@ -33,8 +33,8 @@ async function refusal(set: JournalSet, reachable: number): Promise<string> {
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  await vi.waitFor(() => expect(condition()).toBe(true), { timeout: 5000, interval: 1 });
+async function until(condition: () => boolean, timeout = 5000): Promise<void> {
+  await vi.waitFor(() => expect(condition()).toBe(true), { timeout, interval: 1 });
 }
 
 describe('commit', () => {
@@ -480,6 +480,75 @@ describe('catch-up', () => {
     await third.journal.close();
     expect((await replayed(set, 0b0101)).length).toBe(40);
   });
+
+  it('copies at a pace that holds up nobody else, and goes on after a restart where it was', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 60; index++) await put(set, first.journal, `r${String(index)}`, 1000);
+    await first.journal.close();
+    const target = set.stores[3];
+    target?.empty();
+    let copies = 0;
+    if (target) target.failWrite = (fileNumber) => ((copies += fileNumber > 0 ? 1 : 0), null);
+    let goOn = (): void => undefined;
+    let bytes = 0;
+    let closed = 0;
+    const newPace = (lanes: number): CatchUpPace => ({
+      restart: () => undefined,
+      step: (moved) => {
+        expect(lanes).toBe(1);
+        bytes += moved;
+        return new Promise((resolve) => (goOn = resolve));
+      },
+      close: () => {
+        closed++;
+        goOn();
+      },
+    });
+    const second = await set.open({ newPace });
+    for (let step = 1; step <= 20; step++) {
+      await until(() => copies === step);
+      // Whoever writes does not wait for it.
+      await put(set, second.journal, `more${String(step)}`, 1000);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      expect(copies).toBe(step);
+      goOn();
+    }
+    await until(() => copies === 21);
+    expect(bytes).toBeGreaterThanOrEqual(21 * 4096);
+    expect(second.journal.health().inSync).toEqual([0, 1, 2]);
+    expect(second.journal.health().catchingUp[0]?.progress).toBeGreaterThan(0.1);
+    await second.journal.close();
+    expect(closed).toBe(1);
+    copies = 0;
+    const third = await set.open();
+    await until(() => third.journal.health().inSync.length === 4);
+    // 60 and 20 and the epochs, less the 21 of before, and the last of those once more.
+    expect(copies).toBeLessThan(70);
+    await third.journal.close();
+    expect((await replayed(set, 0b1001)).length).toBe(80);
+  });
+
+  it('leaves its pace when those who write are faster', async () => {
+    const set = new JournalSet(3, 2);
+    const first = await set.open();
+    for (let index = 0; index < 30; index++) await put(set, first.journal, `r${String(index)}`);
+    await first.journal.close();
+    set.stores[2]?.empty();
+    let steps = 0;
+    const step = async (): Promise<void> => {
+      steps++;
+      await put(set, second.journal, `s${String(steps)}`);
+      await put(set, second.journal, `t${String(steps)}`);
+    };
+    const newPace = (): CatchUpPace => ({ restart: () => undefined, step, close: () => undefined });
+    const second = await set.open({ newPace });
+    await until(() => second.journal.health().inSync.length === 3, 20_000);
+    expect(steps).toBeGreaterThan(300);
+    expect(steps).toBeLessThan(600);
+    await second.journal.close();
+    expect((await replayed(set, 0b101)).length).toBe(30 + 2 * steps);
+  }, 40_000);
 
   it('hands records without slots to the object layer, and remembers what fails', async () => {
     const set = new JournalSet(4, 2);
