@@ -5,6 +5,7 @@ import { cpus, loadavg } from 'node:os';
 import path from 'node:path';
 import { scaleNames, scaleRows } from './iam/scale.js';
 import { sessionName, sessionRow } from './iam/session.js';
+import { webIdentityName, webIdentityRow } from './iam/web-identity.js';
 import { kernelRows } from './kernel/kernels.bench.js';
 import { projectRoot } from './kernel/meter.js';
 import { microRows } from './micro/micro-rows.js';
@@ -109,6 +110,8 @@ async function measureAll(
     if (wants(sessionName)) {
       await attempt(sessionName, async () => [await sessionRow(workspace, { quick, onProgress })]);
     }
+    if (wants(webIdentityName))
+      await attempt(webIdentityName, async () => [await webIdentityRow(workspace, onProgress)]);
     if (scaleNames.some(wants)) await attempt('iam', () => scaleRows(workspace, { wants, onProgress }));
     if (wants(mainThreadName)) await attempt(mainThreadName, async () => [await mainThreadRow(workspace, onProgress)]);
     if (wants(memoryName)) await attempt(memoryName, async () => [await memoryRow(workspace, onProgress)]);

@@ -67,9 +67,13 @@ async function started(
 }
 
 /** The command on four new drive folders. */
-export async function startGranary(workspace: Workspace, medium: Medium): Promise<Server> {
+export async function startGranary(
+  workspace: Workspace,
+  medium: Medium,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const folder = await workspace.makeFolder(medium, 'drives');
-  return startOn(workspace, folder, () => workspace.removeFolder(folder));
+  return startOn(workspace, folder, () => workspace.removeFolder(folder), environment);
 }
 
 /** On the four drive folders there, which stay. */
@@ -77,12 +81,17 @@ export async function startGranaryOn(workspace: Workspace, folder: string): Prom
   return startOn(workspace, folder, () => Promise.resolve());
 }
 
-function startOn(workspace: Workspace, folder: string, after: () => Promise<void>) {
+function startOn(
+  workspace: Workspace,
+  folder: string,
+  after: () => Promise<void>,
+  environment: Readonly<Record<string, string>> = {},
+) {
   const main = path.join(workspace.root, 'dist', 'main.js');
   const args = [main, 'server', '--json', '--log-level', 'warn', '--address', '127.0.0.1:0', `${folder}/drive{1...4}`];
   const child = workspace.start(workspace.pinning.server, process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, MINIO_ROOT_USER: accessKey, MINIO_ROOT_PASSWORD: secretKey },
+    env: { ...process.env, MINIO_ROOT_USER: accessKey, MINIO_ROOT_PASSWORD: secretKey, ...environment },
   });
   return started(workspace, child, after);
 }

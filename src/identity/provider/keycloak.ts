@@ -27,6 +27,9 @@ export interface KeycloakPurgeOptions {
   readonly everyMs?: number;
 }
 
+/** In one round. */
+const faultsMax = 16;
+
 const userSchema = z.looseObject({ enabled: z.boolean() });
 const errorSchema = z.looseObject({ error: z.string().optional() });
 
@@ -68,18 +71,28 @@ export class KeycloakPurge {
     const accounts = iam.externalAccounts('openid').filter(({ provider }) => provider === settings.name);
     if (accounts.length === 0) return 0;
     let removed = 0;
+    const faults: unknown[] = [];
     this.#accessToken = await this.#signIn();
     const queue = [...accounts];
     const work = async (): Promise<void> => {
       for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
         const subject = next.claims.get('sub');
-        if (typeof subject !== 'string' || (await this.#isEnabled(subject))) continue;
+        if (typeof subject !== 'string') continue;
+        try {
+          if (await this.#isEnabled(subject)) continue;
+        } catch (error) {
+          // One that cannot be asked about does not shield the others; many mean that none can.
+          faults.push(error);
+          if (faults.length >= faultsMax) return;
+          continue;
+        }
         const count = await iam.removeExternal(next.account, 'openid');
         removed++;
         log('an account is disabled at its provider and loses its credentials', { account: next.account, count });
       }
     };
     await Promise.all(Array.from({ length: limits.openId.purgeConcurrency }, work));
+    if (faults.length > 0) this.#complain('accounts of Keycloak could not be checked', faults[0]);
     return removed;
   }
 
