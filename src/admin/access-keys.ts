@@ -119,7 +119,7 @@ const revokeTokens = adminOperation({
     const asked = call.input.query('user');
     const tag = revokeTypeOf(deps, call, asked);
     const user = isOwnName(call, asked) ? accountOf(call) : asked;
-    if (user !== deps.rootAccessKey && deps.iam.user(user) === null) throw adminError('XMinioAdminNoSuchUser');
+    if (!isServedHere(deps, user)) throw adminError('XMinioAdminNoSuchUser');
     await deps.iam.revokeSessions(user, tag);
     return emptyAnswer(204);
   },
@@ -147,6 +147,14 @@ async function revokeOfDirectory(deps: AdminDeps, call: AdminCall) {
   const user = isOwnName(call, asked) ? accountOf(call) : await directoryUser(deps, asked);
   await deps.iam.revokeSessions(user, tag);
   return emptyAnswer(204);
+}
+
+/** Of this server, or of a provider that has no name in the path of this call. */
+function isServedHere({ iam, rootAccessKey }: AdminDeps, account: string): boolean {
+  if (account === rootAccessKey || iam.user(account) !== null) return true;
+  return iam
+    .accessKeysOf(account)
+    .some(({ parentSource }) => parentSource === 'plugin' || parentSource === 'certificate');
 }
 
 /** Empty, the key that signs and its account all mean the signer's own. */

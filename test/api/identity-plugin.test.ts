@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { accountsOf, policyText, type Accounts } from '../support/accounts.js';
+import type { AdminCredentials } from '../support/admin-client.js';
 import { brokenReplies, slowReplies, startPluginServer, type PluginServer } from '../support/plugin-server.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { claimsOf, formOf, readStsAnswer, type StsAnswer } from '../support/sts-client.js';
@@ -212,6 +213,41 @@ describe('a token that gives nothing', () => {
     plugin.answer = () => ({ body: grant });
     expect(await byBody()).toMatchObject({ status: 200 });
   });
+});
+
+test('access keys of such an account have its role and its claims, and outlive its session', async () => {
+  plugin.answer = () => ({ body: { ...grant, user: 'bob' } });
+  const { credentials } = await byBody();
+  const key = await accounts.createKey(credentials!);
+  const end = (tag: string) =>
+    accounts.must({
+      method: 'POST',
+      path: 'revoke-tokens/builtin',
+      query: { user: 'custom:bob', tokenRevokeType: tag },
+    });
+  await end('none');
+  const put = (signer: AdminCredentials, path: string) => accounts.s3(signer, { method: 'PUT', path, body: 'x' });
+  expect((await put(credentials!, '/files/ships/a')).status).toBe(200);
+  const query = { user: 'custom:bob', fullRevoke: 'true' };
+  await accounts.must({ method: 'POST', path: 'revoke-tokens/builtin', query });
+  expect((await put(credentials!, '/files/ships/a')).code).toBe('InvalidAccessKeyId');
+  expect((await put(key, '/files/ships/a')).status).toBe(200);
+  expect((await put(key, '/files/docks/a')).code).toBe('AccessDenied');
+});
+
+test('sessions are ended by their tag, by those who have them and by those who may', async () => {
+  plugin.answer = () => ({ body: { ...grant, user: 'carol' } });
+  const [first, second, third] = await Promise.all(
+    ['nightly', 'nightly', 'daily'].map(async (TokenRevokeType) => (await byBody({ TokenRevokeType })).credentials!),
+  );
+  const isLive = async (signer: AdminCredentials) =>
+    (await accounts.s3(signer, { method: 'PUT', path: '/files/ships/a', body: 'x' })).status === 200;
+  const ended = await accounts.as(first!, { method: 'POST', path: 'revoke-tokens/builtin' });
+  expect(ended.status).toBe(204);
+  expect([await isLive(first!), await isLive(second!), await isLive(third!)]).toEqual([false, false, true]);
+  const query = { user: 'custom:nobody', fullRevoke: 'true' };
+  const unknown = await accounts.as(accounts.root, { method: 'POST', path: 'revoke-tokens/builtin', query });
+  expect(unknown.code).toBe('XMinioAdminNoSuchUser');
 });
 
 test('the metrics tell how calls went', async () => {
