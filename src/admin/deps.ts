@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.js';
-import type { ServerSettings } from '../config/index.js';
+import type { IdentityLdapSettings, ServerSettings } from '../config/index.js';
 import type { AccountDirectory, GroupDirectory, Iam } from '../identity/index.js';
 import type { BucketDocumentKind, BucketDocuments, ObjectLayer } from '../object/index.js';
 import type { LogRing, Traces } from '../telemetry/index.js';
@@ -16,6 +16,8 @@ export interface AdminDeps {
   readonly directories: ReadonlyMap<string, GroupDirectory>;
   /** The directory of LDAP; null while it is not set up. */
   readonly ldap: AccountDirectory | null;
+  /** Asks the directory of other settings; what is wrong with it or them, as a sentence. Null: nothing. */
+  readonly checkLdap: (settings: IdentityLdapSettings) => Promise<string | null>;
   readonly objects: ObjectLayer;
   readonly documents: BucketDocuments;
   /** The document as it is stored; throws Refusal when it is not one, or of a kind that is not supported. */

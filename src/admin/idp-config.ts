@@ -6,6 +6,7 @@ import {
   azureMigration,
   decodeSettingsText,
   defaultTarget,
+  identityLdapSubsystem,
   openIdSubsystem,
   type TargetView,
 } from '../config/index.js';
@@ -137,8 +138,17 @@ async function set(deps: AdminDeps, call: AdminCall, place: IdpPlace): Promise<E
   const text = decodeSettingsText(await sealedBody(deps, call)).trim();
   // A second line could set anything.
   if (/[\r\n]/.test(text)) throw adminError('XMinioConfigError', 'What is set is one line of KEY=VALUE.');
-  await deps.settings.set(`${wordOf(place)} ${text}`);
+  const words = `${wordOf(place)} ${text}`;
+  if (place.type === 'ldap') await requireDirectoryOf(deps, words);
+  await deps.settings.set(words);
   return emptyAnswer();
+}
+
+/** A directory that cannot be asked would keep everybody out from the next start on: better told now. */
+async function requireDirectoryOf({ settings, checkLdap }: AdminDeps, words: string): Promise<void> {
+  const next = settings.preview(words, identityLdapSubsystem).get(defaultTarget);
+  const wrong = next === undefined ? null : await checkLdap(next);
+  if (wrong !== null) throw adminError('XMinioAdminConfigLDAPValidation', wrong);
 }
 
 function roleArnOf({ settings, namedRegion }: AdminDeps, type: IdpPlace['type'], { target }: TargetView): string {

@@ -164,6 +164,14 @@ export class ServerSettings {
     return settingsHelp(this.#options.schema, place, key, asEnvironment);
   }
 
+  /** What `set` would come to for the next start; throws what it would throw, and changes nothing. */
+  preview<T>(text: string, subsystem: Subsystem<T>): ReadonlyMap<string, T> {
+    const assignments = parseAssignments(text, this.#options.schema);
+    const next = merged(this.#stored, assignments);
+    this.#check(next, assignments);
+    return this.#readAll(subsystem, next) as ReadonlyMap<string, T>;
+  }
+
   /** What is not named keeps its value. */
   set(text: string): Promise<SettingsChange> {
     return this.#inTurn(async () => {

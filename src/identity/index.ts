@@ -24,7 +24,7 @@ export { boundedFetch, ProviderFault, type BoundedRequest, type BoundedResponse 
 export { LdapAccounts } from './provider/ldap-accounts.js';
 export { LdapAttempts } from './provider/ldap-attempts.js';
 export { LdapDirectory, type LdapSettings } from './provider/ldap-directory.js';
-export { DirectoryFault } from './provider/ldap-fault.js';
+export { DirectoryFault, type DirectoryFaultKind } from './provider/ldap-fault.js';
 export { LdapProvider } from './provider/ldap-provider.js';
 export { readLdapSettings } from './provider/ldap-settings.js';
 export { LdapSync } from './provider/ldap-sync.js';

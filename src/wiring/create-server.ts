@@ -34,6 +34,7 @@ import { bucketPolicies } from './bucket-policies.js';
 import { createConsoleHandler } from './console-handler.js';
 import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
+import { checkDirectory } from './providers/ldap.js';
 import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
@@ -237,6 +238,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     directories: external.directories,
     namedRegion: namedRegionOf(options, settings),
     ldap: external.ldap,
+    checkLdap: (words) => checkDirectory(words, options.authorities ?? []),
     objects: engine,
     documents: engine,
     state,

@@ -2,17 +2,19 @@ import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { Attribute, Change } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { adminClient, type AdminClient, type AdminCredentials } from '../support/admin-client.js';
+import { adminClient, seal, type AdminClient, type AdminCredentials } from '../support/admin-client.js';
 import {
   directoryEnvironment,
   dnOf,
   groupBase,
   people,
+  lookup,
   startDirectory,
   userBase,
   type DirectoryServer,
   type PersonName,
 } from '../support/directory.js';
+import { freePort } from '../support/free-port.js';
 import { startServerProcess, type ServerProcess } from '../support/server.js';
 import { formOf, readStsAnswer, type StsAnswer, type TemporaryCredentials } from '../support/sts-client.js';
 import { send } from '../support/wire.js';
@@ -250,6 +252,50 @@ describe('who may not', () => {
     for (const { password } of Object.values(people)) expect(server.output()).not.toContain(password);
     expect(server.output()).not.toContain('look-up-password');
   });
+});
+
+describe('a set-up that is stored', () => {
+  it('is taken when the directory answers, and counts from the next start', async () => {
+    const other = await startServerProcess({ driveCount: 1, port: await freePort() });
+    try {
+      const asked = adminClient(other, other);
+      const set = (method: string, words: string) =>
+        asked({ method, path: 'idp-config/ldap/_', body: seal(other.secretKey, Buffer.from(words)) });
+      const words = (password: string, base = userBase) =>
+        `server_addr=127.0.0.1:${slapd.port} server_insecure=on lookup_bind_dn=${lookup.dn} ` +
+        `lookup_bind_password=${password} user_dn_search_base_dn=${base} user_dn_search_filter=(uid=%s)`;
+      const wrong = [
+        [words('wrong'), 'LDAP Lookup Bind Error'],
+        [words(lookup.password, `cn=nowhere,${userBase}`), 'Search Parameters Misconfigured'],
+        [words(lookup.password).replace(`:${slapd.port}`, ':1'), 'LDAP Server Connection Error'],
+      ] as const;
+      for (const [text, title] of wrong) {
+        const answer = await set('PUT', text);
+        expect(answer.code).toBe('XMinioAdminConfigLDAPValidation');
+        expect(answer.message).toContain(title);
+        expect(answer.message).not.toContain(lookup.password);
+      }
+      expect((await set('PUT', words(lookup.password).replace('%s', 'x'))).code).toBe('XMinioConfigError');
+      expect((await asked({ method: 'GET', path: 'idp/ldap/policy-entities' })).code).toBe('XMinioLDAPNotEnabled');
+      expect((await set('PUT', words(lookup.password))).status).toBe(200);
+      const shown = await asked({ method: 'GET', path: 'idp-config/ldap/_' });
+      expect((await shown.opened()).toString()).not.toContain(lookup.password);
+      // The second that accounts would come from.
+      const second = await asked({
+        ...{ method: 'PUT', path: 'idp-config/openid/_' },
+        body: seal(other.secretKey, Buffer.from('config_url=http://127.0.0.1:1/ client_id=granary')),
+      });
+      expect(second.status).toBe(400);
+      expect(second.message).toContain('LDAP');
+      await asked({ method: 'POST', path: 'service', query: { action: 'restart', type: '2' } });
+      await other.ready(1);
+      const user = `cn=sisko,${userBase}`;
+      const attach = { method: 'POST', path: 'idp/ldap/policy/attach', sealed: { policies: ['readonly'], user } };
+      expect((await asked(attach)).status).toBe(200);
+    } finally {
+      await other.stop();
+    }
+  }, 90_000);
 });
 
 describe('the example', () => {

@@ -2,15 +2,21 @@
 import { randomBytes } from 'node:crypto';
 import { resolveSrv } from 'node:dns/promises';
 import { Refusal } from '../../base/index.js';
-import { defaultTarget, identityLdapSubsystem, type SettingsView } from '../../config/index.js';
 import {
+  defaultTarget,
+  identityLdapSubsystem,
+  type IdentityLdapSettings,
+  type SettingsView,
+} from '../../config/index.js';
+import {
+  DirectoryFault,
   LdapAccounts,
   LdapAttempts,
   LdapDirectory,
   LdapProvider,
   LdapSync,
   readLdapSettings,
-  type DirectoryFault,
+  type DirectoryFaultKind,
   type Iam,
   type LdapSettings,
 } from '../../identity/index.js';
@@ -80,6 +86,35 @@ export function checkLdapSettings(next: SettingsView): string | null {
   const read = readLdapSettings(words, []);
   return read.ok ? null : `identity_ldap: ${read.wrong}`;
 }
+
+/** Whether the directory of these settings can be asked; what is wrong, as a sentence. Null: nothing. */
+export async function checkDirectory(
+  words: IdentityLdapSettings,
+  authorities: readonly string[],
+): Promise<string | null> {
+  const read = readLdapSettings(words, authorities);
+  if (!read.ok) return `${read.wrong}.`;
+  const directory = openDirectory(read.settings);
+  try {
+    await directory.check();
+    return null;
+  } catch (error) {
+    if (!(error instanceof DirectoryFault)) throw error;
+    return `${titles[error.kind]}: ${error.message}.`;
+  } finally {
+    directory.close();
+  }
+}
+
+/** As administrators of MinIO know them. */
+const titles: Readonly<Record<DirectoryFaultKind, string>> = {
+  unreachable: 'LDAP Server Connection Error',
+  protocol: 'LDAP Server Connection Error',
+  busy: 'LDAP Server Connection Error',
+  'lookup-bind': 'LDAP Lookup Bind Error',
+  refused: 'User or Group Search Parameters Misconfigured',
+  'too-large': 'User or Group Search Parameters Misconfigured',
+};
 
 function hasPolicy(iam: Iam, userDn: string, groups: readonly string[]): boolean {
   if (iam.attachedPolicies({ kind: 'ldap-user', name: userDn }).length > 0) return true;
