@@ -8,6 +8,8 @@ function project(name: string, groupOrder: number, include: string[], testTimeou
       name,
       include,
       testTimeout,
+      // What is waited for comes later on a busy machine; what does not come at all is no sooner known by haste.
+      expect: { poll: { timeout: 10_000 } },
       hookTimeout: Math.max(testTimeout, 60_000),
       maxWorkers,
       // One slice after the other: each measures or loads the machine in its own way.
