@@ -20,6 +20,7 @@ import {
   type Iam,
   type LdapSettings,
 } from '../../identity/index.js';
+import { isPolicyPluginSet } from '../policy-plugin.js';
 import { notSetUp, type BuildProvider, type ProviderContext, type ProviderParts } from './provider-parts.js';
 
 const name = 'LDAP';
@@ -31,7 +32,10 @@ export const buildLdap: BuildProvider = (context) => {
   return read.ok ? build(context, read.settings, words.syncMs) : broken(read.wrong);
 };
 
-function build({ iam, clock, log }: ProviderContext, settings: LdapSettings, intervalMs: number): ProviderParts {
+function build(context: ProviderContext, settings: LdapSettings, intervalMs: number): ProviderParts {
+  const { iam, clock, log } = context;
+  // Who decides elsewhere needs no policies here.
+  const areNeeded = !isPolicyPluginSet(context.settings);
   const directory = openDirectory(settings);
   const warn = (text: string, fields: Readonly<Record<string, unknown>>): void => {
     log.warn(text, fields);
@@ -39,7 +43,7 @@ function build({ iam, clock, log }: ProviderContext, settings: LdapSettings, int
   const provider = new LdapProvider({
     directory,
     attempts: new LdapAttempts({ clock, random: randomBytes }),
-    hasPolicy: (userDn, groups) => hasPolicy(iam, userDn, groups),
+    hasPolicy: (userDn, groups) => !areNeeded || hasPolicy(iam, userDn, groups),
     clock,
     log: warn,
   });
