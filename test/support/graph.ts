@@ -2,7 +2,7 @@
  * A look-alike of Microsoft Entra ID and Microsoft Graph in one HTTP server, by their published shapes: discovery, keys,
  * tokens of both versions, the client-credentials flow, and the calls about users and groups over a directory in memory.
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
@@ -111,7 +111,10 @@ export async function startGraph(): Promise<GraphServer> {
   const granted = new Set(['User.Read.All', 'Group.Read.All']);
   const calls: GraphCallRecord[] = [];
   const appTokens = new Set<string>();
-  const codes = new Map<string, { readonly user: DirectoryUser; readonly nonce: string | null }>();
+  const codes = new Map<
+    string,
+    { readonly user: DirectoryUser; readonly nonce: string | null; readonly challenge: string | null }
+  >();
   const mischief: Mischief = {
     ...{ throttled: 0, retryAfter: null, unauthorized: 0, failing: 0, delayMs: 0, garbled: 0 },
     ...{ foreignNextLink: null, endlessPages: false, flood: 0, tooManyGroups: false, tokenError: null },
@@ -156,6 +159,7 @@ export async function startGraph(): Promise<GraphServer> {
         authorization_endpoint: `${url}${tenant}/oauth2/v2.0/authorize`,
         token_endpoint: `${url}${tenant}/oauth2/v2.0/token`,
         jwks_uri: `${url}${tenant}/discovery/v2.0/keys`,
+        token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
         response_types_supported: ['code', 'id_token'],
         subject_types_supported: ['pairwise'],
         id_token_signing_alg_values_supported: ['RS256'],
@@ -166,7 +170,9 @@ export async function startGraph(): Promise<GraphServer> {
       return sendJson(response, 200, { keys: [(await currentKey()).jwk] });
     }
     if (pathname === `${tenant}/oauth2/v2.0/authorize`) return authorize(searchParams, response);
-    if (pathname === `${tenant}/oauth2/v2.0/token`) return token(new URLSearchParams(body), response);
+    if (pathname === `${tenant}/oauth2/v2.0/token`) {
+      return token(withBasic(new URLSearchParams(body), request.headers.authorization ?? ''), response);
+    }
     if (!pathname.startsWith('/v1.0/')) return sendJson(response, 404, {});
     const authorization = request.headers.authorization ?? '';
     calls.push({ method: request.method ?? '', target: request.url ?? '', authorization, body });
@@ -183,7 +189,7 @@ export async function startGraph(): Promise<GraphServer> {
     if (user === undefined || query.get('client_id') !== clientId) back.searchParams.set('error', 'access_denied');
     else {
       const code = randomUUID();
-      codes.set(code, { user, nonce: query.get('nonce') });
+      codes.set(code, { user, nonce: query.get('nonce'), challenge: query.get('code_challenge') });
       back.searchParams.set('code', code);
     }
     back.searchParams.set('state', query.get('state') ?? '');
@@ -199,6 +205,10 @@ export async function startGraph(): Promise<GraphServer> {
       const found = codes.get(form.get('code') ?? '');
       codes.delete(form.get('code') ?? '');
       if (found === undefined) return refuse('invalid_grant', [54005], 400);
+      const proof = createHash('sha256')
+        .update(form.get('code_verifier') ?? '')
+        .digest('base64url');
+      if (found.challenge !== null && proof !== found.challenge) return refuse('invalid_grant', [501481], 400);
       const claims = { ...(found.nonce !== null && { nonce: found.nonce }) };
       return sendJson(response, 200, {
         token_type: 'Bearer',
@@ -357,6 +367,16 @@ export async function startGraph(): Promise<GraphServer> {
       }),
   };
   return self;
+}
+
+/** Id and secret may come in a header. */
+function withBasic(form: URLSearchParams, authorization: string): URLSearchParams {
+  const [, encoded] = /^Basic (.+)$/.exec(authorization) ?? [];
+  if (encoded === undefined) return form;
+  const [id = '', secret = ''] = Buffer.from(encoded, 'base64').toString('utf8').split(':').map(decodeURIComponent);
+  form.set('client_id', id);
+  form.set('client_secret', secret);
+  return form;
 }
 
 function describe({ id, displayName }: DirectoryGroup) {

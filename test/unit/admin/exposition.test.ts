@@ -44,8 +44,8 @@ describe('the text of metrics', () => {
 
 describe('groups of version 3', () => {
   test.each([
-    ['', 10],
-    ['/cluster', 5],
+    ['', 11],
+    ['/cluster', 6],
     ['/cluster/usage', 2],
     ['/cluster/usage/objects', 1],
     ['/system', 4],
