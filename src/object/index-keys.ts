@@ -26,6 +26,10 @@ function kindByte(kind: keyof typeof kinds): number {
   return kinds[kind].charCodeAt(0);
 }
 
+function numberOf(indexKey: Buffer): number {
+  return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
+}
+
 function withNumber(kind: keyof typeof kinds, value: number, tail: number): Buffer {
   invariant(Number.isSafeInteger(value) && value >= 0, 'a number in an index key is a safe integer');
   const key = Buffer.allocUnsafe(9 + tail);
@@ -200,6 +204,12 @@ export function usageKey(bucketId: number): Buffer {
   return withNumber('usage', bucketId, 0);
 }
 
+export function bucketOfUsageKey(indexKey: Buffer): number {
+  return numberOf(indexKey);
+}
+
+export const usageRange = { start: Buffer.from(kinds.usage), end: successor(Buffer.from(kinds.usage)) };
+
 export function healKey(blobName: string): Buffer {
   return Buffer.from(kinds.heal + blobName, 'latin1');
 }
@@ -217,7 +227,7 @@ export function liveKey(fileNumber: number): Buffer {
 }
 
 export function fileOfLiveKey(indexKey: Buffer): number {
-  return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
+  return numberOf(indexKey);
 }
 
 export const liveRange = { start: Buffer.from(kinds.live), end: successor(Buffer.from(kinds.live)) };

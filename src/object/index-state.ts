@@ -10,6 +10,7 @@ import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
 import {
   bucketKey,
+  bucketOfUsageKey,
   bucketRange,
   documentKey,
   documentPrefix,
@@ -27,6 +28,7 @@ import {
   systemKey,
   uploadKey,
   usageKey,
+  usageRange,
   versionKey,
 } from './index-keys.js';
 import type { BucketDocument, BucketDocumentKind, BucketInfo, BucketVersioning } from './object-layer.js';
@@ -258,8 +260,10 @@ export class IndexState {
       const { order, body } = decodeEntry(value);
       const info = decodeBucket(body);
       this.buckets.set(info.name, { bucketId: order, info });
-      const usage = this.catalog.get(usageKey(order));
-      if (usage !== undefined) this.#usage.set(order, UsageCounter.decode(usage));
+    }
+    // Also of buckets whose record is still to come: compaction may have moved it behind those of its objects.
+    for (const { key, value } of this.catalog.range(usageRange)) {
+      this.#usage.set(bucketOfUsageKey(key), UsageCounter.decode(value));
     }
     for (const { value } of this.catalog.range(documentRange)) {
       this.#keepDocument(decodeBucketDocument(decodeEntry(value).body));

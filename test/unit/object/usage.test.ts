@@ -3,9 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { IndexState } from '../../../src/object/index-state.js';
+import { RecordType, encodeMoved } from '../../../src/object/records.js';
 import { UsageCounter, noUsage } from '../../../src/object/usage.js';
 import { usageSizeBounds } from '../../../src/object/index.js';
+import { engineOnDrives } from '../../support/engine-on-drives.js';
 import { startEngine, type RunningEngine } from '../../support/running-engine.js';
+import { CatalogStates, MemoryCatalog } from '../../support/simulation/memory-catalog.js';
 
 const cleanups: (() => Promise<void> | void)[] = [];
 
@@ -15,7 +19,12 @@ afterEach(async () => {
 
 const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
 
-async function put({ engine }: RunningEngine, bucket: string, key: string, bytes: number): Promise<void> {
+async function put(
+  { engine }: Pick<RunningEngine, 'engine'>,
+  bucket: string,
+  key: string,
+  bytes: number,
+): Promise<void> {
   const options = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
   const upload = engine.openUpload({ bucket, key, bytes, ...options });
   if (bytes > 0) upload.write(Buffer.alloc(bytes, 1), 0, bytes);
@@ -106,5 +115,25 @@ describe('what a bucket holds', () => {
     const { sizes, ...rest } = UsageCounter.decode(counter.encode()).usage();
     expect(rest).toEqual({ objects: 0, versions: 1, deleteMarkers: 1, bytes: 2 ** 50 });
     expect(sizes.at(-1)).toBe(1);
+  });
+
+  it('outlives a restart before the record of its bucket is read, which compaction has moved behind the objects', async () => {
+    const fixture = await engineOnDrives({ driveCount: 1 });
+    cleanups.push(() => fixture.close());
+    await fixture.engine.createBucket('one', { region: '' });
+    for (const key of ['a', 'b']) await put(fixture, 'one', key, 100);
+    const [bucket, first, second] = fixture.journal.records;
+    if (bucket === undefined || first === undefined || second === undefined) throw new Error('there are three records');
+    const moved = encodeMoved({ type: bucket.type, order: bucket.order, body: Buffer.from(bucket.body) });
+    const batches = [[first], [{ type: RecordType.moved, body: moved, order: 200_000_000, slots: null }], [second]];
+    const states = new CatalogStates();
+    const reopened = (): IndexState => new IndexState(new MemoryCatalog(states, queueMicrotask), 1);
+    let index = reopened();
+    for (const [number, records] of batches.entries()) {
+      index = reopened();
+      await index.apply(records, { fileNumber: 1, fileOffset: number, epoch: 1, sequence: number + 1, digest: 'd' });
+    }
+    expect(index.usage(bucket.order)).toMatchObject({ objects: 2, bytes: 200 });
+    expect(reopened().usage(bucket.order)).toEqual(index.usage(bucket.order));
   });
 });
