@@ -44,8 +44,12 @@ function describeAccounts({ iam, clock, rootAccessKey }: AdminDeps): Record<stri
       [...new Set([rootAccessKey, ...iam.parents()])].flatMap((parent) => accessKeysOf(iam, parent)),
     ),
     [archiveMembers.userMappings]: mappings(iam.users()),
-    [archiveMembers.groupMappings]: mappings([...iam.groups(), ...entraMappings(iam, clock.nowMs())]),
-    [archiveMembers.sessionMappings]: {},
+    [archiveMembers.groupMappings]: mappings([
+      ...iam.groups(),
+      ...entraMappings(iam, clock.nowMs()),
+      ...directoryMappings(iam, 'ldap-group'),
+    ]),
+    [archiveMembers.sessionMappings]: mappings(directoryMappings(iam, 'ldap-user')),
   };
 }
 
@@ -72,6 +76,16 @@ function accessKeysOf(iam: Iam, parent: string): [string, unknown][] {
 function entraMappings(iam: Iam, nowMs: number) {
   const { groups } = iam.entities({ users: [], groups: [], policies: [], directory: 'entra' });
   return groups.map(({ group, policies }) => ({ name: group, policies, updatedMs: nowMs }));
+}
+
+/** Of DNs, also of those that left the directory. */
+function directoryMappings(iam: Iam, kind: 'ldap-user' | 'ldap-group') {
+  const { users, groups } = iam.entities({ users: [], groups: [], policies: [], directory: 'ldap' });
+  const holders =
+    kind === 'ldap-user'
+      ? users.map(({ user, policies }) => ({ name: user, policies }))
+      : groups.map(({ group, policies }) => ({ name: group, policies }));
+  return holders.map((holder) => ({ ...holder, updatedMs: iam.mappingUpdatedMs({ kind, name: holder.name }) ?? 0 }));
 }
 
 function mappings(holders: readonly { name: string; policies: readonly string[]; updatedMs: number }[]) {

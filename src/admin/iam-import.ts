@@ -9,6 +9,8 @@ import { expiryField, keyStatusField, policyField } from './access-key-input.js'
 import { emptyAnswer, jsonAnswer } from './answer.js';
 import { badJson, listField, parseObject, plainBody, textField } from './body.js';
 import type { AdminDeps } from './deps.js';
+import { parentInDirectory } from './access-keys.js';
+import { holderInDirectory } from './ldap-accounts.js';
 import { adminError } from './errors.js';
 import { archiveMembers } from './iam-archive.js';
 import { adminOperation, type AdminOperation, type AdminRoute } from './operation.js';
@@ -17,7 +19,7 @@ import { statusOf } from './users.js';
 import { readZip } from './zip.js';
 
 type Fields = Readonly<Record<string, unknown>>;
-type Kind = 'policies' | 'users' | 'groups' | 'serviceAccounts' | 'userPolicies' | 'groupPolicies';
+type Kind = 'policies' | 'users' | 'groups' | 'serviceAccounts' | 'userPolicies' | 'groupPolicies' | 'stsPolicies';
 
 /** What the client is told; lists of its own types, so failures carry their reason beside what it reads. */
 class Outcome {
@@ -91,18 +93,23 @@ async function importAll(deps: AdminDeps, entries: Entries): Promise<Outcome> {
     ['groupMappings', 'group', 'groupPolicies'],
   ] as const) {
     for (const [name, value] of entries(member)) {
+      if (kind === 'group' && isOfDirectory(deps, name)) continue;
       const policies = splitNames([textField(fieldsOf(value), 'policy')]);
       await outcome.take(reported, name, policies, () => importMapping(deps, { kind, name }, policies));
     }
   }
+  if (deps.ldap !== null) await importDirectoryMappings(deps, entries, outcome);
   return outcome;
 }
 
 async function importAccessKey(deps: AdminDeps, accessKey: string, fields: Fields): Promise<void> {
   const { iam, rootAccessKey } = deps;
   if (accessKey === rootAccessKey || iam.user(accessKey) !== null) throw adminError('XMinioInvalidIAMCredentials');
-  const parent = textField(fields, 'parent');
-  if (parent !== rootAccessKey && iam.user(parent) === null) throw adminError('XMinioAdminNoSuchUser');
+  const named = textField(fields, 'parent');
+  const isInternal = named === rootAccessKey || iam.user(named) !== null;
+  if (!isInternal && deps.ldap === null) throw adminError('XMinioAdminNoSuchUser');
+  const account = isInternal ? null : await parentInDirectory(deps, named);
+  const parent = account?.account ?? named;
   const policy = policyField(fields, 'sessionPolicy') ?? null;
   const expiresMs = expiryField(fields, 'expiration', deps.clock.nowMs());
   const status = keyStatusField(fields, 'status') ?? 'enabled';
@@ -116,20 +123,49 @@ async function importAccessKey(deps: AdminDeps, accessKey: string, fields: Field
   if (existing === null) {
     await iam.createAccessKey({
       parent,
-      parentSource: parent === rootAccessKey ? 'root' : 'internal',
+      parentSource: account?.source ?? (parent === rootAccessKey ? 'root' : 'internal'),
       accessKey,
       secretKey,
       name,
       description,
       policy,
       expiresMs,
-      claims: new Map(),
-      groups: [],
+      claims: account?.directory?.claims ?? new Map(),
+      groups: account?.directory?.groups ?? [],
+      ...(account !== null && { provider: '_' }),
     });
     if (status === 'disabled') await iam.updateAccessKey(accessKey, { status });
     return;
   }
   await iam.updateAccessKey(accessKey, { secretKey, name, description, policy, expiresMs, status });
+}
+
+function isOfDirectory({ iam, ldap }: AdminDeps, group: string): boolean {
+  return ldap !== null && iam.group(group) === null && ldap.normalise(group) !== null;
+}
+
+/** Under the one spelling of each DN: two of them that say different things are a contradiction, not a choice. */
+async function importDirectoryMappings(deps: AdminDeps, entries: Entries, outcome: Outcome): Promise<void> {
+  for (const [member, kind, reported] of [
+    ['sessionMappings', 'user', 'stsPolicies'],
+    ['groupMappings', 'group', 'groupPolicies'],
+  ] as const) {
+    const taken = new Map<string, string>();
+    for (const [name, value] of entries(member)) {
+      if (kind === 'group' && !isOfDirectory(deps, name)) continue;
+      const policies = splitNames([textField(fieldsOf(value), 'policy')]);
+      await outcome.take(reported, name, policies, async () => {
+        const holder = await holderInDirectory(deps, { kind, name });
+        const text = [...policies].sort().join(',');
+        const other = taken.get(holder.name);
+        if (other !== undefined && other !== text) {
+          throw adminError('XMinioAdminInvalidArgument', `Another spelling of this DN has other policies: ${other}.`);
+        }
+        taken.set(holder.name, text);
+        await deps.iam.setPolicies(holder, policies);
+      });
+    }
+  }
 }
 
 async function importMapping({ iam }: AdminDeps, holder: PolicyHolder, policies: readonly string[]): Promise<void> {

@@ -254,6 +254,25 @@ describe('who may not', () => {
   });
 });
 
+describe('an archive of accounts', () => {
+  it('has mappings and access keys of the directory, and brings them back under one spelling', async () => {
+    const key = { accessKey: 'SISKOKEY', secretKey: 'secret-of-sisko' };
+    await admin({ method: 'PUT', path: 'add-service-account', sealed: { targetUser: 'sisko', ...key } });
+    const archive = (await admin({ method: 'GET', path: 'export-iam' })).body;
+    const mapped = { policies: ['consoleAdmin'], user: 'sisko' };
+    const grouped = { policies: ['consoleAdmin'], group: `cn=ops,${groupBase}` };
+    expect((await change('detach', mapped)).status).toBe(200);
+    expect((await change('detach', grouped)).status).toBe(200);
+    await admin({ method: 'DELETE', path: 'delete-service-account', query: { accessKey: key.accessKey } });
+    expect(await s3(key, 'GET', '/')).toBe(403);
+    const imported = await (await admin({ method: 'PUT', path: 'import-iam-v2', body: archive })).json();
+    expect(imported['failed']).toEqual({});
+    expect((await change('attach', mapped)).code).toBe('XMinioAdminPolicyChangeAlreadyApplied');
+    expect((await change('attach', grouped)).code).toBe('XMinioAdminPolicyChangeAlreadyApplied');
+    expect(await s3(key, 'GET', '/')).toBe(200);
+  });
+});
+
 describe('a set-up that is stored', () => {
   it('is taken when the directory answers, and counts from the next start', async () => {
     const other = await startServerProcess({ driveCount: 1, port: await freePort() });
