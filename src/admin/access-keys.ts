@@ -119,7 +119,8 @@ const revokeTokens = adminOperation({
     const asked = call.input.query('user');
     const tag = revokeTypeOf(deps, call, asked);
     const user = isOwnName(call, asked) ? accountOf(call) : asked;
-    if (!isServedHere(deps, user)) throw adminError('XMinioAdminNoSuchUser');
+    // Clients ask here for their own account, wherever it comes from.
+    if (!isOwnName(call, asked) && !isServedHere(deps, user)) throw adminError('XMinioAdminNoSuchUser');
     await deps.iam.revokeSessions(user, tag);
     return emptyAnswer(204);
   },

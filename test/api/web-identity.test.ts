@@ -90,6 +90,10 @@ const read = async (signer: AdminCredentials) =>
 const write = async (signer: AdminCredentials, path = '/things/other') =>
   (await accounts.s3(signer, { method: 'PUT', path, body: 'y' })).status;
 
+const directory =
+  'server_addr=127.0.0.1:1 server_insecure=on lookup_bind_dn=cn=reader,dc=example lookup_bind_password=secret ' +
+  'user_dn_search_base_dn=dc=example user_dn_search_filter=(uid=%s)';
+
 describe('set-ups', () => {
   test('are added, changed, listed, shown without secrets, and removed', async () => {
     const text = `config_url=${op.configUrl} client_id=granary client_secret=${op.clientSecret}`;
@@ -131,6 +135,9 @@ describe('set-ups', () => {
     expect(second).toMatchObject({ status: 400, code: 'XMinioConfigError' });
     expect(second.message).toContain('Accounts come from identity_openid (OpenID by claim)');
     expect(second.message).toContain('identity_openid:second');
+    const ldap = await config('PUT', 'ldap/_', directory);
+    expect(ldap).toMatchObject({ status: 400, code: 'XMinioConfigError' });
+    expect(ldap.message).toContain('Accounts come from identity_openid (OpenID by claim), which excludes LDAP');
   });
 
   test.each([
@@ -291,6 +298,9 @@ describe('with a claim-based provider', () => {
     const plain = await session({ sub: 'tagged', policy: 'reading' });
     expect(await accounts.as(tagged, { method: 'POST', path: 'revoke-tokens/openid' })).toMatchObject({ status: 204 });
     expect([await read(tagged), await read(plain)]).toEqual([403, 200]);
+    const all = { path: 'revoke-tokens/builtin', query: { fullRevoke: 'true' } };
+    expect(await accounts.as(plain, { method: 'POST', ...all })).toMatchObject({ status: 204 });
+    expect(await read(plain)).toBe(403);
     const query = { user: 'nobody', fullRevoke: 'true' };
     const unknown = await accounts.as(accounts.root, { method: 'POST', path: 'revoke-tokens/openid', query });
     expect(unknown).toMatchObject({ status: 404, code: 'XMinioAdminNoSuchUser' });
@@ -356,12 +366,14 @@ describe('with a claim-based provider', () => {
 
 describe('providers that exclude each other, from the environment', () => {
   test('leave root alone, and the start says which to remove', async () => {
-    const environment = { ...op.environment(), ...op.environment('second', { CLIENT_ID: 'second' }) };
+    const ldap = directory.split(' ').map((pair) => {
+      const at = pair.indexOf('=');
+      return [`MINIO_IDENTITY_LDAP_${pair.slice(0, at).toUpperCase()}`, pair.slice(at + 1)];
+    });
+    const environment = { ...op.environment(), ...(Object.fromEntries(ldap) as Record<string, string>) };
     const other = await startServerProcess({ environment });
     try {
-      const conflict =
-        'identity_openid (OpenID by claim) and identity_openid:second (OpenID by claim) exclude each other';
-      expect(other.output()).toContain(conflict);
+      expect(other.output()).toContain('identity_openid (OpenID by claim) and LDAP exclude each other');
       const text = new URLSearchParams({
         ...{ Action: 'AssumeRoleWithWebIdentity', Version: stsVersion },
         WebIdentityToken: await op.mint({ policy: 'readwrite' }),
