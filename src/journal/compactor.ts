@@ -200,6 +200,7 @@ export class Compactor {
     await space.keep().catch((error: unknown) => {
       this.setLog.log.warn('The index cannot be written', { cause: String(error) });
     });
+    if (this.#isOver) return;
     if (!(await this.sequencer.raiseHorizon(fileNumber + 1))) return;
     const gone = space.readersGone();
     this.#freeing = this.#freeing.then(() => this.#free(fileNumber, gone));
@@ -262,9 +263,13 @@ export class Compactor {
     const sequence = head.last?.sequence ?? 0;
     const slotless = pieces.filter(({ move }) => !move.hasSlots);
     const moving = [this.#commitAll(slotless.map((piece) => ({ piece, slots: null })))];
-    const withSlots = new Map<RecordSlots, Piece>();
+    const withSlots = new Map<RecordSlots, Piece[]>();
     for (const piece of pieces) {
-      if (piece.move.hasSlots && piece.record.slots !== null) withSlots.set(piece.record.slots, piece);
+      const { slots } = piece.record;
+      if (!piece.move.hasSlots || slots === null) continue;
+      const sharing = withSlots.get(slots);
+      if (sharing === undefined) withSlots.set(slots, [piece]);
+      else sharing.push(piece);
     }
     const spanBytesMax = stepBytesMax / this.setLog.stores.length;
     for (const span of slotSpans([...withSlots.keys()], spanBytesMax)) moving.push(this.#moveSpan(span, withSlots));
@@ -277,7 +282,10 @@ export class Compactor {
       await this.#sleep(Math.min(pauseMsMax, tookMs * this.#pauseFactor()));
   }
 
-  async #moveSpan(span: ReturnType<typeof slotSpans>[number], pieces: ReadonlyMap<RecordSlots, Piece>): Promise<void> {
+  async #moveSpan(
+    span: ReturnType<typeof slotSpans>[number],
+    piecesOf: ReadonlyMap<RecordSlots, readonly Piece[]>,
+  ): Promise<void> {
     const { codec, stores } = this.setLog;
     const shards = await SpanShards.open(codec, stores, span, () => this.#isOver);
     if (shards === null) return;
@@ -293,10 +301,8 @@ export class Compactor {
           await shards.read(this.setLog.positions(~this.setLog.members));
           shardOffsets = shards.shardsOf(slots);
         }
-        const piece = pieces.get(slots);
-        if (piece === undefined) continue;
         if (shardOffsets === null) isIncomplete = true;
-        else found.push({ piece, slots: { ...slots, shardOffsets } });
+        else for (const piece of piecesOf.get(slots) ?? []) found.push({ piece, slots: { ...slots, shardOffsets } });
       }
       await this.#commitAll(found);
       if (isIncomplete) throw new Blocked('some of its records have too few readable shards');

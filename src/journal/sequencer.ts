@@ -80,6 +80,8 @@ export class Sequencer {
   /** While a batch waits for its records. */
   #gathering: { readonly wanted: number; readonly done: () => void } | null = null;
   #isClosed = false;
+  /** The last turn was taken: nothing that is asked for now would ever get one. */
+  #isOver = false;
   /** S fell below w: nothing is committed any more, reads go on. */
   #isStopped = false;
   /** The batch that is applied while the next is written. */
@@ -183,6 +185,10 @@ export class Sequencer {
   /** Runs `act` between two batches: nothing is in flight, and everything is applied. */
   exclusively<T>(act: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#isOver) {
+        reject(this.#refusal());
+        return;
+      }
       this.#turns.push(async () => {
         if (!this.canWrite) {
           reject(this.#refusal());
@@ -234,7 +240,8 @@ export class Sequencer {
     }
     await this.#applying;
     this.#rejectAll(this.#queue.splice(0));
-    for (const turn of this.#turns.splice(0)) await turn();
+    for (let turn = this.#turns.shift(); turn !== undefined; turn = this.#turns.shift()) await turn();
+    this.#isOver = true;
   }
 
   /** What waits is looked at again when there may be room, or when it has waited enough. */

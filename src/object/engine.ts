@@ -94,6 +94,7 @@ import {
   type SystemChange,
   type UploadRecord,
 } from './records.js';
+import { settleRebuiltIndex } from './rebuilt-index.js';
 import { RepairTurns } from './repair-turns.js';
 import { Scanner } from './scanner.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
@@ -161,6 +162,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   #placementCount = 0;
   #scanner: Scanner | null = null;
   #deferred: DeferredGarbage | null = null;
+  /** While an index that was built anew is looked through. */
+  #settling: Promise<void> = Promise.resolve();
+  #isClosed = false;
   /** Parity of new bodies by storage class; at most half of the drives. That of the set unless it is set. */
   parityOf: (storageClass: string) => number;
 
@@ -193,7 +197,18 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   start(journal: Journal, sweepAfterMs: number | null = null): void {
     this.#journal = journal;
     this.#context = this.#buildContext(journal);
-    this.#collect(journal);
+    if (this.index.isRebuilding) {
+      this.#settling = settleRebuiltIndex(this.index).then(
+        () => this.#collect(journal),
+        (error: unknown) => {
+          // The next start tries again; until then nothing is freed.
+          const cause = error instanceof Error ? error.message : 'unknown cause';
+          this.options.log(`what the index built anew gives up could not be told: ${cause}`);
+        },
+      );
+    } else {
+      this.#collect(journal);
+    }
     this.index.onDegraded = this.#heal.noteDegraded;
     const context = this.#context;
     this.#heal.start({
@@ -231,6 +246,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }
 
   #collect(journal: Journal): void {
+    if (this.#isClosed) return;
     const { reclaimDelayMs = 0, clock = systemClock } = this.options;
     if (reclaimDelayMs === 0) {
       this.index.onGarbage = this.#reclaimer.add;
@@ -250,6 +266,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly newPace: NewCatchUpPace = (lanes) => this.#heal.newPacer(Math.min(lanes, this.#repairs.atOnce));
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#settling;
     this.#deferred?.close();
     await this.#scanner?.close();
     await this.#heal.close();

@@ -53,6 +53,8 @@ export function successor(prefix: Uint8Array): Buffer {
 }
 
 export const metaKey = Buffer.from(kinds.meta);
+/** There while the index is built anew. */
+export const rebuildKey = Buffer.from(`${kinds.meta}R`);
 /** Where the scan stands. */
 export const scanKey = Buffer.from(kinds.scan);
 

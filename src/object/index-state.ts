@@ -23,6 +23,7 @@ import {
   metaKey,
   partKey,
   partPrefix,
+  rebuildKey,
   shareKey,
   shareRange,
   systemKey,
@@ -89,6 +90,8 @@ export class IndexState {
   /** Set while somebody goes through all entries: told of those that are written meanwhile. */
   onEntry: ((key: Buffer, value: Buffer) => void) | null = null;
 
+  #isRebuilding: boolean;
+
   /** False for an index of another release, or one that does not decode: it is built anew from the logs. */
   #isSound = true;
 
@@ -96,6 +99,7 @@ export class IndexState {
     readonly catalog: Catalog,
     private readonly driveCount: number,
   ) {
+    this.#isRebuilding = catalog.get(rebuildKey) !== undefined;
     try {
       if (this.position() !== null) this.#load();
     } catch (error) {
@@ -181,10 +185,31 @@ export class IndexState {
     for (const { key, value } of this.catalog.range(range)) yield decodeGarbage(Buffer.from(key), value);
   }
 
+  /** Forgets everything: the index is built anew from here on, until it is settled. */
   async discard(): Promise<void> {
     await this.catalog.clear();
+    await this.catalog.write((batch) => batch.put(rebuildKey, Buffer.alloc(0)));
+    this.#isRebuilding = true;
     this.#isSound = true;
     this.#forget();
+  }
+
+  /** It is built anew from the logs, or was: what records gave up on the way has not been looked through yet. */
+  get isRebuilding(): boolean {
+    return this.#isRebuilding;
+  }
+
+  /** Ends the rebuilding, with what `decide` makes of it; batches wait meanwhile. */
+  settle(decide: (staging: Staging) => Promise<void>): Promise<void> {
+    const settled = this.#turn.then(async () => {
+      const staging = new Staging(this.catalog, this.#usage, this.#shareCount);
+      await decide(staging);
+      staging.delete(rebuildKey);
+      await this.#write(staging);
+      this.#isRebuilding = false;
+    });
+    this.#turn = settled.catch(() => undefined);
+    return settled;
   }
 
   /** One after the other: batches, and what is put right between two of them. */
@@ -214,7 +239,7 @@ export class IndexState {
   }
 
   async #apply(records: readonly LogRecord[], position: LogPosition): Promise<void> {
-    const staging = new Staging(this.catalog, this.#usage, this.#shareCount);
+    const staging = new Staging(this.catalog, this.#usage, this.#shareCount, this.#isRebuilding);
     for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
     staging.put(
       metaKey,
@@ -227,6 +252,10 @@ export class IndexState {
         .text(position.digest)
         .finish(),
     );
+    await this.#write(staging);
+  }
+
+  async #write(staging: Staging): Promise<void> {
     for (const [bucketId, usage] of staging.usage) {
       staging.put(usageKey(bucketId), usage.encode());
     }

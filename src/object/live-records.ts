@@ -43,6 +43,7 @@ import {
   entrySpace,
   originalOf,
   slotPlacement,
+  type ObjectRecord,
 } from './records.js';
 
 /** Where in the index a record left something, and who else may be about to change it. */
@@ -92,7 +93,9 @@ export class LiveRecords implements LogSpace {
   #move(record: LogRecord, type: number, trace: Trace, fileNumber: number, hasSlots: boolean): RecordMove {
     let undo: (() => void) | null = null;
     const prepare = (slots: PreparedRecord['slots']): PreparedRecord => {
-      const found = trace.isPending() ? null : this.#inUse(record, trace, fileNumber);
+      // An index that was built anew may hold parts that are about to go.
+      const isOpen = this.index.isRebuilding || trace.isPending();
+      const found = isOpen ? null : this.#inUse(record, trace, fileNumber);
       if (found?.hasSlots !== hasSlots) throw new RecordChanged();
       undo = this.overlay.setMoving(trace.key);
       const { order } = decodeEntry(found.value);
@@ -127,10 +130,11 @@ export class LiveRecords implements LogSpace {
         return [{ key: bucketKey(name), isPending: () => overlay.bucket(name) !== undefined, bodyOf: entryBody }];
       }
       case RecordType.objectPut: {
-        const { bucketId, key } = decodeObject(body, here);
+        const object = decodeObject(body, here);
+        const { bucketId, key } = object;
         const isPending = (): boolean => overlay.object(bucketId, key) !== undefined;
         const bodyOf = (value: Buffer): Buffer => objectBody(value, here !== null);
-        return this.#placesOf(bucketId, key, originalOf(record).order).map((at) => ({ key: at, isPending, bodyOf }));
+        return this.#placesOf(object, originalOf(record).order).map((at) => ({ key: at, isPending, bodyOf }));
       }
       case RecordType.uploadCreate: {
         const { bucketId, key, uploadId } = decodeUpload(body);
@@ -165,12 +169,15 @@ export class LiveRecords implements LogSpace {
     }
   }
 
-  /** Where the version that a record wrote can be, and other versions that have its bytes. */
-  #placesOf(bucketId: number, key: string, order: number): Buffer[] {
+  /**
+   * Where the version that a record wrote can be, and other versions that have its bytes. A version that shares the
+   * bytes of another has slots of its own once it was moved, and those that were made of it since have these.
+   */
+  #placesOf({ bucketId, key, dataOrder }: ObjectRecord, order: number): Buffer[] {
     const { index } = this;
     const top = objectKey(bucketId, key);
     if (!index.hasVersions(bucketId)) return [top];
-    if (!index.isShared(order)) return [top, versionKey(bucketId, key, order)];
+    if (!index.isShared(dataOrder === 0 ? order : dataOrder)) return [top, versionKey(bucketId, key, order)];
     const start = versionPrefix(bucketId, key);
     const range = index.catalog.range({ start, end: successor(start) });
     return [top, ...Array.from(range, (entry) => Buffer.from(entry.key))];

@@ -72,6 +72,8 @@ export class Staging {
     private readonly usageBefore: ReadonlyMap<number, UsageCounter>,
     /** Counts of shared bytes that the index holds: without any, none is looked for. */
     public shareCount: number,
+    /** The index is built anew: what is given up may be in use by a version that was moved behind this record. */
+    private readonly isRebuilding = false,
   ) {}
 
   get(key: Buffer): Buffer | undefined {
@@ -172,6 +174,7 @@ export class Staging {
   }
 
   discard(order: number, dataOrder: number, target: Garbage['target']): void {
+    if (this.isRebuilding && target.kind === 'upload') return;
     if (order !== this.#garbageOrder) {
       this.#garbageOrder = order;
       this.#garbageOrdinal = 0;

@@ -24,6 +24,7 @@ import { IndexState } from './index-state.js';
 import { isDerivedKey, partKey } from './index-keys.js';
 import { blobNamePattern, repairNamePattern } from './orphan-sweep.js';
 import { listBits } from './positions.js';
+import { settleRebuiltIndex } from './rebuilt-index.js';
 import { decodeEntry, decodePart, type BodyRecord, type ObjectRecord } from './records.js';
 import { versionsOf } from './versions-of.js';
 
@@ -105,6 +106,15 @@ export class StoreCheck {
 
   constructor(private readonly options: StoreCheckOptions) {
     this.index = new IndexState(options.catalog, options.set.driveCount);
+  }
+
+  /** Before and after the index is filled with what the logs say. */
+  begin(): Promise<void> {
+    return this.index.discard();
+  }
+
+  settle(): Promise<void> {
+    return settleRebuiltIndex(this.index);
   }
 
   /** Fills the index with what the logs say. */

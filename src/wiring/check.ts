@@ -42,7 +42,9 @@ async function inspect(
   const world = await openCheckWorld({ folders: options.drives, indexDir: options.indexDir, arena, log });
   try {
     options.onProgress?.({ phase: 'history', done: null });
+    await world.store.begin();
     await world.log.replay(world.store.apply);
+    await world.store.settle();
     const versions = await world.store.locate(bucket, key);
     if (versions === null) throw new StartupError(`there is no bucket ${bucket}`, 'see the names with a listing');
     return { bucket, key, drives: world.drives, versions: versions.map(withFiles) };
@@ -79,7 +81,9 @@ async function look(
 async function report(world: CheckWorld, onProgress: (progress: CheckProgress) => void): Promise<CheckReport> {
   const { log, store } = world;
   onProgress({ phase: 'history', done: null });
+  await store.begin();
   const holes = await log.replay(store.apply);
+  await store.settle();
   const logFindings = await checkLog(world, holes, onProgress);
   const total = store.blobBytes();
   let read = 0;

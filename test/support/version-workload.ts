@@ -2,6 +2,7 @@
  * Random operations on versioned buckets beside a model in memory: for each key its versions, the newest first.
  * Every version's content, both listings, the counters and what look-ups say about markers are compared.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { BucketVersioning, DeleteOutcome, VersionEntry } from '../../dist/object/index.js';
 import { codeOf, md5Hex, readAll, type Workload } from './workload.js';
 
@@ -23,6 +24,12 @@ interface ModelKey {
 }
 
 type Status = BucketVersioning['status'];
+
+/** A change of a burst, and the order that its record got; null when it committed none. */
+interface OrderedChange {
+  readonly change: Change;
+  readonly order: number | null;
+}
 
 const openOutcomes = new Set(['SlowDownWrite', 'XMinioStorageFull', 'InternalError']);
 const openMax = 6;
@@ -72,7 +79,10 @@ export class VersionWorkload {
     for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /** Several changes of one key in the order of their calls: each is decided on what those before it decided. */
+  /**
+   * Several changes of one key at the same moment. They happen in the order of their records, which need not be that
+   * of the calls: a log that has too much garbage takes what frees space first.
+   */
   async burst(count: number): Promise<void> {
     const { workload } = this;
     const name = workload.pick([...this.#buckets.keys()]);
@@ -102,8 +112,39 @@ export class VersionWorkload {
       };
     });
     this.changes += acts.length;
-    const changes = await Promise.all(acts.map((act) => act()));
-    for (const change of changes) known.versions = applied(known.versions, change);
+    for (const { change, order } of await this.#inOrder(acts)) {
+      const before = known.versions;
+      known.versions = applied(before, change);
+      if (order !== null) continue;
+      // It met nothing to end: somebody else did it before.
+      if (change.kind === 'put') throw new Error(`${key}: a version was answered that no record has`);
+      if (known.versions.length < before.length) throw new Error(`${key}: ${change.versionId} was not ended`);
+    }
+  }
+
+  /** By the order of their records, as the journal says it; last what committed none. */
+  async #inOrder(acts: readonly (() => Promise<Change>)[]): Promise<OrderedChange[]> {
+    const { journal } = this.workload.running.opened;
+    const commit = journal.commit.bind(journal);
+    const asking = new AsyncLocalStorage<{ order: number | null }>();
+    journal.commit = async (...asked) => {
+      const record = await commit(...asked);
+      const asker = asking.getStore();
+      if (asker !== undefined) asker.order = record.order;
+      return record;
+    };
+    try {
+      const changes = await Promise.all(
+        acts.map(async (act) => {
+          const asker: { order: number | null } = { order: null };
+          const change = await asking.run(asker, act);
+          return { change, order: asker.order };
+        }),
+      );
+      return changes.sort((a, b) => (a.order ?? Number.MAX_VALUE) - (b.order ?? Number.MAX_VALUE));
+    } finally {
+      journal.commit = commit;
+    }
   }
 
   async #change(name: string, key: string): Promise<void> {

@@ -139,6 +139,26 @@ describe('compaction', () => {
     expect(third.report.replayedBatches).toBe(0);
   });
 
+  it('ends although the index is just being made durable, and so does what asks for a turn afterwards', async () => {
+    keyed = new KeyedSet(3, 2);
+    const { journal } = await keyed.open();
+    let isKept: (() => void) | null = null;
+    keyed.index.keep = () => new Promise((resolve) => (isKept = resolve));
+    await keyed.fill(6);
+    await keyed.until(() => isKept !== null);
+    const before = keyed.files(0);
+    const closed = keyed.close();
+    // By now the sequencer has come to its end.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    isKept!();
+    await closed;
+    await journal.reportFault(0, 'too late');
+    // The next start goes on with it.
+    keyed.index.keep = () => Promise.resolve();
+    await keyed.open();
+    await keyed.until(() => (keyed!.files(0)[0] ?? 0) > (before[0] ?? 0));
+  });
+
   it('does not remove a file under a reader', async () => {
     keyed = new KeyedSet(3, 2);
     await keyed.open();

@@ -6,7 +6,7 @@ import { afterEach, expect, it } from 'vitest';
 import { Readers } from '../../../src/object/readers.js';
 import { startEngine, type RunningEngine } from '../../support/running-engine.js';
 import { seededRandom } from '../../support/seeded-random.js';
-import { Workload, expectExactSpace, spaceByFile } from '../../support/workload.js';
+import { Workload, expectExactSpace, readAll, spaceByFile } from '../../support/workload.js';
 
 let running: RunningEngine | null = null;
 let folder = '';
@@ -67,8 +67,60 @@ it('is the sum of what the entries keep, whatever was written, replaced, complet
   await running.close();
   rmSync(options.indexDirectory, { recursive: true });
   running = await startEngine(options);
+  const { index } = running.engine;
+  await expect.poll(() => index.isRebuilding, { timeout: 10_000 }).toBe(false);
   expectExactSpace(running, 200);
   expect(spaceByFile(running)).toEqual(before);
+}, 60_000);
+
+it('moves what was made of a version that has slots of its own since it was moved', async () => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-space-'));
+  const options = { drives: [join(folder, 'a')], indexDirectory: join(folder, 'index'), logFileBytes: 1 << 20 };
+  running = await startEngine(options);
+  const { engine, opened } = running;
+  const workload = new Workload(seededRandom(8), 8);
+  workload.running = running;
+  await workload.createBucket('one');
+  await engine.setVersioning('one', { status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
+  const metadata = { headers: {}, storageClass: 'STANDARD' };
+  const put = async (key: string, body: Buffer): Promise<string> => {
+    const upload = await workload.feed('one', key, body);
+    return (await upload.commitObject({ metadata, checksum: null, precondition: null })).versionId;
+  };
+  const copyOf = async (versionId: string): Promise<string> => {
+    const snapshot = engine.open('one', 'k', versionId);
+    try {
+      return (await engine.replaceMetadata(snapshot, metadata, null)).versionId;
+    } finally {
+      snapshot.close();
+    }
+  };
+  /** Until none of the files of now is there any more. */
+  const compact = async (): Promise<void> => {
+    const head = Math.max(...opened.journal.logFiles());
+    const isFreed = (): boolean => Math.min(...opened.journal.logFiles()) > head;
+    for (let count = 0; count < 200 && !isFreed(); count++) {
+      const versionId = await put('garbage', Buffer.alloc(100_000, count));
+      await engine.deleteObject('one', 'garbage', versionId, null);
+      if (count > 40) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(running?.lines.filter((line) => line.includes('cannot be compacted'))).toEqual([]);
+    expect(isFreed()).toBe(true);
+  };
+  const body = workload.newBody(200_000);
+  const first = await put('k', body);
+  const second = await copyOf(first);
+  const others = [await copyOf(first), await copyOf(second), await copyOf(second), await copyOf(first)];
+  // Each of them gets slots of its own.
+  await compact();
+  const third = await copyOf(second);
+  await put('k', workload.newBody(1000));
+  await compact();
+  expectExactSpace(running, 200);
+  for (const versionId of [first, second, ...others, third]) {
+    const snapshot = engine.open('one', 'k', versionId);
+    expect((await readAll(snapshot, 0, body.length)).equals(body)).toBe(true);
+  }
 }, 60_000);
 
 it('waits for the readers of before, and for no others', async () => {

@@ -383,7 +383,8 @@ describe('against a model', () => {
 
   it(`random changes, alone and in batches, agree in every version, listing and counter (seed ${seed})`, async () => {
     const workload = new Workload(seededRandom(seed), seed);
-    workload.running = fixture as unknown as typeof workload.running;
+    const { engine, journal } = fixture;
+    workload.running = { engine, opened: { journal } } as unknown as typeof workload.running;
     const versions = new VersionWorkload(workload);
     try {
       for (const name of ['v1', 'v2']) await versions.createBucket(name);
