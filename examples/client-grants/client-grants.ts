@@ -56,5 +56,8 @@ function reason(error: unknown): string {
   // With 401 a provider may say it in a header alone.
   if (error instanceof openid.WWWAuthenticateChallengeError) return 'invalid_client: see -cid and -csec';
   if (error instanceof openid.ResponseBodyError) return `${error.error} ${error.error_description ?? ''}`.trim();
-  return error instanceof Error ? error.message : 'unknown cause';
+  if (!(error instanceof Error)) return 'unknown cause';
+  // Of a request that did not get through, the cause says why.
+  const { code } = (error.cause ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' ? `${error.message} (${code})` : error.message;
 }

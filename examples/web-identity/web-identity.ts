@@ -114,7 +114,10 @@ function reason(error: unknown): string {
   if (error instanceof openid.ResponseBodyError || error instanceof openid.AuthorizationResponseError) {
     return `${error.error} ${error.error_description ?? ''}`.trim();
   }
-  return error instanceof Error ? error.message : 'unknown cause';
+  if (!(error instanceof Error)) return 'unknown cause';
+  // Of a request that did not get through, the cause says why.
+  const { code } = (error.cause ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' ? `${error.message} (${code})` : error.message;
 }
 
 const server = createServer((request, response) => {
