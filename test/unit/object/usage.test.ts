@@ -125,7 +125,7 @@ describe('what a bucket holds', () => {
     const [bucket, first, second] = fixture.journal.records;
     if (bucket === undefined || first === undefined || second === undefined) throw new Error('there are three records');
     const moved = encodeMoved({ type: bucket.type, order: bucket.order, body: Buffer.from(bucket.body) });
-    const batches = [[first], [{ type: RecordType.moved, body: moved, order: 200_000_000, slots: null }], [second]];
+    const batches = [[first], [second], [{ type: RecordType.moved, body: moved, order: 200_000_000, slots: null }]];
     const states = new CatalogStates();
     const reopened = (): IndexState => new IndexState(new MemoryCatalog(states, queueMicrotask), 1);
     let index = reopened();
