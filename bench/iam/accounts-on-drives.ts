@@ -65,22 +65,27 @@ export async function writeAccounts({ folders, rootCredentials, userCount }: Acc
   for (const folder of folders) await mkdir(folder, { recursive: true });
   const log = createLogger({ level: 'error' });
   const arena = new SlabArena(64 << 20);
-  const deployment = await openDeployment({ folders, parity: null, arena: arena.arena, isSynced: false });
-  const { deploymentId, hashKey, dataShards, parityShards, places } = deployment;
+  const deployment = await openDeployment({ groups: [folders], parity: null, arena: arena.arena, isSynced: false });
+  const { deploymentId, hashKey, sets } = deployment;
+  const [{ dataShards, parityShards, places } = { dataShards: 0, parityShards: 0, places: [] }] = sets;
   const drives = places.map(({ drive }) => drive);
   const set = new LiveSet(deploymentId, drives, log, () => systemClock.monotonicMs());
   const compute = new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
   const catalog = openRunCatalog({ directory: `${places[0]?.path ?? ''}/.granary/index`, log: () => undefined });
-  const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log: () => undefined });
+  const engine = new Engine({
+    catalog,
+    compute,
+    slabs: arena,
+    sets: [{ drives: set, dataShards, parityShards }],
+    log: () => undefined,
+  });
   const { journal } = await openJournal({
     ...{ deploymentId, setIndex: 0, drives: drives.map((drive) => drive?.log ?? null), dataShards, slabs: arena },
-    ...{ kernels, clock: systemClock, indexPosition: engine.index.position(), log },
-    discardIndex: () => engine.index.discard(),
-    apply: engine.index.apply,
-    healRecord: engine.healRecord,
+    ...{ kernels, clock: systemClock, log },
+    ...engine.partOf(0),
   });
   set.start(journal);
-  engine.start(journal, null);
+  engine.start([journal], null);
   const store = new DeferringStore(engine);
   const opened = await createIam({ store, rootCredentials, clock: systemClock });
   try {

@@ -6,7 +6,7 @@ import { adminError } from './errors.js';
 import type { HealItem, HealProgress, HealSequence, HealSettings } from './heal-sequences.js';
 import { driveView } from './info.js';
 import { adminOperation, type AdminCall, type AdminRoute } from './operation.js';
-import { totalUsage, type DriveFacts } from './server-state.js';
+import { totalUsage, type DriveFacts, type SetFacts } from './server-state.js';
 import { timeText } from './time.js';
 
 const optionsBytesMax = 4096;
@@ -23,17 +23,16 @@ const backgroundStatus = adminOperation({
       offline_nodes: [],
       ScannedItemsCount: scan.current?.objects ?? scan.last?.objects ?? 0,
       HealDisks: drives.filter(({ catchUp }) => catchUp !== null).map(({ path }) => path),
-      sets: [
-        {
-          id: `${deps.deploymentId}:0`,
-          pool_index: 0,
-          set_index: 0,
-          heal_status: heal.waiting + heal.running > 0 ? 'Healing' : 'Idle',
-          heal_priority: 'low',
-          total_objects: totalUsage(state).objects,
-          disks: drives.map((drive) => driveView(drive, true)),
-        },
-      ],
+      sets: state.sets.map(({ setIndex, poolIndex, indexInPool }) => ({
+        id: `${deps.deploymentId}:${setIndex}`,
+        pool_index: poolIndex,
+        set_index: indexInPool,
+        heal_status: heal.waiting + heal.running > 0 ? 'Healing' : 'Idle',
+        heal_priority: 'low',
+        // Counted over all sets together.
+        total_objects: setIndex === 0 ? totalUsage(state).objects : 0,
+        disks: drives.filter((drive) => drive.setIndex === setIndex).map((drive) => driveView(drive, state.sets, true)),
+      })),
       mrf: { [deps.endpoint()]: { bytes_healed: heal.repairedBytes, items_healed: heal.repairedShards } },
       sc_parity: {
         STANDARD: state.parityOf('STANDARD'),
@@ -76,7 +75,10 @@ function settingsOf(options: Readonly<Record<string, unknown>>): HealSettings {
   for (const name of ['pool', 'set']) {
     const index = anyField(options, name);
     if (index !== undefined && index !== null && index !== 0) {
-      throw adminError('XMinioAdminInvalidArgument', `There is one ${name}, of index 0.`);
+      throw adminError(
+        'XMinioAdminInvalidArgument',
+        `Objects of all sets are healed: there is no choice of a ${name}.`,
+      );
     }
   }
   const mode = anyField(options, 'scanMode');
@@ -94,19 +96,22 @@ function sequenceView({ token, clientAddress, startedMs }: HealSequence) {
 async function progressView({ state }: AdminDeps, progress: HealProgress) {
   const { summary, detail, startedMs, settings, items } = progress;
   const drives = await state.drives();
-  const { parityShards } = state.set;
   return {
     summary,
     detail,
     startTime: timeText(startedMs),
     settings: { ...settings, remove: false, recreate: false, updateParity: false, nolock: false },
-    ...(items.length > 0 && { items: items.map((item) => itemView(item, drives, parityShards)) }),
+    ...(items.length > 0 && { items: items.map((item) => itemView(item, drives, state.sets)) }),
   };
 }
 
 const held = { sound: 'ok', bad: 'corrupt', missing: 'missing', unreachable: 'offline' } as const;
 
-function itemView({ number, object, bucket }: HealItem, drives: readonly DriveFacts[], parityShards: number) {
+function itemView({ number, object, bucket }: HealItem, all: readonly DriveFacts[], sets: readonly SetFacts[]) {
+  // Buckets are records of the first set.
+  const setIndex = object?.setIndex ?? 0;
+  const drives = all.filter((drive) => drive.setIndex === setIndex);
+  const parityShards = sets[setIndex]?.parityShards ?? 0;
   const views = (states: readonly string[]) => ({
     drives: drives.map(({ driveId, path }, index) => ({
       uuid: driveId,

@@ -3,7 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { jsonAnswer } from './answer.js';
 import type { AdminDeps } from './deps.js';
 import { adminOperation, type AdminRoute } from './operation.js';
-import { capacityOf, totalUsage, type DriveFacts } from './server-state.js';
+import { capacityOf, poolsOf, totalUsage, type DriveFacts, type SetFacts, type TotalUsage } from './server-state.js';
 import { sizeRanges } from './size-ranges.js';
 import { timeText } from './time.js';
 
@@ -16,8 +16,7 @@ const serverInfo = adminOperation({
     const { state } = deps;
     const drives = await state.drives();
     const usage = totalUsage(state);
-    const { dataShards, parityShards } = state.set;
-    const { rawTotalBytes, rawFreeBytes } = capacityOf(drives, state.set);
+    const pools = poolsOf(state.sets);
     const online = drives.filter((drive) => drive.state === 'ok').length;
     return jsonAnswer({
       mode: 'online',
@@ -35,31 +34,40 @@ const serverInfo = adminOperation({
         offlineDisks: drives.length - online,
         standardSCParity: state.parityOf('STANDARD'),
         rrSCParity: state.parityOf('REDUCED_REDUNDANCY'),
-        totalSets: [1],
-        totalDrivesPerSet: [dataShards + parityShards],
+        totalSets: pools.sets,
+        totalDrivesPerSet: pools.drives,
       },
       servers: [serverOf(deps, drives, call.input.flag('metrics'))],
-      pools: {
-        0: {
-          0: {
-            id: 0,
-            rawUsage: rawTotalBytes - rawFreeBytes,
-            rawCapacity: rawTotalBytes,
-            usage: usage.bytes,
-            objectsCount: usage.objects,
-            versionsCount: usage.versions,
-            deleteMarkersCount: usage.deleteMarkers,
-            healDisks: drives.filter(({ catchUp }) => catchUp !== null).length,
-          },
-        },
-      },
+      pools: poolViews(state, drives, usage),
     });
   },
 });
 
+/** What the buckets hold is counted over all sets together: it stands with the first. */
+function poolViews({ sets }: AdminDeps['state'], drives: readonly DriveFacts[], usage: TotalUsage) {
+  const pools: Record<string, Record<string, unknown>> = {};
+  for (const set of sets) {
+    const own = drives.filter(({ setIndex }) => setIndex === set.setIndex);
+    const { rawTotalBytes, rawFreeBytes } = capacityOf(own, [set]);
+    const isFirst = set.setIndex === 0;
+    (pools[set.poolIndex] ??= {})[set.indexInPool] = {
+      id: set.indexInPool,
+      rawUsage: rawTotalBytes - rawFreeBytes,
+      rawCapacity: rawTotalBytes,
+      usage: isFirst ? usage.bytes : 0,
+      objectsCount: isFirst ? usage.objects : 0,
+      versionsCount: isFirst ? usage.versions : 0,
+      deleteMarkersCount: isFirst ? usage.deleteMarkers : 0,
+      healDisks: own.filter(({ catchUp }) => catchUp !== null).length,
+    };
+  }
+  return pools;
+}
+
 function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: boolean) {
   const endpoint = deps.endpoint();
   const { heapUsed } = process.memoryUsage();
+  const poolNumbers = poolsOf(deps.state.sets).sets.map((_, poolIndex) => poolIndex + 1);
   return {
     state: 'online',
     endpoint,
@@ -67,9 +75,9 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
     uptime: Math.floor((deps.clock.nowMs() - deps.state.startedMs) / 1000),
     version: deps.version,
     network: { [endpoint]: 'online' },
-    drives: drives.map((drive) => driveView(drive, withMetrics)),
-    poolNumber: 1,
-    poolNumbers: [1],
+    drives: drives.map((drive) => driveView(drive, deps.state.sets, withMetrics)),
+    ...(poolNumbers.length === 1 && { poolNumber: 1 }),
+    poolNumbers,
     mem_stats: { Alloc: heapUsed, TotalAlloc: 0, Mallocs: 0, Frees: 0, HeapAlloc: heapUsed },
     go_max_procs: availableParallelism(),
     num_cpu: cpus().length,
@@ -80,8 +88,9 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
 }
 
 /** A drive as every answer of this API shows one. */
-export function driveView(drive: DriveFacts, withMetrics = false) {
+export function driveView(drive: DriveFacts, sets: readonly SetFacts[], withMetrics = false) {
   const { path, space, statistics } = drive;
+  const set = sets[drive.setIndex];
   return {
     endpoint: path,
     path,
@@ -99,8 +108,8 @@ export function driveView(drive: DriveFacts, withMetrics = false) {
     ...(withMetrics && statistics !== null && { metrics: driveMetrics(statistics) }),
     used_inodes: 0,
     local: true,
-    pool_index: 0,
-    set_index: 0,
+    pool_index: set?.poolIndex ?? 0,
+    set_index: set?.indexInPool ?? 0,
     disk_index: drive.position,
   };
 }
@@ -119,24 +128,23 @@ function driveMetrics({ waiting, calls, faults }: NonNullable<DriveFacts['statis
 
 /** As `accountinfo` and `storageinfo` show it. */
 export function backendView(facts: AdminDeps['state'], drives: readonly DriveFacts[]) {
-  const { set } = facts;
+  const pools = poolsOf(facts.sets);
   const byState = (isOnline: boolean) => {
     const count = drives.filter(({ state }) => (state === 'ok') === isOnline).length;
     return drives.length === 0 ? null : { '': count };
   };
-  const driveCount = set.dataShards + set.parityShards;
   const [standard, reduced] = [facts.parityOf('STANDARD'), facts.parityOf('REDUCED_REDUNDANCY')];
   return {
     Type: erasureBackend,
     GatewayOnline: false,
     OnlineDisks: byState(true),
     OfflineDisks: byState(false),
-    StandardSCData: [driveCount - standard],
-    StandardSCParities: [standard],
-    RRSCData: [driveCount - reduced],
-    RRSCParities: [reduced],
-    TotalSets: [1],
-    DrivesPerSet: [driveCount],
+    StandardSCData: pools.drives.map((driveCount) => driveCount - standard),
+    StandardSCParities: pools.drives.map(() => standard),
+    RRSCData: pools.drives.map((driveCount) => driveCount - reduced),
+    RRSCParities: pools.drives.map(() => reduced),
+    TotalSets: pools.sets,
+    DrivesPerSet: pools.drives,
     StandardSCParity: standard,
     RRSCParity: reduced,
   };
@@ -148,7 +156,7 @@ const storageInfo = adminOperation({
   handle: async ({ state }) => {
     const drives = await state.drives();
     return jsonAnswer({
-      Disks: drives.map((drive) => driveView(drive, true)),
+      Disks: drives.map((drive) => driveView(drive, state.sets, true)),
       Backend: backendView(state, drives),
     });
   },
@@ -161,7 +169,7 @@ const dataUsageInfo = adminOperation({
     const { state } = deps;
     const total = totalUsage(state);
     const buckets = state.bucketNames().map((name) => [name, state.bucketUsage(name)] as const);
-    const capacity = call.input.flag('capacity') ? capacityOf(await state.drives(), state.set) : null;
+    const capacity = call.input.flag('capacity') ? capacityOf(await state.drives(), state.sets) : null;
     return jsonAnswer({
       // Counters, not the outcome of a scan: they are of this moment.
       lastUpdate: timeText(deps.clock.nowMs()),

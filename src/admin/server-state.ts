@@ -9,6 +9,8 @@ export interface DriveFacts {
   readonly path: string;
   /** UUID. */
   readonly driveId: string;
+  /** Of `ServerState.sets`. */
+  readonly setIndex: number;
   /** 0-based, in the set. */
   readonly position: number;
   /**
@@ -30,19 +32,34 @@ export interface DriveCounts {
   readonly faults: { readonly missing: number; readonly full: number; readonly io: number; readonly slow: number };
 }
 
+export interface SetFacts {
+  /** 0-based, over all pools. */
+  readonly setIndex: number;
+  readonly poolIndex: number;
+  /** 0-based, in its pool. */
+  readonly indexInPool: number;
+  readonly dataShards: number;
+  readonly parityShards: number;
+  readonly readQuorum: number;
+  readonly writeQuorum: number;
+}
+
+export interface SetHealth {
+  readonly canRead: boolean;
+  readonly canWrite: boolean;
+}
+
 export interface ServerState {
   /** Wall time. */
   readonly startedMs: number;
-  readonly set: {
-    readonly dataShards: number;
-    readonly parityShards: number;
-    readonly readQuorum: number;
-    readonly writeQuorum: number;
-  };
+  /** By index. */
+  readonly sets: readonly SetFacts[];
   /** What new objects of a storage class get. */
   parityOf(storageClass: string): number;
-  health(): { readonly canRead: boolean; readonly canWrite: boolean };
-  /** In the order of their positions. Waits a moment for what drives have to be asked. */
+  /** Of all sets together. */
+  health(): SetHealth;
+  setHealth(setIndex: number): SetHealth;
+  /** In the order of the sets and of their positions. Waits a moment for what drives have to be asked. */
   drives(): Promise<readonly DriveFacts[]>;
   bucketNames(): readonly string[];
   /** Throws NoSuchBucket. */
@@ -78,14 +95,28 @@ export interface Capacity {
   readonly usableFreeBytes: number;
 }
 
-export function capacityOf(drives: readonly DriveFacts[], set: ServerState['set']): Capacity {
-  const sum = (of: 'totalBytes' | 'freeBytes') => drives.reduce((bytes, { space }) => bytes + (space?.[of] ?? 0), 0);
-  const share = set.dataShards / (set.dataShards + set.parityShards);
-  const [rawTotalBytes, rawFreeBytes] = [sum('totalBytes'), sum('freeBytes')];
-  return {
-    rawTotalBytes,
-    rawFreeBytes,
-    usableTotalBytes: Math.floor(rawTotalBytes * share),
-    usableFreeBytes: Math.floor(rawFreeBytes * share),
-  };
+export function capacityOf(drives: readonly DriveFacts[], sets: readonly SetFacts[]): Capacity {
+  const capacity = { rawTotalBytes: 0, rawFreeBytes: 0, usableTotalBytes: 0, usableFreeBytes: 0 };
+  for (const { setIndex, dataShards, parityShards } of sets) {
+    const own = drives.filter((drive) => drive.setIndex === setIndex);
+    const sum = (of: 'totalBytes' | 'freeBytes') => own.reduce((bytes, { space }) => bytes + (space?.[of] ?? 0), 0);
+    const [total, free] = [sum('totalBytes'), sum('freeBytes')];
+    const share = dataShards / (dataShards + parityShards);
+    capacity.rawTotalBytes += total;
+    capacity.rawFreeBytes += free;
+    capacity.usableTotalBytes += Math.floor(total * share);
+    capacity.usableFreeBytes += Math.floor(free * share);
+  }
+  return capacity;
+}
+
+/** How many sets each pool has, and how many drives each of its sets. */
+export function poolsOf(sets: readonly SetFacts[]): { readonly sets: readonly number[]; readonly drives: number[] } {
+  const counts: number[] = [];
+  const drives: number[] = [];
+  for (const { poolIndex, dataShards, parityShards } of sets) {
+    counts[poolIndex] = (counts[poolIndex] ?? 0) + 1;
+    drives[poolIndex] = dataShards + parityShards;
+  }
+  return { sets: counts, drives };
 }

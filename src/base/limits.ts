@@ -37,6 +37,8 @@ export const chunkHeaderBytesMax = 1 * KiB;
 export const trailerBytesMax = 8 * KiB;
 /** Drives in one erasure set, and its parity. */
 export const setDrivesMax = 16;
+/** Sets of a deployment: the index tells them apart by five bits. */
+export const setsMax = 32;
 export const dataShardsMax = 16;
 export const parityShardsMax = 8;
 /** One stripe of an object; a multiple of the shard count below it when that does not divide. */

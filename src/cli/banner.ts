@@ -34,6 +34,7 @@ const stateWords = { online: 'online', formatted: 'new', 'catching-up': 'catchin
 export function banner(config: Config, server: RunningServer, paint: Paint, tookMs: number): string {
   const { report } = server;
   const urls = serverUrls(config, server.port);
+  const hasPools = report.sets.some(({ poolIndex }) => poolIndex > 0);
   const lines = [
     `${paint.bold(`Granary ${report.version}`)}  ${paint.dim('S3-compatible object store, Apache-2.0')}`,
     '',
@@ -44,7 +45,7 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     ...field('Root user', printable(config.credentials.accessKey)),
     ...field('Deployment', report.deploymentId),
     ...report.sets.flatMap((set, index) =>
-      setLines(set, report.sets.length > 1 ? `Set ${index + 1}` : 'Drives', paint),
+      setLines(set, report.sets.length > 1 ? `Set ${index + 1}` : 'Drives', hasPools, paint),
     ),
     ...(report.readOnly ? ['', paint.red('Read-only: too few drives are there for writes.')] : []),
     '',
@@ -61,12 +62,13 @@ function field(name: string, value: string): string[] {
   return [`  ${(name === '' ? '' : `${name}:`).padEnd(12)}${value}`];
 }
 
-function setLines(set: SetReport, name: string, paint: Paint): string[] {
+function setLines(set: SetReport, name: string, hasPools: boolean, paint: Paint): string[] {
   const online = set.drives.filter(({ state }) => state === 'online' || state === 'formatted').length;
   const total = set.drives.length;
   const count = `${online} of ${total} online`;
+  const pool = hasPools ? `, pool ${set.poolIndex + 1}` : '';
   return [
-    ...field(name, `${online === total ? paint.green(count) : paint.yellow(count)}, ${layout(set)}`),
+    ...field(name, `${online === total ? paint.green(count) : paint.yellow(count)}, ${layout(set)}${pool}`),
     ...set.drives.map((drive) => driveLine(drive, paint)),
     ...field('May fail', tolerance(set)),
   ];

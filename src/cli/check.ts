@@ -30,7 +30,7 @@ export async function runCheck(invocation: CheckInvocation, world: CheckWorld): 
   const printer = new Printer(world, world.environment, invocation.isJson);
   const progress = new ProgressBar(world.err);
   try {
-    const drives = expandDrives(namedDrives(invocation.drives, world.environment), world.workingFolder);
+    const drives = expandDrives(namedDrives(invocation.drives, world.environment), world.workingFolder).flat();
     if (drives.length === 0) {
       throw new StartupError('no drive is named', `Name the folders of the server: granary ${invocation.kind} …`);
     }
@@ -92,7 +92,7 @@ async function inspect(
 function fsckText(found: FsckReport, paint: Paint): string {
   const { now, before } = found;
   const lines = [
-    `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}, ${now.dataShards} data and ${now.parityShards} parity shards`,
+    `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}${setsText(now)}`,
     ...now.drives.map((drive) => driveLine(drive, paint)),
     `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read${tailText(now)}`,
     `${paint.bold('Blobs')}   ${count(now.blobs.bodies, 'object or part', 'objects and parts')}, ${count(now.blobs.shards, 'shard')} verified`,
@@ -112,6 +112,15 @@ function fsckText(found: FsckReport, paint: Paint): string {
       ? `${paint.green('Nothing is wrong.')}\n`
       : problemLines(now, paint) + remedy(now, before);
   return `${lines.join('\n')}\n${verdict}`;
+}
+
+function setsText({ sets }: CheckReport): string {
+  const [first] = sets;
+  if (sets.length === 1 && first !== undefined) {
+    return `, ${first.dataShards} data and ${first.parityShards} parity shards`;
+  }
+  const shapes = sets.map(({ dataShards, parityShards }) => `${dataShards}+${parityShards}`);
+  return ` in ${sets.length} sets: ${shapes.join(', ')}`;
 }
 
 /** What the next start does with the end of the log: ordinary after a server that was killed. */

@@ -135,6 +135,8 @@ function start(
 ): Promise<RunningServer> {
   return world.createServer({
     drives: config.drives,
+    expansions: config.expansions,
+    setDriveCount: config.setDriveCount,
     host: config.address.host,
     port: config.address.port,
     credentials: { accessKey: config.credentials.accessKey, secretKey: config.credentials.secretKey.reveal() },

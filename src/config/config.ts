@@ -8,14 +8,19 @@ import { checkCertificates, readAuthorities, type CheckedTls, type TlsFiles } fr
 import { readCredentials, readOldCredentials, type RootCredentials } from './credentials.js';
 import { expandDrives } from './drives.js';
 import type { Setting, Settings } from './environment.js';
+import { chooseSetSize } from './set-size.js';
 import { settingsSchema, type SettingName } from './schema.js';
 import { parseDurationMs, splitWords } from './words.js';
 
 const usualSeconds = limits.sessionSeconds.usual;
 
 export interface Config {
-  /** Absolute paths. */
+  /** Absolute paths; the first group when there are several. */
   readonly drives: readonly string[];
+  /** Further groups, each a pool of its own. */
+  readonly expansions: readonly (readonly string[])[];
+  /** Drives of a set; null: by the number of drives. */
+  readonly setDriveCount: number | null;
   /** An empty host means all interfaces. */
   readonly address: { readonly host: string; readonly port: number };
   readonly credentials: RootCredentials;
@@ -96,6 +101,10 @@ const sources: Readonly<Record<SettingName, Source>> = {
   },
   domains: { environment: ['DOMAIN'], remedy: 'Write for example MINIO_DOMAIN=s3.example.org.' },
   parity: { environment: ['STORAGE_CLASS_STANDARD'], remedy: 'Write for example MINIO_STORAGE_CLASS_STANDARD=EC:2.' },
+  setDriveCount: {
+    environment: ['ERASURE_SET_DRIVE_COUNT'],
+    remedy: 'Write for example MINIO_ERASURE_SET_DRIVE_COUNT=8, or leave it out.',
+  },
   serverUrl: { environment: ['SERVER_URL'], remedy: 'Write for example MINIO_SERVER_URL=https://s3.example.org.' },
   pagesUrl: {
     environment: ['BROWSER_REDIRECT_URL'],
@@ -123,13 +132,18 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   const { settings } = input;
   const warnings = [...settings.warnings];
   const values = readValues(input);
-  const drives = expandDrives(chooseDrives(input, warnings), input.workingFolder);
-  checkParity(values.parity, drives.length);
+  const [drives = [], ...expansions] = expandDrives(chooseDrives(input, warnings), input.workingFolder);
+  const setDriveCount = values.setDriveCount === 0 ? null : values.setDriveCount;
+  const setSizes = [drives, ...expansions].map((group) => chooseSetSize(group.length, setDriveCount));
+  // Several groups may be one set from before groups counted: what is formatted says it.
+  if (expansions.length === 0) checkParity(values.parity, setSizes[0] ?? 0);
   const { credentials, warnings: credentialWarnings } = readCredentials(settings);
   const old = readOldCredentials(settings, credentials);
   const tls = findCertificates(values.certsDir, input);
   const config: Config = {
     drives,
+    expansions,
+    setDriveCount,
     address: values.address,
     credentials,
     oldCredentials: old.credentials,
@@ -229,7 +243,7 @@ function checkParity(parity: number | null, driveCount: number): void {
   const parityMax = Math.min(limits.parityShardsMax, Math.floor(driveCount / 2));
   if (parity > parityMax) {
     throw new StartupError(
-      `EC:${parity} needs at least ${parity * 2} drives, ${driveCount} ${driveCount === 1 ? 'is' : 'are'} named`,
+      `EC:${parity} needs at least ${parity * 2} drives in a set, which has ${driveCount}`,
       parityMax === 0
         ? 'Use EC:0, or leave the storage class out.'
         : `Use EC:0 to EC:${parityMax}, or name more drives.`,

@@ -1,9 +1,13 @@
 /** From what the operator typed to the folders that are served: expanded, absolute, distinct, not nested. */
 import { resolve, sep } from 'node:path';
-import { limits, StartupError } from '../base/index.js';
-import { expandEllipses } from './ellipses.js';
+import { StartupError } from '../base/index.js';
+import { expandEllipses, hasEllipses } from './ellipses.js';
 
-export function expandDrives(given: readonly string[], workingFolder: string): readonly string[] {
+/**
+ * Groups of folders. As in MinIO, each argument is a group of its own when all of them have ellipses; else all of them
+ * are one group. Each group is a pool of sets.
+ */
+export function expandDrives(given: readonly string[], workingFolder: string): readonly (readonly string[])[] {
   for (const argument of given) {
     if (argument === '') throw new StartupError('a drive argument is empty', 'Name a folder, such as /mnt/data.');
     if (/^[a-z]+:\/\//i.test(argument)) {
@@ -14,14 +18,9 @@ export function expandDrives(given: readonly string[], workingFolder: string): r
     }
     if (argument.includes('\0')) throw new StartupError('a drive argument holds a NUL byte', 'Name a folder.');
   }
-  const named = given.flatMap((argument) => expandEllipses(argument));
-  const drives = named.map((path) => resolve(workingFolder, path));
-  if (drives.length > limits.setDrivesMax) {
-    throw new StartupError(
-      `${drives.length} drives are named (${shorten(drives)}), this release serves 1 to ${limits.setDrivesMax}`,
-      `Name at most ${limits.setDrivesMax} folders.`,
-    );
-  }
+  const expanded = given.map((argument) => expandEllipses(argument).map((path) => resolve(workingFolder, path)));
+  const groups = given.every(hasEllipses) ? expanded : [expanded.flat()];
+  const drives = groups.flat();
   drives.forEach((drive, index) => {
     if (drive === sep)
       throw new StartupError('the root folder / is named as a drive', 'Name a folder below it, such as /mnt/data.');
@@ -38,7 +37,7 @@ export function expandDrives(given: readonly string[], workingFolder: string): r
       );
     }
   }
-  return drives;
+  return groups;
 }
 
 /** The first few and the last: enough to see what an expansion came to. */

@@ -6,6 +6,7 @@ export { loadConfig, type Config, type ConfigInput, type Flags, type LoadedConfi
 export { Settings, readSettings, type Setting } from './environment.js';
 export { type Environment } from './environment-file.js';
 export { expandDrives } from './drives.js';
+export { chooseSetSize } from './set-size.js';
 export { expandEllipses } from './ellipses.js';
 export { Secret } from './secret.js';
 export { parseSize, parseSwitch, splitWords } from './words.js';

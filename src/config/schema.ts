@@ -54,6 +54,12 @@ function parsePagesUrl(text: string): string | null {
   return url.origin + url.pathname.replace(/\/+$/, '');
 }
 
+/** 0, as in MinIO: chosen by the number of drives. */
+function parseSetSize(text: string): number | null {
+  const count = /^\d{1,3}$/.test(text.trim()) ? Number(text) : 1;
+  return count === 0 || (count >= 2 && count <= limits.setDrivesMax) ? count : null;
+}
+
 function parseThreads(text: string): number | null {
   const count = /^\d+$/.test(text.trim()) ? Number(text) : 0;
   return count >= 1 && count <= limits.threadsMax ? count : null;
@@ -74,6 +80,7 @@ export const settingsSchema = z.object({
     .default(null),
   domains: parsed(parseDomains, 'a list of domain names, none inside another').default([]),
   parity: parsed(parseStorageClass, 'of the form EC:N').nullable().default(null),
+  setDriveCount: parsed(parseSetSize, `0, or a number from 2 to ${limits.setDrivesMax}`).nullable().default(null),
   serverUrl: parsed(parseUrl, 'a plain http:// or https:// URL without a path').nullable().default(null),
   pagesUrl: parsed(parsePagesUrl, 'an http:// or https:// URL without a user name, query or fragment')
     .nullable()

@@ -111,7 +111,7 @@ export interface BlobStore {
 
 /** What `format.json` says; two checksummed copies of it lie on every drive. */
 export interface DriveFormat {
-  /** Of this on-disk format; 1 now. */
+  /** Of this on-disk format: 1, or 2 when there are several sets. */
   readonly version: number;
   /** UUID, the same on all drives of a deployment. */
   readonly deploymentId: string;
@@ -124,7 +124,9 @@ export interface DriveFormat {
   readonly position: number;
   /** UUIDs of all drives, by set and position. */
   readonly sets: readonly (readonly string[])[];
-  /** Parity shards of the set's STANDARD class when it was formatted. */
+  /** How many of the sets each pool has, in their order. Only in version 2: before, there was one set. */
+  readonly pools?: readonly number[];
+  /** Parity shards of the STANDARD class when the drive was formatted: the same in all sets. */
   readonly parity: number;
   /** Whether the directory was the root of a mount when it was formatted. */
   readonly wasMountPoint: boolean;

@@ -7,7 +7,7 @@ import { StartupError, invariant } from '../base/index.js';
 import type { Drive, DriveFormat } from './drive.js';
 import { ENOSPC } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
-import { encodeFormat, formatVersion, parseFormat } from './format-file.js';
+import { encodeFormat, formatVersion, formatVersionOfPools, parseFormat } from './format-file.js';
 import {
   blobFolder,
   blobSubfolders,
@@ -31,7 +31,8 @@ const lockFileBytes = 16;
  */
 export async function formatDrive(folder: string, format: DriveFormat, options: DriveOptions): Promise<Drive> {
   const path = resolve(folder);
-  invariant(format.version === formatVersion, 'a new drive has the current format');
+  const isOfPools = format.pools !== undefined;
+  invariant(format.version === (isOfPools ? formatVersionOfPools : formatVersion), 'a new drive has a current format');
   invariant(format.sets[format.setIndex]?.[format.position] === format.driveId, 'a drive stands in its own place');
   const access = new FolderAccess(path, options);
   try {
@@ -125,6 +126,27 @@ export async function takeLock(access: FolderAccess): Promise<number | null> {
 export async function lockHolder(access: FolderAccess): Promise<string> {
   const text = (await access.readFile(lockFile))?.toString('latin1').trim() ?? '';
   return /^\d{1,10}$/.test(text) ? ` (process ${text})` : '';
+}
+
+/**
+ * Gives a drive that this process has locked the format that the others have: sets were added since. Throws
+ * StartupError when it cannot be written.
+ */
+export async function rewriteFormat(folder: string, format: DriveFormat, options: DriveOptions): Promise<void> {
+  const path = resolve(folder);
+  const access = new FolderAccess(path, options);
+  try {
+    await writeFormatCopies(access, encodeFormat(format));
+  } catch (error) {
+    if (!(error instanceof FolderFault)) throw error;
+    throw new StartupError(
+      `${path} cannot be told of the sets that were added: ${error.message}`,
+      error.fault.errno === ENOSPC ? 'free some space on it' : 'check the disk and its permissions',
+      error,
+    );
+  } finally {
+    await access.close();
+  }
 }
 
 /** The first copy is the newer one when a crash comes between them. */

@@ -7,8 +7,9 @@ import { z } from 'zod';
 import { limits } from '../base/index.js';
 import type { DriveFormat } from './drive.js';
 
-/** The version that this code writes, and the only one that it reads. */
+/** Of one set. A deployment with several has the later version, so that a server which knows one set leaves it alone. */
 export const formatVersion = 1;
+export const formatVersionOfPools = 2;
 const formatKind = 'drive';
 
 export type ParsedFormat =
@@ -21,13 +22,15 @@ const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 
 const formatSchema = z.object({
   granary: z.literal(formatKind),
-  version: z.literal(formatVersion),
+  version: z.literal([formatVersion, formatVersionOfPools]),
   deploymentId: uuid,
   hashKey: z.string().regex(/^[0-9a-f]{64}$/),
   driveId: uuid,
   setIndex: z.int().min(0),
   position: z.int().min(0),
-  sets: z.array(z.array(uuid).min(1).max(limits.setDrivesMax)).min(1),
+  sets: z.array(z.array(uuid).min(1).max(limits.setDrivesMax)).min(1).max(limits.setsMax),
+  poolIndex: z.int().min(0).optional(),
+  pools: z.array(z.int().min(1).max(limits.setsMax)).min(1).max(limits.setsMax).optional(),
   parity: z.int().min(0).max(limits.parityShardsMax),
   wasMountPoint: z.boolean(),
 });
@@ -40,14 +43,30 @@ function sha256(text: Buffer): string {
 }
 
 export function encodeFormat(format: DriveFormat): Buffer {
-  const body = Buffer.from(`${JSON.stringify({ granary: formatKind, ...formatFields(format) })}\n`);
+  const body = Buffer.from(`${JSON.stringify({ granary: formatKind, ...withPoolIndex(format) })}\n`);
   return Buffer.concat([body, Buffer.from(`${JSON.stringify({ sha256: sha256(body) })}\n`)]);
 }
 
 /** In the order of the document, and nothing else that an object may carry. */
 function formatFields(format: DriveFormat): DriveFormat {
-  const { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint } = format;
-  return { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint };
+  const { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint, pools } = format;
+  const common = { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint };
+  return version === formatVersion || pools === undefined ? common : { ...common, pools };
+}
+
+/** The pool that a set belongs to; -1 when the pools do not reach so far. */
+export function poolOfSet(pools: readonly number[], setIndex: number): number {
+  let first = 0;
+  return pools.findIndex((setCount) => {
+    first += setCount;
+    return setIndex < first;
+  });
+}
+
+/** In the file, for people: what the pools say. */
+function withPoolIndex(format: DriveFormat): DriveFormat & { readonly poolIndex?: number } {
+  const { pools, ...rest } = formatFields(format);
+  return pools === undefined ? rest : { ...rest, poolIndex: poolOfSet(pools, format.setIndex), pools };
 }
 
 function parseJson(text: string): unknown {
@@ -70,12 +89,22 @@ export function parseFormat(bytes: Buffer): ParsedFormat {
   const value = parseJson(body.toString('utf8'));
   const head = versionSchema.safeParse(value);
   if (!head.success) return { kind: 'damaged', what: 'it is not a Granary format' };
-  if (head.data.version !== formatVersion) return { kind: 'unknown-version', version: head.data.version };
+  if (head.data.version !== formatVersion && head.data.version !== formatVersionOfPools)
+    return { kind: 'unknown-version', version: head.data.version };
   const parsed = formatSchema.safeParse(value);
   if (!parsed.success) {
     return { kind: 'damaged', what: `its field ${parsed.error.issues[0]?.path.join('.') ?? '?'} is wrong` };
   }
-  const format = formatFields(parsed.data);
+  const { pools, poolIndex, ...plain } = parsed.data;
+  const isOfPools = plain.version === formatVersionOfPools;
+  if (isOfPools && pools === undefined) return { kind: 'damaged', what: 'its field pools is wrong' };
+  const format = formatFields(pools === undefined ? plain : { ...plain, pools });
+  if (isOfPools && poolIndex !== poolOfSet(pools ?? [], format.setIndex)) {
+    return { kind: 'damaged', what: 'it names another pool than that of its set' };
+  }
+  if (format.sets.length !== (format.pools ?? [1]).reduce((sum, setCount) => sum + setCount, 0)) {
+    return { kind: 'damaged', what: 'its pools have another number of sets' };
+  }
   if (format.sets[format.setIndex]?.[format.position] !== format.driveId) {
     return { kind: 'damaged', what: 'it does not name its own drive in its place' };
   }

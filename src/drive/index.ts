@@ -4,9 +4,9 @@
  */
 export type * from './drive.js';
 export { probeDrive, type ProbeOptions } from './probe-drive.js';
-export { formatDrive } from './format-drive.js';
+export { formatDrive, rewriteFormat } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
-export { formatVersion } from './format-file.js';
+export { formatVersion, formatVersionOfPools, poolOfSet } from './format-file.js';
 export type { DriveSystem } from './system.js';
 export { isMountPoint } from './mount-points.js';
 export { blobFileName, logFileName } from './layout.js';

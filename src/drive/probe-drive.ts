@@ -7,7 +7,7 @@ import type { DriveFormat, DriveProbe } from './drive.js';
 import { EACCES, EPERM, EROFS } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
 import { ignoreFull, isHalfFormatted, isOwnMountPoint, listEntries, lockHolder, takeLock } from './format-drive.js';
-import { formatVersion, parseFormat } from './format-file.js';
+import { formatVersionOfPools, parseFormat } from './format-file.js';
 import {
   blobFolder,
   blobSubfolders,
@@ -137,8 +137,8 @@ async function readFormatCopies(access: FolderAccess): Promise<FormatCopies | nu
       bytes instanceof FolderFault ? ({ kind: 'damaged', what: bytes.message } as const) : parseFormat(bytes);
     if (parsed.kind === 'unknown-version') {
       throw new Unusable(
-        `format version ${parsed.version}, and this Granary knows version ${formatVersion}: ` +
-          (parsed.version > formatVersion ? 'use a newer Granary' : 'upgrade the drive with an older Granary'),
+        `format version ${parsed.version}, and this Granary knows versions up to ${formatVersionOfPools}: ` +
+          (parsed.version > formatVersionOfPools ? 'use a newer Granary' : 'upgrade the drive with an older Granary'),
       );
     }
     if (parsed.kind === 'damaged') damages.push(`${name}: ${parsed.what}`);

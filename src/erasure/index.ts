@@ -26,6 +26,7 @@ export {
   type StripeLayout,
 } from './layout.js';
 export { blobName, type Placement, type PlacementId } from './placement.js';
+export { epochOfBlob, fileId, fileNumberOf, highOf, setOfBlob, setOfBody, setOfFile } from './set-numbers.js';
 export { BlobWriter } from './blob-writer.js';
 export { payloadOffset } from './blob-format.js';
 export { verifySlot } from './verify-slot.js';

@@ -1,7 +1,7 @@
 /** Where the bytes of one body lie. Part of the records in the log and of the index. */
 import type { Geometry } from './layout.js';
 
-/** Binds bitrot hashes to one body: a fresh pair for each, from the epoch and a counter. */
+/** Binds bitrot hashes to one body: a fresh pair for each, from its set, the epoch and a counter. */
 export interface PlacementId {
   readonly high: number;
   readonly low: number;
@@ -19,6 +19,7 @@ export type Placement =
       readonly slotBytes: number;
       /** 32 bytes per shard and checksum block, shard by shard. */
       readonly hashes: Uint8Array;
+      /** It says the set, too: `fileNumberOf` gives the number that the drive knows. */
       readonly fileNumber: number;
       readonly fileOffset: number;
     }

@@ -8,6 +8,7 @@ import { hashBytes, payloadOffset, tableBytes, tableOffset } from './blob-format
 import { verifyRows, type Compute, type VerifyJob } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import { checksumBlockCount, positionOfShard, type StripeLayout } from './layout.js';
+import { fileNumberOf } from './set-numbers.js';
 import { StuckCalls } from './stuck.js';
 import { blobName, type Placement, type PlacementId } from './placement.js';
 
@@ -48,6 +49,7 @@ export class SlotSource implements ShardSource {
   readonly layout: StripeLayout;
   readonly #hashes: Slab;
   readonly #blocks: number;
+  readonly #fileNumber: number;
 
   constructor(
     private readonly set: DriveSet,
@@ -61,6 +63,7 @@ export class SlotSource implements ShardSource {
     this.layout = { dataShards, parityShards, rotation, stripeBytes: Math.max(objectBytes, 1), objectBytes };
     this.#hashes = hashes;
     this.#blocks = checksumBlockCount(placement.slotBytes);
+    this.#fileNumber = fileNumberOf(placement.fileNumber);
     compute.copyIn(hashes.offset, placement.hashes, 0, placement.hashes.length);
   }
 
@@ -80,7 +83,7 @@ export class SlotSource implements ShardSource {
     const position = positionOfShard(this.layout, shardIndex);
     const drive = this.set.drive(position);
     if (drive === null) return false;
-    const result = await drive.log.read(this.placement.fileNumber, this.placement.fileOffset + start, segments);
+    const result = await drive.log.read(this.#fileNumber, this.placement.fileOffset + start, segments);
     return settleSegments(this.set, this.stuck, position, result, segments);
   }
 
@@ -94,9 +97,7 @@ export class SlotSource implements ShardSource {
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
     const drive = this.set.drive(positionOfShard(this.layout, shardIndex));
     if (drive === null) return false;
-    return (
-      drive.log.readNow(this.placement.fileNumber, this.placement.fileOffset + start, arenaOffset, bytes) === bytes
-    );
+    return drive.log.readNow(this.#fileNumber, this.placement.fileOffset + start, arenaOffset, bytes) === bytes;
   }
 
   hashes(shardIndex: number, firstBlock: number): Promise<number> {

@@ -5,6 +5,7 @@ import type { Compute } from './compute.js';
 import type { DriveSet } from './drive-set.js';
 import { shardAtPosition } from './layout.js';
 import type { Placement } from './placement.js';
+import { fileNumberOf } from './set-numbers.js';
 import { StuckCalls } from './stuck.js';
 import type { BlobState } from './verify-blob.js';
 
@@ -26,7 +27,7 @@ export async function verifySlot(
   try {
     compute.copyIn(table.offset, hashes, 0, hashes.length);
     const segments = Float64Array.of(data.offset, slotBytes);
-    const read = await drive.log.read(fileNumber, fileOffset, segments);
+    const read = await drive.log.read(fileNumberOf(fileNumber), fileOffset, segments);
     if (!read.ok) {
       stuck.add(read.fault, segments);
       if (read.fault.kind === 'missing') return 'missing';

@@ -5,13 +5,13 @@
 import { StartupError, invariant, type Clock, type SlabAllocator } from '../base/index.js';
 import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
-import { CommonReader } from './batch-copier.js';
+import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
 import type { ApplyBatch, LogFileReport, LogPosition } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { writeQuorumOf } from './open-journal.js';
 import { chainHeaders, examine, findBehindHole, type Findings } from './recovery.js';
-import { HistoryEnds, readHistory, type HistoryOptions } from './replay.js';
+import { HistoryEnds, readHistory, replayInOrder, type HistoryOptions, type SetReplay } from './replay.js';
 import { SetLog, type JournalLog } from './set-log.js';
 import { verifyLogFile } from './verify-file.js';
 
@@ -57,10 +57,32 @@ export interface CheckedLog {
   readonly files: readonly number[];
   /** Drives that hold a file's copies of everything, and what is wrong in it. */
   verifyFile(fileNumber: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
-  /** Applies the whole history. Answers places where no drive has the next batch. */
-  replay(apply: ApplyBatch): Promise<number>;
+  /** For `replayChecked`. */
+  openReplay(apply: ApplyBatch): CheckedReplay;
   /** Largest part of a file that is in use: for progress. */
   readonly bytes: number;
+}
+
+export interface CheckedReplay extends SetReplay {
+  begin(): Promise<void>;
+  /** Places where no drive has the next batch. */
+  readonly holes: number;
+  close(): void;
+}
+
+/** Applies the histories of all sets, in their one order. Answers, by set, places where no drive has the next batch. */
+export async function replayChecked(
+  logs: readonly CheckedLog[],
+  applyOf: (setIndex: number) => ApplyBatch,
+): Promise<number[]> {
+  const replays = logs.map((log, setIndex) => log.openReplay(applyOf(setIndex)));
+  try {
+    for (const replay of replays) await replay.begin();
+    await replayInOrder(replays);
+    return replays.map(({ holes }) => holes);
+  } finally {
+    for (const replay of replays) replay.close();
+  }
 }
 
 /** Throws StartupError when there are too few drives to know the history. */
@@ -107,7 +129,13 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
       isNew: true,
       tip: null,
       verifyFile: () => Promise.resolve(none),
-      replay: () => Promise.resolve(0),
+      openReplay: () => ({
+        holes: 0,
+        sequence: null,
+        begin: () => Promise.resolve(),
+        step: () => Promise.resolve(),
+        close: () => undefined,
+      }),
     };
   }
   return served(setLog, findings, verdict, states);
@@ -139,7 +167,7 @@ function served(
     bytes: files.reduce((sum, fileNumber) => sum + setLog.fileBytes(fileNumber), 0) * bitCount(verdict.current),
     verifyFile: (fileNumber, pace) =>
       verifyLogFile(setLog, fileNumber, { positions: verdict.current, isRepair: false, pace }, () => undefined),
-    replay: (apply) => replayAll(setLog, tip, apply),
+    openReplay: (apply) => new HistoryReplay(setLog, tip, apply),
   };
 }
 
@@ -154,30 +182,62 @@ function lastOnAll(setLog: SetLog, findings: Findings, verdict: ServeVerdict): B
   return null;
 }
 
-async function replayAll(setLog: SetLog, tip: BatchHeader, apply: ApplyBatch): Promise<number> {
-  const common = new CommonReader(setLog.codec, setLog.stores, setLog.foreign);
-  const sources = setLog.members;
-  let holes = 0;
-  const history: HistoryOptions = {
-    common,
-    sources,
-    tip,
-    firstFile: setLog.firstFile,
-    findBehindHole: (last) => findBehindHole(setLog, last, sources),
-    onWrongCopy: () => undefined,
-    onHole: () => {
-      holes++;
-    },
-  };
-  try {
-    for await (const { header, records } of readHistory(history, null)) {
-      if (records.length > 0) await apply(records, setLog.position(header));
-    }
-  } catch (error) {
-    if (!(error instanceof HistoryEnds)) throw error;
-    holes++;
-  } finally {
-    common.close();
+class HistoryReplay implements CheckedReplay {
+  holes = 0;
+  readonly #common: CommonReader;
+  readonly #batches: AsyncGenerator<CommonResult>;
+  #next: CommonResult | null = null;
+
+  constructor(
+    private readonly setLog: SetLog,
+    tip: BatchHeader,
+    private readonly apply: ApplyBatch,
+  ) {
+    this.#common = new CommonReader(setLog.codec, setLog.stores, setLog.foreign);
+    const sources = setLog.members;
+    const history: HistoryOptions = {
+      common: this.#common,
+      sources,
+      tip,
+      firstFile: setLog.firstFile,
+      findBehindHole: (last) => findBehindHole(setLog, last, sources),
+      onWrongCopy: () => undefined,
+      onHole: () => {
+        this.holes++;
+      },
+    };
+    this.#batches = readHistory(history, null);
   }
-  return holes;
+
+  get sequence(): number | null {
+    return this.#next?.header.sequence ?? null;
+  }
+
+  begin(): Promise<void> {
+    return this.#advance();
+  }
+
+  async step(): Promise<void> {
+    if (this.#next === null) return;
+    await this.apply(this.#next.records, this.setLog.position(this.#next.header));
+    await this.#advance();
+  }
+
+  close(): void {
+    this.#common.close();
+  }
+
+  async #advance(): Promise<void> {
+    this.#next = null;
+    try {
+      for (let found = await this.#batches.next(); found.done !== true; found = await this.#batches.next()) {
+        if (found.value.records.length === 0) continue;
+        this.#next = found.value;
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof HistoryEnds)) throw error;
+      this.holes++;
+    }
+  }
 }

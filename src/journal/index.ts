@@ -16,4 +16,10 @@ export {
 export type { RunningJournal } from './running-journal.js';
 export type { JournalKernels } from './batch-codec.js';
 export type { JournalLog } from './set-log.js';
-export { checkJournal, type CheckOptions, type CheckedLog, type DriveLogState } from './check-journal.js';
+export {
+  checkJournal,
+  replayChecked,
+  type CheckOptions,
+  type CheckedLog,
+  type DriveLogState,
+} from './check-journal.js';

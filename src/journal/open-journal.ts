@@ -18,7 +18,14 @@ import {
   type Findings,
   findBehindHole,
 } from './recovery.js';
-import { HistoryEnds, findPosition, readHistory, type HistoryOptions } from './replay.js';
+import {
+  HistoryEnds,
+  findPosition,
+  readHistory,
+  replayInOrder,
+  type HistoryOptions,
+  type SetReplay,
+} from './replay.js';
 import { RunningJournal } from './running-journal.js';
 import { SequenceNumbers, SetLog, type JournalLog } from './set-log.js';
 
@@ -90,7 +97,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenedJourna
  */
 export async function openJournals(sets: readonly JournalOptions[]): Promise<OpenedJournal[]> {
   const numbers = new SequenceNumbers();
-  const openings = sets.map((options) => new Opening(options, numbers));
+  const openings = sets.map((options) => new Opening(options, numbers, sets.length > 1));
   for (const opening of openings) await opening.look();
   for (const opening of openings) await opening.bringUp();
   await replayAll(openings);
@@ -106,7 +113,7 @@ export async function openJournals(sets: readonly JournalOptions[]): Promise<Ope
 
 /** Every batch behind what the index holds of each set, in the order of their numbers. */
 async function replayAll(openings: readonly Opening[]): Promise<void> {
-  const replays: SetReplay[] = [];
+  const replays: OpeningReplay[] = [];
   try {
     for (const opening of openings) replays.push(await opening.replay());
     // An index that is not on one of the histories is worth nothing; one that is new has to be empty.
@@ -114,28 +121,16 @@ async function replayAll(openings: readonly Opening[]): Promise<void> {
     const [first] = openings;
     if (isUseless) await first?.options.discardIndex();
     for (const replay of replays) await replay.begin(isUseless);
-    for (;;) {
-      let next: SetReplay | null = null;
-      for (const replay of replays) {
-        if (replay.sequence !== null && replay.sequence < (next?.sequence ?? Infinity)) next = replay;
-      }
-      if (next === null) return;
-      await next.step();
-    }
+    await replayInOrder(replays);
   } finally {
     for (const replay of replays) replay.close();
   }
 }
 
-/** What one set still has to tell the index. */
-interface SetReplay {
+interface OpeningReplay extends SetReplay {
   /** The index stands where this set's history has never been. */
   readonly isLost: boolean;
-  /** Of the batch that is next; null at the end. */
-  readonly sequence: number | null;
   begin(fromStart: boolean): Promise<void>;
-  /** Applies the batch that is next. */
-  step(): Promise<void>;
   close(): void;
 }
 
@@ -152,6 +147,7 @@ class Opening {
   #lost = 0;
   readonly #reasons = new Map<number, string>();
 
+  readonly #hasOthers: boolean;
   #findings: Findings | null = null;
   #chain: readonly BatchHeader[] = [];
   #members = 0;
@@ -159,7 +155,9 @@ class Opening {
   constructor(
     readonly options: JournalOptions,
     numbers: SequenceNumbers,
+    hasOthers: boolean,
   ) {
+    this.#hasOthers = hasOthers;
     const { drives, dataShards, setIndex } = options;
     const logFileBytes = options.logFileBytes ?? logFileBytesDefault;
     invariant(drives.length >= 1 && drives.length <= 16, 'a set has 1 to 16 drives');
@@ -197,6 +195,13 @@ class Opening {
     const findings = await examine(this.#setLog, this.options.dataShards);
     for (const [position, reason] of findings.out) this.#leaveOut(position, reason);
     if (findings.verdict.kind === 'refused') throw this.#refusal(findings, findings.verdict.current);
+    if (findings.verdict.kind === 'fresh' && !this.isUnknown && this.#hasOthers) {
+      // The other sets go on without its objects only if somebody says so, by removing the index.
+      throw new StartupError(
+        `Set ${String(this.options.setIndex + 1)}: the index knows of its objects, and none of its drives has a log.`,
+        'Bring its drives back and start again. Nothing was changed.',
+      );
+    }
     this.#findings = findings;
   }
 
@@ -234,7 +239,7 @@ class Opening {
   }
 
   /** Where the index has to go on. The set of a first start has nothing to tell. */
-  async replay(): Promise<SetReplay> {
+  async replay(): Promise<OpeningReplay> {
     const findings = this.#looked();
     const { verdict } = findings;
     if (verdict.kind !== 'serve') {

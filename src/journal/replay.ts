@@ -65,3 +65,23 @@ export async function readNext(options: HistoryOptions, last: BatchHeader | null
   options.onHole(last, behind);
   return await common.read(behind, { digest: behind.digest }, sources);
 }
+
+/** What one set still has to tell the index. */
+export interface SetReplay {
+  /** Of the batch that is next; null at the end. */
+  readonly sequence: number | null;
+  /** Applies the batch that is next. */
+  step(): Promise<void>;
+}
+
+/** The sets share one numbering, and what is decided by what another set holds has the higher number. */
+export async function replayInOrder(replays: readonly SetReplay[]): Promise<void> {
+  for (;;) {
+    let next: SetReplay | null = null;
+    for (const replay of replays) {
+      if (replay.sequence !== null && replay.sequence < (next?.sequence ?? Infinity)) next = replay;
+    }
+    if (next === null) return;
+    await next.step();
+  }
+}

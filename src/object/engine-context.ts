@@ -15,7 +15,11 @@ import type { RepairTurns } from './repair-turns.js';
 /** Decides in commit order what is written, and hands over what takes its mark in the overlay back. */
 export type DecideRecord = (context: CommitContext, onSettled: (undo: () => void) => void) => PreparedRecord;
 
+/** One for each set: what is of the set, and what all of them share. */
 export interface EngineContext {
+  readonly setIndex: number;
+  /** That of another set. */
+  of(setIndex: number): EngineContext;
   readonly compute: Compute;
   readonly slabs: SlabAllocator;
   readonly set: DriveSet;
@@ -30,6 +34,11 @@ export interface EngineContext {
   readonly parityShards: number;
   /** Bytes held outside slabs because none was free, over all uploads. */
   readonly overflow: { bytes: number };
+  /**
+   * In commit order: what is written of the key is written in this set. Throws SlowDownWrite when it has come to lie
+   * in another.
+   */
+  claim(bucketId: number, key: string, onSettled: (undo: () => void) => void): void;
   /** A fresh id for a body, and the geometry that spreads its shards. `isBlob`: it gets files of its own. */
   newPlacement(storageClass: string, isBlob: boolean): { id: PlacementId; geometry: Geometry };
   /** Commits a record; what `onSettled` was given runs whatever happens. */

@@ -6,15 +6,22 @@
 import { randomBytes } from 'node:crypto';
 import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import { blobName, positionOfShard, writeQuorum, type Compute, type DriveSet } from '../erasure/index.js';
+import {
+  blobName,
+  fileNumberOf,
+  highOf,
+  positionOfShard,
+  setOfFile,
+  writeQuorum,
+  type Compute,
+  type DriveSet,
+} from '../erasure/index.js';
 import {
   RecordChanged,
   type CommitPurpose,
-  type HealRecord,
   type Journal,
+  type JournalOptions,
   type LogRecord,
-  type LogSpace,
-  type NewCatchUpPace,
 } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
@@ -97,6 +104,7 @@ import {
 import { settleRebuiltIndex } from './rebuilt-index.js';
 import { RepairTurns } from './repair-turns.js';
 import { Scanner } from './scanner.js';
+import { SetRouter, type PlaceHash, type PoolPlace } from './set-router.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, requireUpload } from './upload.js';
 import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.js';
@@ -114,18 +122,32 @@ import {
   versionInOrder,
 } from './versions.js';
 
+export interface EngineSet {
+  readonly drives: DriveSet;
+  readonly dataShards: number;
+  readonly parityShards: number;
+}
+
 export interface EngineOptions {
   readonly catalog: Catalog;
   readonly compute: Compute;
   readonly slabs: SlabAllocator;
-  readonly set: DriveSet;
-  readonly dataShards: number;
-  readonly parityShards: number;
+  /** By index. */
+  readonly sets: readonly EngineSet[];
+  /** Consecutive sets that were added together; all of them in one pool when omitted. */
+  readonly pools?: readonly PoolPlace[];
+  /** Keyed, for the choice of a set; one set needs none. */
+  readonly placeHash?: PlaceHash;
   readonly log: (text: string) => void;
   readonly clock?: Clock;
   /** How long dropped bytes stay on the drives, for snapshots that are taken one after the other; not at all when 0. */
   readonly reclaimDelayMs?: number;
 }
+
+/** What ties the journal of a set to the engine. */
+export type EnginePart = Required<
+  Pick<JournalOptions, 'indexPosition' | 'discardIndex' | 'apply' | 'healRecord' | 'newPace' | 'space'>
+>;
 
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
 const moveWaitMs = 2;
@@ -145,18 +167,28 @@ const completionsRemembered = 100;
 
 type CommitFunction = EngineContext['commit'];
 
+/** Buckets, their documents and the records of the server itself lie in the first set. */
+const systemSet = 0;
+
 export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upkeep {
   readonly index: IndexState;
-  /** For the journal's compaction. */
-  readonly space: LogSpace;
   readonly #overlay = new Overlay();
   readonly #readers = new Readers();
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
   readonly #heal: HealQueue;
   readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
-  #journal: Journal | null = null;
-  #context: EngineContext | null = null;
+  /** By set; empty until the engine is started. */
+  #journals: readonly Journal[] = [];
+  #contexts: readonly EngineContext[] = [];
+  readonly #router: SetRouter;
+  /**
+   * By set: what takes marks of records back whose outcome is open, since their set stopped while it wrote them. Other
+   * sets go on, and must not decide as if these had never been.
+   */
+  readonly #undecided = new Map<number, (() => void)[]>();
+  /** Sets that have not taken writes since the start: what their last records were is not final. */
+  readonly #provisional = new Set<number>();
   /** Completions under way, by upload: a client that repeats one gets its answer. */
   readonly #completing = new Map<string, Promise<ObjectInfo>>();
   #placementCount = 0;
@@ -169,37 +201,59 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   parityOf: (storageClass: string) => number;
 
   constructor(private readonly options: EngineOptions) {
-    this.parityOf = () => options.parityShards;
-    this.index = new IndexState(options.catalog, options.set.driveCount);
+    const { sets, catalog } = options;
+    const [first] = sets;
+    invariant(first !== undefined, 'there is a set');
+    invariant(
+      sets.every(({ drives }, setIndex) => drives.setIndex === setIndex),
+      'sets come in their order',
+    );
+    const drives = sets.map((set) => set.drives);
+    this.parityOf = () => first.parityShards;
+    this.index = new IndexState(
+      catalog,
+      drives.map(({ driveCount }) => driveCount),
+    );
+    const pools = options.pools ?? [{ firstSet: 0, setCount: sets.length }];
+    this.#router = new SetRouter(this.index, pools, options.placeHash ?? (() => [0, 0]));
     this.#repairs = new RepairTurns(options.slabs.view.length);
-    this.#reclaimer = new Reclaimer(options.catalog, options.set, options.log, (garbage) => {
+    this.#reclaimer = new Reclaimer(catalog, drives, options.log, (garbage) => {
       this.index.noteReclaimed(garbage);
     });
-    this.space = new LiveRecords(
-      this.index,
-      this.#overlay,
-      this.#readers,
-      options.set.driveCount,
-      options.reclaimDelayMs ?? 0,
-    );
     this.#heal = new HealQueue({
-      table: new HealTable(options.catalog),
-      set: options.set,
+      table: new HealTable(catalog),
+      sets: drives,
       clock: options.clock ?? systemClock,
       log: options.log,
     });
   }
 
+  /** What the journal of a set has to be given. */
+  partOf(setIndex: number): EnginePart {
+    const { reclaimDelayMs = 0, sets } = this.options;
+    const driveCount = sets[setIndex]?.drives.driveCount ?? 0;
+    return {
+      indexPosition: this.index.position(setIndex),
+      discardIndex: () => this.index.discard(),
+      apply: this.index.applyOf(setIndex),
+      healRecord: (record, position, pace) => healRecord(this.#contextOf(setIndex), record, position, pace),
+      newPace: (lanes) => this.#heal.newPacer(Math.min(lanes, this.#repairs.atOnce)),
+      space: new LiveRecords(this.index, this.#overlay, this.#readers, setIndex, driveCount, reclaimDelayMs),
+    };
+  }
+
   /**
-   * Once the journal has recovered and replayed: from here on the engine answers. `sweepAfterMs`: when to
+   * Once the journals have recovered and replayed: from here on the engine answers. `sweepAfterMs`: when to
    * look for files that no record names; null when records may be missing from the history.
    */
-  start(journal: Journal, sweepAfterMs: number | null = null): void {
-    this.#journal = journal;
-    this.#context = this.#buildContext(journal);
+  start(journals: readonly Journal[], sweepAfterMs: number | null = null): void {
+    invariant(journals.length === this.options.sets.length, 'every set has its journal');
+    this.#journals = journals;
+    for (const [setIndex, journal] of journals.entries()) if (!journal.canWrite) this.#provisional.add(setIndex);
+    this.#contexts = this.#buildContexts(journals);
     if (this.index.isRebuilding) {
       this.#settling = settleRebuiltIndex(this.index).then(
-        () => this.#collect(journal),
+        () => this.#collect(journals),
         (error: unknown) => {
           // The next start tries again; until then nothing is freed.
           const cause = error instanceof Error ? error.message : 'unknown cause';
@@ -207,45 +261,47 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         },
       );
     } else {
-      this.#collect(journal);
+      this.#collect(journals);
     }
     this.index.onDegraded = this.#heal.noteDegraded;
-    const context = this.#context;
+    const context = this.#running(systemSet);
+    const journalOf = (setIndex: number): Journal => this.#running(setIndex).journal;
     this.#heal.start({
       blob: (target, positions, pace) => this.#repairs.run(() => repairBlob(context, target, positions, pace)),
       logFile: async (fileNumber, positions, pace) => {
         // Compaction removes no file under a reader.
         const generation = this.#readers.enter();
         try {
-          return await journal.verifyFile(fileNumber, { positions, isRepair: true, pace });
+          const journal = journalOf(setOfFile(fileNumber));
+          return await journal.verifyFile(fileNumberOf(fileNumber), { positions, isRepair: true, pace });
         } finally {
           this.#readers.leave(generation);
         }
       },
-      get canWrite() {
-        return journal.canWrite;
-      },
+      canWrite: (setIndex) => journalOf(setIndex).canWrite,
     });
     if (sweepAfterMs === null) return;
-    const { set, log, slabs, compute } = this.options;
+    const { log, slabs, compute } = this.options;
+    const sets = this.options.sets.map(({ drives }) => drives);
+    const epochs = journals.map(({ epoch }) => epoch);
     const isInRepair = (name: string): boolean => this.#heal.isBusy(name);
     this.#scanner = new Scanner({
       index: this.index,
-      journal,
-      set,
+      journals,
+      sets,
       slabs,
       compute,
       heal: this.#heal,
       readers: this.#readers,
       reclaimer: this.#reclaimer,
-      sweep: new OrphanSweep(this.index, set, journal.epoch, log, isInRepair),
+      sweep: new OrphanSweep(this.index, sets, epochs, log, isInRepair),
       clock: this.options.clock ?? systemClock,
       log,
     });
     this.#scanner.start(sweepAfterMs);
   }
 
-  #collect(journal: Journal): void {
+  #collect(journals: readonly Journal[]): void {
     if (this.#isClosed) return;
     const { reclaimDelayMs = 0, clock = systemClock } = this.options;
     if (reclaimDelayMs === 0) {
@@ -253,17 +309,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       this.#reclaimer.add(this.index.pendingGarbage());
       return;
     }
-    const latest = (journal.health().sequence + 1) * 65_536;
+    const latest = (Math.max(...journals.map((journal) => journal.health().sequence)) + 1) * 65_536;
     this.#deferred = new DeferredGarbage(this.index, reclaimDelayMs, clock, this.#reclaimer.add, latest);
     this.index.onGarbage = this.#deferred.add;
     this.#deferred.start();
   }
-
-  /** For the journal's catch-up: makes sure that a drive has what a record says it should hold. */
-  readonly healRecord: HealRecord = (record, position, pace) => healRecord(this.#healContext(), record, position, pace);
-
-  /** For the same: as fast as repairs may be, for each drive. */
-  readonly newPace: NewCatchUpPace = (lanes) => this.#heal.newPacer(Math.min(lanes, this.#repairs.atOnce));
 
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -301,6 +351,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
 
   async deleteBucket(name: string): Promise<void> {
     this.#bucket(name);
+    // It would rely on an absence in every set.
+    if (this.#journals.some((journal) => !journal.canWrite)) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
     await this.#commit(({ order }, onSettled) => {
       const bucketId = this.#bucketIdInOrder(name);
       if (bucketId === null) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: name });
@@ -384,8 +436,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
 
   openUpload(options: UploadOptions): Upload {
     const bucket = this.#bucket(options.bucket);
-    if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
-    return new EngineUpload(this.#running(), bucket, options);
+    const context = this.#running(this.#setOf(options.bucket, bucket.bucketId, options.key));
+    if (!context.journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+    return new EngineUpload(context, bucket, options);
   }
 
   open(bucket: string, key: string, versionId: string): ObjectSnapshot {
@@ -404,23 +457,28 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     precondition: WritePrecondition | null,
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
-    if (versionId !== '') return this.#endVersion(bucketId, key, versionId, precondition);
+    if (versionId !== '') return this.#endVersion(bucket, bucketId, key, versionId, precondition);
     const mode = this.index.writeMode(bucketId, key);
     return mode === 'unversioned'
-      ? this.#removeLatest(bucketId, key, precondition)
+      ? this.#removeLatest(bucket, bucketId, key, precondition)
       : this.#putMarker(bucket, key, mode, precondition);
   }
 
-  async #removeLatest(bucketId: number, key: string, precondition: WritePrecondition | null): Promise<DeleteOutcome> {
+  async #removeLatest(
+    bucket: string,
+    bucketId: number,
+    key: string,
+    precondition: WritePrecondition | null,
+  ): Promise<DeleteOutcome> {
     const isAbsent =
       this.#overlay.object(bucketId, key) === undefined &&
       this.index.catalog.get(objectKey(bucketId, key)) === undefined;
     if (isAbsent) {
-      this.#requireDecided();
+      this.#requireDecided(bucket, bucketId, key);
       checkPrecondition(precondition, null, key);
       return { versionId: null, isMarker: false };
     }
-    await this.#remove(bucketId, key, precondition, () => {
+    await this.#remove(bucket, bucketId, key, precondition, () => {
       const latest = latestInOrder(this.#running(), bucketId, key);
       return latest?.etag === null ? null : latest;
     });
@@ -428,6 +486,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }
 
   async #endVersion(
+    bucket: string,
     bucketId: number,
     key: string,
     versionId: string,
@@ -438,16 +497,17 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     }
     const find = () => versionInOrder(this.#running(), bucketId, key, versionId);
     if (find() === null) {
-      this.#requireDecided();
+      this.#requireDecided(bucket, bucketId, key);
       checkPrecondition(precondition, null, key);
       return { versionId, isMarker: false };
     }
-    const ended = await this.#remove(bucketId, key, precondition, find);
+    const ended = await this.#remove(bucket, bucketId, key, precondition, find);
     return { versionId, isMarker: ended !== null && ended.etag === null };
   }
 
   /** Ends the version that is found in commit order. Null: somebody else's delete came first. */
   async #remove(
+    bucket: string,
     bucketId: number,
     key: string,
     precondition: WritePrecondition | null,
@@ -456,7 +516,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     let ended: OrderedVersion | null = null;
     let isGone = false;
     try {
-      await this.#commit(({ order }, onSettled) => {
+      await this.#commitKey(bucket, bucketId, key, 'free', ({ order }, onSettled) => {
         ended = find();
         checkPrecondition(precondition, ended?.etag ?? null, key);
         isGone = ended === null;
@@ -464,7 +524,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         onSettled(this.#overlay.removeVersion(bucketId, key, order, ended.order));
         const body = encodeObjectDelete({ bucketId, key, order: ended.order });
         return { type: RecordType.objectDelete, body, slots: null };
-      }, 'free');
+      });
     } catch (error) {
       if (!isGone) throw error;
     }
@@ -481,7 +541,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     let versionId = '';
     // The null version, which a null marker replaces, gives its room back; other markers only take some.
     const purpose = mode === 'suspended' ? 'free' : 'grow';
-    await this.#commit(({ order, timeMs }, onSettled) => {
+    await this.#commitKey(bucket, bucketId, key, purpose, ({ order, timeMs }, onSettled) => {
       if (this.#bucketIdInOrder(bucket) !== bucketId) {
         throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
       }
@@ -490,13 +550,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag: null }));
       const body = encodeObject(markerRecord({ bucketId, key, versionId, modifiedMs: timeMs }), false);
       return { type: RecordType.objectPut, body, slots: null };
-    }, purpose);
+    });
     return { versionId, isMarker: true };
   }
 
   /** A write that was left open when the set stopped may yet appear: nobody may rely on an absence until then. */
-  #requireDecided(): void {
-    if (!this.#running().journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
+  #requireDecided(bucket: string, bucketId: number, key: string): void {
+    const { journal } = this.#running(this.#setOf(bucket, bucketId, key));
+    if (!journal.canWrite) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
   }
 
   async replaceMetadata(
@@ -524,16 +585,16 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
     };
-    await this.#commitOnceStill(prepare);
+    await this.#commitOnceStill(bucket, bucketId, key, prepare);
     invariant(stored !== null, 'a committed record was prepared');
     return objectInfo(bucket, stored);
   }
 
   /** Repeats a commit that met compaction in the middle of moving what it refers to: a batch later it is done. */
-  async #commitOnceStill(prepare: DecideRecord): Promise<void> {
+  async #commitOnceStill(bucket: string, bucketId: number, key: string, prepare: DecideRecord): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#commit(prepare);
+        await this.#commitKey(bucket, bucketId, key, 'grow', prepare);
         return;
       } catch (error) {
         if (!(error instanceof RecordChanged) || attempt === moveAttemptsMax) throw error;
@@ -561,7 +622,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }): Promise<MultipartUploadInfo> {
     const { bucketId } = this.#bucket(options.bucket);
     let upload: UploadRecord | null = null;
-    await this.#commit(({ order, timeMs }, onSettled) => {
+    await this.#commitKey(options.bucket, bucketId, options.key, 'grow', ({ order, timeMs }, onSettled) => {
       if (this.#bucketIdInOrder(options.bucket) !== bucketId) {
         throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: options.bucket });
       }
@@ -630,7 +691,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     if (repeated !== null) return repeated;
     const upload = this.#upload(bucket, key, uploadId);
     let stored: ObjectRecord | null = null;
-    await this.#commit(({ order, timeMs }, onSettled) => {
+    await this.#commitKey(bucket, bucketId, key, 'grow', ({ order, timeMs }, onSettled) => {
       requireUpload(this.#running(), bucketId, key, uploadId);
       checkPrecondition(options.precondition, currentEtag(this.#running(), bucketId, key), key);
       // In commit order: a part may have been replaced a moment ago.
@@ -665,11 +726,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
 
   async abortMultipartUpload(bucket: string, key: string, uploadId: string): Promise<void> {
     const { bucketId } = this.#upload(bucket, key, uploadId);
-    await this.#commit(({ order }, onSettled) => {
+    await this.#commitKey(bucket, bucketId, key, 'free', ({ order }, onSettled) => {
       requireUpload(this.#running(), bucketId, key, uploadId);
       onSettled(this.#overlay.setUpload(bucketId, uploadId, { order, isGone: true }));
       return { type: RecordType.uploadAbort, body: encodeUploadAbort({ bucketId, key, uploadId }), slots: null };
-    }, 'free');
+    });
   }
 
   /** Throws NoSuchBucket. */
@@ -707,36 +768,67 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return { heal: this.#heal.status(), scan: this.#scanner?.status() ?? none };
   }
 
+  /** Of all sets together. */
   health(): { readonly canRead: boolean; readonly canWrite: boolean } {
-    if (this.#journal === null) return { canRead: false, canWrite: false };
-    const { canRead, canWrite } = this.#journal.health();
-    return { canRead, canWrite };
+    const health = this.#journals.map((journal) => journal.health());
+    if (health.length === 0) return { canRead: false, canWrite: false };
+    return { canRead: health.every(({ canRead }) => canRead), canWrite: health.every(({ canWrite }) => canWrite) };
+  }
+
+  /** Free bytes of each pool: new keys go where there is space. */
+  setPoolWeights(weights: readonly number[]): void {
+    this.#router.setWeights(weights);
   }
 
   // ---- inside ----
 
-  #running(): EngineContext {
-    invariant(this.#context !== null, 'the engine was started');
-    return this.#context;
+  #running(setIndex = systemSet): EngineContext {
+    const context = this.#contexts[setIndex];
+    invariant(context !== undefined, 'the engine was started');
+    return context;
   }
 
-  #healContext(): EngineContext {
-    // Catch-up may begin before the journal is handed over; it commits nothing.
-    return this.#context ?? this.#buildContext(null);
+  /** Catch-up may begin before the journals are handed over; it commits nothing. */
+  #contextOf(setIndex: number): EngineContext {
+    const context = this.#contexts[setIndex] ?? this.#buildContexts([])[setIndex];
+    invariant(context !== undefined, 'the set is there');
+    return context;
   }
 
-  #buildContext(journal: Journal | null): EngineContext {
-    const { compute, slabs, set, dataShards, parityShards, log } = this.options;
+  #buildContexts(journals: readonly Journal[]): EngineContext[] {
+    const contexts: EngineContext[] = [];
+    const of = (setIndex: number): EngineContext => {
+      const context = contexts[setIndex];
+      invariant(context !== undefined, 'the set is there');
+      return context;
+    };
+    for (const set of this.options.sets) contexts.push(this.#buildContext(set, journals[contexts.length] ?? null, of));
+    return contexts;
+  }
+
+  #buildContext(
+    { drives: set, dataShards, parityShards }: EngineSet,
+    journal: Journal | null,
+    of: EngineContext['of'],
+  ): EngineContext {
+    const { compute, slabs, log } = this.options;
+    const { setIndex } = set;
     const commit: CommitFunction = async (prepare, purpose) => {
       const undos: (() => void)[] = [];
       invariant(journal !== null, 'the engine was started');
+      this.#settleDecided();
       try {
         return await journal.commit((context) => prepare(context, (undo) => undos.push(undo)), purpose);
+      } catch (error) {
+        if (this.#isOpen(error)) this.#keepMarks(setIndex, undos.splice(0));
+        throw error;
       } finally {
         for (const undo of undos) undo();
       }
     };
     return {
+      setIndex,
+      of,
       compute,
       slabs,
       set,
@@ -754,13 +846,17 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       dataShards,
       parityShards,
       overflow: { bytes: 0 },
+      claim: (bucketId, key, onSettled) => {
+        const release = this.#router.claim(bucketId, key, setIndex);
+        if (release !== null) onSettled(release);
+      },
       newPlacement: (storageClass, isBlob) => {
         const low = this.#placementCount++;
         const driveCount = dataShards + parityShards;
         const rotation = low % driveCount;
-        const parity = this.#parityFor(storageClass, isBlob);
+        const parity = this.#parityFor(set, parityShards, storageClass, isBlob);
         // The set opens an epoch of its own before it takes writes, at the start or later, so ids never come back.
-        const high = journal?.epoch ?? 0;
+        const high = highOf(setIndex, journal?.epoch ?? 0);
         return { id: { high, low }, geometry: { dataShards: driveCount - parity, parityShards: parity, rotation } };
       },
       commit,
@@ -782,8 +878,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
    * A batch of the log is acknowledged by as few drives as the set's own parity allows: bodies that lie in it
    * never get less. Files of a body count for themselves; with drives away they get the set's parity, too.
    */
-  #parityFor(storageClass: string, isBlob: boolean): number {
-    const { set, parityShards } = this.options;
+  #parityFor(set: DriveSet, parityShards: number, storageClass: string, isBlob: boolean): number {
     const asked = this.parityOf(storageClass);
     invariant(asked >= 0 && 2 * asked <= set.driveCount, 'parity is at most half of the drives');
     if (asked >= parityShards) return asked;
@@ -792,8 +887,59 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return set.inSync().length >= needed ? asked : parityShards;
   }
 
+  /** Of a bucket, or of the server itself. */
   #commit(prepare: DecideRecord, purpose: CommitPurpose = 'grow'): Promise<LogRecord> {
-    return this.#running().commit(prepare, purpose);
+    return this.#running(systemSet).commit(prepare, purpose);
+  }
+
+  /** Of a key: in the set that it lies in, or is to lie in. */
+  #commitKey(
+    bucket: string,
+    bucketId: number,
+    key: string,
+    purpose: CommitPurpose,
+    prepare: DecideRecord,
+  ): Promise<LogRecord> {
+    const context = this.#running(this.#setOf(bucket, bucketId, key));
+    const decide: DecideRecord = (commit, onSettled) => {
+      context.claim(bucketId, key, onSettled);
+      return prepare(commit, onSettled);
+    };
+    return context.commit(decide, purpose);
+  }
+
+  #setOf(bucket: string, bucketId: number, key: string): number {
+    const isAnyOpen = this.#provisional.size > 0 && !this.#areAllFinal();
+    return this.#router.setOf(bucket, bucketId, key, isAnyOpen);
+  }
+
+  #areAllFinal(): boolean {
+    for (const setIndex of this.#provisional) {
+      if (this.#journals[setIndex]?.canWrite === true) this.#provisional.delete(setIndex);
+    }
+    return this.#provisional.size === 0;
+  }
+
+  /** Whether a commit that failed like this may yet turn out to have happened, when its set starts again. */
+  #isOpen(error: unknown): boolean {
+    return this.options.sets.length > 1 && error instanceof Refusal && error.code === 'SlowDownWrite';
+  }
+
+  #keepMarks(setIndex: number, undos: readonly (() => void)[]): void {
+    if (undos.length === 0) return;
+    const kept = this.#undecided.get(setIndex) ?? [];
+    this.#undecided.set(setIndex, kept);
+    kept.push(...undos);
+  }
+
+  /** A set that takes writes again has decided, and the index shows it. */
+  #settleDecided(): void {
+    if (this.#undecided.size === 0) return;
+    for (const [setIndex, undos] of this.#undecided) {
+      if (this.#journals[setIndex]?.canWrite !== true) continue;
+      this.#undecided.delete(setIndex);
+      for (const undo of undos) undo();
+    }
   }
 
   #bucket(name: string): BucketState {

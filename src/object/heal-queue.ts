@@ -4,7 +4,7 @@
  * again, later and later, and nothing of it is ever removed. Main thread.
  */
 import type { Clock } from '../base/index.js';
-import type { DriveSet } from '../erasure/index.js';
+import { setOfBlob, setOfFile, type DriveSet } from '../erasure/index.js';
 import type { LogFileReport } from '../journal/index.js';
 import type { HealEntry, HealTable, HealTarget } from './heal-table.js';
 import { healKeyOf } from './heal-table.js';
@@ -31,7 +31,7 @@ export const healPaceDefault: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, sha
 
 export interface HealQueueOptions {
   readonly table: HealTable;
-  readonly set: DriveSet;
+  readonly sets: readonly DriveSet[];
   readonly clock: Clock;
   readonly log: (text: string) => void;
 }
@@ -55,7 +55,7 @@ export interface Repairer {
   ): Promise<RepairOutcome>;
   logFile(fileNumber: number, positions: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
   /** Nothing is written onto the drives of a set that takes no writes. */
-  readonly canWrite: boolean;
+  canWrite(setIndex: number): boolean;
 }
 
 type Result = 'done' | 'absent' | 'failed';
@@ -132,7 +132,7 @@ export class HealQueue {
     if (this.#known.size >= knownMax) this.#known.clear();
     this.#known.add(known);
     // Where one shard of a blob is bad, parity that nobody reads may be, too.
-    const positions = target.kind === 'blob' ? this.#members() | (1 << position) : 1 << position;
+    const positions = target.kind === 'blob' ? this.#members(setOfTarget(target)) | (1 << position) : 1 << position;
     void this.table.add(target, positions).then(
       () => {
         if (this.#fresh.size < freshMax) this.#fresh.set(key, target);
@@ -148,10 +148,10 @@ export class HealQueue {
   }
 
   /** A record was committed without the shards of these positions: its entry is in the table. */
-  readonly noteDegraded = (positions: number): void => {
+  readonly noteDegraded = (setIndex: number, positions: number): void => {
     if (this.#repairer === null) return;
     // A drive that is there has no room, most likely; one that is not is waited for.
-    if ((positions & this.#members()) === 0) this.#passWhenMembersChange(this.#members());
+    if ((positions & this.#members(setIndex)) === 0) this.#passWhenMembersChange(this.#allMembers());
     else this.#passLater(retryMsMin);
   };
 
@@ -222,7 +222,7 @@ export class HealQueue {
   }
 
   async #repairFresh(): Promise<void> {
-    const members = this.#members();
+    const members = this.#allMembers();
     const entries: HealEntry[] = [];
     for (const [key, target] of this.#fresh) {
       if (entries.length === entriesPerStep) break;
@@ -234,7 +234,7 @@ export class HealQueue {
   }
 
   async #pass(): Promise<void> {
-    const members = this.#members();
+    const members = this.#allMembers();
     let worst: Result = 'done';
     let from: Buffer | null = null;
     do {
@@ -251,7 +251,7 @@ export class HealQueue {
    * What is left is tried again: when its drive is there, or after a while. `members` as they were before the first
    * repair: a drive that came meanwhile is a change.
    */
-  #plan(result: Result, members: number): void {
+  #plan(result: Result, members: string): void {
     if (result === 'failed') {
       this.#passLater(this.#retryMs);
       this.#retryMs = Math.min(retryMsMax, 2 * this.#retryMs);
@@ -281,7 +281,7 @@ export class HealQueue {
 
   async #repairOne(entry: HealEntry, pacer: Pacer): Promise<Result> {
     // A drive outside S is caught up, which brings its shards along, or is away.
-    const present = entry.positions & this.#members();
+    const present = entry.positions & this.#members(setOfTarget(entry.target));
     if (present === 0) return 'absent';
     let result: Result = present === entry.positions ? 'done' : 'absent';
     try {
@@ -321,10 +321,15 @@ export class HealQueue {
     this.#lastRepairMs = Math.floor(this.options.clock.nowMs());
   }
 
-  /** Drives that may be written to, as bits. */
-  #members(): number {
-    if (this.#repairer?.canWrite !== true) return 0;
-    return maskOf(this.options.set.inSync());
+  /** Drives of a set that may be written to, as bits. */
+  #members(setIndex: number): number {
+    if (this.#repairer?.canWrite(setIndex) !== true) return 0;
+    return maskOf(this.options.sets[setIndex]?.inSync() ?? []);
+  }
+
+  /** Of all sets: to see whether they change. */
+  #allMembers(): string {
+    return this.options.sets.map((_, setIndex) => this.#members(setIndex)).join(' ');
   }
 
   #passLater(delayMs: number): void {
@@ -335,15 +340,15 @@ export class HealQueue {
     }, delayMs).unref();
   }
 
-  #passWhenMembersChange(members: number): void {
+  #passWhenMembersChange(members: string): void {
     if (this.#watchTimer === null) this.#watch(members);
   }
 
-  #watch(before: number): void {
+  #watch(before: string): void {
     if (this.#isClosed) return;
     this.#watchTimer = setTimeout(() => {
       this.#watchTimer = null;
-      if (this.#members() === before) this.#watch(before);
+      if (this.#allMembers() === before) this.#watch(before);
       else this.passNow();
     }, watchMs).unref();
   }
@@ -352,6 +357,10 @@ export class HealQueue {
     this.#wake?.();
     this.#wake = null;
   }
+}
+
+function setOfTarget(target: HealTarget): number {
+  return target.kind === 'blob' ? setOfBlob(target.name) : setOfFile(target.fileNumber);
 }
 
 function worse(a: Result, b: Result): Result {

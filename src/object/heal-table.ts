@@ -21,7 +21,7 @@ export interface HealEntry {
   readonly positions: number;
 }
 
-const logPattern = /^Hlog(\d{8})$/;
+const logPattern = /^Hlog(\d{8,10})$/;
 
 export function healKeyOf(target: HealTarget): Buffer {
   return target.kind === 'blob' ? healKey(target.name) : healLogKey(target.fileNumber);

@@ -11,6 +11,7 @@ import {
   shardBytes,
   stripeLength,
   verifyBlob,
+  setOfBlob,
   type BlobState,
   type StripeLayout,
 } from '../erasure/index.js';
@@ -70,7 +71,9 @@ export function repairBlob(
   pace: RepairPace,
 ): Promise<RepairOutcome> {
   // Two repairs of one blob would write into the same files.
-  return context.heal.exclusively(target.name, () => repair(context, target, positions, pace));
+  return context.heal.exclusively(target.name, () =>
+    repair(context.of(setOfBlob(target.name)), target, positions, pace),
+  );
 }
 
 async function repair(

@@ -52,9 +52,14 @@ export function successor(prefix: Uint8Array): Buffer {
   throw new RangeError('no key follows a prefix of 0xff bytes');
 }
 
-export const metaKey = Buffer.from(kinds.meta);
+/** Where the index stands in the log of a set. */
+export function metaKey(setIndex: number): Buffer {
+  return setIndex === 0 ? Buffer.from(kinds.meta) : Buffer.from([kindByte('meta'), setIndex]);
+}
+
 /** There while the index is built anew. */
 export const rebuildKey = Buffer.from(`${kinds.meta}R`);
+
 /** Where the scan stands. */
 export const scanKey = Buffer.from(kinds.scan);
 
@@ -216,7 +221,7 @@ export function healKey(blobName: string): Buffer {
   return Buffer.from(kinds.heal + blobName, 'latin1');
 }
 
-/** Not the key of a blob: those begin with a hex digit. */
+/** Not the key of a blob: those begin with a hex digit. The number says the set, too: eight digits or more. */
 export function healLogKey(fileNumber: number): Buffer {
   return Buffer.from(`${kinds.heal}log${String(fileNumber).padStart(8, '0')}`, 'latin1');
 }

@@ -4,8 +4,8 @@
  */
 import { invariant, unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import { blobName, type Placement } from '../erasure/index.js';
-import { logBytesOf, type LogPosition, type LogRecord } from '../journal/index.js';
+import { blobName, fileId, setOfBody, type Placement } from '../erasure/index.js';
+import { logBytesOf, type ApplyBatch, type LogPosition, type LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
 import {
@@ -85,7 +85,7 @@ export class IndexState {
   /** Set by the engine: takes what a batch made unreachable. */
   onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
   /** Set by the engine: a body was committed without the shards of these positions. */
-  onDegraded: (positions: number) => void = () => undefined;
+  onDegraded: (setIndex: number, positions: number) => void = () => undefined;
 
   /** Set while somebody goes through all entries: told of those that are written meanwhile. */
   onEntry: ((key: Buffer, value: Buffer) => void) | null = null;
@@ -97,11 +97,12 @@ export class IndexState {
 
   constructor(
     readonly catalog: Catalog,
-    private readonly driveCount: number,
+    /** Drives of each set. */
+    private readonly driveCounts: readonly number[],
   ) {
     this.#isRebuilding = catalog.get(rebuildKey) !== undefined;
     try {
-      if (this.position() !== null) this.#load();
+      if (driveCounts.some((_, setIndex) => this.position(setIndex) !== null)) this.#load();
     } catch (error) {
       if (!(error instanceof RecordFormatError)) throw error;
       this.#isSound = false;
@@ -159,9 +160,9 @@ export class IndexState {
     if (target.kind === 'upload') this.#droppedUploads.delete(target.uploadId);
   }
 
-  /** Where the index stands, or null for one that is new, or has to be discarded. */
-  position(): LogPosition | null {
-    const value = this.catalog.get(metaKey);
+  /** Where the index stands in the log of a set, or null for one that is new, or has to be discarded. */
+  position(setIndex = 0): LogPosition | null {
+    const value = this.catalog.get(metaKey(setIndex));
     if (value === undefined || !this.#isSound) return null;
     const reader = new BinaryReader(value);
     if (reader.u8() !== indexVersion) return null;
@@ -215,11 +216,16 @@ export class IndexState {
   /** One after the other: batches, and what is put right between two of them. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  readonly apply = (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
-    const applied = this.#turn.then(() => this.#apply(records, position));
+  readonly apply = (records: readonly LogRecord[], position: LogPosition, setIndex = 0): Promise<void> => {
+    const applied = this.#turn.then(() => this.#apply(records, position, setIndex));
     this.#turn = applied.catch(() => undefined);
     return applied;
   };
+
+  /** Takes the batches of one set. Those of another may come in between: they have nothing in common. */
+  applyOf(setIndex: number): ApplyBatch {
+    return (records, position) => this.apply(records, position, setIndex);
+  }
 
   /** The counters of a bucket: another object after every change. */
   usageCounter(bucketId: number): UsageCounter | null {
@@ -238,11 +244,12 @@ export class IndexState {
     return corrected;
   }
 
-  async #apply(records: readonly LogRecord[], position: LogPosition): Promise<void> {
+  async #apply(records: readonly LogRecord[], position: LogPosition, setIndex: number): Promise<void> {
     const staging = new Staging(this.catalog, this.#usage, this.#shareCount, this.#isRebuilding);
-    for (const record of records) this.#applyRecord(staging, this.#effective(record, position.fileNumber));
+    const file = fileId(setIndex, position.fileNumber);
+    for (const record of records) this.#applyRecord(staging, this.#effective(record, setIndex, file));
     staging.put(
-      metaKey,
+      metaKey(setIndex),
       new BinaryWriter()
         .u8(indexVersion)
         .u53(position.fileNumber)
@@ -327,8 +334,8 @@ export class IndexState {
     else documents.set(kind, { text, updatedMs });
   }
 
-  #effective(record: LogRecord, fileNumber: number): Effective {
-    const here = slotPlacement(record, this.driveCount);
+  #effective(record: LogRecord, setIndex: number, fileNumber: number): Effective {
+    const here = slotPlacement(record, this.driveCounts[setIndex] ?? 0, setIndex);
     // By name: V8 gives what is spread a shape of its own each time, and every later look at it is slow.
     const { slotsFileNumber, slotsBytes } = noSpace;
     const space = { fileNumber, bytes: logBytesOf(record), slotsFileNumber, slotsBytes };
@@ -474,13 +481,14 @@ export class IndexState {
   /** A blob that some drive lacks goes to the heal table. */
   #noteDegraded(staging: Staging, owner: Buffer, placement: Placement): void {
     if (placement.kind !== 'blob') return;
-    const all = 2 ** this.driveCount - 1;
+    const setIndex = setOfBody(placement.id);
+    const all = 2 ** (this.driveCounts[setIndex] ?? 0) - 1;
     const missing = all & ~placement.positions;
     if (missing === 0) return;
     const target: HealTarget = { kind: 'blob', name: blobName(placement.id), owner };
     staging.put(healKeyOf(target), encodeHeal(target, missing));
     staging.afterwards.push(() => {
-      this.onDegraded(missing);
+      this.onDegraded(setIndex, missing);
     });
   }
 }

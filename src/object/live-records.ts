@@ -1,9 +1,10 @@
 /**
  * Tells compaction what of a record is in use, and writes it again when its turn comes. A piece is an entry of
  * the index: a record with several is moved in several pieces. Nothing is moved while a record that changes the
- * same entry is on its way; such a piece is left to a later round, and what changed is not moved at all.
+ * same entry is on its way; such a piece is left to a later round, and what changed is not moved at all. One for each
+ * set: its journal counts the files from 1, the index names them by their set as well.
  */
-import type { Placement } from '../erasure/index.js';
+import { fileId, type Placement } from '../erasure/index.js';
 import {
   RecordChanged,
   type LogRecord,
@@ -59,13 +60,14 @@ export class LiveRecords implements LogSpace {
     private readonly index: IndexState,
     private readonly overlay: Overlay,
     private readonly readers: Readers,
+    private readonly setIndex: number,
     private readonly driveCount: number,
     /** What is freed stays for so long, as dropped blobs do. */
     private readonly reclaimDelayMs = 0,
   ) {}
 
   liveBytes(fileNumber: number): number {
-    return this.index.liveBytes(fileNumber);
+    return this.index.liveBytes(fileId(this.setIndex, fileNumber));
   }
 
   keep(): Promise<void> {
@@ -82,7 +84,8 @@ export class LiveRecords implements LogSpace {
     if (reclaimDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, reclaimDelayMs).unref());
   }
 
-  movesOf(record: LogRecord, fileNumber: number): RecordMove[] {
+  movesOf(record: LogRecord, numberInSet: number): RecordMove[] {
+    const fileNumber = fileId(this.setIndex, numberInSet);
     const { type } = originalOf(record);
     return this.#traces(record).flatMap((trace) => {
       const found = this.#inUse(record, trace, fileNumber);
@@ -115,7 +118,7 @@ export class LiveRecords implements LogSpace {
     const placement = placementOf(key, value);
     const areSlotsHere =
       placement?.kind === 'slots' &&
-      placement.fileNumber === slots.fileNumber &&
+      placement.fileNumber === fileId(this.setIndex, slots.fileNumber) &&
       placement.fileOffset === slots.fileOffset;
     return areSlotsHere ? { value, hasSlots: true } : null;
   }
@@ -123,7 +126,7 @@ export class LiveRecords implements LogSpace {
   #traces(record: LogRecord): Trace[] {
     const { overlay, index } = this;
     const { type, body } = originalOf(record);
-    const here = slotPlacement(record, this.driveCount);
+    const here = slotPlacement(record, this.driveCount, this.setIndex);
     switch (type) {
       case RecordType.bucketCreate: {
         const { name } = decodeBucket(body);

@@ -7,6 +7,8 @@ import { invariant, systemClock } from '../base/index.js';
 import {
   blobName,
   checksumBlockCount,
+  fileNumberOf,
+  setOfFile,
   shardAtPosition,
   shardBytes,
   verifyBlob,
@@ -21,6 +23,7 @@ import { Pacer } from './pacer.js';
 import { maskOf } from './positions.js';
 import { decodeEntry, entrySpace, originalOf, type ObjectRecord } from './records.js';
 import { openShards } from './snapshot.js';
+import { setOfEntry } from './set-router.js';
 import type { Pace } from './upkeep.js';
 
 /**
@@ -34,6 +37,8 @@ export interface ObjectHealResult {
   readonly key: string;
   /** `null` of an object that was written without versioning. */
   readonly versionId: string;
+  /** All of an object lies in one set. */
+  readonly setIndex: number;
   readonly bytes: number;
   readonly dataShards: number;
   readonly parityShards: number;
@@ -98,17 +103,19 @@ export async function* healObjects(
 
 /** Null: it has gone meanwhile, or is a delete marker, which holds nothing. */
 async function healObject(
-  context: EngineContext,
+  anySet: EngineContext,
   { bucket, isDryRun }: HealObjectsOptions,
   key: Buffer,
   pacer: Pacer,
   records: RecordCopies,
 ): Promise<ObjectHealResult | null> {
-  const value = context.index.catalog.get(key);
+  const value = anySet.index.catalog.get(key);
   if (value === undefined) return null;
+  const context = anySet.of(setOfEntry(value));
   const indexed = heldBody(key, value);
   const object = indexed.body as ObjectRecord;
   if (object.isMarker) return null;
+  const { setIndex } = context;
   const bodies = bodiesOf(context, indexed, object);
   const before: HeldState[] = allOf(context, 'sound');
   const after: HeldState[] = allOf(context, 'sound');
@@ -132,6 +139,7 @@ async function healObject(
     bucket,
     key: object.key,
     versionId: object.versionId,
+    setIndex,
     bytes: object.bytes,
     dataShards: geometry.dataShards,
     parityShards: geometry.parityShards,
@@ -221,7 +229,7 @@ async function repair(
     const generation = context.readers.enter();
     try {
       await context.heal.exclusively(`log ${fileNumber}`, () =>
-        context.journal.verifyFile(fileNumber, {
+        context.journal.verifyFile(fileNumberOf(fileNumber), {
           positions: maskOf(wrong),
           isRepair: true,
           pace: () => Promise.resolve(),
@@ -255,7 +263,8 @@ class RecordCopies {
   async isRight({ fileNumber, order }: HeldBody, position: number): Promise<boolean> {
     let looking = this.#wrong.get(fileNumber);
     if (looking === undefined) {
-      looking = this.#look(fileNumber, maskOf(this.context.set.inSync()), false);
+      const { set } = this.context.of(setOfFile(fileNumber));
+      looking = this.#look(fileNumber, maskOf(set.inSync()), false);
       this.#wrong.set(fileNumber, looking);
     }
     return (((await looking).get(order) ?? 0) & (1 << position)) === 0;
@@ -268,7 +277,7 @@ class RecordCopies {
   }
 
   async #look(fileNumber: number, positions: number, isRepair: boolean): Promise<Map<number, number>> {
-    const { heal, journal, readers } = this.context;
+    const { heal, journal, readers } = this.context.of(setOfFile(fileNumber));
     const wrong = new Map<number, number>();
     const pacer = new Pacer(() => pace, systemClock);
     const onWrongRecords = (position: number, records: readonly LogRecord[]): void => {
@@ -281,7 +290,12 @@ class RecordCopies {
     const generation = readers.enter();
     try {
       await heal.exclusively(`log ${fileNumber}`, () =>
-        journal.verifyFile(fileNumber, { positions, isRepair, pace: (bytes) => pacer.step(bytes), onWrongRecords }),
+        journal.verifyFile(fileNumberOf(fileNumber), {
+          positions,
+          isRepair,
+          pace: (bytes) => pacer.step(bytes),
+          onWrongRecords,
+        }),
       );
     } finally {
       readers.leave(generation);

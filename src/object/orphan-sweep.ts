@@ -4,7 +4,7 @@
  * of an earlier epoch is in the index or will never be. Runs some time after a start and before each cycle of the
  * scan, in small steps.
  */
-import { blobName, type DriveSet } from '../erasure/index.js';
+import { blobName, epochOfBlob, setOfBlob, type DriveSet } from '../erasure/index.js';
 import { bodiesFrom, bodyRanges, decodeIndexedBody, isBodyKey, isInBlob, type IndexedBody } from './bodies.js';
 import type { IndexState } from './index-state.js';
 
@@ -14,7 +14,6 @@ const namesMax = 500_000;
 const entriesPerStep = 500;
 const pauseMs = 2;
 
-const counterDigits = 12;
 export const blobNamePattern = /^[0-9a-f]{20,32}$/;
 /** Of a repair that a crash cut off. */
 export const repairNamePattern = /^([0-9a-f]{20,32})\.0$/;
@@ -24,9 +23,9 @@ export class OrphanSweep {
 
   constructor(
     private readonly index: IndexState,
-    private readonly set: DriveSet,
-    /** The set's epoch at the start. */
-    private readonly epoch: number,
+    private readonly sets: readonly DriveSet[],
+    /** Of each set at the start. */
+    private readonly epochs: readonly number[],
     private readonly log: (text: string) => void,
     private readonly isInRepair: (name: string) => boolean,
   ) {}
@@ -55,8 +54,10 @@ export class OrphanSweep {
         pass = -1;
         continue;
       }
-      for (let position = 0; position < this.set.driveCount && !this.#isClosed; position++) {
-        removed += await this.#sweepDrive(position, (name) => isOfPass(name) && !live.has(name));
+      for (const set of this.sets) {
+        for (let position = 0; position < set.driveCount && !this.#isClosed; position++) {
+          removed += await this.#sweepDrive(set, position, (name) => isOfPass(name) && !live.has(name));
+        }
       }
     }
     if (removed > 0) this.log(`${removed} leftover files of cut-off uploads and deleted objects were removed`);
@@ -88,21 +89,23 @@ export class OrphanSweep {
     return names;
   }
 
-  #isLeftover(name: string, isOrphan: (name: string) => boolean): boolean {
+  #isLeftover(setIndex: number, name: string, isOrphan: (name: string) => boolean): boolean {
     const repaired = repairNamePattern.exec(name)?.[1];
     if (repaired !== undefined) return !this.isInRepair(repaired);
     if (!blobNamePattern.test(name)) return false;
-    return parseInt(name.slice(0, -counterDigits), 16) < this.epoch && isOrphan(name);
+    // A file with the name of another set was put there by hand: not ours to remove.
+    if (setOfBlob(name) !== setIndex) return false;
+    return epochOfBlob(name) < (this.epochs[setIndex] ?? 0) && isOrphan(name);
   }
 
-  async #sweepDrive(position: number, isOrphan: (name: string) => boolean): Promise<number> {
-    const blobs = this.set.drive(position)?.blobs;
+  async #sweepDrive(set: DriveSet, position: number, isOrphan: (name: string) => boolean): Promise<number> {
+    const blobs = set.drive(position)?.blobs;
     if (blobs === undefined) return 0;
     let removed = 0;
     for await (const listed of blobs.list()) {
       if (this.#isClosed || !listed.ok) break;
       const name = listed.value;
-      if (!this.#isLeftover(name, isOrphan)) continue;
+      if (!this.#isLeftover(set.setIndex, name, isOrphan)) continue;
       if ((await blobs.unlink(name)).ok) removed++;
     }
     return removed;

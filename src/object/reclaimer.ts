@@ -3,8 +3,9 @@
  * index shows it), and when the last reader of those bytes is gone (I4). The intent lies in the index and
  * is made again by replay, so a crash at any point repeats an unlink at the most.
  */
+import { invariant } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import { blobName, type DriveSet } from '../erasure/index.js';
+import { blobName, setOfBlob, type DriveSet } from '../erasure/index.js';
 import { healKey, partPrefix, successor } from './index-keys.js';
 import { decodeEntry, decodePart } from './records.js';
 import type { Garbage } from './staging.js';
@@ -21,7 +22,7 @@ export class Reclaimer {
 
   constructor(
     private readonly catalog: Catalog,
-    private readonly set: DriveSet,
+    private readonly sets: readonly DriveSet[],
     private readonly log: (text: string) => void,
     private readonly onReclaimed: (garbage: Garbage) => void = () => undefined,
   ) {}
@@ -114,10 +115,12 @@ export class Reclaimer {
   }
 
   async #unlink(name: string): Promise<void> {
+    const set = this.sets[setOfBlob(name)];
+    invariant(set !== undefined, 'a blob is named after a set that is there');
     await Promise.all(
-      Array.from({ length: this.set.driveCount }, async (_, position) => {
-        const result = await this.set.drive(position)?.blobs.unlink(name);
-        if (result !== undefined && !result.ok) this.set.reportWrite(position, result.fault);
+      Array.from({ length: set.driveCount }, async (_, position) => {
+        const result = await set.drive(position)?.blobs.unlink(name);
+        if (result !== undefined && !result.ok) set.reportWrite(position, result.fault);
       }),
     );
   }

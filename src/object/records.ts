@@ -2,7 +2,7 @@
  * The records of the object room, as they lie in the log and in the index: docs/format/records.md.
  * Every record starts with its own version, so that later releases read what earlier ones wrote.
  */
-import type { Placement } from '../erasure/index.js';
+import { fileId, type Placement } from '../erasure/index.js';
 import type { LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import type { BucketDocumentKind, Checksum, ChecksumAlgorithm, ObjectMetadata } from './object-layer.js';
@@ -560,8 +560,8 @@ export function originalOf(record: LogRecord): MovedRecord {
   return record.type === RecordType.moved ? decodeMoved(body) : { type: record.type, order: record.order, body };
 }
 
-/** Placement of the slots that the journal describes beside a record. */
-export function slotPlacement(record: LogRecord, driveCount: number): Placement | null {
+/** Placement of the slots that the journal describes beside a record of the given set. */
+export function slotPlacement(record: LogRecord, driveCount: number, setIndex: number): Placement | null {
   const { slots } = record;
   if (slots === null) return null;
   return {
@@ -570,7 +570,7 @@ export function slotPlacement(record: LogRecord, driveCount: number): Placement 
     id: { high: slots.idHigh, low: slots.idLow },
     slotBytes: slots.slotBytes,
     hashes: slots.hashes,
-    fileNumber: slots.fileNumber,
+    fileNumber: fileId(setIndex, slots.fileNumber),
     fileOffset: slots.fileOffset,
   };
 }

@@ -4,14 +4,25 @@
  * place is kept in the index, so that a restart costs at most a few seconds of its work. Main thread; the drives'
  * threads read and hash.
  */
-import type { Clock, SlabAllocator } from '../base/index.js';
-import { blobName, verifyBlob, type Compute, type DriveSet, type StripeLayout } from '../erasure/index.js';
+import { invariant, type Clock, type SlabAllocator } from '../base/index.js';
+import {
+  blobName,
+  verifyBlob,
+  fileId,
+  fileNumberOf,
+  setOfBody,
+  setOfFile,
+  type Compute,
+  type DriveSet,
+  type StripeLayout,
+} from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import { blobBodyAt, bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
 import type { HealQueue } from './heal-queue.js';
 import type { IndexState } from './index-state.js';
 import type { OrphanSweep } from './orphan-sweep.js';
 import { Pacer } from './pacer.js';
+import { maskOf } from './positions.js';
 import type { Readers } from './readers.js';
 import type { Reclaimer } from './reclaimer.js';
 import { loadScanState, noCounts, saveScanState, type Cycle, type ScanState } from './scan-state.js';
@@ -34,8 +45,9 @@ const retryMs = 60_000;
 
 export interface ScannerOptions {
   readonly index: IndexState;
-  readonly journal: Journal;
-  readonly set: DriveSet;
+  /** By set, as the drives. */
+  readonly journals: readonly Journal[];
+  readonly sets: readonly DriveSet[];
   readonly slabs: SlabAllocator;
   readonly compute: Compute;
   readonly heal: HealQueue;
@@ -143,7 +155,8 @@ export class Scanner {
 
   async #sweep(): Promise<number> {
     this.#phase = 'orphans';
-    const removed = this.options.journal.canWrite ? await this.options.sweep.run() : 0;
+    const canWrite = this.options.journals.every((journal) => journal.canWrite);
+    const removed = canWrite ? await this.options.sweep.run() : 0;
     this.#phase = 'idle';
     return removed;
   }
@@ -187,31 +200,39 @@ export class Scanner {
   }
 
   async #checkLog(cycle: Cycle): Promise<void> {
-    const { journal, heal, readers } = this.options;
     this.#phase = 'log';
-    for (const fileNumber of journal.logFiles()) {
-      if (fileNumber <= cycle.logFile) continue;
-      if (this.#isClosed) return;
-      const positions = this.#members();
-      // Compaction removes no file under a reader.
-      const generation = readers.enter();
-      this.#pacer.restart();
-      const pace = (bytes: number): Promise<void> => this.#pacer.step(bytes);
-      const report = await heal
-        .exclusively(`log ${fileNumber}`, () => journal.verifyFile(fileNumber, { positions, isRepair: true, pace }))
-        .finally(() => readers.leave(generation));
-      const { counts } = cycle;
-      counts.batches += report.batches;
-      counts.bytes += report.bytes;
-      counts.badBatches += report.bad;
-      counts.unreadableObjects += report.unreadable;
-      heal.noteRepaired(report.repaired, report.repairedBytes);
-      await heal.table.remove({ kind: 'log', fileNumber }, report.sound);
-      if (this.#isClosed) return;
-      cycle.logFile = fileNumber;
-      await this.#save(cycle, false);
+    for (const [setIndex, journal] of this.options.journals.entries()) {
+      for (const numberInSet of journal.logFiles()) {
+        if (this.#isClosed) return;
+        const fileNumber = fileId(setIndex, numberInSet);
+        if (fileNumber > cycle.logFile) await this.#checkLogFile(cycle, journal, fileNumber);
+      }
     }
-    cycle.phase = 'blobs';
+    if (!this.#isClosed) cycle.phase = 'blobs';
+  }
+
+  async #checkLogFile(cycle: Cycle, journal: Journal, fileNumber: number): Promise<void> {
+    const { heal, readers } = this.options;
+    const positions = this.#members(setOfFile(fileNumber));
+    // Compaction removes no file under a reader.
+    const generation = readers.enter();
+    this.#pacer.restart();
+    const pace = (bytes: number): Promise<void> => this.#pacer.step(bytes);
+    const report = await heal
+      .exclusively(`log ${fileNumber}`, () =>
+        journal.verifyFile(fileNumberOf(fileNumber), { positions, isRepair: true, pace }),
+      )
+      .finally(() => readers.leave(generation));
+    const { counts } = cycle;
+    counts.batches += report.batches;
+    counts.bytes += report.bytes;
+    counts.badBatches += report.bad;
+    counts.unreadableObjects += report.unreadable;
+    heal.noteRepaired(report.repaired, report.repairedBytes);
+    await heal.table.remove({ kind: 'log', fileNumber }, report.sound);
+    if (this.#isClosed) return;
+    cycle.logFile = fileNumber;
+    await this.#save(cycle, false);
   }
 
   async #checkBlobs(cycle: Cycle): Promise<void> {
@@ -233,10 +254,12 @@ export class Scanner {
   }
 
   async #checkBlob(cycle: Cycle, indexed: BlobBody): Promise<void> {
-    const { index, set, slabs, compute, heal, reclaimer } = this.options;
+    const { index, sets, slabs, compute, heal, reclaimer } = this.options;
     const { counts } = cycle;
     const { body, owner } = indexed;
     const { placement } = body;
+    const set = sets[setOfBody(placement.id)];
+    invariant(set !== undefined, 'a body lies in a set that is there');
     const name = blobName(placement.id);
     // It may have gone since the step was read.
     if (blobBodyAt(index.catalog, owner, name) === null) return;
@@ -272,8 +295,8 @@ export class Scanner {
     this.options.log(`too few shards of ${name} are sound to read it; nothing of it is removed`);
   }
 
-  #members(): number {
-    return this.options.set.inSync().reduce((mask, position) => mask | (1 << position), 0);
+  #members(setIndex: number): number {
+    return maskOf(this.options.sets[setIndex]?.inSync() ?? []);
   }
 
   async #save(cycle: Cycle, isNow: boolean): Promise<void> {

@@ -3,7 +3,7 @@
  * pinned, and log files are not removed under a reader.
  */
 import { Refusal, limits, type Piece, type PieceSource } from '../base/index.js';
-import { BlobSource, BodyReader, SlotSource, type ShardSource } from '../erasure/index.js';
+import { BlobSource, BodyReader, SlotSource, setOfBody, type ShardSource } from '../erasure/index.js';
 import { objectInfo, type EngineContext } from './engine-context.js';
 import { partKey, partPrefix, successor, versionKey } from './index-keys.js';
 import type { ObjectErrorCode, ObjectInfo, ObjectSnapshot, PartInfo } from './object-layer.js';
@@ -159,14 +159,16 @@ export function readBody(
 
 export function openShards(context: EngineContext, body: BodyRecord): ShardSource {
   const { placement } = body;
-  const { set, slabs, compute } = context;
+  const { slabs, compute } = context;
+  if (placement.kind !== 'slots' && placement.kind !== 'blob')
+    throw new Error('only bodies in slots and blobs have shards');
+  const { set } = context.of(setOfBody(placement.id));
   if (placement.kind === 'slots') {
     const hashes = slabs.tryAllocate(placement.hashes.length, 'pass');
     if (hashes === null)
       throw new Refusal<ObjectErrorCode>('SlowDownRead', 'The server is out of memory for reads; try again later.');
     return new SlotSource(set, placement, body.bytes, compute, hashes);
   }
-  if (placement.kind !== 'blob') throw new Error('only bodies in slots and blobs have shards');
   return new BlobSource(
     set,
     placement,

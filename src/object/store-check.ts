@@ -3,12 +3,14 @@
  * against the one that its logs give, and where the shards of one object lie. Writes nothing but the index that it
  * is given, which it fills from the logs.
  */
-import type { SlabAllocator } from '../base/index.js';
+import { invariant, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import {
   blobName,
+  fileNumberOf,
   payloadOffset,
   positionOfShard,
+  setOfBody,
   shardFileBytes,
   verifyBlob,
   verifySlot,
@@ -16,6 +18,7 @@ import {
   type Compute,
   type DriveSet,
   type Placement,
+  type PlacementId,
   type StripeLayout,
 } from '../erasure/index.js';
 import type { ApplyBatch, LogPosition } from '../journal/index.js';
@@ -31,7 +34,8 @@ import { versionsOf } from './versions-of.js';
 export interface StoreCheckOptions {
   /** Empty at first. */
   readonly catalog: Catalog;
-  readonly set: DriveSet;
+  /** By index. */
+  readonly sets: readonly DriveSet[];
   readonly compute: Compute;
   readonly slabs: SlabAllocator;
 }
@@ -41,6 +45,7 @@ export interface DamagedBody {
   readonly key: string;
   /** Of the file on each drive. */
   readonly blob: string;
+  /** Drives, counted over all sets. */
   readonly bad: readonly number[];
   readonly missing: readonly number[];
   readonly isReadable: boolean;
@@ -65,6 +70,7 @@ export interface OrphanFindings {
 export interface ShardPlace {
   readonly shard: number;
   readonly kind: 'data' | 'parity';
+  /** Of the drive, counted over all sets. */
   readonly position: number;
   /** Name of the blob, or number of the log file. */
   readonly file: string;
@@ -103,9 +109,11 @@ type Mutable<T> = { -readonly [name in keyof T]: T[name] };
 
 export class StoreCheck {
   readonly index: IndexState;
+  readonly #driveCounts: readonly number[];
 
   constructor(private readonly options: StoreCheckOptions) {
-    this.index = new IndexState(options.catalog, options.set.driveCount);
+    this.#driveCounts = options.sets.map(({ driveCount }) => driveCount);
+    this.index = new IndexState(options.catalog, this.#driveCounts);
   }
 
   /** Before and after the index is filled with what the logs say. */
@@ -117,9 +125,9 @@ export class StoreCheck {
     return settleRebuiltIndex(this.index);
   }
 
-  /** Fills the index with what the logs say. */
-  get apply(): ApplyBatch {
-    return this.index.apply;
+  /** Fills the index with what the log of a set says. */
+  applyOf(setIndex: number): ApplyBatch {
+    return this.index.applyOf(setIndex);
   }
 
   /** Bytes of all shards in blob files, of which `verifyBlobs` tells how far it is. */
@@ -132,8 +140,8 @@ export class StoreCheck {
     return bytes;
   }
 
-  /** All shards on these drives (bits). */
-  async verifyBlobs(positions: number, onProgress: (bytes: number) => void): Promise<BlobFindings> {
+  /** All shards on these drives: bits, by set. */
+  async verifyBlobs(positions: readonly number[], onProgress: (bytes: number) => void): Promise<BlobFindings> {
     const damaged: DamagedBody[] = [];
     const findings = { bodies: 0, shards: 0, badShards: 0, missingShards: 0, unreadable: 0, damaged };
     const bodies = this.#blobs();
@@ -146,23 +154,24 @@ export class StoreCheck {
     return findings;
   }
 
-  /** Files on these drives (bits) that no record names. */
-  async findOrphans(positions: number): Promise<OrphanFindings> {
+  /** Files on these drives (bits, by set) that no record names. */
+  async findOrphans(positions: readonly number[]): Promise<OrphanFindings> {
     const live = new Set<string>();
     for (const { body } of this.#blobs()) live.add(blobName(body.placement.id));
     // Dropped, and not yet unlinked: a start does that.
     for (const { target } of this.index.pendingGarbage()) if (target.kind === 'blob') live.add(target.name);
     const files: { position: number; name: string }[] = [];
     let count = 0;
-    for (const position of listBits(positions)) {
-      const drive = this.options.set.drive(position);
+    for (const { set, position } of this.#drivesOf(positions)) {
+      const drive = set.drive(position);
       if (drive === null) continue;
       for await (const listed of drive.blobs.list()) {
         if (!listed.ok || live.has(listed.value)) continue;
         // Another name is not ours.
         if (!blobNamePattern.test(listed.value) && !repairNamePattern.test(listed.value)) continue;
         count++;
-        if (files.length < listedMax) files.push({ position, name: listed.value });
+        if (files.length < listedMax)
+          files.push({ position: this.#driveIndex(set.setIndex, position), name: listed.value });
       }
     }
     return { count, files };
@@ -170,8 +179,11 @@ export class StoreCheck {
 
   /** Entries in which another index differs. Null: it stands elsewhere in the log, so that it may differ. */
   differencesTo(catalog: Catalog): number | null {
-    const other = new IndexState(catalog, this.options.set.driveCount);
-    if (!isSamePosition(this.index.position(), other.position())) return null;
+    const other = new IndexState(catalog, this.#driveCounts);
+    const isSame = this.#driveCounts.every((_, setIndex) =>
+      isSamePosition(this.index.position(setIndex), other.position(setIndex)),
+    );
+    if (!isSame) return null;
     const mine = entriesOf(this.options.catalog);
     const theirs = entriesOf(catalog);
     let differences = 0;
@@ -224,12 +236,16 @@ export class StoreCheck {
       const at =
         placement.kind === 'blob'
           ? { file: blobName(placement.id), ...payloadOf(body, placement) }
-          : { file: String(placement.fileNumber), offset: placement.fileOffset, bytes: placement.slotBytes };
+          : {
+              file: String(fileNumberOf(placement.fileNumber)),
+              offset: placement.fileOffset,
+              bytes: placement.slotBytes,
+            };
       const state =
         placement.kind === 'blob'
           ? await this.#blobState({ ...body, placement }, position, () => undefined)
-          : await verifySlot(this.options, placement, position);
-      shards.push({ shard, kind, position, ...at, state });
+          : await verifySlot({ ...this.options, set: this.#setOf(placement.id) }, placement, position);
+      shards.push({ shard, kind, position: this.#driveIndex(setOfBody(placement.id), position), ...at, state });
     }
     const isReadable = shards.filter(({ state }) => state === 'sound').length >= dataShards;
     return { ...head, dataShards, parityShards, shards, isReadable };
@@ -237,21 +253,23 @@ export class StoreCheck {
 
   async #verifyBody(
     { body, key, bucketId }: BlobBody,
-    positions: number,
+    current: readonly number[],
     findings: Mutable<BlobFindings> & { damaged: DamagedBody[] },
     onProgress: (bytes: number) => void,
   ): Promise<void> {
     const bad: number[] = [];
     const missing: number[] = [];
     let sound = 0;
-    for (const position of listBits(positions)) {
+    const setIndex = setOfBody(body.placement.id);
+    const positions = listBits(current[setIndex] ?? 0);
+    for (const position of positions) {
       const state = await this.#blobState(body, position, onProgress);
       if (state === 'sound') sound++;
-      if (state === 'bad') bad.push(position);
-      if (state === 'missing') missing.push(position);
+      if (state === 'bad') bad.push(this.#driveIndex(setIndex, position));
+      if (state === 'missing') missing.push(this.#driveIndex(setIndex, position));
     }
     findings.bodies++;
-    findings.shards += listBits(positions).length;
+    findings.shards += positions.length;
     findings.badShards += bad.length;
     findings.missingShards += missing.length;
     const isReadable = sound >= body.placement.geometry.dataShards;
@@ -269,8 +287,25 @@ export class StoreCheck {
       return Promise.resolve();
     };
     return verifyBlob(
-      { ...this.options, purpose: 'pass', pace },
+      { ...this.options, set: this.#setOf(placement.id), purpose: 'pass', pace },
       { fileName: blobName(placement.id), id: placement.id, layout, position },
+    );
+  }
+
+  #setOf(id: PlacementId): DriveSet {
+    const set = this.options.sets[setOfBody(id)];
+    invariant(set !== undefined, 'a body lies in a set that is there');
+    return set;
+  }
+
+  /** Among the drives of all sets, one set behind the other. */
+  #driveIndex(setIndex: number, position: number): number {
+    return this.#driveCounts.slice(0, setIndex).reduce((sum, count) => sum + count, 0) + position;
+  }
+
+  #drivesOf(positions: readonly number[]): { readonly set: DriveSet; readonly position: number }[] {
+    return this.options.sets.flatMap((set) =>
+      listBits(positions[set.setIndex] ?? 0).map((position) => ({ set, position })),
     );
   }
 

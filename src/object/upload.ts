@@ -698,6 +698,7 @@ export class EngineUpload implements Upload {
       await this.context.commit((commit, onSettled) => {
         // The client went away before its turn came.
         this.#throwIfFailed();
+        this.context.claim(this.bucket.bucketId, this.options.key, onSettled);
         return prepare(commit.order, commit.timeMs, onSettled);
       }, 'grow');
     } catch (error) {

@@ -53,8 +53,9 @@ export interface IndexFindings {
 
 export interface CheckReport {
   readonly deploymentId: string;
-  readonly dataShards: number;
-  readonly parityShards: number;
+  /** By index. */
+  readonly sets: readonly { readonly dataShards: number; readonly parityShards: number }[];
+  /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
   readonly log: LogFindings;
   readonly blobs: BlobFindings;
@@ -77,7 +78,7 @@ export interface FsckReport {
 export interface InspectReport {
   readonly bucket: string;
   readonly key: string;
-  /** By position. */
+  /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
   readonly versions: readonly VersionPlace[];
 }

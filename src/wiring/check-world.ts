@@ -19,12 +19,11 @@ const threads = 2;
 
 export interface CheckWorld {
   readonly deploymentId: string;
-  readonly dataShards: number;
-  readonly parityShards: number;
-  /** By position. */
-  readonly paths: readonly string[];
+  /** By index. */
+  readonly sets: readonly { readonly dataShards: number; readonly parityShards: number }[];
+  readonly logs: readonly CheckedLog[];
+  /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
-  readonly log: CheckedLog;
   readonly store: StoreCheck;
   /** Of the server's index. */
   readonly indexFolder: string;
@@ -59,22 +58,21 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     for (const probe of probes) if (probe.kind === 'ready') undo.push(() => probe.drive.close(driveGraceMs));
     const places = placesOf(probes);
     const { format } = places.first.drive;
-    const driveCount = format.sets[0]?.length ?? 0;
-    const dataShards = driveCount - format.parity;
-    const drives = places.byPosition.map((probe) => probe?.drive ?? null);
     const hashKey = Buffer.from(format.hashKey, 'hex');
     const compute = new ComputePool({ arena: arena.arena, hashKey, threads });
     undo.push(() => compute.close());
-    const checked = await checkJournal({
-      deploymentId: format.deploymentId,
-      setIndex: 0,
-      drives: drives.map((drive) => drive?.log ?? null),
-      dataShards,
-      slabs: arena,
-      kernels,
-      clock: systemClock,
-      log,
-    });
+    const sets = places.sets.map((inSet) => ({
+      drives: inSet.map(({ probe }) => probe?.drive ?? null),
+      dataShards: inSet.length - format.parity,
+      parityShards: format.parity,
+    }));
+    const logs: CheckedLog[] = [];
+    for (const [setIndex, { drives, dataShards }] of sets.entries()) {
+      const stores = drives.map((drive) => drive?.log ?? null);
+      const { deploymentId } = format;
+      const common = { slabs: arena, kernels, clock: systemClock, log };
+      logs.push(await checkJournal({ deploymentId, setIndex, drives: stores, dataShards, ...common }));
+    }
     const indexFolder = options.indexDir ?? join(places.first.path, '.granary', 'index');
     const scratch = `${indexFolder}.check`;
     removeRunCatalog(scratch);
@@ -83,19 +81,24 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       await catalog.close();
       removeRunCatalog(scratch);
     });
-    const set = new CheckedSet(format.deploymentId, drives);
+    const { deploymentId } = format;
     return {
-      deploymentId: format.deploymentId,
-      dataShards,
-      parityShards: format.parity,
-      paths: places.paths,
-      drives: places.paths.map((path, position) => ({
-        path,
-        state: checked.drives[position] ?? 'absent',
-        faults: places.byPosition[position]?.faults ?? [places.reasons[position] ?? 'no folder for it was named'],
-      })),
-      log: checked,
-      store: new StoreCheck({ catalog, set, compute, slabs: arena }),
+      deploymentId,
+      sets,
+      logs,
+      drives: places.sets.flatMap((inSet, setIndex) =>
+        inSet.map(({ path, probe, reason }, position) => ({
+          path,
+          state: logs[setIndex]?.drives[position] ?? 'absent',
+          faults: probe?.faults ?? [reason ?? 'no folder for it was named'],
+        })),
+      ),
+      store: new StoreCheck({
+        catalog,
+        sets: sets.map(({ drives }, setIndex) => new CheckedSet(deploymentId, setIndex, drives)),
+        compute,
+        slabs: arena,
+      }),
       indexFolder,
       close,
     };
@@ -105,12 +108,17 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
   }
 }
 
+interface CheckedPlace {
+  readonly path: string;
+  readonly probe: Ready | null;
+  /** Why there is no drive. */
+  readonly reason: string | null;
+}
+
 interface Places {
   readonly first: Ready;
-  readonly byPosition: readonly (Ready | null)[];
-  readonly paths: readonly string[];
-  /** Why a place has no drive. */
-  readonly reasons: readonly (string | null)[];
+  /** By set and position. */
+  readonly sets: readonly (readonly CheckedPlace[])[];
 }
 
 function placesOf(probes: readonly DriveProbe[]): Places {
@@ -130,40 +138,48 @@ function placesOf(probes: readonly DriveProbe[]): Places {
       'name the folders that the server serves',
     );
   }
-  const { deploymentId, sets } = first.drive.format;
-  invariant(sets.length === 1, 'this release writes one set per deployment');
-  const byPosition: (Ready | null)[] = (sets[0] ?? []).map(() => null);
+  const { deploymentId } = first.drive.format;
+  const byId = new Map<string, Ready>();
+  // Sets are only ever added: who knows of the most is right.
+  let { sets } = first.drive.format;
   for (const probe of ready) {
     const { format } = probe.drive;
+    if (format.sets.length > sets.length) sets = format.sets;
     if (format.deploymentId !== deploymentId) {
       throw new StartupError(
         `${first.path} and ${probe.path} belong to two deployments`,
         'name the drives of one only',
       );
     }
-    const twin = byPosition[format.position];
+    const twin = byId.get(format.driveId);
     if (twin) throw new StartupError(`${twin.path} and ${probe.path} hold the same drive`, 'name each drive once');
-    byPosition[format.position] = probe;
+    byId.set(format.driveId, probe);
   }
   const others = probes.filter((probe) => probe.kind !== 'ready');
-  const paths: string[] = [];
-  const reasons: (string | null)[] = [];
-  for (const [position, probe] of byPosition.entries()) {
-    const other = probe === null ? others.shift() : undefined;
-    paths.push(probe?.path ?? other?.path ?? `drive ${position + 1}`);
-    reasons.push(other === undefined ? null : other.kind === 'unusable' ? other.reason : 'is empty');
-  }
-  // Where a server keeps its index: on the first drive by position.
-  return { first: byPosition.find((probe) => probe !== null) ?? first, byPosition, paths, reasons };
+  const places = sets.map((ids) =>
+    ids.map((id, position): CheckedPlace => {
+      const probe = byId.get(id) ?? null;
+      const other = probe === null ? others.shift() : undefined;
+      const path = probe?.path ?? other?.path ?? `drive ${position + 1}`;
+      return {
+        path,
+        probe,
+        reason: other === undefined ? null : other.kind === 'unusable' ? other.reason : 'is empty',
+      };
+    }),
+  );
+  // Where a server keeps its index: on the first drive that is there.
+  const found = places.flat().find(({ probe }) => probe !== null)?.probe;
+  return { first: found ?? first, sets: places };
 }
 
 /** Drives that are only read. */
 class CheckedSet implements DriveSet {
-  readonly setIndex = 0;
   readonly driveCount: number;
 
   constructor(
     readonly deploymentId: string,
+    readonly setIndex: number,
     private readonly drives: readonly (Drive | null)[],
   ) {
     this.driveCount = drives.length;

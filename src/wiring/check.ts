@@ -2,6 +2,7 @@
 import { StartupError, limits } from '../base/index.js';
 import { openExistingCatalog, removeRunCatalog } from '../catalog/index.js';
 import { blobFileName, logFileName } from '../drive/index.js';
+import { replayChecked, type CheckedLog } from '../journal/index.js';
 import type { VersionPlace } from '../object/index.js';
 import { SlabArena } from '../pool/index.js';
 import { createLogger, type Logger } from '../telemetry/index.js';
@@ -43,7 +44,7 @@ async function inspect(
   try {
     options.onProgress?.({ phase: 'history', done: null });
     await world.store.begin();
-    await world.log.replay(world.store.apply);
+    await replayChecked(world.logs, (setIndex) => world.store.applyOf(setIndex));
     await world.store.settle();
     const versions = await world.store.locate(bucket, key);
     if (versions === null) throw new StartupError(`there is no bucket ${bucket}`, 'see the names with a listing');
@@ -79,27 +80,27 @@ async function look(
 }
 
 async function report(world: CheckWorld, onProgress: (progress: CheckProgress) => void): Promise<CheckReport> {
-  const { log, store } = world;
+  const { logs, store } = world;
   onProgress({ phase: 'history', done: null });
   await store.begin();
-  const holes = await log.replay(store.apply);
+  const holes = await replayChecked(logs, (setIndex) => store.applyOf(setIndex));
   await store.settle();
-  const logFindings = await checkLog(world, holes, onProgress);
+  const current = logs.map((log) => log.current);
+  const logFindings = await checkLogs(world, holes, onProgress);
   const total = store.blobBytes();
   let read = 0;
-  const blobs = await store.verifyBlobs(log.current, (bytes) => {
+  const blobs = await store.verifyBlobs(current, (bytes) => {
     read += bytes;
     onProgress({ phase: 'blobs', done: total === 0 ? 1 : Math.min(1, read / total) });
   });
   onProgress({ phase: 'files', done: null });
-  const orphans = await store.findOrphans(log.current);
+  const orphans = await store.findOrphans(current);
   onProgress({ phase: 'index', done: null });
   const index = await checkIndex(world);
   const buckets = [...store.index.buckets.values()];
   const found = {
     deploymentId: world.deploymentId,
-    dataShards: world.dataShards,
-    parityShards: world.parityShards,
+    sets: world.sets.map(({ dataShards, parityShards }) => ({ dataShards, parityShards })),
     drives: world.drives,
     log: logFindings,
     blobs,
@@ -111,26 +112,37 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
   return { ...found, problems: problemsOf(found) };
 }
 
-async function checkLog(
-  { log }: CheckWorld,
-  holes: number,
+/** Of all sets together. */
+async function checkLogs(
+  { logs }: CheckWorld,
+  holes: readonly number[],
   onProgress: (progress: CheckProgress) => void,
 ): Promise<LogFindings> {
+  const sum = (of: (log: CheckedLog) => number): number => logs.reduce((total, log) => total + of(log), 0);
   const found = { batches: 0, bytes: 0, bad: 0, unreadableRecords: 0 };
+  const total = sum(({ bytes }) => bytes);
   let read = 0;
-  for (const fileNumber of log.files) {
-    const one = await log.verifyFile(fileNumber, (bytes) => {
-      read += bytes;
-      onProgress({ phase: 'log', done: log.bytes === 0 ? 1 : Math.min(1, read / log.bytes) });
-      return Promise.resolve();
-    });
-    found.batches += one.batches;
-    found.bytes += one.bytes;
-    found.bad += one.bad;
-    found.unreadableRecords += one.unreadable;
+  for (const log of logs) {
+    for (const fileNumber of log.files) {
+      const one = await log.verifyFile(fileNumber, (bytes) => {
+        read += bytes;
+        onProgress({ phase: 'log', done: total === 0 ? 1 : Math.min(1, read / total) });
+        return Promise.resolve();
+      });
+      found.batches += one.batches;
+      found.bytes += one.bytes;
+      found.bad += one.bad;
+      found.unreadableRecords += one.unreadable;
+    }
   }
-  const { unfinished, dropped, unreadable } = log;
-  return { ...found, files: log.files.length, holes, unfinished, dropped, unreadableBatches: unreadable };
+  return {
+    ...found,
+    files: sum(({ files }) => files.length),
+    holes: holes.reduce((all, one) => all + one, 0),
+    unfinished: sum(({ unfinished }) => unfinished),
+    dropped: sum(({ dropped }) => dropped),
+    unreadableBatches: sum(({ unreadable }) => unreadable),
+  };
 }
 
 /** The index that the server would open, against what the logs say. */

@@ -20,7 +20,6 @@ import { writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
 import { createIam, createRootCredentials, type ExternalRules, type OpenedIam } from '../identity/index.js';
-import { openJournal, type OpenedJournal } from '../journal/index.js';
 import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
 import { ComputePool, SlabArena } from '../pool/index.js';
@@ -47,7 +46,6 @@ import {
   regionOf,
   startStaleUploads,
 } from './live-settings.js';
-import { LiveSet } from './live-set.js';
 import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
@@ -56,6 +54,7 @@ import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import { serverState } from './server-state.js';
+import { PoolWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './types.js';
 
@@ -110,20 +109,16 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const fixedSeconds = sessionSecondsOf(options);
   const arena = new SlabArena(arenaBytes(options));
   const deployment = await openDeployment({
-    folders: options.drives,
+    groups: [options.drives, ...(options.expansions ?? [])],
     parity: options.parity ?? null,
+    setDriveCount: options.setDriveCount ?? null,
     arena: arena.arena,
     isSynced: options.durability !== 'relaxed',
     traces: observation.traces,
   });
   names.deploymentId = deployment.deploymentId;
-  const set = new LiveSet(
-    deployment.deploymentId,
-    deployment.places.map(({ drive }) => drive),
-    log,
-    () => systemClock.monotonicMs(),
-  );
-  teardown.add(() => set.closeDrives(driveGraceMs));
+  const sets = liveSets(deployment, log);
+  for (const set of sets) teardown.add(() => set.closeDrives(driveGraceMs));
 
   const compute = new ComputePool({
     arena: arena.arena,
@@ -134,30 +129,39 @@ async function build(options: ServerOptions, observation: Observation, teardown:
 
   const catalog = openCatalog(options, deployment, log);
   teardown.add(() => catalog.close());
-  const { dataShards, parityShards } = deployment;
   const engine = new Engine({
+    ...engineSets(deployment, sets),
     catalog,
     compute,
     slabs: arena,
-    set,
-    dataShards,
-    parityShards,
     log: (text) => log.warn(text),
     reclaimDelayMs: options.reclaimDelayMs ?? 0,
   });
   teardown.add(() => engine.close());
 
-  const opened = await openSetJournal(deployment, arena, engine, log);
-  teardown.add(() => opened.journal.close());
-  set.start(opened.journal);
-  teardown.add(() => set.close());
+  const opened = await openSetJournals(deployment, arena, engine, log);
+  const journals = opened.map(({ journal }) => journal);
+  teardown.add(async () => {
+    await Promise.all(journals.map((journal) => journal.close()));
+  });
+  const kept = opened.map(({ journal }, setIndex) => {
+    const set = sets[setIndex];
+    invariant(set !== undefined, 'every set has its journal');
+    set.start(journal);
+    teardown.add(() => {
+      set.close();
+    });
+    return { set, journal };
+  });
   const isSynced = options.durability !== 'relaxed';
   const driveOptions = { arena: arena.arena, isSynced, traces: observation.traces };
-  const keeper = new DriveKeeper({ deployment, set, journal: opened.journal, driveOptions, log });
+  const keeper = new DriveKeeper({ deployment, sets: kept, driveOptions, log });
   keeper.start();
   teardown.add(() => keeper.close());
-  const { unreadableBatches, lostPlaces } = opened.report;
-  engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? sweepAfterMs : null);
+  engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
+  const weights = new PoolWeights(deployment, sets, journals, engine, log);
+  await weights.start();
+  teardown.add(() => weights.close());
 
   const external = new ExternalIdentitySetUp();
   const accounts = await openAccounts(options, credentials, engine, external.rules, log);
@@ -186,8 +190,9 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   const health = (phase: HealthState['phase']): HealthState => ({
     phase,
     ...engine.health(),
-    readQuorum: dataShards,
-    writeQuorum: writeQuorum(dataShards, parityShards),
+    // As in MinIO, of the set that needs the most.
+    readQuorum: Math.max(...deployment.sets.map((set) => set.dataShards)),
+    writeQuorum: Math.max(...deployment.sets.map((set) => writeQuorum(set.dataShards, set.parityShards))),
   });
   let phase: HealthState['phase'] = 'running';
   const authorization = openAuthorization({
@@ -213,7 +218,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
-  const state = serverState({ startedMs: systemClock.nowMs(), deployment, set, journal: opened.journal, engine });
+  const state = serverState({ startedMs: systemClock.nowMs(), deployment, sets: kept, engine });
   const healings = new HealSequences(
     { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
     systemClock,
@@ -364,8 +369,8 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
 
 export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment: Deployment, log: Logger): Catalog {
   const named = options.indexDir ?? null;
-  const places = deployment.places.flatMap(({ path, drive }) =>
-    drive === null || path === null ? [] : [join(path, '.granary', 'index')],
+  const places = deployment.sets.flatMap((set) =>
+    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')])),
   );
   let failure: unknown = null;
   // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
@@ -388,30 +393,6 @@ export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment
     'name a writable folder with --index-dir',
     failure,
   );
-}
-
-export function openSetJournal(
-  deployment: Deployment,
-  arena: SlabArena,
-  engine: Engine,
-  log: Logger,
-): Promise<OpenedJournal> {
-  return openJournal({
-    deploymentId: deployment.deploymentId,
-    setIndex: 0,
-    drives: deployment.places.map(({ drive }) => drive?.log ?? null),
-    dataShards: deployment.dataShards,
-    slabs: arena,
-    kernels,
-    clock: systemClock,
-    indexPosition: engine.index.position(),
-    discardIndex: () => engine.index.discard(),
-    apply: engine.index.apply,
-    healRecord: engine.healRecord,
-    newPace: engine.newPace,
-    space: engine.space,
-    log,
-  });
 }
 
 function openAccounts(

@@ -1,13 +1,17 @@
 /**
- * From the folders that the operator named to the drives of one erasure set: who belongs together, in
+ * From the folders that the operator named to the drives of each erasure set: who belongs together, in
  * which place, what is new and what is missing. Nothing is written before it is known that it may be.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { StartupError, invariant, limits, type Clock } from '../base/index.js';
+import { chooseSetSize } from '../config/index.js';
 import {
   formatDrive,
   formatVersion,
+  formatVersionOfPools,
+  poolOfSet,
   probeDrive,
+  rewriteFormat,
   type Drive,
   type DriveFormat,
   type DriveOptions,
@@ -17,6 +21,7 @@ import {
 import { defaultParity } from '../erasure/index.js';
 
 export interface Place {
+  /** In its set. */
   readonly position: number;
   /** The folder, or null when none of those named belongs here. */
   readonly path: string | null;
@@ -26,21 +31,39 @@ export interface Place {
   readonly note: string | null;
 }
 
-export interface Deployment {
-  readonly deploymentId: string;
-  readonly hashKey: Buffer;
+export interface DeployedSet {
+  readonly setIndex: number;
+  readonly poolIndex: number;
   readonly dataShards: number;
   readonly parityShards: number;
   readonly places: readonly Place[];
   /** By position, of drives that are not there as well. */
   readonly driveIds: readonly string[];
+}
+
+export interface DeployedPool {
+  readonly firstSet: number;
+  readonly setCount: number;
+}
+
+export interface Deployment {
+  readonly deploymentId: string;
+  readonly hashKey: Buffer;
+  /** The same in all sets. */
+  readonly parityShards: number;
+  readonly sets: readonly DeployedSet[];
+  readonly pools: readonly DeployedPool[];
   readonly isNew: boolean;
   readonly warnings: readonly string[];
+  /** What the drive in a place has as its format; whether it is a mount point is seen when it is formatted. */
+  formatOf(setIndex: number, position: number): DriveFormat;
 }
 
 interface Options {
-  readonly folders: readonly string[];
+  /** Of folders; each is a pool, unless it is known from what is formatted that several are one. */
+  readonly groups: readonly (readonly string[])[];
   readonly parity: number | null;
+  readonly setDriveCount?: number | null;
   readonly arena: SharedArrayBuffer;
   /** False: relaxed durability. */
   readonly isSynced: boolean;
@@ -49,41 +72,53 @@ interface Options {
   readonly system?: DriveSystem;
 }
 
-type Ready = Extract<DriveProbe, { kind: 'ready' }>;
-type Empty = Extract<DriveProbe, { kind: 'empty' }>;
-type Unusable = Extract<DriveProbe, { kind: 'unusable' }>;
+type Grouped<T extends DriveProbe> = T & { readonly group: number };
+type Ready = Grouped<Extract<DriveProbe, { kind: 'ready' }>>;
+type Empty = Grouped<Extract<DriveProbe, { kind: 'empty' }>>;
+type Unusable = Grouped<Extract<DriveProbe, { kind: 'unusable' }>>;
+
+/** What all drives of a deployment have in common. */
+interface Facts {
+  readonly deploymentId: string;
+  readonly hashKey: string;
+  readonly sets: readonly (readonly string[])[];
+  /** Sets of each pool. */
+  readonly pools: readonly number[];
+  readonly parity: number;
+}
 
 export async function openDeployment(options: Options): Promise<Deployment> {
-  const { folders } = options;
-  if (folders.length === 0)
+  if (options.groups.flat().length === 0)
     throw new StartupError('no drive was named', 'name one folder or more: granary server /mnt/data');
-  if (folders.length > limits.setDrivesMax) {
-    throw new StartupError(
-      `${folders.length} drives were named, this release serves at most ${limits.setDrivesMax}`,
-      'name fewer folders',
-    );
-  }
-  let probes = await probeAll(options, false);
+  let probes = await probeAll(options, options.groups.keys(), false);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
     refuseLocked(probes);
     if (opened.length === 0) {
       // A first start makes the folders that do not exist yet.
-      probes = await probeAll(options, true);
+      probes = await probeAll(options, options.groups.keys(), true);
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
     }
-    const ready = probes.filter((probe): probe is Ready => probe.kind === 'ready');
-    return ready.length === 0
-      ? await formatAll(probes, options, opened)
-      : await joinAll(probes, ready, options, opened);
+    return probes.some(({ kind }) => kind === 'ready')
+      ? await joinAll(probes, options, opened)
+      : await formatAll(probes, options, opened);
   } catch (error) {
     await Promise.all(opened.map((drive) => drive.close(1000)));
     throw error;
   }
 }
 
-function probeAll(options: Options, createFolder: boolean): Promise<DriveProbe[]> {
-  return Promise.all(options.folders.map((folder) => probeDrive(folder, { ...driveOptions(options), createFolder })));
+async function probeAll(
+  options: Options,
+  groups: Iterable<number>,
+  createFolder: boolean,
+): Promise<(Ready | Empty | Unusable)[]> {
+  const one = async (folder: string, group: number): Promise<Ready | Empty | Unusable> => {
+    const probe = await probeDrive(folder, { ...driveOptions(options), createFolder });
+    return { ...probe, group };
+  };
+  const named = [...groups].flatMap((group) => (options.groups[group] ?? []).map((folder) => one(folder, group)));
+  return await Promise.all(named);
 }
 
 function driveOptions({ arena, isSynced, traces, clock, system }: Options): DriveOptions {
@@ -91,154 +126,188 @@ function driveOptions({ arena, isSynced, traces, clock, system }: Options): Driv
 }
 
 function refuseLocked(probes: readonly DriveProbe[]): void {
-  const locked = probes.find((probe): probe is Unusable => probe.kind === 'unusable' && probe.isLocked);
-  if (locked === undefined) return;
+  const locked = probes.find((probe) => probe.kind === 'unusable' && probe.isLocked);
+  if (locked?.kind !== 'unusable') return;
   throw new StartupError(
     `${locked.path}: ${locked.reason}`,
     'stop the other server, or give each server its own drives',
   );
 }
 
-async function formatAll(probes: readonly DriveProbe[], options: Options, opened: Drive[]): Promise<Deployment> {
-  const unusable = probes.find((probe): probe is Unusable => probe.kind === 'unusable');
-  if (unusable !== undefined) {
-    throw new StartupError(
-      `${unusable.path}: ${unusable.reason}`,
-      'a new deployment needs every folder that is named: mend it or leave it out',
-    );
-  }
-  const driveCount = probes.length;
-  const parityShards = options.parity ?? defaultParity(driveCount);
-  if (parityShards > Math.floor(driveCount / 2) || parityShards > limits.parityShardsMax) {
-    throw new StartupError(
-      `parity ${parityShards} is more than half of ${driveCount} drives`,
-      `set MINIO_STORAGE_CLASS_STANDARD to EC:${Math.floor(driveCount / 2)} or less, or name more drives`,
-    );
-  }
-  const sets = [probes.map(() => randomUUID())];
-  const deploymentId = randomUUID();
-  const hashKey = randomBytes(32);
-  const places: Place[] = [];
-  for (const [position, probe] of probes.entries()) {
-    const format = formatFor({ deploymentId, hashKey: hashKey.toString('hex'), sets, parity: parityShards }, position);
-    const drive = await formatDrive(probe.path, format, driveOptions(options));
-    opened.push(drive);
-    places.push({ position, path: probe.path, drive, isNew: true, note: null });
-  }
-  return {
-    deploymentId,
-    hashKey,
-    dataShards: driveCount - parityShards,
-    parityShards,
-    places,
-    driveIds: sets[0] ?? [],
-    isNew: true,
-    warnings: [],
-  };
-}
+// ---- a first start ----
 
-type SetFacts = Pick<DriveFormat, 'deploymentId' | 'hashKey' | 'sets' | 'parity'>;
-
-function formatFor(facts: SetFacts, position: number): DriveFormat {
-  const driveId = facts.sets[0]?.[position];
-  invariant(driveId !== undefined, 'every position of the set has a drive id');
-  // `formatDrive` looks whether it is a mount point.
-  return { version: formatVersion, ...facts, driveId, setIndex: 0, position, wasMountPoint: false };
-}
-
-async function joinAll(
-  probes: readonly DriveProbe[],
-  ready: readonly Ready[],
+async function formatAll(
+  probes: readonly (Ready | Empty | Unusable)[],
   options: Options,
   opened: Drive[],
 ): Promise<Deployment> {
-  const first = ready[0];
-  invariant(first !== undefined, 'at least one drive is ready');
-  const facts = first.drive.format;
-  refuseStrangers(first, ready);
-  const ids = facts.sets[0];
-  invariant(ids !== undefined && facts.sets.length === 1, 'this release writes one set per deployment');
-  if (probes.length > ids.length) {
+  refuseUnusable(probes, 'a new deployment needs every folder that is named: mend it or leave it out');
+  const first = options.groups.find((group) => group.length > 0) ?? [];
+  const parity = options.parity ?? defaultParity(chooseSetSize(first.length, options.setDriveCount ?? null));
+  let facts: Facts = {
+    deploymentId: randomUUID(),
+    hashKey: randomBytes(32).toString('hex'),
+    sets: [],
+    pools: [],
+    parity,
+  };
+  for (const group of options.groups) facts = withPool(facts, group.length, options);
+  const drives = await formatPlaces(facts, probes, 0, options, opened);
+  return deploymentOf(facts, drives, true, []);
+}
+
+/** The facts with one pool more. */
+function withPool(facts: Facts, driveCount: number, { setDriveCount = null }: Options): Facts {
+  const size = chooseSetSize(driveCount, setDriveCount);
+  const { parity } = facts;
+  if (parity > Math.floor(size / 2) || parity > limits.parityShardsMax) {
     throw new StartupError(
-      `${probes.length} folders were named, but this deployment has ${ids.length} drives`,
-      'name the same folders as before; drives cannot be added to a deployment in this release',
+      `parity ${parity} is more than half of ${size} drives`,
+      facts.sets.length > 0
+        ? `name ${2 * parity} drives or more in each group: all sets have the parity of the first`
+        : `set MINIO_STORAGE_CLASS_STANDARD to EC:${Math.floor(size / 2)} or less, or name more drives`,
     );
   }
-  const byPosition = new Map(ready.map((probe) => [probe.drive.format.position, probe]));
-  const empties = probes.filter((probe): probe is Empty => probe.kind === 'empty');
-  const unusable = probes.filter((probe): probe is Unusable => probe.kind === 'unusable');
-  const warnings: string[] = [];
-  const places: Place[] = [];
-  const dataShards = ids.length - facts.parity;
-  const isUnborn = await isWithoutLog(ready);
-  if (ready.length < dataShards && !isUnborn) {
+  const added = Array.from({ length: driveCount / size }, () => Array.from({ length: size }, () => randomUUID()));
+  const sets = [...facts.sets, ...added];
+  if (sets.length > limits.setsMax) {
     throw new StartupError(
-      `only ${ready.length} of ${ids.length} drives are usable, ${dataShards} are needed to read`,
-      `bring back at least ${dataShards - ready.length} of: ${[...empties, ...unusable].map((probe) => probe.path).join(', ')}`,
+      `${sets.length} sets are more than the ${limits.setsMax} that can be served`,
+      `name fewer drives, or larger sets with MINIO_ERASURE_SET_DRIVE_COUNT=${limits.setDrivesMax}`,
     );
   }
-  for (const position of ids.keys()) {
-    const present = byPosition.get(position);
-    if (present !== undefined) {
-      places.push({ position, path: present.path, drive: present.drive, isNew: false, note: null });
-      continue;
+  return { ...facts, sets, pools: [...facts.pools, added.length] };
+}
+
+/** Formats empty folders in the places of the sets from `firstSet` on, in their order. */
+async function formatPlaces(
+  facts: Facts,
+  probes: readonly DriveProbe[],
+  firstSet: number,
+  options: Options,
+  opened: Drive[],
+): Promise<Map<string, Place>> {
+  const places = new Map<string, Place>();
+  let next = 0;
+  for (const [setIndex, ids] of facts.sets.entries()) {
+    if (setIndex < firstSet) continue;
+    for (const [position, driveId] of ids.entries()) {
+      const probe = probes[next++];
+      invariant(probe?.kind === 'empty', 'every place of a new set has its empty folder');
+      const drive = await formatDrive(probe.path, formatFor(facts, setIndex, position), driveOptions(options));
+      opened.push(drive);
+      places.set(driveId, { position, path: probe.path, drive, isNew: true, note: null });
     }
-    const empty = empties.shift();
-    if (empty === undefined) {
-      const lost = unusable.shift();
-      places.push({
-        position,
-        path: lost?.path ?? null,
-        drive: null,
-        isNew: false,
-        note: lost?.reason ?? 'not among the folders that were named',
-      });
-      continue;
-    }
-    if (facts.wasMountPoint && !empty.isMountPoint) {
-      // Writing into the folder under an unmounted disk would fill the system's own disk.
-      places.push({
-        position,
-        path: empty.path,
-        drive: null,
-        isNew: false,
-        note: 'is empty and not a mount point: is the disk mounted?',
-      });
-      continue;
-    }
-    const drive = await formatDrive(empty.path, formatFor(facts, position), driveOptions(options));
-    opened.push(drive);
-    if (!isUnborn) warnings.push(`${empty.path} was empty: it is formatted as drive ${position + 1} and rebuilt`);
-    places.push({ position, path: empty.path, drive, isNew: true, note: 'was empty: being rebuilt' });
   }
-  const order = ready.map((probe) => probe.drive.format.position);
-  if (order.some((position, index) => index > 0 && position < (order[index - 1] ?? 0))) {
-    warnings.push('the drives were named in another order than before; each was recognised by its id');
-  }
-  if (options.parity !== null && options.parity !== facts.parity) {
-    warnings.push(
-      `parity stays at ${facts.parity}, as the drives were formatted; the ${options.parity} that was asked for holds for new objects only`,
-    );
-  }
+  return places;
+}
+
+function formatFor(facts: Facts, setIndex: number, position: number): DriveFormat {
+  const driveId = facts.sets[setIndex]?.[position];
+  invariant(driveId !== undefined, 'every position of the set has a drive id');
+  const { deploymentId, hashKey, sets, parity, pools } = facts;
+  const isOne = sets.length === 1;
+  const version = isOne ? formatVersion : formatVersionOfPools;
+  // `formatDrive` looks whether it is a mount point.
+  const common = { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint: false };
+  return isOne ? common : { ...common, pools };
+}
+
+function deploymentOf(
+  facts: Facts,
+  places: ReadonlyMap<string, Place>,
+  isNew: boolean,
+  warnings: readonly string[],
+): Deployment {
+  const sets = facts.sets.map((driveIds, setIndex): DeployedSet => {
+    const inSet = driveIds.map((driveId) => {
+      const place = places.get(driveId);
+      invariant(place !== undefined, 'every drive has its place');
+      return place;
+    });
+    const dataShards = driveIds.length - facts.parity;
+    const poolIndex = poolOfSet(facts.pools, setIndex);
+    return { setIndex, poolIndex, dataShards, parityShards: facts.parity, places: inSet, driveIds };
+  });
+  let firstSet = 0;
+  const pools = facts.pools.map((setCount) => {
+    const pool = { firstSet, setCount };
+    firstSet += setCount;
+    return pool;
+  });
   return {
     deploymentId: facts.deploymentId,
     hashKey: Buffer.from(facts.hashKey, 'hex'),
-    dataShards,
     parityShards: facts.parity,
-    places,
-    driveIds: ids,
-    isNew: false,
+    sets,
+    pools,
+    isNew,
     warnings,
+    formatOf: (setIndex, position) => formatFor(facts, setIndex, position),
   };
 }
 
-function refuseStrangers(first: Ready, ready: readonly Ready[]): void {
+// ---- later starts ----
+
+async function joinAll(
+  named: readonly (Ready | Empty | Unusable)[],
+  options: Options,
+  opened: Drive[],
+): Promise<Deployment> {
+  const ready = named.filter((probe): probe is Ready => probe.kind === 'ready');
+  const facts = factsOf(ready);
+  const groups = assignGroups(named, ready, facts);
+  const known = named.filter(({ group }) => !groups.added.includes(group));
+  const driveCount = facts.sets.flat().length;
+  if (known.length > driveCount) {
+    throw new StartupError(
+      `${known.length} folders were named, but this deployment has ${driveCount} drives`,
+      'name the same folders as before; drives are added as a group of their own: /old/{1...4} /new/{1...4}',
+    );
+  }
+  const plan = await planPlaces(known, ready, facts, groups);
+  let grown = facts;
+  for (const group of groups.added) grown = withPool(grown, options.groups[group]?.length ?? 0, options);
+  const added = await probeAll(options, groups.added, true);
+  refuseUnusable(added, 'a group that is added needs every folder that is named: mend it or leave it out');
+  // What could be refused was refused: from here on it is written.
+  const warnings: string[] = [];
+  const places = new Map<string, Place>();
+  for (const { setIndex, position, path, drive, note, isUnborn } of plan) {
+    const driveId = facts.sets[setIndex]?.[position] ?? '';
+    if (drive !== 'format') {
+      places.set(driveId, { position, path, drive, isNew: false, note });
+      continue;
+    }
+    invariant(path !== null, 'a folder is formatted');
+    const formatted = await formatDrive(path, formatFor(facts, setIndex, position), driveOptions(options));
+    opened.push(formatted);
+    const name = facts.sets.length === 1 ? '' : `set ${setIndex + 1}, `;
+    if (!isUnborn) warnings.push(`${path} was empty: it is formatted as ${name}drive ${position + 1} and rebuilt`);
+    places.set(driveId, { position, path, drive: formatted, isNew: true, note });
+  }
+  const inAdded = await formatPlaces(grown, added, facts.sets.length, options, opened);
+  for (const [driveId, place] of inAdded) places.set(driveId, place);
+  for (const [index, setCount] of grown.pools.slice(facts.pools.length).entries()) {
+    const pool = facts.pools.length + index + 1;
+    warnings.push(`pool ${pool} is added: ${setCount === 1 ? '1 set' : `${setCount} sets`} for new objects`);
+  }
+  await tellDrives(ready, grown, options);
+  warnings.push(...remarks(ready, grown, options));
+  return deploymentOf(grown, places, false, warnings);
+}
+
+/** Those of the drive that knows of the most sets: sets are only ever added. */
+function factsOf(ready: readonly Ready[]): Facts {
+  const [first] = ready;
+  invariant(first !== undefined, 'at least one drive is ready');
   const seen = new Map<string, string>();
+  let most = first.drive.format;
   for (const { path, drive } of ready) {
     const { format } = drive;
-    if (format.deploymentId !== first.drive.format.deploymentId) {
+    if (format.deploymentId !== most.deploymentId) {
       throw new StartupError(
-        `${first.path} and ${path} belong to two deployments (${first.drive.format.deploymentId} and ${format.deploymentId})`,
+        `${first.path} and ${path} belong to two deployments (${most.deploymentId} and ${format.deploymentId})`,
         'name the drives of one deployment only',
       );
     }
@@ -247,10 +316,148 @@ function refuseStrangers(first: Ready, ready: readonly Ready[]): void {
       throw new StartupError(`${twin} and ${path} hold the same drive`, 'name each drive once; remove the copy');
     }
     seen.set(format.driveId, path);
+    if (format.sets.length > most.sets.length) most = format;
+  }
+  for (const { path, drive } of ready) {
+    const { setIndex, position, driveId } = drive.format;
+    if (most.sets[setIndex]?.[position] === driveId) continue;
+    throw new StartupError(
+      `${path} is not among the drives that the others know`,
+      'leave it out: it was part of sets that were never used',
+    );
+  }
+  const { deploymentId, hashKey, sets, parity, pools = [sets.length] } = most;
+  return { deploymentId, hashKey, sets, parity, pools };
+}
+
+interface Groups {
+  /** By group: the pools whose drives it holds. */
+  readonly pools: ReadonlyMap<number, ReadonlySet<number>>;
+  /** Groups that hold nothing yet, and make the deployment larger. */
+  readonly added: readonly number[];
+}
+
+/** Whose folders the groups are. Drives count where they are found, whatever folder that is. */
+function assignGroups(named: readonly { readonly group: number }[], ready: readonly Ready[], facts: Facts): Groups {
+  const pools = new Map<number, Set<number>>();
+  for (const { group } of named) if (!pools.has(group)) pools.set(group, new Set());
+  for (const { group, drive } of ready) pools.get(group)?.add(poolOfSet(facts.pools, drive.format.setIndex));
+  const found = new Set([...pools.values()].flatMap((held) => [...held]));
+  const blank = [...pools.keys()].filter((group) => pools.get(group)?.size === 0);
+  for (const poolIndex of facts.pools.keys()) {
+    if (found.has(poolIndex)) continue;
+    const group = blank.shift();
+    if (group === undefined) {
+      throw new StartupError(
+        `pool ${poolIndex + 1} of this deployment is not among the folders that were named`,
+        'name all groups as before: a pool cannot be taken out of a deployment',
+      );
+    }
+    pools.get(group)?.add(poolIndex);
+  }
+  return { pools, added: blank };
+}
+
+interface PlannedPlace {
+  readonly setIndex: number;
+  readonly position: number;
+  readonly path: string | null;
+  readonly drive: Drive | 'format' | null;
+  readonly note: string | null;
+  /** Of a pool whose very first start was cut off. */
+  readonly isUnborn: boolean;
+}
+
+/** Where every drive is, and what becomes of places without one. Throws when a set has too few. */
+async function planPlaces(
+  known: readonly (Ready | Empty | Unusable)[],
+  ready: readonly Ready[],
+  facts: Facts,
+  groups: Groups,
+): Promise<PlannedPlace[]> {
+  const byId = new Map(ready.map((probe) => [probe.drive.format.driveId, probe]));
+  const empties = known.filter((probe): probe is Empty => probe.kind === 'empty');
+  const unusable = known.filter((probe): probe is Unusable => probe.kind === 'unusable');
+  const wereMounts = ready.some(({ drive }) => drive.format.wasMountPoint);
+  /** The first that may stand in for a drive of this pool. */
+  const takeOf = <T extends Empty | Unusable>(probes: T[], poolIndex: number): T | undefined => {
+    const at = probes.findIndex(({ group }) => groups.pools.get(group)?.has(poolIndex) === true);
+    return at === -1 ? undefined : probes.splice(at, 1)[0];
+  };
+  const waiting = [...empties, ...unusable].map(({ path }) => path);
+  const isAllUnborn = await isWithoutLog(ready);
+  const plan: PlannedPlace[] = [];
+  let firstSet = 0;
+  for (const [poolIndex, setCount] of facts.pools.entries()) {
+    const sets = facts.sets.slice(firstSet, firstSet + setCount);
+    const inPool = ready.filter(({ drive }) => poolOfSet(facts.pools, drive.format.setIndex) === poolIndex);
+    const isUnborn = isAllUnborn || (inPool.length > 0 && (await isWithoutLog(inPool)));
+    for (const [index, ids] of sets.entries()) {
+      const setIndex = firstSet + index;
+      const present = ids.filter((id) => byId.has(id)).length;
+      const dataShards = ids.length - facts.parity;
+      if (present < dataShards && !isUnborn) {
+        const name = facts.sets.length === 1 ? '' : ` of set ${setIndex + 1}`;
+        throw new StartupError(
+          `only ${present} of ${ids.length} drives${name} are usable, ${dataShards} are needed to read`,
+          `bring back at least ${dataShards - present} of: ${waiting.join(', ') || 'those that were not named'}`,
+        );
+      }
+      for (const [position, id] of ids.entries()) {
+        const here = byId.get(id);
+        if (here !== undefined) {
+          plan.push({ setIndex, position, path: here.path, drive: here.drive, note: null, isUnborn });
+          continue;
+        }
+        const empty = takeOf(empties, poolIndex);
+        if (empty === undefined) {
+          const lost = takeOf(unusable, poolIndex);
+          const note = lost?.reason ?? 'not among the folders that were named';
+          plan.push({ setIndex, position, path: lost?.path ?? null, drive: null, note, isUnborn });
+        } else if (wereMounts && !empty.isMountPoint) {
+          // Writing into the folder under an unmounted disk would fill the system's own disk.
+          const note = 'is empty and not a mount point: is the disk mounted?';
+          plan.push({ setIndex, position, path: empty.path, drive: null, note, isUnborn });
+        } else {
+          const note = 'was empty: being rebuilt';
+          plan.push({ setIndex, position, path: empty.path, drive: 'format', note, isUnborn });
+        }
+      }
+    }
+    firstSet += setCount;
+  }
+  return plan;
+}
+
+function refuseUnusable(probes: readonly DriveProbe[], remedy: string): void {
+  const unusable = probes.find((probe) => probe.kind === 'unusable');
+  if (unusable?.kind === 'unusable') throw new StartupError(`${unusable.path}: ${unusable.reason}`, remedy);
+}
+
+/** Drives that were away when sets were added, or whose telling a crash cut off, are told now. */
+async function tellDrives(ready: readonly Ready[], facts: Facts, options: Options): Promise<void> {
+  for (const { path, drive } of ready) {
+    const { setIndex, position, wasMountPoint, sets } = drive.format;
+    if (sets.length === facts.sets.length) continue;
+    await rewriteFormat(path, { ...formatFor(facts, setIndex, position), wasMountPoint }, driveOptions(options));
   }
 }
 
-/** A deployment whose very first start was cut off: formatted in part, nothing written. */
+function remarks(ready: readonly Ready[], facts: Facts, { parity }: Options): string[] {
+  const warnings: string[] = [];
+  const order = ready.map(({ drive: { format } }) => format.setIndex * limits.setDrivesMax + format.position);
+  if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) {
+    warnings.push('the drives were named in another order than before; each was recognised by its id');
+  }
+  if (parity !== null && parity !== facts.parity) {
+    warnings.push(
+      `parity stays at ${facts.parity}, as the drives were formatted; the ${parity} that was asked for holds for new objects only`,
+    );
+  }
+  return warnings;
+}
+
+/** A deployment or a pool whose very first start was cut off: formatted in part, nothing written. */
 async function isWithoutLog(ready: readonly Ready[]): Promise<boolean> {
   for (const { drive } of ready) {
     const files = await drive.log.listFiles();

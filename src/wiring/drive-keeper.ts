@@ -5,7 +5,7 @@
  * merely broken, and still ours, is asked again by the journal.
  */
 import { invariant } from '../base/index.js';
-import { formatDrive, probeDrive, type Drive, type DriveFormat, type DriveOptions } from '../drive/index.js';
+import { formatDrive, probeDrive, rewriteFormat, type Drive, type DriveOptions } from '../drive/index.js';
 import type { RunningJournal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Deployment } from './deployment.js';
@@ -16,13 +16,41 @@ const progressEveryMs = 30_000;
 /** What a drive that is exchanged may still have under way. */
 const closeGraceMs = 2_000;
 
-export interface DriveKeeperOptions {
-  readonly deployment: Deployment;
+export interface KeptSet {
   readonly set: LiveSet;
   readonly journal: Pick<RunningJournal, 'health' | 'joinDrive'>;
+}
+
+export interface DriveKeeperOptions {
+  readonly deployment: Deployment;
+  /** By index. */
+  readonly sets: readonly KeptSet[];
   readonly driveOptions: DriveOptions;
   readonly log: Logger;
   readonly lookEveryMs?: number;
+}
+
+/** Where a drive belongs. */
+interface Spot {
+  readonly setIndex: number;
+  readonly position: number;
+}
+
+/** Spots whose drive takes part, or is about to. */
+class BusySpots {
+  readonly #spots = new Set<string>();
+
+  add({ setIndex, position }: Spot): void {
+    this.#spots.add(`${setIndex}/${position}`);
+  }
+
+  has({ setIndex, position }: Spot): boolean {
+    return this.#spots.has(`${setIndex}/${position}`);
+  }
+
+  get size(): number {
+    return this.#spots.size;
+  }
 }
 
 export class DriveKeeper {
@@ -60,39 +88,49 @@ export class DriveKeeper {
   }
 
   async #look(): Promise<void> {
-    const { deployment, set, journal } = this.options;
-    const { inSync, catchingUp } = journal.health();
-    await Promise.all(inSync.map((position) => this.#check(position)));
+    const { deployment, sets } = this.options;
+    const busy = new BusySpots();
+    const taken = new Set<string | undefined>();
+    for (const { set, journal } of sets) {
+      const { inSync, catchingUp } = journal.health();
+      await Promise.all(inSync.map((position) => this.#check(set, position)));
+      for (const position of [...inSync, ...catchingUp.map((one) => one.position)]) {
+        busy.add({ setIndex: set.setIndex, position });
+        // Folders of drives that take part are locked by us, and need no look.
+        taken.add(set.drive(position)?.path);
+      }
+    }
     this.#tellProgress();
-    const busy = new Set([...inSync, ...catchingUp.map(({ position }) => position)]);
-    if (busy.size === set.driveCount) return;
-    // Folders of drives that take part are locked by us, and need no look.
-    const taken = new Set([...busy].map((position) => set.drive(position)?.path));
-    for (const { path, position } of deployment.places) {
-      if (path === null || taken.has(path) || this.#isClosed) continue;
-      await this.#probe(path, position, busy);
+    if (busy.size === sets.reduce((sum, { set }) => sum + set.driveCount, 0)) return;
+    for (const { setIndex, places } of deployment.sets) {
+      for (const { path, position } of places) {
+        if (path === null || taken.has(path) || this.#isClosed) continue;
+        await this.#probe(path, { setIndex, position }, busy);
+      }
     }
   }
 
   /** A drive of the set whose folder has gone, or which does not answer. */
-  async #check(position: number): Promise<void> {
-    const answer = await this.options.set.drive(position)?.check();
-    if (answer?.ok === false && !this.#isClosed) this.options.set.reportWrite(position, answer.fault);
+  async #check(set: LiveSet, position: number): Promise<void> {
+    const answer = await set.drive(position)?.check();
+    if (answer?.ok === false && !this.#isClosed) set.reportWrite(position, answer.fault);
   }
 
-  async #probe(path: string, position: number, busy: Set<number>): Promise<void> {
-    const { driveOptions, deployment, set } = this.options;
-    const known = await set.drive(position)?.check();
+  async #probe(path: string, spot: Spot, busy: BusySpots): Promise<void> {
+    const { driveOptions, deployment } = this.options;
+    const known = await this.#keptAt(spot).set.drive(spot.position)?.check();
     // Another look would leave another thread in the kernel.
     if (known?.ok === false && known.fault.kind === 'slow') return;
     const probe = await probeDrive(path, { ...driveOptions, createFolder: false });
     if (probe.kind === 'ready') {
       const { format } = probe.drive;
       const isOurs =
-        format.deploymentId === deployment.deploymentId && deployment.driveIds[format.position] === format.driveId;
-      if (isOurs && !busy.has(format.position) && !this.#isClosed) {
-        busy.add(format.position);
-        this.#adopt(format.position, probe.drive, 'a drive is there again: it is brought up to date');
+        format.deploymentId === deployment.deploymentId &&
+        deployment.sets[format.setIndex]?.driveIds[format.position] === format.driveId;
+      if (isOurs && !busy.has(format) && !this.#isClosed) {
+        busy.add(format);
+        if (format.sets.length < deployment.sets.length) await this.#tell(probe.drive);
+        this.#adopt(format, probe.drive, 'a drive is there again: it is brought up to date');
         return;
       }
       this.#say(path, isOurs ? 'its drive takes part already' : 'it belongs to another deployment');
@@ -101,54 +139,81 @@ export class DriveKeeper {
     }
     if (probe.kind === 'unusable' || this.#isClosed) return;
     // The drive of this place may have turned up in another folder.
-    const vacant = busy.has(position) ? this.#vacant(busy) : position;
-    const format = this.#formatOf(vacant);
-    if (vacant === null || format === null) return;
-    if (format.wasMountPoint && !probe.isMountPoint) {
+    const vacant = busy.has(spot) ? this.#vacant(spot, busy) : spot;
+    if (vacant === null) return;
+    if (this.#wereMounts() && !probe.isMountPoint) {
       this.#say(path, 'it is empty and not a mount point: is the disk mounted?');
       return;
     }
-    const drive = await formatDrive(path, { ...format, wasMountPoint: false }, driveOptions);
+    const drive = await formatDrive(path, deployment.formatOf(vacant.setIndex, vacant.position), driveOptions);
     busy.add(vacant);
     this.#adopt(vacant, drive, 'an empty folder is formatted in the place of a drive, and filled from the others');
-    invariant(set.drive(vacant) === drive, 'a drive that was adopted is in the set');
+    invariant(this.#keptAt(vacant).set.drive(vacant.position) === drive, 'a drive that was adopted is in the set');
   }
 
-  #vacant(busy: ReadonlySet<number>): number | null {
-    for (let position = 0; position < this.options.set.driveCount; position++) if (!busy.has(position)) return position;
-    return null;
+  #keptAt({ setIndex }: Spot): KeptSet {
+    const kept = this.options.sets[setIndex];
+    invariant(kept !== undefined, 'a place is in a set that is there');
+    return kept;
   }
 
-  /** As the others have it. */
-  #formatOf(position: number | null): DriveFormat | null {
-    if (position === null) return null;
-    const { set, deployment } = this.options;
-    const driveId = deployment.driveIds[position];
-    for (let other = 0; other < set.driveCount; other++) {
-      const format = set.drive(other)?.format;
-      if (format !== undefined && driveId !== undefined) return { ...format, driveId, position };
+  /** In the same pool: the folders of a pool are named together. */
+  #vacant({ setIndex }: Spot, busy: BusySpots): Spot | null {
+    const { sets } = this.options.deployment;
+    const poolIndex = sets[setIndex]?.poolIndex;
+    for (const set of sets) {
+      if (set.poolIndex !== poolIndex) continue;
+      for (const position of set.driveIds.keys()) {
+        const spot = { setIndex: set.setIndex, position };
+        if (!busy.has(spot)) return spot;
+      }
     }
     return null;
   }
 
-  #adopt(position: number, drive: Drive, text: string): void {
-    const { set, journal, log } = this.options;
+  /** Of those that are there. */
+  #wereMounts(): boolean {
+    return this.options.sets.some(({ set }) =>
+      Array.from({ length: set.driveCount }, (_, position) => set.drive(position)?.format.wasMountPoint).includes(true),
+    );
+  }
+
+  /** It was away when sets were added. A drive that cannot be told now is told by the next start. */
+  async #tell({ path, format }: Drive): Promise<void> {
+    const { deployment, driveOptions, log } = this.options;
+    const { wasMountPoint, setIndex, position } = format;
+    try {
+      await rewriteFormat(path, { ...deployment.formatOf(setIndex, position), wasMountPoint }, driveOptions);
+    } catch (error) {
+      log.warn('a drive could not be told of the sets that were added', { drive: path, err: error });
+    }
+  }
+
+  #adopt(spot: Spot, drive: Drive, text: string): void {
+    const { set, journal } = this.#keptAt(spot);
+    const { position } = spot;
     const before = set.replace(position, drive);
     this.#said.delete(drive.path);
-    log.warn(text, { drive: drive.path, position });
+    this.options.log.warn(text, { drive: drive.path, ...this.#setOf(spot), position });
     journal.joinDrive(position, drive.log);
     // Its descriptors are of files that have gone, or of a disk that is not there any more.
     void before?.close(closeGraceMs);
   }
 
+  #setOf({ setIndex }: Spot): { readonly set?: number } {
+    return this.options.sets.length === 1 ? {} : { set: setIndex };
+  }
+
   #tellProgress(): void {
-    const { journal, log, set } = this.options;
-    const now = set.monotonicMs();
+    const { log, sets } = this.options;
+    const now = sets[0]?.set.monotonicMs() ?? 0;
     if (now - this.#progressAtMs < progressEveryMs) return;
     this.#progressAtMs = now;
-    for (const { position, progress } of journal.health().catchingUp) {
-      const drive = set.drive(position)?.path ?? `drive ${position + 1}`;
-      log.info('a drive is being brought up to date', { drive, percent: Math.floor(100 * progress) });
+    for (const { set, journal } of sets) {
+      for (const { position, progress } of journal.health().catchingUp) {
+        const drive = set.drive(position)?.path ?? `drive ${position + 1}`;
+        log.info('a drive is being brought up to date', { drive, percent: Math.floor(100 * progress) });
+      }
     }
   }
 

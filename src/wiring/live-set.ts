@@ -21,7 +21,6 @@ export interface DriveStatus {
 }
 
 export class LiveSet implements DriveSet {
-  readonly setIndex = 0;
   readonly driveCount: number;
   #journal: Journal | null = null;
   readonly #departures: number[];
@@ -36,6 +35,7 @@ export class LiveSet implements DriveSet {
     drives: readonly (Drive | null)[],
     private readonly log: Logger,
     readonly monotonicMs: () => number,
+    readonly setIndex = 0,
   ) {
     this.#drives = [...drives];
     this.driveCount = drives.length;

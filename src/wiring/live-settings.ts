@@ -29,14 +29,15 @@ export function openSettings(
   options: ServerOptions,
   engine: Engine,
   seal: RecordSeal,
-  { dataShards, parityShards }: Deployment,
+  { sets, parityShards }: Deployment,
   log: Logger,
 ): Promise<ServerSettings> {
   return ServerSettings.open({
     schema: subsystems,
     environment: options.settings ?? {},
     records: sealedRecordsOn(engine, seal, settingsPrefix),
-    facts: { driveCount: dataShards + parityShards, setParity: parityShards },
+    // What is asked for has to fit into every set.
+    facts: { driveCount: Math.min(...sets.map(({ driveIds }) => driveIds.length)), setParity: parityShards },
     clock: systemClock,
     newId: randomUUID,
     checkTogether: (next, touched, now) =>

@@ -4,9 +4,9 @@ import { Engine } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { FsckOptions } from './check-types.js';
-import { openCatalog, openSetJournal } from './create-server.js';
+import { openCatalog } from './create-server.js';
 import { openDeployment } from './deployment.js';
-import { LiveSet } from './live-set.js';
+import { engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 
 const driveGraceMs = 2_000;
 const threads = 2;
@@ -24,29 +24,32 @@ export async function mendDrives(
   const undo: (() => Promise<void> | void)[] = [];
   try {
     const deployment = await openDeployment({
-      folders: options.drives,
+      groups: [options.drives],
       parity: null,
       arena: arena.arena,
       isSynced: true,
     });
-    const { deploymentId, hashKey, dataShards, parityShards, places } = deployment;
-    for (const { drive } of places) if (drive !== null) undo.push(() => drive.close(driveGraceMs));
-    const drives = places.map(({ drive }) => drive);
-    const set = new LiveSet(deploymentId, drives, logger, () => systemClock.monotonicMs());
-    const compute = new ComputePool({ arena: arena.arena, hashKey, threads });
+    const sets = liveSets(deployment, logger);
+    for (const set of sets) undo.push(() => set.closeDrives(driveGraceMs));
+    const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads });
     undo.push(() => compute.close());
     const catalog = openCatalog({ indexDir: options.indexDir }, deployment, logger);
     undo.push(() => catalog.close());
     const log = (text: string): void => logger.warn(text);
-    const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log });
+    const engine = new Engine({ ...engineSets(deployment, sets), catalog, compute, slabs: arena, log });
     undo.push(() => engine.close());
-    const { journal, report } = await openSetJournal(deployment, arena, engine, logger);
-    undo.push(() => journal.close());
-    set.start(journal);
-    undo.push(() => set.close());
-    engine.start(journal, report.unreadableBatches + report.lostPlaces === 0 ? 0 : null);
+    const opened = await openSetJournals(deployment, arena, engine, logger);
+    for (const [setIndex, { journal }] of opened.entries()) {
+      undo.push(() => journal.close());
+      sets[setIndex]?.start(journal);
+      undo.push(() => sets[setIndex]?.close());
+    }
+    engine.start(
+      opened.map(({ journal }) => journal),
+      isWholeHistory(opened) ? 0 : null,
+    );
     engine.setUpkeep({ heal: fullPace, scan: { pace: fullPace, cycleMsMin: 0 } });
-    await caughtUp(() => journal.health().catchingUp);
+    await caughtUp(() => opened.flatMap(({ journal }) => journal.health().catchingUp));
     if (options.repair) await engine.upkeepDone();
     return engine.upkeepStatus().heal.repairedShards;
   } finally {

@@ -4,7 +4,7 @@ import type { Drive } from '../drive/index.js';
 import { writeQuorum } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import type { Engine } from '../object/index.js';
-import type { Deployment, Place } from './deployment.js';
+import type { DeployedSet, Deployment, Place } from './deployment.js';
 
 /** A disk that hangs answers after half a minute: nobody who asks how things are waits so long. */
 const spaceMsMax = 2_000;
@@ -12,28 +12,43 @@ const spaceMsMax = 2_000;
 interface Options {
   readonly startedMs: number;
   readonly deployment: Deployment;
-  /** Drives may be exchanged while the server runs. */
-  readonly set: { drive(position: number): Drive | null };
-  readonly journal: Pick<Journal, 'health'>;
+  /** By index. Drives may be exchanged while the server runs. */
+  readonly sets: readonly {
+    readonly set: { drive(position: number): Drive | null };
+    readonly journal: Pick<Journal, 'health'>;
+  }[];
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
-export function serverState({ startedMs, deployment, set, journal, engine }: Options): ServerState {
-  const { dataShards, parityShards, places } = deployment;
+export function serverState({ startedMs, deployment, sets, engine }: Options): ServerState {
   return {
     startedMs,
-    set: { dataShards, parityShards, readQuorum: dataShards, writeQuorum: writeQuorum(dataShards, parityShards) },
+    sets: deployment.sets.map(({ setIndex, poolIndex, dataShards, parityShards }) => ({
+      setIndex,
+      poolIndex,
+      indexInPool: setIndex - (deployment.pools[poolIndex]?.firstSet ?? 0),
+      dataShards,
+      parityShards,
+      readQuorum: dataShards,
+      writeQuorum: writeQuorum(dataShards, parityShards),
+    })),
     parityOf: (storageClass) => engine.parityOf(storageClass),
     health: () => engine.health(),
+    setHealth: (setIndex) => {
+      const health = sets[setIndex]?.journal.health();
+      return { canRead: health?.canRead === true, canWrite: health?.canWrite === true };
+    },
     drives: () => {
-      const { inSync, catchingUp } = journal.health();
-      return Promise.all(
-        places.map((place) => {
+      const facts = deployment.sets.flatMap((deployed) => {
+        const live = sets[deployed.setIndex];
+        const { inSync = [], catchingUp = [] } = live?.journal.health() ?? {};
+        return deployed.places.map((place) => {
           const progress = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
-          const drive = set.drive(place.position);
-          return factsOf({ ...place, drive }, deployment, inSync.includes(place.position), progress);
-        }),
-      );
+          const drive = live?.set.drive(place.position) ?? null;
+          return factsOf({ ...place, drive }, deployed, inSync.includes(place.position), progress);
+        });
+      });
+      return Promise.all(facts);
     },
     bucketNames: () => engine.listBuckets().map(({ name }) => name),
     bucketUsage: (bucket) => engine.bucketUsage(bucket),
@@ -43,11 +58,11 @@ export function serverState({ startedMs, deployment, set, journal, engine }: Opt
 
 async function factsOf(
   { position, path, drive }: Place,
-  { driveIds }: Deployment,
+  { driveIds, setIndex }: DeployedSet,
   isInSync: boolean,
   catchUp: number | null,
 ): Promise<DriveFacts> {
-  const common = { path: path ?? `drive ${position + 1}`, driveId: driveIds[position] ?? '', position };
+  const common = { path: path ?? `drive ${position + 1}`, driveId: driveIds[position] ?? '', setIndex, position };
   if (drive === null) return { ...common, state: 'offline', catchUp: null, space: null, statistics: null };
   const space = await spaceOf(drive);
   const takesPart = isInSync || catchUp !== null;

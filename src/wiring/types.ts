@@ -5,8 +5,15 @@
 import type { LogOptions, RequestObserver } from '../telemetry/index.js';
 
 export interface ServerOptions {
-  /** Folders, one per drive, in any order once formatted: 1 to 16. Missing ones are created when none is formatted. */
+  /**
+   * Folders, one per drive, in any order once formatted. Missing ones are created when none is formatted. Up to 16
+   * drives are one erasure set, more are several equal ones.
+   */
   readonly drives: readonly string[];
+  /** Groups of folders that were added later, each a pool of sets of its own; a new one expands the deployment. */
+  readonly expansions?: readonly (readonly string[])[];
+  /** Drives of a set that is formatted now: 2 to 16, and it divides them; the most that do when omitted or null. */
+  readonly setDriveCount?: number | null;
   /** Textual address; all interfaces (`0.0.0.0` and `::`) when empty or omitted. */
   readonly host?: string;
   /** 0, the default, takes a free one. */
@@ -84,6 +91,8 @@ export interface DriveReport {
 }
 
 export interface SetReport {
+  /** From 0. */
+  readonly poolIndex: number;
   readonly dataShards: number;
   readonly parityShards: number;
   readonly drives: readonly DriveReport[];

@@ -383,3 +383,57 @@ test('with a certificate it speaks HTTPS', async () => {
   expect(status).toBe(200);
   expect(await command.stop()).toBe(0);
 });
+
+describe('several sets', () => {
+  const range = (letter: string, count: number): string => join(folder, `${letter}{1...${count}}`);
+  const shapes = (command: Command): readonly (readonly [number, number])[] => {
+    const started = command.records().find(({ event }) => event === 'started');
+    const sets = started?.['sets'] as readonly { readonly poolIndex: number; readonly drives: readonly unknown[] }[];
+    return sets.map(({ poolIndex, drives }) => [poolIndex, drives.length]);
+  };
+
+  test('of 18 drives are two of nine; what is written is there after a restart', async () => {
+    const first = serve([range('d', 18)]);
+    const keys = ['a', 'b', 'c', 'd', 'e'];
+    const port = await first.port();
+    expect(shapes(first)).toEqual([
+      [0, 9],
+      [0, 9],
+    ]);
+    for (const key of keys) await write(port, key, `${key} and more`);
+    expect(await first.stop()).toBe(0);
+    const again = serve([range('d', 18)]);
+    const nextPort = await again.port();
+    for (const key of keys) expect(await read(nextPort, key)).toBe(`${key} and more`);
+    expect(await again.stop()).toBe(0);
+  }, 180_000);
+
+  test('become more by a further argument, and not fewer', async () => {
+    const first = serve([range('d', 4)]);
+    await write(await first.port(), 'old', 'written before');
+    expect(await first.stop()).toBe(0);
+    const grown = serve([range('d', 4), range('e', 4)]);
+    const port = await grown.port();
+    expect(shapes(grown)).toEqual([
+      [0, 4],
+      [1, 4],
+    ]);
+    expect(warnings(grown)).toContain('pool 2 is added');
+    expect(await read(port, 'old')).toBe('written before');
+    await write(port, 'old', 'written anew');
+    await write(port, 'new', 'written after');
+    expect(await grown.stop()).toBe(0);
+    expect(await refused(['--address', '127.0.0.1:0', range('d', 4)])).toContain('pool 2 of this deployment');
+    const again = serve([range('e', 4), range('d', 4)]);
+    const nextPort = await again.port();
+    expect(await read(nextPort, 'old')).toBe('written anew');
+    expect(await read(nextPort, 'new')).toBe('written after');
+    expect(await again.stop()).toBe(0);
+  }, 180_000);
+
+  test('are not made of what cannot be cut into them', async () => {
+    expect(await refused([range('d', 19)])).toContain('19 drives cannot be cut into equal sets');
+    expect(await refused([range('d', 8)], { MINIO_ERASURE_SET_DRIVE_COUNT: '3' })).toContain('sets of 3');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});

@@ -82,7 +82,7 @@ class Storm {
   /** Waits until drives that were behind are in the set again. */
   async caughtUp(): Promise<void> {
     const { journal } = running!.opened;
-    const present = running!.deployment.places.filter(({ drive }) => drive !== null).length;
+    const present = running!.deployment.sets[0]!.places.filter(({ drive }) => drive !== null).length;
     for (let tries = 0; tries < 600; tries++) {
       const { inSync, catchingUp, canWrite } = journal.health();
       // What a read-only start could not decide is decided when the set takes writes again.

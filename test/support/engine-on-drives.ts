@@ -69,9 +69,15 @@ export async function engineOnDrives(options: {
   };
   const compute = new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
   const catalog = openRunCatalog({ directory: join(folder, 'index'), log: () => undefined });
-  const engine = new Engine({ catalog, compute, slabs: arena, set, dataShards, parityShards, log: () => undefined });
+  const engine = new Engine({
+    catalog,
+    compute,
+    slabs: arena,
+    sets: [{ drives: set, dataShards, parityShards }],
+    log: () => undefined,
+  });
   const journal = new DirectJournal(drives, engine.index.apply);
-  engine.start(journal);
+  engine.start([journal]);
   const opened = [...drives];
   return {
     engine,

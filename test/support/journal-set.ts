@@ -73,21 +73,28 @@ export class JournalSet {
     driveCount: number,
     readonly dataShards: number,
     readonly random = new Random(1),
+    /** Sets of one machine lose power together. */
+    machine: MemoryMachine | null = null,
+    readonly setIndex = 0,
   ) {
-    this.machine = new MemoryMachine(testArena().view, random);
+    this.machine = machine ?? new MemoryMachine(testArena().view, random);
     this.stores = Array.from(
       { length: driveCount },
-      (_, position) => new MemoryLogStore(this.machine, `/drive${String(position + 1)}`),
+      (_, position) => new MemoryLogStore(this.machine, `/set${setIndex + 1}/drive${position + 1}`),
     );
   }
 
   open(overrides: Partial<JournalOptions> = {}, reachable = ~0): Promise<OpenedJournal> {
+    return openJournal(this.options(overrides, reachable));
+  }
+
+  options(overrides: Partial<JournalOptions> = {}, reachable = ~0): JournalOptions {
     const drives: (LogStore | null)[] = this.stores.map((store, position) =>
       (reachable >> position) & 1 ? store : null,
     );
-    return openJournal({
+    return {
       deploymentId: '00112233-4455-6677-8899-aabbccddeeff',
-      setIndex: 0,
+      setIndex: this.setIndex,
       drives,
       dataShards: this.dataShards,
       slabs: testArena(),
@@ -100,7 +107,7 @@ export class JournalSet {
       healRecord: () => Promise.resolve(true),
       logFileBytes: MiB,
       ...overrides,
-    });
+    };
   }
 
   /** A record whose shards are really erasure-coded; the slab must be released when the commit has settled. */

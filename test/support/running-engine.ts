@@ -47,13 +47,15 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   const lines: string[] = [];
   const log = createLogger({ level: 'info', write: (line: string) => void lines.push(line) } as never);
   const deployment = await openDeployment({
-    folders: options.drives,
+    groups: [options.drives],
     parity: null,
     arena: arena.arena,
     isSynced: true,
     ...(simulated && { system: simulated.system, clock }),
   });
-  const { dataShards, parityShards, places } = deployment;
+  const [deployed] = deployment.sets;
+  if (deployed === undefined) throw new Error('a deployment has a set');
+  const { dataShards, parityShards, places } = deployed;
   const drives = places.map(({ drive }) => drive);
   const set = new LiveSet(deployment.deploymentId, drives, log, () => clock.monotonicMs());
   const pool = simulated ? null : new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
@@ -69,9 +71,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     catalog,
     compute,
     slabs: arena,
-    set,
-    dataShards,
-    parityShards,
+    sets: [{ drives: set, dataShards, parityShards }],
     log: (text) => void lines.push(text),
     clock,
   });
@@ -89,18 +89,13 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       slabs: arena,
       kernels,
       clock,
-      indexPosition: engine.index.position(),
-      discardIndex: () => engine.index.discard(),
-      apply: engine.index.apply,
-      healRecord: engine.healRecord,
-      newPace: engine.newPace,
-      space: engine.space,
+      ...engine.partOf(0),
       log,
       logFileBytes: options.logFileBytes ?? 16 << 20,
     });
     set.start(opened.journal);
     const { unreadableBatches, lostPlaces } = opened.report;
-    engine.start(opened.journal, unreadableBatches + lostPlaces === 0 ? (options.sweepAfterMs ?? 50) : null);
+    engine.start([opened.journal], unreadableBatches + lostPlaces === 0 ? (options.sweepAfterMs ?? 50) : null);
     return {
       engine,
       arena,

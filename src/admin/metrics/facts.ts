@@ -10,6 +10,8 @@ import {
   type Capacity,
   type DriveFacts,
   type ServerState,
+  type SetFacts,
+  type SetHealth,
   type TotalUsage,
 } from '../server-state.js';
 
@@ -24,12 +26,19 @@ export interface MetricsDeps {
   readonly endpoint: () => string;
 }
 
+/** A set at this moment. */
+export interface SetState extends SetFacts, SetHealth {
+  /** Drives that take part, those among them that are being brought up to date included. */
+  readonly onlineCount: number;
+  readonly healingCount: number;
+}
+
 export interface Facts {
   readonly nowMs: number;
   readonly server: string;
   readonly version: string;
   readonly startedMs: number;
-  readonly set: ServerState['set'];
+  readonly sets: readonly SetState[];
   readonly parity: { readonly standard: number; readonly reduced: number };
   readonly health: ReturnType<ServerState['health']>;
   readonly drives: readonly DriveFacts[];
@@ -67,12 +76,12 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     server: endpoint(),
     version,
     startedMs: state.startedMs,
-    set: state.set,
+    sets: state.sets.map((set) => setState(set, state.setHealth(set.setIndex), drives)),
     parity: { standard: state.parityOf('STANDARD'), reduced: state.parityOf('REDUCED_REDUNDANCY') },
     health: state.health(),
     drives,
     onlineCount: drives.filter((drive) => drive.state === 'ok').length,
-    capacity: capacityOf(drives, state.set),
+    capacity: capacityOf(drives, state.sets),
     usage: totalUsage(state),
     bucketNames: state.bucketNames(),
     bucketUsage: (bucket) => state.bucketUsage(bucket),
@@ -83,6 +92,16 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     upkeep: state.upkeep(),
     identityPlugin: identityPlugin(),
     process: processFacts(),
+  };
+}
+
+function setState(set: SetFacts, health: SetHealth, all: readonly DriveFacts[]): SetState {
+  const drives = all.filter(({ setIndex }) => setIndex === set.setIndex);
+  return {
+    ...set,
+    ...health,
+    onlineCount: drives.filter(({ state }) => state === 'ok').length,
+    healingCount: drives.filter(({ catchUp }) => catchUp !== null).length,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Metrics under the names of version 2: `/minio/v2/metrics/{cluster,node,bucket,resource}`. */
 import { sizeRanges } from '../size-ranges.js';
 import { counter, gauge, labelled, type Metric, type Sample } from './exposition.js';
-import type { Facts } from './facts.js';
+import type { Facts, SetState } from './facts.js';
 import { identityPluginMetrics } from './plugin.js';
 import { firstByteMetric, requestMetrics, trafficOf, type RequestNames } from './requests.js';
 
@@ -84,10 +84,16 @@ function upkeep({ upkeep: { heal, scan }, nowMs }: Facts): Metric[] {
 }
 
 function cluster(facts: Facts): Metric[] {
-  const { drives, onlineCount, capacity, usage, set, health } = facts;
-  const ofSet = (name: string, help: string, value: number) =>
-    gauge(`minio_cluster_health_erasure_set_${name}`, help, [{ value, labels: { pool: '0', set: '0' } }]);
-  const healing = drives.filter(({ catchUp }) => catchUp !== null).length;
+  const { drives, onlineCount, capacity, usage, sets, health } = facts;
+  const ofSets = (name: string, help: string, value: (set: SetState) => number) =>
+    gauge(
+      `minio_cluster_health_erasure_set_${name}`,
+      help,
+      sets.map((set) => ({
+        value: value(set),
+        labels: { pool: String(set.poolIndex), set: String(set.indexInPool) },
+      })),
+    );
   return [
     gauge('minio_cluster_bucket_total', 'Buckets', usage.buckets),
     gauge('minio_cluster_capacity_raw_total_bytes', 'Bytes of all drives', capacity.rawTotalBytes),
@@ -109,11 +115,11 @@ function cluster(facts: Facts): Metric[] {
     gauge('minio_cluster_usage_deletemarker_total', 'Delete markers', usage.deleteMarkers),
     ranges('minio_cluster_objects_size_distribution', usage.sizes),
     gauge('minio_cluster_health_status', '1 while reads and writes have their quorum', Number(health.canWrite)),
-    ofSet('status', '1 while the set takes writes', Number(health.canWrite)),
-    ofSet('online_drives', 'Drives of the set that take part', onlineCount),
-    ofSet('healing_drives', 'Drives that are being brought up to date', healing),
-    ofSet('read_quorum', 'Drives that a read needs', set.readQuorum),
-    ofSet('write_quorum', 'Drives that a write needs', set.writeQuorum),
+    ofSets('status', '1 while the set takes writes', ({ canWrite }) => Number(canWrite)),
+    ofSets('online_drives', 'Drives of the set that take part', (set) => set.onlineCount),
+    ofSets('healing_drives', 'Drives that are being brought up to date', ({ healingCount }) => healingCount),
+    ofSets('read_quorum', 'Drives that a read needs', ({ readQuorum }) => readQuorum),
+    ofSets('write_quorum', 'Drives that a write needs', ({ writeQuorum }) => writeQuorum),
     ...upkeep(facts),
   ];
 }

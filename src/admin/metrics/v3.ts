@@ -4,7 +4,7 @@
  */
 import { sizeRanges } from '../size-ranges.js';
 import { counter, gauge, labelled, type Labels, type Metric, type Sample } from './exposition.js';
-import type { Facts } from './facts.js';
+import type { Facts, SetState } from './facts.js';
 import { identityPluginMetrics } from './plugin.js';
 import { firstByteMetric, requestMetrics, trafficOf, type RequestNames } from './requests.js';
 
@@ -159,16 +159,16 @@ function rangeSamples(sizes: readonly number[], labels: Labels): Sample[] {
   return Object.entries(sizeRanges(sizes)).map(([range, value]) => ({ value, labels: { ...labels, range } }));
 }
 
-function driveMetrics({ drives, onlineCount, server }: Facts): Metric[] {
+function driveMetrics({ drives, onlineCount, server, sets }: Facts): Metric[] {
   const ofDrives = (value: (drive: Facts['drives'][number]) => number | null): Sample[] =>
     drives.flatMap((drive) => {
       const found = value(drive);
       return found === null ? [] : [{ value: found, labels: labelsOf(drive) }];
     });
-  const labelsOf = ({ path, position }: Facts['drives'][number]): Labels => ({
+  const labelsOf = ({ path, position, setIndex }: Facts['drives'][number]): Labels => ({
     drive: path,
-    pool_index: '0',
-    set_index: '0',
+    pool_index: String(sets[setIndex]?.poolIndex ?? 0),
+    set_index: String(sets[setIndex]?.indexInPool ?? 0),
     drive_index: String(position),
   });
   const latency = drives.flatMap((drive) =>
@@ -237,28 +237,31 @@ function faultsOf({ statistics }: Facts['drives'][number], ...kinds: readonly ('
   return statistics === null ? null : kinds.reduce((sum, kind) => sum + statistics.faults[kind], 0);
 }
 
-function setMetrics({ set, drives, onlineCount, health }: Facts): Metric[] {
-  const labels = { pool_id: '0', set_id: '0' };
-  const healing = drives.filter(({ catchUp }) => catchUp !== null).length;
+function setMetrics({ sets, health }: Facts): Metric[] {
+  const ofSets = (name: string, help: string, value: (set: SetState) => number): Metric =>
+    gauge(
+      name,
+      help,
+      sets.map((set) => ({
+        value: value(set),
+        labels: { pool_id: String(set.poolIndex), set_id: String(set.indexInPool) },
+      })),
+    );
   // A drive that is being brought up to date holds not everything yet.
-  const inSync = onlineCount - healing;
+  const rest = (set: SetState, quorum: number): number => Math.max(0, set.onlineCount - set.healingCount - quorum);
+  const quorum = Math.max(...sets.map(({ writeQuorum }) => writeQuorum));
   return [
-    gauge('overall_write_quorum', 'Drives that a write needs', set.writeQuorum),
-    gauge('overall_health', '1 while the set takes writes', Number(health.canWrite)),
-    ...labelled(
-      [
-        gauge('read_quorum', 'Drives that a read needs', set.readQuorum),
-        gauge('write_quorum', 'Drives that a write needs', set.writeQuorum),
-        gauge('online_drives_count', 'Drives that take part', onlineCount),
-        gauge('healing_drives_count', 'Drives that are being brought up to date', healing),
-        gauge('health', '1 while the set takes writes', Number(health.canWrite)),
-        gauge('read_tolerance', 'Drives that may go with reads going on', Math.max(0, inSync - set.readQuorum)),
-        gauge('write_tolerance', 'Drives that may go with writes going on', Math.max(0, inSync - set.writeQuorum)),
-        gauge('read_health', '1 while the set can be read', Number(health.canRead)),
-        gauge('write_health', '1 while the set takes writes', Number(health.canWrite)),
-      ],
-      labels,
-    ),
+    gauge('overall_write_quorum', 'Drives that a write needs in the set that needs most', quorum),
+    gauge('overall_health', '1 while every set takes writes', Number(health.canWrite)),
+    ofSets('read_quorum', 'Drives that a read needs', ({ readQuorum }) => readQuorum),
+    ofSets('write_quorum', 'Drives that a write needs', ({ writeQuorum }) => writeQuorum),
+    ofSets('online_drives_count', 'Drives that take part', ({ onlineCount }) => onlineCount),
+    ofSets('healing_drives_count', 'Drives that are being brought up to date', ({ healingCount }) => healingCount),
+    ofSets('health', '1 while the set takes writes', ({ canWrite }) => Number(canWrite)),
+    ofSets('read_tolerance', 'Drives that may go with reads going on', (set) => rest(set, set.readQuorum)),
+    ofSets('write_tolerance', 'Drives that may go with writes going on', (set) => rest(set, set.writeQuorum)),
+    ofSets('read_health', '1 while the set can be read', ({ canRead }) => Number(canRead)),
+    ofSets('write_health', '1 while the set takes writes', ({ canWrite }) => Number(canWrite)),
   ];
 }
 

@@ -226,7 +226,7 @@ export class CrashRun {
   }
 
   #quorum(): { readonly n: number; readonly w: number } {
-    const { dataShards, parityShards } = this.workload.running.deployment;
+    const [{ dataShards, parityShards } = { dataShards: 0, parityShards: 0 }] = this.workload.running.deployment.sets;
     return { n: dataShards + parityShards, w: writeQuorum(dataShards, parityShards) };
   }
 

@@ -8,6 +8,7 @@ const result = (bucket: string, key: string): ObjectHealResult => ({
   bucket,
   key,
   versionId: 'null',
+  setIndex: 0,
   bytes: 1,
   dataShards: 1,
   parityShards: 0,

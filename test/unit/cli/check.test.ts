@@ -8,8 +8,7 @@ import { TestCommand } from './world.js';
 
 const clean: CheckReport = {
   deploymentId: '00000000-0000-4000-8000-000000000001',
-  dataShards: 1,
-  parityShards: 1,
+  sets: [{ dataShards: 1, parityShards: 1 }],
   drives: [
     { path: '/mnt/1', state: 'current', faults: [] },
     { path: '/mnt/2', state: 'current', faults: [] },

@@ -28,6 +28,8 @@ describe('granary server', () => {
         onProcessEnd: expect.any(Function),
         domains: [],
         parity: null,
+        expansions: [],
+        setDriveCount: null,
         reclaimDelayMs: 0,
         arenaBytes: null,
         threads: null,
@@ -109,6 +111,7 @@ describe('granary server', () => {
         warnings: ['a warning of the engine'],
         sets: [
           {
+            poolIndex: 0,
             dataShards: 2,
             parityShards: 2,
             drives: [

@@ -8,6 +8,7 @@ export const healthyReport: StartReport = {
   deploymentId: '00000000-0000-4000-8000-000000000001',
   sets: [
     {
+      poolIndex: 0,
       dataShards: 2,
       parityShards: 2,
       drives: ['/mnt/1', '/mnt/2', '/mnt/3', '/mnt/4'].map((path) => ({ path, state: 'online', note: null })),

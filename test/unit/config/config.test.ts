@@ -48,13 +48,49 @@ describe('drives', () => {
     expect(load(['/mnt/{1...3}', 'data/']).config.drives).toEqual(['/mnt/1', '/mnt/2', '/mnt/3', '/work-folder/data']);
   });
 
-  test('1 and 16 are served, 0 and 17 are not', () => {
+  test('are a number that can be cut into equal sets: 1, 16 and 18, not 0 and 17', () => {
     expect(load(['/d']).config.drives).toHaveLength(1);
     expect(load(['/d{1...16}']).config.drives).toHaveLength(16);
     expect(refusal(() => load([])).message).toBe('no drive is named');
-    expect(refusal(() => load(['/d{1...17}'])).message).toBe(
-      '17 drives are named (/d1, /d2, /d3, … /d17), this release serves 1 to 16',
-    );
+    expect(load(['/d{1...18}']).config.drives).toHaveLength(18);
+    expect(refusal(() => load(['/d{1...17}'])).message).toBe('17 drives cannot be cut into equal sets of 2 to 16');
+  });
+
+  test('are a group for each argument when all of them have ellipses', () => {
+    const { config } = load(['/a{1...4}', '/b{1...2}']);
+    expect(config.drives).toEqual(['/a1', '/a2', '/a3', '/a4']);
+    expect(config.expansions).toEqual([['/b1', '/b2']]);
+    expect(load(['/a{1...2}', '/b']).config.expansions).toEqual([]);
+  });
+
+  test.each([
+    ['8', 8],
+    ['0', null],
+    ['16', 16],
+  ])('in sets of MINIO_ERASURE_SET_DRIVE_COUNT=%s', (text, count) => {
+    const { config } = load(['/d{1...16}'], { ...signedIn, MINIO_ERASURE_SET_DRIVE_COUNT: text });
+    expect(config.setDriveCount).toBe(count);
+  });
+
+  test.each([
+    ['5', '16 drives cannot be cut into sets of 5'],
+    ['1', 'MINIO_ERASURE_SET_DRIVE_COUNT'],
+    ['17', 'MINIO_ERASURE_SET_DRIVE_COUNT'],
+    ['x', 'MINIO_ERASURE_SET_DRIVE_COUNT'],
+  ])('refuse MINIO_ERASURE_SET_DRIVE_COUNT=%s', (text, cause) => {
+    const action = () => load(['/d{1...16}'], { ...signedIn, MINIO_ERASURE_SET_DRIVE_COUNT: text });
+    expect(refusal(action).message).toContain(cause);
+  });
+
+  test('measure the parity that is asked for by the set, not by all of them', () => {
+    const asked = (parity: number) => () =>
+      load(['/d{1...8}'], {
+        ...signedIn,
+        MINIO_ERASURE_SET_DRIVE_COUNT: '4',
+        MINIO_STORAGE_CLASS_STANDARD: `EC:${parity}`,
+      });
+    expect(asked(2)().config.parity).toBe(2);
+    expect(refusal(asked(3)).message).toContain('EC:3 needs at least 6 drives in a set, which has 4');
   });
 
   test.each([

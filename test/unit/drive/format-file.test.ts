@@ -26,10 +26,47 @@ const goldenFormat: DriveFormat = {
   wasMountPoint: true,
 };
 
+/** The bytes of version 2: one pool of one set, and one that was added. */
+const goldenTwo =
+  '{"granary":"drive","version":2,"deploymentId":"6f1c2a52-0f4e-4f0b-9d1e-8a54d3a7c001",' +
+  '"hashKey":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",' +
+  '"driveId":"b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a04","setIndex":1,"position":1,' +
+  '"sets":[["b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01","b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02"],' +
+  '["b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03","b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a04"]],' +
+  '"parity":1,"wasMountPoint":false,"poolIndex":1,"pools":[1,1]}\n' +
+  '{"sha256":"552fd300f263c71aab1001169c178d8196ee112be15352e968fb6a5e0b8f2927"}\n';
+
+const goldenOfPools: DriveFormat = {
+  ...goldenFormat,
+  version: 2,
+  driveId: 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a04',
+  setIndex: 1,
+  sets: [
+    ['b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01', 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02'],
+    ['b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03', 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a04'],
+  ],
+  wasMountPoint: false,
+  pools: [1, 1],
+};
+
 describe('a copy of the format', () => {
   it('has the bytes of version 1', () => {
     expect(encodeFormat(goldenFormat).toString()).toBe(golden);
     expect(parseFormat(Buffer.from(golden))).toEqual({ kind: 'good', format: goldenFormat });
+  });
+
+  it('has the bytes of version 2 when there are several sets', () => {
+    expect(encodeFormat(goldenOfPools).toString()).toBe(goldenTwo);
+    expect(parseFormat(Buffer.from(goldenTwo))).toEqual({ kind: 'good', format: goldenOfPools });
+  });
+
+  it.each([
+    ['pool', { pools: [1] }],
+    ['pools', { pools: [1, 1, 1] }],
+    ['pool', { setIndex: 5 }],
+  ])('of several sets is damaged with wrong %s %j', (what, wrong) => {
+    const parsed = parseFormat(encodeFormat({ ...goldenOfPools, ...wrong }));
+    expect(parsed).toMatchObject({ kind: 'damaged', what: expect.stringContaining(what) });
   });
 
   it('keeps nothing that is not part of it', () => {

@@ -17,7 +17,7 @@ describe('a repair of what a drive lacks', () => {
     const table = new HealTable(new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run)));
     let members = [0, 1, 2];
     const set = { ...memorySet(testArena() as unknown as SlabArena, 4), inSync: () => members };
-    const queue = new HealQueue({ table, set, clock: systemClock, log: () => undefined });
+    const queue = new HealQueue({ table, sets: [set], clock: systemClock, log: () => undefined });
     const repaired: number[] = [];
     const blob = async (_: HealTarget, positions: number): Promise<RepairOutcome> => {
       repaired.push(positions);
@@ -29,7 +29,7 @@ describe('a repair of what a drive lacks', () => {
     const added = table.add(target, 0b1001);
     await vi.runOnlyPendingTimersAsync();
     await added;
-    queue.start({ blob, logFile: () => Promise.reject(new Error('none')), canWrite: true });
+    queue.start({ blob, logFile: () => Promise.reject(new Error('none')), canWrite: () => true });
     await vi.advanceTimersByTimeAsync(10_000);
     expect(repaired).toEqual([0b0001, 0b1000]);
     expect(table.count(10)).toBe(0);

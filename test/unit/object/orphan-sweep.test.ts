@@ -77,7 +77,7 @@ describe('the sweep after a start', () => {
     leave('ab.cd');
     leave(`${live[0] ?? ''}.0`);
     journal.epoch = 7;
-    engine.start(journal, 0);
+    engine.start([journal], 0);
     await expect.poll(files, { timeout: 10_000 }).not.toContain(orphan);
     await new Promise((resolve) => setTimeout(resolve, 100));
     // What later epochs wrote may be an upload under way; what has another kind of name is not ours.
@@ -96,9 +96,9 @@ describe('an index that cannot be read', () => {
     await engine.createBucket('b', { region: '' });
     const { catalog } = engine.index;
     const { IndexState } = await import('../../../dist/object/index-state.js');
-    expect(new IndexState(catalog, 1).position()).not.toBeNull();
+    expect(new IndexState(catalog, [1]).position()).not.toBeNull();
     await catalog.write((batch) => batch.put(Buffer.from('Bb'), Buffer.from('0102', 'hex')));
-    const damaged = new IndexState(catalog, 1);
+    const damaged = new IndexState(catalog, [1]);
     expect(damaged.position()).toBeNull();
     expect(damaged.buckets.size).toBe(0);
     await damaged.discard();
@@ -107,6 +107,6 @@ describe('an index that cannot be read', () => {
     expect(left.map(({ key }) => key.toString())).toEqual(['MR']);
     expect(damaged.isRebuilding).toBe(true);
     await catalog.write((batch) => batch.put(Buffer.from('M'), Buffer.from('07', 'hex')));
-    expect(new IndexState(catalog, 1).position()).toBeNull();
+    expect(new IndexState(catalog, [1]).position()).toBeNull();
   });
 });

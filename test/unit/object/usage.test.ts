@@ -127,7 +127,7 @@ describe('what a bucket holds', () => {
     const moved = encodeMoved({ type: bucket.type, order: bucket.order, body: Buffer.from(bucket.body) });
     const batches = [[first], [second], [{ type: RecordType.moved, body: moved, order: 200_000_000, slots: null }]];
     const states = new CatalogStates();
-    const reopened = (): IndexState => new IndexState(new MemoryCatalog(states, queueMicrotask), 1);
+    const reopened = (): IndexState => new IndexState(new MemoryCatalog(states, queueMicrotask), [1]);
     let index = reopened();
     for (const [number, records] of batches.entries()) {
       index = reopened();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StartupError } from '../../../dist/base/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
-import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
+import { openDeployment, type Deployment, type Place } from '../../../dist/wiring/deployment.js';
 
 const { arena } = new SlabArena(32 << 20);
 let folder = '';
@@ -20,14 +20,17 @@ afterEach(async () => {
 });
 
 async function closeAll(): Promise<void> {
-  for (const { places } of opened.splice(0)) await Promise.all(places.map(async ({ drive }) => drive?.close(1000)));
+  for (const deployment of opened.splice(0)) {
+    await Promise.all(placesOf(deployment).map(async ({ drive }) => drive?.close(1000)));
+  }
 }
 
+const placesOf = ({ sets }: Deployment): readonly Place[] => sets.flatMap(({ places }) => places);
 const path = (name: string): string => join(folder, name);
 const four = (): string[] => ['d1', 'd2', 'd3', 'd4'].map(path);
 
 async function open(folders: readonly string[], parity: number | null = null): Promise<Deployment> {
-  const deployment = await openDeployment({ folders, parity, arena, isSynced: false });
+  const deployment = await openDeployment({ groups: [folders], parity, arena, isSynced: false });
   opened.push(deployment);
   return deployment;
 }
@@ -35,7 +38,8 @@ async function open(folders: readonly string[], parity: number | null = null): P
 /** Formatted, with a log file each, as after a first start. */
 async function formatted(folders: readonly string[] = four()): Promise<Deployment> {
   const deployment = await open(folders);
-  for (const { drive } of deployment.places) expect(await drive?.log.createFile(1, 4096)).toMatchObject({ ok: true });
+  for (const { drive } of placesOf(deployment))
+    expect(await drive?.log.createFile(1, 4096)).toMatchObject({ ok: true });
   await closeAll();
   return deployment;
 }
@@ -43,7 +47,9 @@ async function formatted(folders: readonly string[] = four()): Promise<Deploymen
 /** Cause and remedy of a refused start, and proof that it wrote nothing. */
 async function refusal(folders: readonly string[], parity: number | null = null): Promise<string> {
   const before = tree();
-  const error: unknown = await openDeployment({ folders, parity, arena, isSynced: false }).catch((e: unknown) => e);
+  const error: unknown = await openDeployment({ groups: [folders], parity, arena, isSynced: false }).catch(
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(StartupError);
   expect(tree()).toEqual(before);
   const { message, remedy } = error as StartupError;
@@ -72,14 +78,14 @@ describe('a first start', () => {
   ])('makes %i folders one set of %i + %i', async (count, dataShards, parityShards) => {
     const folders = Array.from({ length: count }, (_, index) => path(`new/n${index}`));
     const deployment = await open(folders);
-    expect(deployment).toMatchObject({ dataShards, parityShards, isNew: true, warnings: [] });
-    expect(deployment.places.map((place) => place.path)).toEqual(folders);
-    expect(deployment.places.map(({ drive }) => drive?.format.position)).toEqual([...folders.keys()]);
-    expect(new Set(deployment.places.map(({ drive }) => drive?.format.driveId)).size).toBe(count);
+    expect(deployment).toMatchObject({ sets: [{ dataShards, parityShards }], isNew: true, warnings: [] });
+    expect(placesOf(deployment).map((place) => place.path)).toEqual(folders);
+    expect(placesOf(deployment).map(({ drive }) => drive?.format.position)).toEqual([...folders.keys()]);
+    expect(new Set(placesOf(deployment).map(({ drive }) => drive?.format.driveId)).size).toBe(count);
   });
 
   it('takes the parity that is asked for, up to half', async () => {
-    expect(await open(four(), 1)).toMatchObject({ dataShards: 3, parityShards: 1 });
+    expect(await open(four(), 1)).toMatchObject({ sets: [{ dataShards: 3, parityShards: 1 }] });
     await closeAll();
     expect(await refusal(['e1', 'e2', 'e3'].map(path), 2)).toContain('parity 2 is more than half of 3 drives');
   });
@@ -93,7 +99,9 @@ describe('a first start', () => {
     writeFileSync(path('file'), '');
     expect(await refusal([path('file')])).toContain('not a folder');
     expect(await refusal([])).toContain('no drive was named');
-    expect(await refusal(Array.from({ length: 17 }, (_, index) => path(String(index))))).toContain('at most 16');
+    expect(await refusal(Array.from({ length: 17 }, (_, index) => path(String(index))))).toContain(
+      'cannot be cut into equal sets',
+    );
   });
 
   it('that was cut off is finished by the next', async () => {
@@ -103,7 +111,7 @@ describe('a first start', () => {
     for (const name of ['d3', 'd4']) mkdirSync(path(name));
     const second = await open(four());
     expect(second.deploymentId).toBe(first.deploymentId);
-    expect(second.places.map(({ isNew }) => isNew)).toEqual([false, false, true, true]);
+    expect(placesOf(second).map(({ isNew }) => isNew)).toEqual([false, false, true, true]);
     expect(second.warnings).toEqual([]);
   });
 });
@@ -113,7 +121,7 @@ describe('a later start', () => {
     const first = await formatted();
     const [a = '', b = '', c = '', d = ''] = four();
     const again = await open([d, b, a, c]);
-    expect(again.places.map((place) => place.path)).toEqual([a, b, c, d]);
+    expect(placesOf(again).map((place) => place.path)).toEqual([a, b, c, d]);
     expect(again.hashKey.equals(first.hashKey)).toBe(true);
     expect(again.warnings.join()).toContain('in another order');
   });
@@ -124,13 +132,13 @@ describe('a later start', () => {
     rmSync(path('d2'), { recursive: true });
     writeFileSync(path('d2'), 'a file');
     const again = await open(four());
-    expect(again.places.map(({ drive }) => drive !== null)).toEqual([false, false, true, true]);
-    expect(again.places.map(({ note }) => note)).toEqual(['does not exist', 'not a folder', null, null]);
+    expect(placesOf(again).map(({ drive }) => drive !== null)).toEqual([false, false, true, true]);
+    expect(placesOf(again).map(({ note }) => note)).toEqual(['does not exist', 'not a folder', null, null]);
     expect(readdirSync(folder)).not.toContain('d1');
     await closeAll();
     const named = await open([path('d3'), path('elsewhere')]);
-    expect(named.places[0]?.path).toBe(path('elsewhere'));
-    expect(named.places[1]).toMatchObject({ drive: null, note: 'not among the folders that were named' });
+    expect(placesOf(named)[0]?.path).toBe(path('elsewhere'));
+    expect(placesOf(named)[1]).toMatchObject({ drive: null, note: 'not among the folders that were named' });
   });
 
   it('formats an emptied drive with its old place and id', async () => {
@@ -138,8 +146,8 @@ describe('a later start', () => {
     rmSync(path('d2'), { recursive: true });
     mkdirSync(path('d2'));
     const again = await open(four());
-    expect(again.places[1]).toMatchObject({ isNew: true, note: 'was empty: being rebuilt' });
-    expect(again.places[1]?.drive?.format.driveId).toBe(first.places[1]?.drive?.format.driveId);
+    expect(placesOf(again)[1]).toMatchObject({ isNew: true, note: 'was empty: being rebuilt' });
+    expect(placesOf(again)[1]?.drive?.format.driveId).toBe(placesOf(first)[1]?.drive?.format.driveId);
     expect(again.warnings.join()).toContain('is formatted as drive 2');
     await closeAll();
     // The old disk that comes back beside its replacement is not let in.
@@ -170,7 +178,7 @@ describe('a later start', () => {
   it('keeps the parity that it was formatted with', async () => {
     await formatted();
     const again = await open(four(), 1);
-    expect(again).toMatchObject({ dataShards: 2, parityShards: 2 });
+    expect(again).toMatchObject({ sets: [{ dataShards: 2, parityShards: 2 }] });
     expect(again.warnings.join()).toContain('parity stays at 2');
   });
 
@@ -178,13 +186,152 @@ describe('a later start', () => {
     await formatted();
     const first = await open(four());
     expect(await refusal(four())).toMatch(/in use by another server.*stop the other server/);
-    expect(first.places.every(({ drive }) => drive !== null)).toBe(true);
+    expect(placesOf(first).every(({ drive }) => drive !== null)).toBe(true);
     await closeAll();
     // A refused start lets go of what it had locked.
     mkdirSync(path('x'));
     writeFileSync(path('x/foreign'), '');
     await formatted(['x1', 'x2'].map(path));
     await refusal([path('d1'), path('d2'), path('x1'), path('x2')]);
-    expect((await open(four())).places.every(({ drive }) => drive !== null)).toBe(true);
+    expect(placesOf(await open(four())).every(({ drive }) => drive !== null)).toBe(true);
+  });
+});
+
+describe('several sets', () => {
+  const eight = (): string[] => ['d1', 'd2', 'd3', 'd4', 'd5', 'd6', 'd7', 'd8'].map(path);
+  const more = (): string[] => ['e1', 'e2', 'e3', 'e4'].map(path);
+
+  async function openGroups(
+    groups: readonly (readonly string[])[],
+    setDriveCount: number | null = null,
+  ): Promise<Deployment> {
+    const deployment = await openDeployment({ groups, parity: null, setDriveCount, arena, isSynced: false });
+    opened.push(deployment);
+    return deployment;
+  }
+
+  async function refusalOf(...groups: readonly (readonly string[])[]): Promise<string> {
+    const before = tree();
+    const error: unknown = await openGroups(groups).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(StartupError);
+    expect(tree()).toEqual(before);
+    return `${(error as StartupError).message} | ${(error as StartupError).remedy}`;
+  }
+
+  /** As after a first start: every drive has a log. */
+  async function used(deployment: Deployment): Promise<void> {
+    for (const { drive } of placesOf(deployment)) await drive?.log.createFile(1, 4096);
+    await closeAll();
+  }
+
+  it.each([
+    [18, null, 2, 9],
+    [24, null, 2, 12],
+    [32, null, 2, 16],
+    [8, 4, 2, 4],
+    [8, 2, 4, 2],
+  ])('of %i drives, in sets of %s when asked: %i of %i', async (count, asked, setCount, size) => {
+    const folders = Array.from({ length: count }, (_, index) => path(`n${index}`));
+    const deployment = await openGroups([folders], asked);
+    expect(deployment.sets.map(({ driveIds }) => driveIds.length)).toEqual(Array(setCount).fill(size));
+    expect(deployment.pools).toEqual([{ firstSet: 0, setCount }]);
+    expect(placesOf(deployment).map((place) => place.path)).toEqual(folders);
+  });
+
+  it('are known again by their ids, whatever the order of the folders', async () => {
+    const first = await openGroups([eight()], 4);
+    await used(first);
+    const again = await openGroups([eight().reverse()]);
+    expect(placesOf(again).map((place) => place.path)).toEqual(eight());
+    expect(again.sets.map(({ driveIds }) => driveIds)).toEqual(first.sets.map(({ driveIds }) => driveIds));
+    expect(again.warnings.join()).toContain('in another order');
+  });
+
+  it('are refused when one of them has too few drives, and nothing is written', async () => {
+    await used(await openGroups([eight()], 4));
+    for (const name of ['d5', 'd6', 'd7']) rmSync(path(name), { recursive: true });
+    mkdirSync(path('d5'));
+    expect(await refusalOf(eight())).toContain('only 1 of 4 drives of set 2 are usable, 2 are needed to read');
+    expect(readdirSync(path('d5'))).toEqual([]);
+  });
+
+  it('become more with a further group, and the old drives are told', async () => {
+    const first = await formatted();
+    expect(readFileSync(path('d1/.granary/format.json'), 'utf8')).toContain('"version":1');
+    const grown = await openGroups([four(), more()]);
+    expect(grown).toMatchObject({ deploymentId: first.deploymentId, isNew: false });
+    expect(grown.pools).toEqual([
+      { firstSet: 0, setCount: 1 },
+      { firstSet: 1, setCount: 1 },
+    ]);
+    expect(grown.sets[0]?.driveIds).toEqual(first.sets[0]?.driveIds);
+    expect(grown.sets[1]?.places.map((place) => place.path)).toEqual(more());
+    expect(grown.warnings.join()).toContain('pool 2 is added: 1 set');
+    await used(grown);
+    const formats = ['d1', 'd4', 'e1'].map((name) => readFileSync(path(`${name}/.granary/format.copy.json`), 'utf8'));
+    for (const format of formats) expect(format).toContain('"version":2');
+    const again = await openGroups([more(), four()]);
+    expect(placesOf(again).map((place) => place.path)).toEqual([...four(), ...more()]);
+    expect(again.warnings.join()).not.toContain('is added');
+  });
+
+  it('do not become fewer', async () => {
+    await formatted();
+    await used(await openGroups([four(), more()]));
+    expect(await refusalOf(four())).toMatch(/pool 2 of this deployment is not among.*a pool cannot be taken out/);
+    expect(await refusalOf(more())).toContain('pool 1 of this deployment is not among');
+  });
+
+  it('are not made of folders that are added to a group', async () => {
+    await formatted();
+    expect(await refusalOf([...four(), ...more()])).toMatch(/8 folders were named.*as a group of their own/);
+  });
+
+  it('are not added where a folder cannot be used, or where the parity does not fit', async () => {
+    await formatted();
+    mkdirSync(path('e2'));
+    writeFileSync(path('e2/photo.jpg'), 'mine');
+    expect(await refusalOf(four(), more())).toContain('a group that is added needs every folder');
+    expect(await refusalOf(four(), ['f1', 'f2'].map(path))).toMatch(/parity 2 is more than half of 2 drives.*4 drives/);
+  });
+
+  it('whose adding was cut off are finished by the next start, or forgotten without them', async () => {
+    await formatted();
+    const old = Object.fromEntries(four().map((name) => [name, readFileSync(join(name, '.granary/format.json'))]));
+    await openGroups([four(), more()]);
+    await closeAll();
+    // As it is when the process ended before the last new drives were formatted, and the old ones told.
+    for (const [name, bytes] of Object.entries(old)) {
+      for (const copy of ['format.json', 'format.copy.json']) writeFileSync(join(name, '.granary', copy), bytes);
+    }
+    for (const name of ['e3', 'e4']) rmSync(path(name), { recursive: true });
+    const forgotten = await openGroups([four()]);
+    expect(forgotten.sets).toHaveLength(1);
+    await closeAll();
+    for (const name of ['e3', 'e4']) mkdirSync(path(name));
+    const finished = await openGroups([four(), more()]);
+    expect(finished.sets[1]?.places.every(({ drive }) => drive !== null)).toBe(true);
+    expect(readFileSync(path('d1/.granary/format.json'), 'utf8')).toContain('"pools":[1,1]');
+  });
+
+  it('know a drive that was away when they were added', async () => {
+    await formatted();
+    renameSync(path('d2'), path('away'));
+    await used(await openGroups([four(), more()]));
+    renameSync(path('away'), path('d2'));
+    const again = await openGroups([four(), more()]);
+    expect(again.sets[0]?.places.every(({ drive }) => drive !== null)).toBe(true);
+    expect(readFileSync(path('d2/.granary/format.json'), 'utf8')).toContain('"pools":[1,1]');
+  });
+
+  it('that two groups of folders have been before groups counted stay one', async () => {
+    await formatted();
+    const [a = '', b = '', c = '', d = ''] = four();
+    const again = await openGroups([
+      [a, b],
+      [c, d],
+    ]);
+    expect(again.sets).toHaveLength(1);
+    expect(again.warnings).toEqual([]);
   });
 });

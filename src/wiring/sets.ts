@@ -1,0 +1,122 @@
+/** The sets of a deployment as the running server has them: their drives, what the engine is given, their journals. */
+import { systemClock } from '../base/index.js';
+import { openJournals, type Journal, type OpenedJournal } from '../journal/index.js';
+import { kernels } from '../native/index.js';
+import type { Engine, EngineOptions } from '../object/index.js';
+import type { SlabArena } from '../pool/index.js';
+import type { Logger } from '../telemetry/index.js';
+import type { Deployment } from './deployment.js';
+import { LiveSet } from './live-set.js';
+
+export function liveSets({ deploymentId, sets }: Deployment, log: Logger): LiveSet[] {
+  return sets.map(({ setIndex, places }) => {
+    const drives = places.map(({ drive }) => drive);
+    return new LiveSet(deploymentId, drives, log, () => systemClock.monotonicMs(), setIndex);
+  });
+}
+
+export function engineSets(
+  { sets, pools, hashKey }: Deployment,
+  live: readonly LiveSet[],
+): Pick<EngineOptions, 'sets' | 'pools' | 'placeHash'> {
+  return {
+    sets: live.map((drives, setIndex) => {
+      const { dataShards = 0, parityShards = 0 } = sets[setIndex] ?? {};
+      return { drives, dataShards, parityShards };
+    }),
+    pools,
+    placeHash: (text) => {
+      const mac = Buffer.from(kernels.hmacSha256(hashKey, Buffer.from(text, 'utf8')));
+      return [mac.readUInt32LE(0), mac.readUInt32LE(4)];
+    },
+  };
+}
+
+export function openSetJournals(
+  deployment: Deployment,
+  arena: SlabArena,
+  engine: Engine,
+  log: Logger,
+): Promise<OpenedJournal[]> {
+  return openJournals(
+    deployment.sets.map(({ setIndex, places, dataShards }) => ({
+      deploymentId: deployment.deploymentId,
+      setIndex,
+      drives: places.map(({ drive }) => drive?.log ?? null),
+      dataShards,
+      slabs: arena,
+      kernels,
+      clock: systemClock,
+      ...engine.partOf(setIndex),
+      log,
+    })),
+  );
+}
+
+/** When no record may be missing from any history, what no record names can go. */
+export function isWholeHistory(opened: readonly OpenedJournal[]): boolean {
+  return opened.every(({ report }) => report.unreadableBatches + report.lostPlaces === 0);
+}
+
+const weighEveryMs = 5_000;
+/** Of each drive, for what is not a new object: log files, repairs. */
+const reserveBytes = 512 * 1024 * 1024;
+
+/** Tells the engine where there is space, again and again: with one pool there is nothing to choose. */
+export class PoolWeights {
+  #timer: NodeJS.Timeout | undefined;
+  #weighing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly deployment: Deployment,
+    private readonly sets: readonly LiveSet[],
+    private readonly journals: readonly Pick<Journal, 'canWrite'>[],
+    private readonly engine: Pick<Engine, 'setPoolWeights'>,
+    private readonly log: Logger,
+  ) {}
+
+  async start(): Promise<void> {
+    if (this.deployment.pools.length === 1) return;
+    await this.#weigh();
+    this.#timer = setInterval(() => {
+      this.#weighing = this.#weighing
+        .then(() => this.#weigh())
+        .catch((error: unknown) => {
+          this.log.warn('the space of the pools cannot be told', { err: error });
+        });
+    }, weighEveryMs).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#weighing;
+  }
+
+  async #weigh(): Promise<void> {
+    const { pools } = this.deployment;
+    const free = await Promise.all(
+      pools.map(async ({ firstSet, setCount }) => {
+        const indexes = Array.from({ length: setCount }, (_, index) => firstSet + index);
+        const bytes = await Promise.all(indexes.map((setIndex) => this.#freeOf(setIndex)));
+        return {
+          bytes: bytes.reduce((sum, one) => sum + one, 0),
+          canWrite: indexes.every((setIndex) => this.journals[setIndex]?.canWrite === true),
+        };
+      }),
+    );
+    const weights = free.map(({ bytes, canWrite }) => (canWrite ? bytes : 0));
+    // Where nothing has room for more, the one with the most is as good as any, and refuses by itself.
+    this.engine.setPoolWeights(weights.some((weight) => weight > 0) ? weights : free.map(({ bytes }) => bytes));
+  }
+
+  /** For objects: the fullest drive of the set says how much more of them there can be. */
+  async #freeOf(setIndex: number): Promise<number> {
+    const set = this.sets[setIndex];
+    const { dataShards = 0 } = this.deployment.sets[setIndex] ?? {};
+    if (set === undefined) return 0;
+    const drives = set.inSync().flatMap((position) => set.drive(position) ?? []);
+    const spaces = await Promise.all(drives.map((drive) => drive.space()));
+    const free = spaces.flatMap((space) => (space.ok ? [space.value.freeBytes] : []));
+    return free.length === 0 ? 0 : dataShards * Math.max(0, Math.min(...free) - reserveBytes);
+  }
+}
