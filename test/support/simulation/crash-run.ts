@@ -81,6 +81,7 @@ export const scenarios: readonly Scenario[] = [
 /** Steps that may come after the answer: unlinks, the next log file. */
 const afterMs = 40;
 const settleMs = 400;
+const rebuildsMax = 6;
 
 export class CrashRun {
   readonly random: Random;
@@ -343,12 +344,19 @@ export class CrashRun {
   async #checkRebuilt(): Promise<void> {
     const { server } = this;
     this.counts.rebuilt++;
-    await server.stop();
-    const before = this.#indexText();
-    server.index.states = [[]];
-    this.#adopt(await server.start());
-    await server.passes(settleMs);
-    const after = this.#indexText();
+    let before = new Map<string, string>();
+    let after = before;
+    // Compaction may begin with the start, and move records meanwhile: then it has less to do at the next.
+    for (let attempt = 0, isStill = false; !isStill; attempt++) {
+      if (attempt === rebuildsMax) throw new Error('compaction does not come to rest');
+      await server.stop();
+      before = this.#indexText();
+      server.index.states = [[]];
+      this.#adopt(await server.start());
+      await server.passes(settleMs);
+      after = this.#indexText();
+      isStill = (this.workload.running.opened.journal.space()?.movedBytes ?? 0) === 0;
+    }
     for (const [key, value] of before) {
       if (after.get(key) !== value)
         throw new Error(`a rebuilt index has ${after.get(key) ?? 'nothing'} at ${key}, not ${value}`);
