@@ -374,8 +374,7 @@ export class CatchUp {
       const lane = async (pace: CatchUpPace): Promise<void> => {
         for (let record = records[next++]; record !== undefined; record = records[next++]) {
           pace.restart();
-          const step = (bytes: number): Promise<void> => pace.step(bytes);
-          const isHealed = await this.options.healRecord(record, position, step).catch(() => false);
+          const isHealed = await this.options.healRecord(record, position, pace).catch(() => false);
           if (!isHealed) failed.push(record);
         }
       };

@@ -102,7 +102,7 @@ export type NewCatchUpPace = (lanes: number) => CatchUpPace;
 export type HealRecord = (
   record: LogRecord,
   position: number,
-  pace: (bytes: number) => Promise<void>,
+  pace: Pick<CatchUpPace, 'restart' | 'step'>,
 ) => Promise<boolean>;
 
 /** One piece of a record that is still in use: it is written again, at the end of the log. */

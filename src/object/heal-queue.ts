@@ -51,7 +51,7 @@ export interface Repairer {
   blob(
     target: Extract<HealTarget, { kind: 'blob' }>,
     positions: number,
-    pace: (bytes: number) => Promise<void>,
+    pace: Pick<Pacer, 'restart' | 'step'>,
   ): Promise<RepairOutcome>;
   logFile(fileNumber: number, positions: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
   /** Nothing is written onto the drives of a set that takes no writes. */
@@ -309,8 +309,9 @@ export class HealQueue {
       this.#count(report.repaired, report.repairedBytes);
       return report.sound;
     }
-    const { sound, rewritten, bytes } = await repairer.blob(target, positions, (moved) => pacer.step(moved));
+    const { sound, rewritten, bytes } = await repairer.blob(target, positions, pacer);
     this.#count(listBits(rewritten).length, bytes);
+    await pacer.step(0);
     return sound;
   }
 

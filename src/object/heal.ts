@@ -15,7 +15,7 @@ import {
   type BlobState,
   type StripeLayout,
 } from '../erasure/index.js';
-import type { LogRecord } from '../journal/index.js';
+import type { CatchUpPace, LogRecord } from '../journal/index.js';
 import { blobBodyAt, type BlobBody } from './bodies.js';
 import type { EngineContext } from './engine-context.js';
 import type { RepairOutcome } from './heal-queue.js';
@@ -28,8 +28,11 @@ import { openShards } from './snapshot.js';
 /** Of a file that is being written anew, behind its name. */
 export const repairSuffix = '.0';
 
-/** Called after so many bytes of a stripe, or of a look at a shard: the rest waits for it. */
-export type RepairPace = (bytes: number) => Promise<void>;
+/**
+ * Asked after every stripe, never twice at once: the rest waits for it. Begun anew when it is this repair's turn, for
+ * what was waited for others is no work, and would make the pauses that they in turn wait for longer and longer.
+ */
+export type RepairPace = Pick<CatchUpPace, 'restart' | 'step'>;
 
 type BlobTarget = Extract<HealTarget, { kind: 'blob' }>;
 
@@ -44,6 +47,7 @@ export async function healRecord(
   if (target === null) return true;
   const mask = 1 << position;
   const { sound } = await context.repairs.run(() => repairBlob(context, target, mask, pace));
+  await pace.step(0);
   if ((sound & mask) === 0) return false;
   await context.heal.table.remove(target, mask);
   return true;
@@ -83,13 +87,14 @@ async function repair(
   pace: RepairPace,
 ): Promise<RepairOutcome> {
   const { index, reclaimer } = context;
+  pace.restart();
   const indexed = blobBodyAt(index.catalog, target.owner, target.name);
   if (indexed === null) return { sound: positions, rewritten: 0, unreachable: 0, bytes: 0 };
   // The files stay until this is done, as for a reader.
   reclaimer.pin(indexed.dataOrder);
   try {
     const states = await Promise.all(
-      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position, pace)] as const),
+      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position)] as const),
     );
     const having = (...wanted: readonly BlobState[]): number[] =>
       states.flatMap(([position, state]) => (wanted.includes(state) ? [position] : []));
@@ -114,16 +119,12 @@ async function repair(
   }
 }
 
-function stateAt(
-  context: EngineContext,
-  { body }: BlobBody,
-  position: number,
-  pace: RepairPace,
-  suffix = '',
-): Promise<BlobState> {
+function stateAt(context: EngineContext, { body }: BlobBody, position: number, suffix = ''): Promise<BlobState> {
   const { compute, slabs, set } = context;
   const { placement } = body;
   const layout: StripeLayout = { ...placement.geometry, stripeBytes: placement.stripeBytes, objectBytes: body.bytes };
+  // Several drives are looked at at once, and a pace is kept by one: what this takes is counted in its next step.
+  const pace = (): Promise<void> => Promise.resolve();
   return verifyBlob(
     { set, slabs, compute, purpose: 'pass', pace },
     { fileName: blobName(placement.id) + suffix, id: placement.id, layout, position },
@@ -183,13 +184,13 @@ async function rewrite(
       await writer.writeStripe(stripeIndex, slab.offset, parityOffset, hashesOffset);
       if (!writer.hasQuorum) throw writer.refusal;
       stripeIndex++;
-      await pace(length);
+      await pace.step(length);
     }
     await writer.finish();
     const written = listBits(writer.positions);
     const done = await Promise.all(
       written.map(async (position) => {
-        if ((await stateAt(context, indexed, position, pace, repairSuffix)) !== 'sound') return false;
+        if ((await stateAt(context, indexed, position, repairSuffix)) !== 'sound') return false;
         return (await blobsAt(position)?.rename(fileName, name))?.ok === true;
       }),
     );

@@ -61,7 +61,7 @@ export interface HealObjectsOptions {
 /** Half of the time, as repairs beside serving. */
 const pace: Pace = { bytesPerSecondMax: 256 * 1024 * 1024, shareMax: 0.5 };
 /** The pause comes after each object. */
-const unpaced = (): Promise<void> => Promise.resolve();
+const unpaced = { restart: (): void => undefined, step: (): Promise<void> => Promise.resolve() };
 /** Index entries decoded at once. */
 const entriesPerStep = 50;
 

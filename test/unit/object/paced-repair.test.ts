@@ -47,7 +47,7 @@ it('waits after each stripe, with nothing of the next one written', async () => 
     arrived();
     return new Promise((resolve) => (goOn = resolve));
   };
-  const healing = engine.partOf(0).healRecord(record, 1, pace);
+  const healing = engine.partOf(0).healRecord(record, 1, { restart: () => undefined, step: pace });
   for (let stripe = 1; stripe <= 5; stripe++) {
     if (steps.length < stripe) await new Promise<void>((resolve) => (arrived = resolve));
     expect(steps).toHaveLength(stripe);
