@@ -50,15 +50,18 @@ function sample({ method, path, query = [] }: (typeof adminRoutes)[number]): Adm
   const values = new URLSearchParams();
   for (const key of query) values.set(key, key === 'isGroup' ? 'false' : 'somebody');
   if (path === 'list-service-accounts') values.set('user', 'somebody');
-  if (path === 'list-access-keys-bulk') values.set('users', 'somebody');
+  if (path.endsWith('list-access-keys-bulk')) {
+    values.set(path.startsWith('idp/ldap') ? 'userDNs' : 'users', 'somebody');
+    values.set('listType', 'all');
+  }
   if (path.startsWith('revoke-tokens')) values.set('user', 'somebody');
   const hasBody = method === 'PUT' || method === 'POST';
   return {
     method,
     path: path.replace(/\{[^}]+\}/g, 'builtin'),
     query: values.toString(),
-    ...(path === 'add-service-account' && { sealed: { targetUser: 'somebody' } }),
-    ...(hasBody && path !== 'add-service-account' && { body: '{}' }),
+    ...(path.endsWith('add-service-account') && { sealed: { targetUser: 'somebody' } }),
+    ...(hasBody && !path.endsWith('add-service-account') && { body: '{}' }),
   };
 }
 

@@ -194,7 +194,7 @@ describe('revocation', () => {
     }
     expect(await revoke(root, { user: 'nobody-here', fullRevoke: 'true' })).toMatchObject({ status: 404 });
     expect(await revoke(root, { user, fullRevoke: 'true' }, 'ldap')).toMatchObject({ status: 501 });
-    expect(await revoke(root, { user, fullRevoke: 'true' }, 'openid')).toMatchObject({ status: 501 });
+    expect(await revoke(root, { user, fullRevoke: 'true' }, 'openid')).toMatchObject({ status: 404 });
   });
 });
 
