@@ -18,7 +18,10 @@ let running: RunningEngine;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'granary-heal-'));
   drives = ['a', 'b', 'c', 'd'].map((name) => join(folder, name));
-  running = await startEngine({ drives, indexDirectory: join(folder, 'index'), logFileBytes: logFileBytesMin });
+  // Without a scan beside it, which would mend what is damaged here first.
+  const sweepAfterMs = 86_400_000;
+  const indexDirectory = join(folder, 'index');
+  running = await startEngine({ drives, indexDirectory, logFileBytes: logFileBytesMin, sweepAfterMs });
   await running.engine.createBucket('b', { region: '' });
 }, 60_000);
 afterAll(async () => {
