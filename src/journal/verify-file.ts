@@ -167,12 +167,23 @@ class FileWalk {
         : undefined;
       if (behind !== undefined && (next === null || behind.fileOffset < next)) next = behind.fileOffset;
     }
-    if (!isUsed) return null;
+    if (!isUsed || (await this.#goesOnInNextFile())) return null;
     this.#isSound = false;
     this.counts.holes++;
     // Its predecessor is what is missing.
     this.#last = null;
     return next;
+  }
+
+  /**
+   * What lies behind the last batch was given up after a crash, and lies there until the file is freed: the history
+   * goes on in the next file from the very batch that is the last here.
+   */
+  async #goesOnInNextFile(): Promise<boolean> {
+    if (this.#last === null) return false;
+    const next = { fileNumber: this.place.fileNumber + 1, fileOffset: 0 };
+    this.common.forget();
+    return (await this.common.read(next, { previous: this.#last.digest }, this.setLog.members)) !== null;
   }
 
   get #sequence(): number {

@@ -1,0 +1,59 @@
+/** What a walk through a log file takes for damage, and what for the leavings of a crash. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { JournalSet } from '../../support/journal-set.js';
+import type { OpenedJournal } from '../../../src/journal/index.js';
+
+const pageBytes = 4096;
+const all = 0b1111;
+let set: JournalSet;
+let opened: OpenedJournal;
+
+beforeEach(async () => {
+  set = new JournalSet(4, 2);
+  opened = await set.open();
+  for (let index = 0; set.index.position === null || set.index.position.fileNumber < 2; index++) {
+    const { prepared, release } = set.record(`record ${index}`, 90_000);
+    await opened.journal.commit(() => prepared);
+    release();
+  }
+});
+
+afterEach(async () => {
+  await opened.journal.close();
+});
+
+function verify() {
+  const pace = () => Promise.resolve();
+  return opened.journal.verifyFile(1, { positions: all, isRepair: true, pace });
+}
+
+/** The first page behind the last batch of a file. */
+function endOf(file: Uint8Array): number {
+  let end = file.length;
+  while (end > 0 && file.subarray(end - pageBytes, end).every((byte) => byte === 0)) end -= pageBytes;
+  return end;
+}
+
+function fileOne(position: number): Uint8Array {
+  const file = set.stores[position]?.files.get(1);
+  if (file === undefined) throw new Error('the drive has no first file');
+  return file;
+}
+
+it('finds nothing in what a crash left behind the last batch of a file, when the next goes on from there', async () => {
+  const end = endOf(fileOne(1));
+  expect(end).toBeLessThan(fileOne(1).length);
+  fileOne(1).fill(0xa5, end, end + pageBytes);
+  const report = await verify();
+  expect(report).toMatchObject({ sound: all, bad: 0, holes: 0, unreadable: 0 });
+  expect(report.batches).toBeGreaterThan(4);
+});
+
+it('finds a batch that is gone from the middle on every drive', async () => {
+  // One batch takes more than sixteen pages.
+  const [from, to] = [16 * pageBytes, 48 * pageBytes];
+  for (let position = 0; position < 4; position++) fileOne(position).fill(0xa5, from, to);
+  const report = await verify();
+  expect(report.sound).toBe(0);
+  expect(report.holes).toBeGreaterThan(0);
+});
