@@ -15,10 +15,10 @@ import {
   ListObjectsV2Command,
   PutBucketVersioningCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
 } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterAll, describe, expect, it } from 'vitest';
+import { crashClient } from '../support/crash-workload.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { seededRandom } from '../support/seeded-random.js';
 import { versionPages } from '../support/version-pages.js';
@@ -47,17 +47,6 @@ afterAll(async () => {
   await server?.kill();
   rmSync(folder, { recursive: true, force: true });
 });
-
-function client(url: string): S3Client {
-  return new S3Client({
-    endpoint: url,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 30_000 }),
-  });
-}
 
 const sumOf = (body: Uint8Array): string => createHash('sha256').update(body).digest('hex');
 
@@ -136,7 +125,7 @@ describe(`kill -9 while versions are written (seed ${seed})`, () => {
     let changes = 0;
     for (let round = 0; round <= rounds; round++) {
       server = await startServer(drives);
-      const s3 = client(server.url);
+      const s3 = crashClient(server.url);
       if (round === 0) {
         await s3.send(new CreateBucketCommand({ Bucket }));
         const VersioningConfiguration = { Status: 'Enabled' as const };

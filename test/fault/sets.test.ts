@@ -12,11 +12,11 @@ import {
   GetObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
 } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checks } from '../../dist/wiring/index.js';
+import { crashClient } from '../support/crash-workload.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { seededRandom } from '../support/seeded-random.js';
 
@@ -41,17 +41,6 @@ const eight = (): string => join(folder, 'd{1...8}');
 const added = (): string => join(folder, 'e{1...4}');
 const named = (letter: string, count: number): string[] =>
   Array.from({ length: count }, (_, index) => join(folder, `${letter}${index + 1}`));
-
-function client(url: string): S3Client {
-  return new S3Client({
-    endpoint: url,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 30_000 }),
-  });
-}
 
 const sum = (body: Uint8Array): string => createHash('sha256').update(body).digest('hex');
 
@@ -92,7 +81,7 @@ describe('kill -9', () => {
     for (let round = 0; round < 5; round++) {
       const groups = round < 2 ? [eight()] : [eight(), added()];
       server = await startServer(groups, inSetsOfFour);
-      const s3 = client(server.url);
+      const s3 = crashClient(server.url);
       if (round === 0) await s3.send(new CreateBucketCommand({ Bucket: bucket }));
       const listed = await s3.send(new ListObjectsV2Command({ Bucket: bucket }));
       const present = new Set(listed.Contents?.map(({ Key = '' }) => Key));
@@ -145,7 +134,7 @@ describe('kill -9', () => {
 describe('drives that go', () => {
   it('one in each set costs nothing; more in one set stops writes to that set alone', async () => {
     server = await startServer([eight()], inSetsOfFour);
-    const s3 = client(server.url);
+    const s3 = crashClient(server.url);
     await s3.send(new CreateBucketCommand({ Bucket: bucket }));
     const sums = new Map<string, string>();
     for (let index = 0; index < 12; index++) {
