@@ -14,6 +14,7 @@ import { mainThreadName, mainThreadRow } from './path/main-thread.js';
 import { memoryName, memoryRow } from './path/memory.js';
 import { pathRows } from './path/path-rows.js';
 import { Progress, toJson, toTable, type ReportRow } from './report.js';
+import { millionNames, millionRows } from './scale/million.js';
 import { Workspace, choosePinning, type Medium } from './workspace.js';
 
 const tmpfsMagic = 0x01021994;
@@ -114,6 +115,9 @@ async function measureAll(
       await attempt(webIdentityName, async () => [await webIdentityRow(workspace, onProgress)]);
     if (scaleNames.some(wants)) await attempt('iam', () => scaleRows(workspace, { wants, onProgress }));
     if (wants(mainThreadName)) await attempt(mainThreadName, async () => [await mainThreadRow(workspace, onProgress)]);
+    const { objects } = options;
+    if (millionNames.some(wants))
+      await attempt('million', () => millionRows(workspace, { wants, onProgress, onFailure, objects }));
     if (wants(memoryName)) await attempt(memoryName, async () => [await memoryRow(workspace, onProgress)]);
   }
   return rows;

@@ -21,7 +21,13 @@ export interface BenchArguments {
   readonly tmpfsFolder: string | null;
   readonly endpoint: Endpoint | null;
   readonly pins: boolean;
+  /** Of the `million` rows. */
+  readonly objects: number;
 }
+
+/** A few pages of a listing, and what fits on the disks of those who run this. */
+const objectsMin = 2000;
+const objectsMax = 10_000_000;
 
 /** The text is for the reader of the terminal. */
 export class UsageError extends Error {}
@@ -34,6 +40,7 @@ export const usage = `npm run bench -- [OPTIONS]
   --disk DIR           a folder on the disk to measure (default: build/bench)
   --tmpfs DIR          a folder in memory (default: /dev/shm where that is a tmpfs)
   --no-pin             server and client share the cores instead of having their own
+  --objects N          so many objects in the million.* rows instead (for a look at whether they work)
   --no-build           measures what was built last
 
   --endpoint URL       puts the load of the path rows on another S3 server (http only), with
@@ -52,6 +59,7 @@ export function parseArguments(args: readonly string[]): BenchArguments | null {
     tmpfsFolder: values.tmpfs ?? null,
     endpoint: endpointOf(values),
     pins: values['no-pin'] !== true,
+    objects: objectsOf(values.objects),
   };
 }
 
@@ -71,12 +79,20 @@ function parse(args: readonly string[]) {
         region: { type: 'string' },
         pid: { type: 'string' },
         'no-pin': { type: 'boolean' },
+        objects: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   }
+}
+
+function objectsOf(text = '1000000'): number {
+  const objects = Number(text);
+  if (!Number.isSafeInteger(objects) || objects < objectsMin || objects > objectsMax)
+    throw new UsageError(`--objects is no number from ${objectsMin} to ${objectsMax}: ${text}`);
+  return objects;
 }
 
 /** Names hold dots and plus signs: only the star is special. */

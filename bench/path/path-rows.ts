@@ -9,11 +9,12 @@
  * How: four drive folders (2 + 2), the load generator on a core of its own, our server and the anchor in
  * turns, medians. What each anchor is stands in docs/performance.md.
  */
-import path from 'node:path';
-import { Plan, outputOf, type LoadFigures, type LoadTarget } from '../load/load.js';
+import { fourFiles, nativePass } from '../anchor/programs.js';
+import { beside, cpuPerRequest, nanosPerByte, perSecond, runOnce } from '../load/figures.js';
+import type { LoadFigures, LoadTarget } from '../load/load.js';
 import type { PlannedRequest } from '../load/plan.js';
 import type { ReportRow } from '../report.js';
-import { median, mergeHistograms, percentile } from '../statistics.js';
+import { median } from '../statistics.js';
 import type { Medium, Workspace } from '../workspace.js';
 import { scanRate } from './index-scan.js';
 import { startAnchorServer, startGranary } from './servers.js';
@@ -111,54 +112,6 @@ function gets(one: Case, count: number): PlannedRequest[] {
   }));
 }
 
-async function runOnce(
-  workspace: Workspace,
-  target: LoadTarget,
-  folder: string,
-  requests: readonly PlannedRequest[],
-  load: { connections: number; seconds?: number; loops?: boolean },
-): Promise<LoadFigures> {
-  const plan = await Plan.write(workspace, target, folder, requests);
-  try {
-    return await plan.run(load);
-  } finally {
-    await plan.remove();
-  }
-}
-
-/** CPU microseconds per byte of the native pass with its writes. */
-async function nativePass(workspace: Workspace, one: Case): Promise<number> {
-  const folder = await workspace.makeFolder(one.medium, 'native-pass');
-  try {
-    const script = path.join(workspace.root, 'bench', 'anchor', 'native-pass.cjs');
-    const streams = Math.min(16, one.connections);
-    const objects = Math.max(streams, Math.ceil((256 * MiB) / one.bytes / streams) * streams);
-    const args = [script, folder, String(streams), String(one.bytes), String(objects)];
-    const child = workspace.start(workspace.pinning.server, process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const { output, errors } = await outputOf(child);
-    if (output === '') throw new Error(`the native pass could not be measured: ${errors.trim()}`);
-    const { bytes, cpuMicros } = JSON.parse(output) as { bytes: number; cpuMicros: number };
-    return cpuMicros / bytes;
-  } finally {
-    await workspace.removeFolder(folder);
-  }
-}
-
-/** Objects a second of the program that keeps a file per shard. */
-async function fourFiles(workspace: Workspace, one: Case, seconds: number): Promise<number> {
-  const program = await workspace.compile('anchor/four-files.c');
-  // New for every run and kept until the end: creating a file is slow where others were removed before.
-  const folder = await workspace.makeFolder(one.medium, 'four-files');
-  const args = [folder, String(one.connections), String(one.bytes), String(seconds)];
-  const child = workspace.start(workspace.pinning.server, program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const { output, errors } = await outputOf(child);
-  if (output === '') throw new Error(`the small-file anchor could not be measured: ${errors.trim()}`);
-  const { objects, elapsedMicros } = JSON.parse(output) as { objects: number; elapsedMicros: number };
-  return objects / (elapsedMicros / 1e6);
-}
-
 interface Anchor {
   readonly name: string;
   /** Of the row's own unit. */
@@ -193,12 +146,6 @@ async function anchorOf(workspace: Workspace, one: Case, folder: string, seconds
     },
     close: () => server.stop(),
   };
-}
-
-const perSecond = (figures: LoadFigures): number => figures.requests / (figures.elapsedMicros / 1e6);
-
-function nanosPerByte(figures: LoadFigures, bytes: number): number {
-  return figures.serverCpuMicros === null ? Number.NaN : (figures.serverCpuMicros * 1000) / (figures.requests * bytes);
 }
 
 /** Small rows are throughput, large ones CPU per byte: there the client shares the machine's bandwidth. */
@@ -250,29 +197,6 @@ async function measureCase(
     await anchor.close();
   }
   return toRow(one, ours, { name: anchor.name, value: median(anchors) });
-}
-
-/** What stands beside every ratio. */
-function beside(ours: readonly LoadFigures[]): Partial<ReportRow> {
-  const histogram = mergeHistograms(ours.map((figures) => figures.histogram));
-  const cpu = cpuPerRequest(ours);
-  return {
-    opsPerSecond: median(ours.map(perSecond)),
-    bytesPerSecond: median(
-      ours.map(({ sentBytes, receivedBytes, elapsedMicros }) => (sentBytes + receivedBytes) / (elapsedMicros / 1e6)),
-    ),
-    p50Ms: percentile(histogram, 0.5) / 1000,
-    p99Ms: percentile(histogram, 0.99) / 1000,
-    maxMs: Math.max(...ours.map(({ maxMicros }) => maxMicros)) / 1000,
-    ...(cpu.length > 0 ? { cpuMicrosPerOp: median(cpu) } : {}),
-    clientBusy: median(ours.map(({ clientCpuMicros, elapsedMicros }) => clientCpuMicros / elapsedMicros)),
-  };
-}
-
-function cpuPerRequest(ours: readonly LoadFigures[]): number[] {
-  return ours.flatMap(({ serverCpuMicros, requests }) =>
-    serverCpuMicros === null ? [] : [serverCpuMicros / requests],
-  );
 }
 
 function toRow(one: Case, ours: readonly LoadFigures[], anchor: { name: string; value: number }): ReportRow {

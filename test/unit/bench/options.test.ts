@@ -13,6 +13,7 @@ describe('parseArguments', () => {
       tmpfsFolder: null,
       endpoint: null,
       pins: true,
+      objects: 1_000_000,
     });
   });
 
@@ -32,6 +33,10 @@ describe('parseArguments', () => {
     });
   });
 
+  test.each([2000, 10_000_000])('%i objects', (objects) => {
+    expect(parseArguments(['--objects', String(objects)])?.objects).toBe(objects);
+  });
+
   test('help is no run', () => {
     expect(parseArguments(['--quick', '--help'])).toBeNull();
   });
@@ -47,6 +52,9 @@ describe('parseArguments', () => {
 
   test.each([
     [['--fast'], /fast/],
+    [['--objects', '1999'], /--objects/],
+    [['--objects', '10000001'], /--objects/],
+    [['--objects', 'many'], /--objects/],
     [['--endpoint', 'http://h'], /--access-key/],
     [['--access-key', 'a'], /belong to --endpoint/],
     [['--pid', '5'], /belong to --endpoint/],
