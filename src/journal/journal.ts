@@ -178,6 +178,11 @@ export interface Journal {
    * After SlowDownWrite of a batch under way its outcome is decided at the next start.
    */
   commit(prepare: Prepare, purpose?: CommitPurpose): Promise<LogRecord>;
+  /**
+   * Resolves when everything that was decided before this call is durable and applied: for an answer that relies on
+   * it and commits nothing itself. Rejects with Refusal SlowDownWrite when that is left to the next start.
+   */
+  settled(): Promise<void>;
   /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
   reportFault(position: number, operation: string): Promise<void>;
   /** A blob found no room: compaction gives back what it can, even where it would not be worth while otherwise. */

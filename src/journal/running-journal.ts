@@ -75,6 +75,11 @@ export class RunningJournal implements Journal {
     return this.#sequencer.commit(prepare, purpose);
   }
 
+  settled(): Promise<void> {
+    if (this.#sequencer === null) return Promise.reject(new Refusal('SlowDownWrite', 'The set is read-only.'));
+    return this.#sequencer.settled();
+  }
+
   async reportFault(position: number, operation: string): Promise<void> {
     if (!hasBit(this.setLog.members, position)) return;
     this.setLog.log.error('A drive leaves the set', { position, operation });

@@ -182,6 +182,11 @@ export class Sequencer {
     return !this.#isFull && this.hasIndexRoom();
   }
 
+  /** Everything that was prepared before is durable and applied. */
+  settled(): Promise<void> {
+    return this.exclusively(() => Promise.resolve());
+  }
+
   /** Runs `act` between two batches: nothing is in flight, and everything is applied. */
   exclusively<T>(act: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -499,6 +499,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     if (find() === null) {
       this.#requireDecided(bucket, bucketId, key);
       checkPrecondition(precondition, null, key);
+      // What has ended it may be on its way: nobody hears of it before it is durable.
+      if (this.#overlay.object(bucketId, key) !== undefined) await this.#settled(bucket, bucketId, key);
       return { versionId, isMarker: false };
     }
     const ended = await this.#remove(bucket, bucketId, key, precondition, find);
@@ -515,11 +517,13 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<OrderedVersion | null> {
     let ended: OrderedVersion | null = null;
     let isGone = false;
+    let isOpen = false;
     try {
       await this.#commitKey(bucket, bucketId, key, 'free', ({ order }, onSettled) => {
         ended = find();
         checkPrecondition(precondition, ended?.etag ?? null, key);
         isGone = ended === null;
+        isOpen = this.#overlay.object(bucketId, key) !== undefined;
         if (ended === null) throw new Refusal<ObjectErrorCode>('NoSuchKey');
         onSettled(this.#overlay.removeVersion(bucketId, key, order, ended.order));
         const body = encodeObjectDelete({ bucketId, key, order: ended.order });
@@ -527,8 +531,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       });
     } catch (error) {
       if (!isGone) throw error;
+      if (isOpen) await this.#settled(bucket, bucketId, key);
     }
     return ended;
+  }
+
+  /** What was decided about the key before is durable. */
+  #settled(bucket: string, bucketId: number, key: string): Promise<void> {
+    return this.#running(this.#setOf(bucket, bucketId, key)).journal.settled();
   }
 
   async #putMarker(

@@ -63,6 +63,11 @@ export class DirectJournal implements Journal {
     });
   }
 
+  async settled(): Promise<void> {
+    await this.#writing;
+    await this.#applying;
+  }
+
   reportFault(): Promise<void> {
     return Promise.resolve();
   }

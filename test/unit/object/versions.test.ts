@@ -247,6 +247,29 @@ describe('an enabled bucket', () => {
     expect(usage()).toEqual({ objects: 0, bytes: 0, noncurrent: 0, markers: 0 });
   });
 
+  it.each([
+    ['decided one after the other', 0],
+    ['asked for when the first is decided', 20],
+  ])('a second delete of a version is answered when the first is durable: %s', async (_, pauseMs) => {
+    const { versionId } = await put('k', 'one');
+    let show = (): void => undefined;
+    fixture.journal.beforeApply = new Promise((resolve) => (show = resolve));
+    const answered: string[] = [];
+    const end = async (name: string): Promise<void> => {
+      expect(await fixture.engine.deleteObject('b', 'k', versionId, null)).toEqual({ versionId, isMarker: false });
+      answered.push(name);
+    };
+    const first = end('first');
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    const second = end('second');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(answered).toEqual([]);
+    show();
+    await Promise.all([first, second]);
+    expect(answered).toEqual(['first', 'second']);
+    fixture.journal.beforeApply = Promise.resolve();
+  });
+
   it('is not empty while a marker is left or on its way', async () => {
     await fixture.engine.deleteObject('b', 'k', '', null);
     expect(await codeOfCall(() => fixture.engine.deleteBucket('b'))).toBe('BucketNotEmpty');
@@ -384,7 +407,7 @@ describe('against a model', () => {
   it(`random changes, alone and in batches, agree in every version, listing and counter (seed ${seed})`, async () => {
     const workload = new Workload(seededRandom(seed), seed);
     const { engine, journal } = fixture;
-    workload.running = { engine, opened: { journal } } as unknown as typeof workload.running;
+    workload.running = { engine, opened: { journal }, journals: [journal] } as unknown as typeof workload.running;
     const versions = new VersionWorkload(workload);
     try {
       for (const name of ['v1', 'v2']) await versions.createBucket(name);
