@@ -1,22 +1,27 @@
-/** The object layer over real drives, index and journal, put together as the server does, without HTTP. */
+/** The object layer over real drives, index and journals, put together as the server does, without HTTP. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../dist/base/index.js';
 import { openRunCatalog, type Catalog } from '../../dist/catalog/index.js';
 import type { DriveSystem } from '../../dist/drive/index.js';
 import type { Compute } from '../../dist/erasure/index.js';
-import { openJournal, type OpenedJournal } from '../../dist/journal/index.js';
+import { openJournals, type OpenedJournal } from '../../dist/journal/index.js';
 import { kernels } from '../../dist/native/index.js';
 import { Engine } from '../../dist/object/index.js';
 import { ComputePool, SlabArena } from '../../dist/pool/index.js';
 import { createLogger } from '../../dist/telemetry/index.js';
 import { openDeployment, type Deployment } from '../../dist/wiring/deployment.js';
+import { DriveKeeper } from '../../dist/wiring/drive-keeper.js';
 import { LiveSet } from '../../dist/wiring/live-set.js';
+import { engineSets, isWholeHistory } from '../../dist/wiring/sets.js';
 
 export interface RunningEngine {
   readonly engine: Engine;
   readonly arena: SlabArena;
+  /** Of the first set. */
   readonly opened: OpenedJournal;
+  /** By set. */
+  readonly journals: readonly OpenedJournal['journal'][];
   readonly deployment: Deployment;
   /** What the server would have logged. */
   readonly lines: string[];
@@ -25,10 +30,15 @@ export interface RunningEngine {
 
 export interface RunningEngineOptions {
   readonly drives: readonly string[];
+  /** Pools that were added behind the first. */
+  readonly addedPools?: readonly (readonly string[])[];
+  readonly setDriveCount?: number;
   readonly indexDirectory: string;
   readonly arenaBytes?: number;
   readonly logFileBytes?: number;
   readonly sweepAfterMs?: number;
+  /** Drives that come and go are seen while the server runs. */
+  readonly isKept?: boolean;
   /** In place of the machine's own. */
   readonly simulated?: {
     /** Used again from start to start: fresh pages cost more than all the rest. */
@@ -37,6 +47,8 @@ export interface RunningEngineOptions {
     readonly clock: Clock;
     readonly catalog: Catalog;
     readonly compute: (arena: SlabArena, hashKey: Uint8Array) => Compute;
+    /** Of sets: a seed has to lead each key to the same one every time. */
+    readonly placeKey: Buffer;
   };
 }
 
@@ -46,20 +58,20 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   const arena = new SlabArena(options.arenaBytes ?? 64 << 20, simulated?.memory);
   const lines: string[] = [];
   const log = createLogger({ level: 'info', write: (line: string) => void lines.push(line) } as never);
+  const driveOptions = { arena: arena.arena, isSynced: true, ...(simulated && { system: simulated.system, clock }) };
   const deployment = await openDeployment({
-    groups: [options.drives],
+    groups: [options.drives, ...(options.addedPools ?? [])],
     parity: null,
-    arena: arena.arena,
-    isSynced: true,
-    ...(simulated && { system: simulated.system, clock }),
+    setDriveCount: options.setDriveCount ?? null,
+    ...driveOptions,
   });
-  const [deployed] = deployment.sets;
-  if (deployed === undefined) throw new Error('a deployment has a set');
-  const { dataShards, parityShards, places } = deployed;
-  const drives = places.map(({ drive }) => drive);
-  const set = new LiveSet(deployment.deploymentId, drives, log, () => clock.monotonicMs());
-  const pool = simulated ? null : new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads: 2 });
-  const compute = pool ?? simulated?.compute(arena, deployment.hashKey);
+  const { deploymentId, hashKey } = deployment;
+  const sets = deployment.sets.map(({ setIndex, places }) => {
+    const drives = places.map(({ drive }) => drive);
+    return new LiveSet(deploymentId, drives, log, () => clock.monotonicMs(), setIndex);
+  });
+  const pool = simulated ? null : new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
+  const compute = pool ?? simulated?.compute(arena, hashKey);
   if (compute === undefined) throw new Error('no arithmetic was given');
   const catalog =
     simulated?.catalog ??
@@ -71,40 +83,52 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     catalog,
     compute,
     slabs: arena,
-    sets: [{ drives: set, dataShards, parityShards }],
+    ...engineSets({ ...deployment, hashKey: simulated?.placeKey ?? hashKey }, sets),
     log: (text) => void lines.push(text),
     clock,
   });
   const undo = async (): Promise<void> => {
     await catalog.close();
     await pool?.close();
-    await Promise.all(drives.map(async (drive) => drive?.close(2000)));
+    await Promise.all(sets.map((set) => set.closeDrives(2000)));
   };
   try {
-    const opened = await openJournal({
-      deploymentId: deployment.deploymentId,
-      setIndex: 0,
-      drives: drives.map((drive) => drive?.log ?? null),
-      dataShards,
-      slabs: arena,
-      kernels,
-      clock,
-      ...engine.partOf(0),
-      log,
-      logFileBytes: options.logFileBytes ?? 16 << 20,
+    const all = await openJournals(
+      deployment.sets.map(({ setIndex, places, dataShards }) => ({
+        deploymentId,
+        setIndex,
+        drives: places.map(({ drive }) => drive?.log ?? null),
+        dataShards,
+        slabs: arena,
+        kernels,
+        clock,
+        ...engine.partOf(setIndex),
+        log,
+        logFileBytes: options.logFileBytes ?? 16 << 20,
+      })),
+    );
+    const [opened] = all;
+    if (opened === undefined) throw new Error('a deployment has a set');
+    const journals = all.map(({ journal }) => journal);
+    const kept = sets.flatMap((set, setIndex) => {
+      const journal = journals[setIndex];
+      return journal === undefined ? [] : [{ set, journal }];
     });
-    set.start(opened.journal);
-    const { unreadableBatches, lostPlaces } = opened.report;
-    engine.start([opened.journal], unreadableBatches + lostPlaces === 0 ? (options.sweepAfterMs ?? 50) : null);
+    for (const { set, journal } of kept) set.start(journal);
+    engine.start(journals, isWholeHistory(all) ? (options.sweepAfterMs ?? 50) : null);
+    const keeper = new DriveKeeper({ deployment, sets: kept, driveOptions, log });
+    if (options.isKept === true) keeper.start();
     return {
       engine,
       arena,
       opened,
+      journals,
       deployment,
       lines,
       close: async () => {
-        set.close();
-        await opened.journal.close();
+        await keeper.close();
+        for (const set of sets) set.close();
+        await Promise.all(journals.map((journal) => journal.close()));
         await engine.close();
         await undo();
       },

@@ -17,13 +17,31 @@ type Change =
   | { readonly kind: 'put'; readonly version: ModelVersion; readonly isNull: boolean }
   | { readonly kind: 'end'; readonly versionId: string };
 
+interface OpenChange {
+  change: Change;
+  /** It was answered, behind one that was not. */
+  isDone: boolean;
+}
+
 interface ModelKey {
   versions: ModelVersion[];
-  /** Changes whose outcome is not known: each happened or did not. */
-  open: Change[];
+  /** Changes under way, and those whose outcome is not known: each happened or did not. */
+  open: OpenChange[];
+  /** They were asked for at the same moment, and happen in any order. */
+  isBurst: boolean;
 }
 
 type Status = BucketVersioning['status'];
+
+interface ModelBucket {
+  status: Status;
+  /** What it may be while a change of it is under way, or was not answered. */
+  possible: readonly Status[];
+  readonly keys: Map<string, ModelKey>;
+}
+
+export type VersionOperation =
+  'put' | 'multipart' | 'delete' | 'end' | 'end several' | 'copy up' | 'burst' | 'enable' | 'suspend';
 
 /** A change of a burst, and the order that its record got; null when it committed none. */
 interface OrderedChange {
@@ -35,8 +53,12 @@ const openOutcomes = new Set(['SlowDownWrite', 'XMinioStorageFull', 'InternalErr
 const openMax = 6;
 
 export class VersionWorkload {
-  readonly #buckets = new Map<string, { status: Status; readonly keys: Map<string, ModelKey> }>();
+  readonly #buckets = new Map<string, ModelBucket>();
   changes = 0;
+  /** Keys of a bucket. */
+  keysMax = 24;
+  /** A key that has so many gets no more. */
+  versionsMax = Infinity;
 
   constructor(private readonly workload: Workload) {}
 
@@ -46,25 +68,37 @@ export class VersionWorkload {
 
   async createBucket(name: string): Promise<void> {
     await this.#engine.createBucket(name, { region: '' });
-    this.#buckets.set(name, { status: null, keys: new Map() });
+    this.workload.otherBuckets.add(name);
+    this.#buckets.set(name, { status: null, possible: [null], keys: new Map() });
   }
 
   /** Once enabled, it is never unversioned again. */
   async setStatus(name: string, status: Exclude<Status, null>): Promise<void> {
+    const bucket = this.#bucket(name);
+    bucket.possible = [...bucket.possible, status];
     try {
       await this.#engine.setVersioning(name, { status, excludedPrefixes: [], excludesFolders: false });
+      bucket.possible = [status];
     } catch (error) {
       if (!openOutcomes.has(codeOf(error)) || this.workload.mustWrite) throw error;
     }
-    this.#bucket(name).status = this.#engine.versioning(name).status;
+    this.#lookAtStatus(name);
+  }
+
+  /** A change that was left open may have been decided since. */
+  #lookAtStatus(name: string): void {
+    const bucket = this.#bucket(name);
+    bucket.status = this.#engine.versioning(name).status;
+    if (!bucket.possible.includes(bucket.status)) {
+      throw new Error(`${name}: versioning is ${bucket.status}, not ${bucket.possible.join(' or ')}`);
+    }
   }
 
   /** Some operations at once, each on a key of its own; now and then the bucket's state changes before. */
   async wave(count: number): Promise<void> {
     const { workload } = this;
     const name = workload.pick([...this.#buckets.keys()]);
-    // A change that was left open may have been decided since.
-    this.#bucket(name).status = this.#engine.versioning(name).status;
+    this.#lookAtStatus(name);
     if (workload.random() < 0.2) {
       await this.setStatus(name, workload.random() < 0.6 ? 'Enabled' : 'Suspended');
     }
@@ -79,40 +113,69 @@ export class VersionWorkload {
     for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /**
-   * Several changes of one key at the same moment. They happen in the order of their records, which need not be that
-   * of the calls: a log that has too much garbage takes what frees space first.
-   */
+  /** Several changes of one key at the same moment. */
   async burst(count: number): Promise<void> {
+    const name = this.workload.pick([...this.#buckets.keys()]);
+    await this.#burst(name, this.#pickKey(name), count);
+  }
+
+  /** They happen in the order of their records, which need not be that of the calls: a log that has too much garbage
+   * takes what frees space first.
+   */
+  async #burst(name: string, key: string, count: number): Promise<void> {
     const { workload } = this;
-    const name = workload.pick([...this.#buckets.keys()]);
     const { status } = this.#engine.versioning(name);
     if (status === null) return;
-    const key = this.#pickKey(name);
     const known = this.#key(name, key);
     if (known.open.length > 0) return;
     const ids = known.versions.flatMap(({ versionId }) => versionId ?? []).filter((id) => id !== 'null');
     const body = workload.newBody(workload.size() % 300_000);
-    const uploads = await Promise.all(Array.from({ length: count }, () => workload.feed(name, key, body)));
+    const uploads = await this.#tolerant(() =>
+      Promise.all(Array.from({ length: count }, () => workload.feed(name, key, body))),
+    );
+    if (uploads === null) return;
+    const etag = md5Hex(body);
+    const isNull = status !== 'Enabled';
     const acts = uploads.map((upload, index) => {
       const choice = workload.random();
       if (choice < 0.4) {
         const n = String(index);
-        return async (): Promise<Change> => {
+        const content = { body, etag, n };
+        const change: Change = { kind: 'put', version: { versionId: null, content }, isNull };
+        const act = async (): Promise<Change> => {
           const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
-          const { versionId, etag } = await upload.commitObject({ metadata, checksum: null, precondition: null });
-          return { kind: 'put', version: { versionId, content: { body, etag, n } }, isNull: versionId === 'null' };
+          const { versionId } = await upload.commitObject({ metadata, checksum: null, precondition: null });
+          return { kind: 'put', version: { versionId, content }, isNull: versionId === 'null' };
         };
+        return { change, act };
       }
       upload.abort();
       const id = ids.length > 0 && choice < 0.75 ? workload.pick(ids) : '';
-      return async (): Promise<Change> => {
+      const marker: Change = { kind: 'put', version: { versionId: null, content: null }, isNull };
+      const act = async (): Promise<Change> => {
         const outcome = await this.#engine.deleteObject(name, key, id, null);
         return id === '' ? markerOf(outcome) : { kind: 'end', versionId: id };
       };
+      return { change: id === '' ? marker : ({ kind: 'end', versionId: id } as const), act };
     });
     this.changes += acts.length;
-    for (const { change, order } of await this.#inOrder(acts)) {
+    known.isBurst = true;
+    known.open = acts.map(({ change }): OpenChange => ({ change, isDone: false }));
+    const { open } = known;
+    const ordered = await this.#tolerant(() =>
+      this.#inOrder(
+        acts.map(({ act }, index) => async () => {
+          const change = await act();
+          open[index] = { change, isDone: true };
+          return change;
+        }),
+      ),
+    );
+    // What was refused is decided by the next start, and where in the order it comes.
+    if (ordered === null) return;
+    known.open = [];
+    known.isBurst = false;
+    for (const { change, order } of ordered) {
       const before = known.versions;
       known.versions = applied(before, change);
       if (order !== null) continue;
@@ -122,71 +185,109 @@ export class VersionWorkload {
     }
   }
 
+  /** Null: refused, since too few drives take part. */
+  async #tolerant<T>(act: () => Promise<T>): Promise<T | null> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!openOutcomes.has(codeOf(error)) || this.workload.mustWrite) throw error;
+      return null;
+    }
+  }
+
   /** By the order of their records, as the journal says it; last what committed none. */
   async #inOrder(acts: readonly (() => Promise<Change>)[]): Promise<OrderedChange[]> {
-    const { journal } = this.workload.running.opened;
-    const commit = journal.commit.bind(journal);
     const asking = new AsyncLocalStorage<{ order: number | null }>();
-    journal.commit = async (...asked) => {
-      const record = await commit(...asked);
-      const asker = asking.getStore();
-      if (asker !== undefined) asker.order = record.order;
-      return record;
-    };
+    const undo = this.workload.running.journals.map((journal) => {
+      const commit = journal.commit.bind(journal);
+      journal.commit = async (...asked) => {
+        const record = await commit(...asked);
+        const asker = asking.getStore();
+        if (asker !== undefined) asker.order = record.order;
+        return record;
+      };
+      return () => {
+        journal.commit = commit;
+      };
+    });
     try {
-      const changes = await Promise.all(
+      const outcomes = await Promise.allSettled(
         acts.map(async (act) => {
           const asker: { order: number | null } = { order: null };
           const change = await asking.run(asker, act);
           return { change, order: asker.order };
         }),
       );
+      const changes = outcomes.map((outcome) => {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        return outcome.value;
+      });
       return changes.sort((a, b) => (a.order ?? Number.MAX_VALUE) - (b.order ?? Number.MAX_VALUE));
     } finally {
-      journal.commit = commit;
+      for (const back of undo) back();
     }
   }
 
   async #change(name: string, key: string): Promise<void> {
-    const { workload } = this;
-    const { status } = this.#bucket(name);
+    const choice = this.workload.random();
+    if (this.#key(name, key).versions.length >= this.versionsMax) return this.perform('end', name, key);
+    if (choice < 0.36) return this.perform('put', name, key);
+    if (choice < 0.45) return this.perform('multipart', name, key);
+    if (choice < 0.6) return this.perform('delete', name, key);
+    return this.perform(choice < 0.85 ? 'end' : 'copy up', name, key);
+  }
+
+  async perform(operation: VersionOperation, name: string, key: string): Promise<void> {
     const known = this.#key(name, key);
     this.changes++;
-    const choice = workload.random();
-    if (choice < 0.45) {
-      const body = workload.newBody(workload.size() % 700_000);
-      const n = String(workload.below(1000));
-      const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
-      const isMultipart = workload.random() < 0.2;
-      const etag = isMultipart ? `${md5Hex(Buffer.from(md5Hex(body), 'hex'))}-1` : md5Hex(body);
-      const content = { body, etag, n };
-      const change: Change = { kind: 'put', version: { versionId: null, content }, isNull: status !== 'Enabled' };
-      await this.#settle(known, change, async () => {
-        const info = isMultipart
-          ? await this.#multipart(name, key, body, metadata)
-          : await (await workload.feed(name, key, body)).commitObject({ metadata, checksum: null, precondition: null });
-        if (info.etag !== etag) throw new Error(`${key}: ETag ${info.etag}, not ${etag}`);
-        return info.versionId;
-      });
-    } else if (choice < 0.6) {
-      if (status === null) await this.#deleteUnversioned(name, key, known);
-      else {
-        const change: Change = {
-          kind: 'put',
-          version: { versionId: null, content: null },
-          isNull: status !== 'Enabled',
-        };
-        await this.#settle(known, change, async () => {
-          const outcome = await this.#engine.deleteObject(name, key, '', null);
-          if (!outcome.isMarker || outcome.versionId === null) throw new Error(`${key}: no marker was made`);
-          return outcome.versionId;
-        });
-      }
-    } else if (choice < 0.85) {
-      await this.#end(name, key, known);
-    } else {
-      await this.#copyUp(name, key, known, status);
+    switch (operation) {
+      case 'put':
+      case 'multipart':
+        return this.#put(name, key, known, operation === 'multipart');
+      case 'delete':
+        return this.#delete(name, key, known);
+      case 'end':
+        return this.#end(name, key, known);
+      case 'end several':
+        return this.#endSeveral(name, key);
+      case 'copy up':
+        return this.#copyUp(name, key, known);
+      case 'burst':
+        return this.#burst(name, key, 4);
+      case 'enable':
+        return this.setStatus(name, 'Enabled');
+      case 'suspend':
+        return this.setStatus(name, 'Suspended');
     }
+  }
+
+  async #put(name: string, key: string, known: ModelKey, isMultipart: boolean): Promise<void> {
+    const { workload } = this;
+    const body = workload.newBody(workload.size() % 700_000);
+    const n = String(workload.below(1000));
+    const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
+    const etag = isMultipart ? `${md5Hex(Buffer.from(md5Hex(body), 'hex'))}-1` : md5Hex(body);
+    const content = { body, etag, n };
+    const isNull = this.#bucket(name).status !== 'Enabled';
+    await this.#settle(known, { kind: 'put', version: { versionId: null, content }, isNull }, async () => {
+      const info = isMultipart
+        ? await this.#multipart(name, key, body, metadata)
+        : await (await workload.feed(name, key, body)).commitObject({ metadata, checksum: null, precondition: null });
+      if (info.etag !== etag) throw new Error(`${key}: ETag ${info.etag}, not ${etag}`);
+      return info.versionId;
+    });
+  }
+
+  /** Without a version id. */
+  async #delete(name: string, key: string, known: ModelKey): Promise<void> {
+    const { status } = this.#bucket(name);
+    if (status === null) return this.#deleteUnversioned(name, key, known);
+    const version = { versionId: null, content: null };
+    await this.#settle(known, { kind: 'put', version, isNull: status !== 'Enabled' }, async () => {
+      const outcome = await this.#engine.deleteObject(name, key, '', null);
+      if (!outcome.isMarker || outcome.versionId === null) throw new Error(`${key}: no marker was made`);
+      return outcome.versionId;
+    });
   }
 
   async #deleteUnversioned(name: string, key: string, known: ModelKey): Promise<void> {
@@ -199,7 +300,27 @@ export class VersionWorkload {
   async #end(name: string, key: string, known: ModelKey): Promise<void> {
     const ids = known.versions.flatMap(({ versionId }) => versionId ?? []);
     if (ids.length === 0 || known.open.length > 0) return;
-    const versionId = this.workload.pick(ids);
+    await this.#endOne(name, key, known, this.workload.pick(ids));
+  }
+
+  /** As DeleteObjects does it: versions of some keys, and one key without a version, all at once. */
+  async #endSeveral(name: string, withoutVersion: string): Promise<void> {
+    const { workload } = this;
+    const work: Promise<void>[] = [];
+    for (const [key, known] of this.#bucket(name).keys) {
+      if (known.open.length > 0) continue;
+      for (const { versionId } of known.versions) {
+        // In a suspended bucket the marker takes the place of this one: which of them is first is open.
+        const isMarkersPlace = key === withoutVersion && versionId === 'null';
+        if (versionId === null || isMarkersPlace || workload.random() < 0.5) continue;
+        work.push(this.#endOne(name, key, known, versionId));
+      }
+    }
+    work.push(this.#delete(name, withoutVersion, this.#key(name, withoutVersion)));
+    for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async #endOne(name: string, key: string, known: ModelKey, versionId: string): Promise<void> {
     const was = known.versions.find((version) => version.versionId === versionId);
     await this.#settle(known, { kind: 'end', versionId }, async () => {
       const outcome = await this.#engine.deleteObject(name, key, versionId, null);
@@ -212,14 +333,14 @@ export class VersionWorkload {
   }
 
   /** An older version, or the latest with other metadata, on top: the bytes are shared. */
-  async #copyUp(name: string, key: string, known: ModelKey, status: Status): Promise<void> {
+  async #copyUp(name: string, key: string, known: ModelKey): Promise<void> {
     const objects = known.versions.filter(({ versionId, content }) => versionId !== null && content !== null);
     if (objects.length === 0 || known.open.length > 0) return;
     const { versionId, content } = this.workload.pick(objects);
     if (versionId === null || content === null) return;
     const n = String(this.workload.below(1000));
     const version = { versionId: null, content: { ...content, n } };
-    const change: Change = { kind: 'put', version, isNull: status !== 'Enabled' };
+    const change: Change = { kind: 'put', version, isNull: this.#bucket(name).status !== 'Enabled' };
     const snapshot = this.#engine.open(name, key, versionId);
     try {
       await this.#settle(known, change, async () => {
@@ -253,21 +374,28 @@ export class VersionWorkload {
     return engine.completeMultipartUpload({ bucket: name, key, uploadId, parts, precondition: null });
   }
 
+  /** Should the server end before it answers, the change happened or did not. */
   async #settle(known: ModelKey, change: Change, act: () => Promise<string | null>): Promise<void> {
-    try {
-      const versionId = await act();
-      const done = change.kind === 'put' ? { ...change, version: { ...change.version, versionId } } : change;
-      if (known.open.length > 0) known.open.push(done);
-      else known.versions = applied(known.versions, done);
-    } catch (error) {
-      if (!openOutcomes.has(codeOf(error)) || this.workload.mustWrite) throw error;
-      known.open.push(change);
+    const entry: OpenChange = { change, isDone: false };
+    known.open.push(entry);
+    const answer = await this.#tolerant(async () => ({ versionId: await act() }));
+    if (answer === null) return;
+    const { versionId } = answer;
+    if (change.kind === 'put') entry.change = { ...change, version: { ...change.version, versionId } };
+    entry.isDone = true;
+    // What comes behind one that was not answered stays, in its order.
+    for (let [first] = known.open; first?.isDone === true; [first] = known.open) {
+      known.versions = applied(known.versions, first.change);
+      known.open.shift();
     }
   }
 
   /** Everything against the model. `isDecided`: what answers left open was decided by a start since. */
   async checkAll(isDecided: boolean): Promise<void> {
-    for (const [name, { keys }] of this.#buckets) {
+    for (const [name, bucket] of this.#buckets) {
+      const { keys } = bucket;
+      this.#lookAtStatus(name);
+      if (isDecided) bucket.possible = [bucket.status];
       const listed = this.#listAll(name, 1 + this.workload.below(12));
       const byKey = new Map<string, VersionEntry[]>();
       for (const entry of listed) byKey.set(entry.key, [...(byKey.get(entry.key) ?? []), entry]);
@@ -279,6 +407,7 @@ export class VersionWorkload {
         if (isDecided || known.open.length === 0) {
           known.versions = found;
           known.open = [];
+          known.isBurst = false;
         }
         all.push(...found);
         if (found[0] !== undefined && found[0].content !== null) current++;
@@ -406,7 +535,7 @@ export class VersionWorkload {
   #pickKey(name: string): string {
     const known = [...this.#bucket(name).keys.keys()];
     const { workload } = this;
-    return known.length > 24 || (known.length > 0 && workload.random() < 0.7)
+    return known.length > this.keysMax || (known.length > 0 && workload.random() < 0.7)
       ? workload.pick(known)
       : workload.newKey();
   }
@@ -417,9 +546,15 @@ export class VersionWorkload {
     return bucket;
   }
 
+  /** A key of the bucket that has this many versions or more, markers among them. */
+  keyWith(name: string, versionCount: number): string | null {
+    const found = [...this.#bucket(name).keys].filter(([, { versions }]) => versions.length >= versionCount);
+    return found.length === 0 ? null : this.workload.pick(found)[0];
+  }
+
   #key(name: string, key: string): ModelKey {
     const { keys } = this.#bucket(name);
-    const known = keys.get(key) ?? { versions: [], open: [] };
+    const known = keys.get(key) ?? { versions: [], open: [], isBurst: false };
     keys.set(key, known);
     return known;
   }
@@ -437,15 +572,20 @@ function applied(versions: readonly ModelVersion[], change: Change): ModelVersio
   return [{ ...change.version, versionId }, ...kept];
 }
 
-/** What the key may hold: every selection of what is open. */
-function outcomes({ versions, open }: ModelKey): ModelVersion[][] {
-  if (open.length > openMax) throw new Error('too much is open on one key');
-  return Array.from({ length: 2 ** open.length }, (_, selection) =>
-    open.reduce<ModelVersion[]>(
-      (state, change, index) => ((selection >> index) & 1 ? applied(state, change) : state),
-      [...versions],
-    ),
+/** What the key may hold: every selection of what is open, in any order if it was a burst. */
+function outcomes({ versions, open, isBurst }: ModelKey): ModelVersion[][] {
+  if (open.filter(({ isDone }) => !isDone).length > openMax) throw new Error('too much is open on one key');
+  const selections = open.reduce<Change[][]>(
+    (before, { change, isDone }) => [...(isDone ? [] : before), ...before.map((selection) => [...selection, change])],
+    [[]],
   );
+  const sequences = isBurst ? selections.flatMap(orders) : selections;
+  return sequences.map((sequence) => sequence.reduce<ModelVersion[]>(applied, [...versions]));
+}
+
+function orders(changes: readonly Change[]): Change[][] {
+  if (changes.length < 2) return [[...changes]];
+  return changes.flatMap((first, index) => orders(changes.toSpliced(index, 1)).map((rest) => [first, ...rest]));
 }
 
 function areSame(expected: readonly ModelVersion[], found: readonly ModelVersion[]): boolean {

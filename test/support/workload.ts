@@ -5,7 +5,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import type { ObjectInfo, ObjectSnapshot, Upload, WritePrecondition } from '../../dist/object/index.js';
 import { decodeEntry, decodeObject, decodePart, entrySpace } from '../../dist/object/records.js';
-import { blobName } from '../../dist/erasure/index.js';
+import { blobName, fileId } from '../../dist/erasure/index.js';
 import type { SystemChange } from '../../dist/object/records.js';
 import type { RunningEngine } from './running-engine.js';
 
@@ -71,6 +71,10 @@ export class Workload {
   size = (): number => this.#anySize();
   /** Uploads of several parts take 5 MiB for each. */
   partsMax = 3;
+  /** From so many keys of a bucket on, no new ones are made up. */
+  keysMax = 60;
+  /** Buckets that another model knows. */
+  readonly otherBuckets = new Set<string>();
   changes = 0;
   refusals = 0;
   #bodies = 0;
@@ -120,7 +124,7 @@ export class Workload {
   /** Mostly few keys, so that they are overwritten. */
   key(bucket: string): string {
     const known = [...this.#keys(bucket).keys()];
-    return known.length > 60 || (known.length > 0 && this.random() < 0.5) ? this.pick(known) : this.newKey();
+    return known.length > this.keysMax || (known.length > 0 && this.random() < 0.5) ? this.pick(known) : this.newKey();
   }
 
   bucket(): string {
@@ -608,7 +612,9 @@ export class Workload {
   }
 
   #checkBuckets(): void {
-    const found = this.running.engine.listBuckets().map(({ name }) => name);
+    const listed = this.running.engine.listBuckets().map(({ name }) => name);
+    for (const name of this.otherBuckets) if (!listed.includes(name)) throw new Error(`there is no bucket ${name}`);
+    const found = listed.filter((name) => !this.otherBuckets.has(name));
     for (const [name, change] of this.#bucketsUnderWay) {
       if (change === 'create' && found.includes(name)) this.buckets.set(name, new Map());
       if (change === 'delete' && !found.includes(name)) this.#forgetBucket(name);
@@ -735,9 +741,12 @@ export function spaceByFile({ engine }: RunningEngine): Map<number, number> {
 /** The counters of every log file agree with that. */
 export function expectExactSpace(running: RunningEngine, filesMax: number): void {
   const sums = spaceByFile(running);
-  for (let fileNumber = 0; fileNumber <= filesMax; fileNumber++) {
-    const [counted, sum] = [running.engine.index.liveBytes(fileNumber), sums.get(fileNumber) ?? 0];
-    if (counted !== sum) throw new Error(`log file ${fileNumber}: ${counted} bytes are counted, ${sum} are in use`);
+  for (const { setIndex } of running.deployment.sets) {
+    for (let number = 0; number <= filesMax; number++) {
+      const fileNumber = fileId(setIndex, number);
+      const [counted, sum] = [running.engine.index.liveBytes(fileNumber), sums.get(fileNumber) ?? 0];
+      if (counted !== sum) throw new Error(`log file ${fileNumber}: ${counted} bytes are counted, ${sum} are in use`);
+    }
   }
 }
 

@@ -7,9 +7,10 @@
 import { constants } from 'node:os';
 import { writeQuorum } from '../../../dist/erasure/index.js';
 import { Random } from '../../unit/journal/model/random.js';
-import { Workload, type Operation } from '../workload.js';
+import { scenarios, type Scenario } from './scenarios.js';
 import type { Outcome, Step } from './simulated-machine.js';
-import { SimulatedServer, type Ending } from './simulated-server.js';
+import type { Ending } from './simulated-server.js';
+import { SimulatedWorld, settleMs } from './simulated-world.js';
 
 const { EIO, ENOSPC } = constants.errno;
 
@@ -23,8 +24,13 @@ export interface CrashCounts {
   firstStarts: number;
   /** Steps that failed or did not end in time. */
   faults: number;
+  /** Starts without as many drives as may be lost. */
   degraded: number;
   rebuilt: number;
+  /** Log files that compaction freed. */
+  freedFiles: number;
+  /** Shards and pieces of logs that were written anew. */
+  repaired: number;
   /** Writes, syncs and changes of names on all drives. */
   steps: number;
 }
@@ -38,71 +44,42 @@ export const noCounts = (): CrashCounts => ({
   faults: 0,
   degraded: 0,
   rebuilt: 0,
+  freedFiles: 0,
+  repaired: 0,
   steps: 0,
 });
 
-interface Scenario {
-  readonly name: string;
-  readonly operation: Operation;
-  /** Body sizes from and below. */
-  readonly sizes: readonly [number, number];
-  readonly partsMax?: number;
-  /** Operations at once. */
-  readonly count?: number;
-  /** On the key with something on it. */
-  readonly isOnPresent?: boolean;
-}
-
-const small = [513, 60_000] as const;
-const large = [262_145, 700_000] as const;
-
-export const scenarios: readonly Scenario[] = [
-  { name: 'put inline', operation: 'put', sizes: [0, 513] },
-  { name: 'put small', operation: 'put', sizes: small },
-  { name: 'put large', operation: 'put', sizes: large },
-  { name: 'put of several stripes', operation: 'put', sizes: [1_048_577, 2_600_000] },
-  { name: 'overwrite small', operation: 'put', sizes: small, isOnPresent: true },
-  { name: 'overwrite large', operation: 'put', sizes: large, isOnPresent: true },
-  { name: 'delete', operation: 'delete', sizes: large, isOnPresent: true },
-  { name: 'replace metadata', operation: 'replace metadata', sizes: large, isOnPresent: true },
-  { name: 'copy', operation: 'copy', sizes: large },
-  { name: 'multipart, small', operation: 'multipart', sizes: small, partsMax: 1 },
-  { name: 'multipart, large', operation: 'multipart', sizes: large, partsMax: 1 },
-  { name: 'multipart of several parts', operation: 'multipart', sizes: large, partsMax: 2 },
-  { name: 'upload given up', operation: 'give up', sizes: [1_048_577, 2_600_000] },
-  { name: 'writers on one key', operation: 'contend', sizes: [100, 400_000] },
-  { name: 'first writers on one key', operation: 'race', sizes: [100, 300_000] },
-  { name: 'bucket made and removed', operation: 'bucket', sizes: small },
-  { name: 'bucket document', operation: 'document', sizes: small },
-  { name: 'system records', operation: 'system', sizes: small },
-  { name: 'many at once', operation: 'put', sizes: [0, 400_000], count: 12 },
-];
-
 /** Steps that may come after the answer: unlinks, the next log file. */
 const afterMs = 40;
-const settleMs = 400;
-const rebuildsMax = 6;
+/** Compaction looks every half second whether it is worth while, and frees a file when nobody reads in it. */
+const compactionMs = 1_600;
+const churnKeys = 8;
 
 export class CrashRun {
   readonly random: Random;
-  readonly server: SimulatedServer;
-  readonly workload: Workload;
+  readonly world: SimulatedWorld;
   readonly scenario: Scenario;
   readonly counts = noCounts();
-  /** What happened last, for the message of a failure. */
-  story: string[] = [];
+  readonly kind: 'crashes' | 'faults';
+  /** Drives that are away. */
+  #absent: readonly number[] = [];
+  /** Drives that were damaged and are not known to be sound again. */
+  readonly #damaged = new Set<number>();
+  #churns = 0;
 
   constructor(
     readonly seed: number,
     scenario: Scenario | undefined,
-    private readonly kind: 'crashes' | 'faults',
+    kind: 'crashes' | 'faults',
   ) {
     this.random = new Random(seed);
     this.scenario = scenario ?? this.random.pick(scenarios);
-    this.server = new SimulatedServer(this.random.pick([4, 4, 4, 4, 1, 2, 3, 5, 6]), this.random);
-    this.workload = new Workload(() => this.random.next(), seed);
-    this.workload.partsMax = this.scenario.partsMax ?? 1;
-    this.workload.size = () => {
+    // A drive that is away and one that fails may be more than can be spared.
+    this.kind = this.scenario.isShort === true ? 'crashes' : kind;
+    this.world = new SimulatedWorld(this.random.pick(this.scenario.shapes), this.random, seed);
+    const { workload } = this.world;
+    workload.partsMax = this.scenario.partsMax ?? 1;
+    workload.size = () => {
       const [from, below] = this.scenario.sizes;
       return from + this.random.below(below - from);
     };
@@ -110,21 +87,25 @@ export class CrashRun {
 
   /** Until the operation came to its end, or `pointsMax` points are made; from one to the next up to `strideMax` steps. */
   async run({ pointsMax, strideMax }: { pointsMax: number; strideMax: number }): Promise<CrashCounts> {
-    const { server } = this;
+    const { world, counts } = this;
+    const { server } = world;
     server.time.install();
     try {
       await this.#prepare();
       let step = 1 + this.random.below(strideMax);
-      while (this.counts.points < pointsMax) {
+      while (counts.points < pointsMax) {
+        await this.#stage();
         const isCrashed = this.kind === 'crashes' ? await this.#point(step) : await this.#faultPoint(step);
         if (!isCrashed) break;
         step += 1 + this.random.below(strideMax);
       }
       await this.#finish();
-      this.counts.steps = server.machine.steps;
-      return this.counts;
+      const { degraded, rebuilt, freedFiles, repairedShards: repaired } = world;
+      return Object.assign(counts, { degraded, rebuilt, freedFiles, repaired, steps: server.machine.steps });
     } catch (error) {
-      const text = `seed ${this.seed} (${this.kind}, ${this.scenario.name}, ${server.driveCount} drives): ${this.story.slice(-6).join('; ')}`;
+      const { pools, setDriveCount } = server.shape;
+      const drives = `${pools.join(' + ')} drives${setDriveCount === undefined ? '' : ` in sets of ${setDriveCount}`}`;
+      const text = `seed ${this.seed} (${this.kind}, ${this.scenario.name}, ${drives}): ${world.story.slice(-8).join('; ')}`;
       throw new Error(`${text}\n${server.lines.slice(-12).join('')}`, { cause: error });
     } finally {
       server.machine.kill();
@@ -133,51 +114,90 @@ export class CrashRun {
   }
 
   async #prepare(): Promise<void> {
+    const { world, scenario } = this;
+    const { workload, versions } = world;
     await this.#firstStart();
-    await this.#work(async () => {
-      for (const bucket of ['one', 'two']) await this.workload.createBucket(bucket);
-      for (const key of ['a', 'b', 'c/d']) await this.workload.perform('put', 'one', key);
-      await this.workload.perform('multipart', 'two', 'm');
-      await this.workload.perform('system', 'two', '');
+    await world.work(async () => {
+      for (const bucket of ['one', 'two']) await workload.createBucket(bucket);
+      for (const key of ['a', 'b', 'c/d']) await workload.perform('put', 'one', key);
+      await workload.perform('multipart', 'two', 'm');
+      await workload.perform('system', 'two', '');
+      const bucket = scenario.versions?.bucket;
+      if (bucket === undefined) return;
+      await versions.createBucket(bucket);
+      // Written before versioning was on: it is the null version.
+      for (const key of ['v', 'w']) await versions.perform('put', bucket, key);
+      await versions.setStatus(bucket, 'Enabled');
+      for (const key of ['v', 'w', 'x/y']) await versions.perform('put', bucket, key);
+      if (bucket === 'paused') await versions.setStatus(bucket, 'Suspended');
     });
-    await this.server.passes(settleMs);
+    await world.server.passes(settleMs);
   }
 
   /** Sometimes it takes several: the folders are formatted in part then. */
   async #firstStart(): Promise<void> {
-    const { server, random, counts } = this;
+    const { random, counts, world } = this;
+    const { server } = world;
     for (let tries = random.chance(0.5) ? 0 : 1 + random.below(4); tries > 0; tries--) {
       const number = server.machine.steps + 1 + random.below(330 * server.driveCount);
-      if ((await server.start((step) => this.#crashAt(step, number))) !== null) break;
-      this.story.push('first start cut off');
+      if ((await server.start({ plan: (step) => this.#crashAt(step, number) })) !== null) break;
+      world.story.push('first start cut off');
       counts.points++;
       counts.firstStarts++;
       server.end(random.chance(0.4) ? 'kill' : 'power loss');
     }
     if (server.running !== null) server.machine.plan = () => ({ kind: 'done' });
-    this.#adopt(server.running ?? (await server.start()));
+    world.adopt(server.running ?? (await server.start()));
   }
 
-  #adopt(running: SimulatedServer['running']): void {
-    if (running === null) throw new Error('the server did not start');
-    this.workload.running = running;
-    this.workload.mustWrite = running.opened.journal.health().canWrite;
+  /** What has to be there before each point: nothing ends here. */
+  async #stage(): Promise<void> {
+    const { scenario, world, random } = this;
+    const { workload, versions, server } = world;
+    // What an operation on something needs, when the one before took it away.
+    if (scenario.isOnPresent === true && workload.presentKey('one') === null) {
+      await world.work(() => workload.perform('put', 'one', 'a'));
+    }
+    if (scenario.versions !== undefined) {
+      const { bucket, operation } = scenario.versions;
+      await world.work(async () => {
+        if (operation === 'suspend') await versions.setStatus(bucket, 'Enabled');
+        // Chains stay short, and are never gone.
+        if (versions.keyWith(bucket, 5) !== null) await versions.perform('end several', bucket, 'v');
+        for (const key of ['v', 'x/y'])
+          if (versions.keyWith(bucket, 2) === null) await versions.perform('put', bucket, key);
+      });
+    }
+    if (scenario.isShort === true) {
+      await world.stop();
+      this.#absent = [random.pick(world.sets.at(-1) ?? [])];
+      world.story.push(`without drive ${this.#absent.map((drive) => drive + 1).join()}`);
+      world.adopt(await server.start({ absent: this.#absent }));
+    }
+    if (scenario.upkeep === 'heal') this.#damage();
   }
 
-  async #work(work: () => Promise<void>): Promise<boolean> {
-    return this.server.settles(work());
+  /** Not more drives of a set than may be lost, those that fail among them. */
+  #damage(): void {
+    const { world, random } = this;
+    const count = world.running.deployment.parityShards - (this.kind === 'faults' ? 1 : 0);
+    if (this.#damaged.size === 0) {
+      for (const drive of world.absentees(count)) if (random.chance(0.7)) this.#damaged.add(drive);
+    }
+    for (const drive of this.#damaged) world.server.damage(drive);
+    world.story.push(`damage on ${[...this.#damaged].map((drive) => drive + 1).join()}`);
   }
 
   /** True: the crash came before the operation and what follows it were over. */
   async #point(step: number): Promise<boolean> {
-    const { server } = this;
-    const { machine } = server;
+    const { world } = this;
+    const { machine } = world.server;
     const first = machine.steps;
     machine.plan = (at) => this.#crashAt(at, first + step);
-    const isSettled = await this.#work(() => this.#act());
-    if (isSettled) await server.passes(afterMs);
+    const isSettled = await world.work(() => this.#act());
+    if (isSettled) await world.server.passes(afterMs);
     if (!machine.isDead) return false;
-    this.story.push(`step ${step}, ${isSettled ? 'after' : 'before'} the answer`);
+    world.story.push(`step ${step}, ${isSettled ? 'after' : 'before'} the answer`);
     this.counts.points++;
     await this.#recover();
     await this.#check();
@@ -186,9 +206,9 @@ export class CrashRun {
 
   /** True: the step came. */
   async #faultPoint(step: number): Promise<boolean> {
-    const { server, random, workload } = this;
+    const { random, world } = this;
+    const { server, workload } = world;
     const { machine } = server;
-    const { n, w } = this.#quorum();
     const fault = random.pick(['EIO', 'EIO', 'ENOSPC', 'late', 'never'] as const);
     // One drive may fail for good, if the others are enough.
     const isLasting = random.chance(0.5);
@@ -198,7 +218,7 @@ export class CrashRun {
       const isIt = at.kind !== 'read' && at.number === number;
       if (isIt) {
         hit = at.drive;
-        this.story.push(`step ${step}: ${fault}${isLasting ? ' from then on' : ''} at ${at.kind} ${at.path}`);
+        world.story.push(`step ${step}: ${fault}${isLasting ? ' from then on' : ''} at ${at.kind} ${at.path}`);
         if (fault === 'ENOSPC') machine.full.add(hit);
       }
       if (!isIt && !(isLasting && at.drive === hit)) return { kind: 'done' };
@@ -207,39 +227,48 @@ export class CrashRun {
       return { kind: 'fails', errno: fault === 'EIO' ? EIO : ENOSPC };
     };
     // Alone, a full drive is not left out: whoever writes is told, or waits.
-    workload.mustWrite = n > w && fault !== 'ENOSPC';
-    const isSettled = await this.server.settles(this.#act(), fault === 'ENOSPC' ? 20_000 : 600_000);
+    workload.mustWrite = this.#maySpare() && fault !== 'ENOSPC';
+    const isSettled = await server.settles(this.#act(), fault === 'ENOSPC' ? 20_000 : 600_000);
     if (isSettled) await server.passes(afterMs);
     if (!isSettled && fault !== 'ENOSPC') throw new Error('the operation does not end');
     if (hit < 0) return false;
     this.counts.points++;
     this.counts.faults++;
     // Without parity nothing can be read around the drive that fails.
-    const isReadable = !isLasting || workload.running.deployment.parityShards > 0;
-    if (isSettled && isReadable) await this.#work(() => workload.checkAll(false));
+    const isReadable = !isLasting || workload.running.deployment.parityShards > this.#absent.length;
+    if (isSettled && isReadable) await world.checkAll(false);
     machine.full.clear();
     machine.plan = () => ({ kind: 'done' });
     // A call that never ends keeps its drive out; else it comes back by itself, sometimes before the end.
-    if (isSettled && fault !== 'never' && random.chance(0.5)) await this.#allBack();
+    if (isSettled && this.#absent.length === 0 && fault !== 'never' && random.chance(0.5)) await world.allBack();
     await this.#recover();
     await this.#check();
     return true;
   }
 
-  #quorum(): { readonly n: number; readonly w: number } {
-    const [{ dataShards, parityShards } = { dataShards: 0, parityShards: 0 }] = this.workload.running.deployment.sets;
-    return { n: dataShards + parityShards, w: writeQuorum(dataShards, parityShards) };
+  /** One drive fails, and its set still takes writes. */
+  #maySpare(): boolean {
+    return this.world.running.deployment.sets.every(({ dataShards, parityShards }) => {
+      const left = dataShards + parityShards - this.#absent.length - 1;
+      return left >= writeQuorum(dataShards, parityShards);
+    });
   }
 
   #crashAt(step: Step, number: number): Outcome {
     if (step.kind === 'read' || step.number !== number) return { kind: 'done' };
-    this.story.push(`${step.kind} ${step.path}`);
+    this.world.story.push(`${step.kind} ${step.path}`);
     return { kind: 'crash' };
   }
 
   async #act(): Promise<void> {
-    const { operation, count = 1, isOnPresent = false } = this.scenario;
-    const { workload } = this;
+    const { operation, count = 1, isOnPresent = false, upkeep, versions: onVersions } = this.scenario;
+    const { workload, versions } = this.world;
+    if (upkeep === 'compaction') return this.#churn();
+    if (onVersions !== undefined) {
+      const { bucket } = onVersions;
+      const known = this.random.chance(0.8) ? versions.keyWith(bucket, 1) : null;
+      return versions.perform(onVersions.operation, bucket, known ?? `v${this.random.below(3)}`);
+    }
     const keyOf = (number: number): string => {
       // The first on a key needs a new one.
       if (operation === 'race') return `key ${this.counts.points}`;
@@ -247,138 +276,86 @@ export class CrashRun {
       return workload.presentKey('one') ?? 'a';
     };
     const keys = new Set(Array.from({ length: count }, (_, number) => keyOf(number)));
-    // What an operation on something needs, when the one before took it away.
-    if (isOnPresent && workload.presentKey('one') === null) await workload.perform('put', 'one', 'a');
-    await Promise.all([...keys].map((key) => workload.perform(operation, 'one', key)));
+    const work = [...keys].map((key) => workload.perform(operation, 'one', key));
+    if (upkeep === 'heal') work.push(this.world.upkeep());
+    await Promise.all(work);
+  }
+
+  /** Makes garbage in the log until some file of it is worth emptying, and waits until that is over. */
+  async #churn(): Promise<void> {
+    const { workload } = this.world;
+    const keys = Array.from({ length: churnKeys }, (_, number) => `churn ${number}`);
+    await Promise.all(keys.map((key) => workload.perform(this.random.chance(0.85) ? 'put' : 'delete', 'one', key)));
+    this.#churns++;
+    await new Promise((resolve) => setTimeout(resolve, compactionMs));
   }
 
   async #recover(): Promise<void> {
-    const { server, random } = this;
+    const { random, world } = this;
+    const { server } = world;
     for (;;) {
       const ending: Ending = random.chance(0.4) ? 'kill' : 'power loss';
       if (ending === 'kill') this.counts.kills++;
       else this.counts.powerLosses++;
-      this.story.push(ending);
+      world.story.push(ending);
+      world.count();
       server.end(ending);
+      // The drive that was away is there again, or another in its place, or still away.
+      if (this.#absent.length > 0 && random.chance(0.5)) {
+        if (random.chance(0.4)) for (const drive of this.#absent) server.exchange(drive);
+        this.#absent = [];
+      }
       const number = server.machine.steps + 1 + random.below(60);
+      const plan = (step: Step): Outcome => this.#crashAt(step, number);
       const isHit = random.chance(0.15);
-      const running = await server.start(isHit ? (step) => this.#crashAt(step, number) : null);
+      const running = await server.start({ absent: this.#absent, ...(isHit && { plan }) });
       if (running === null) {
         this.counts.inRecovery++;
         this.counts.points++;
         continue;
       }
       server.machine.plan = () => ({ kind: 'done' });
-      this.#adopt(running);
+      world.adopt(running);
       return;
     }
   }
 
   async #check(): Promise<void> {
-    const { server, workload } = this;
-    await this.#work(() => workload.checkAll(true));
-    await this.#allBack();
-    // The sweep, the reclaimer and the next log file.
-    await server.passes(settleMs);
-    this.#checkLeftovers();
-    const { arena } = workload.running;
-    const isBack = (): boolean => arena.freeBytes === arena.totalBytes - 4096;
-    // A call that never ends keeps its memory; there is none here.
-    if (!(await server.time.runUntil(isBack, 60_000))) {
-      throw new Error(`${arena.totalBytes - 4096 - arena.freeBytes} bytes of memory were not given back`);
+    const { world, scenario } = this;
+    if (this.#absent.length > 0) {
+      await world.checkAll(world.running.engine.health().canWrite);
+      await world.stop();
+      this.#absent = [];
+      world.adopt(await world.server.start());
     }
+    if (this.#damaged.size > 0) await this.#mend();
+    await world.checkRest();
+    if (scenario.upkeep === 'compaction') await world.checkSpace();
     const also = this.random.next();
-    if (also < 0.06) await this.#checkDegraded();
-    else if (also < 0.12) await this.#checkRebuilt();
+    if (also < 0.06) await world.checkDegraded();
+    else if (also < 0.12) await world.checkRebuilt();
   }
 
-  /** Every file that a record names is on every drive, and no other. */
-  #checkLeftovers(): void {
-    const { server, workload } = this;
-    const live = workload.liveBlobs();
-    for (const position of server.folders.keys()) {
-      const found = server.blobs(position);
-      for (const name of found) if (!live.has(name)) throw new Error(`drive ${position + 1}: ${name} is left behind`);
-      for (const name of live) if (!found.has(name)) throw new Error(`drive ${position + 1}: ${name} is missing`);
-      for (const [path] of server.machine.disks[position]?.files() ?? []) {
-        if (path.endsWith('.new')) throw new Error(`drive ${position + 1}: ${path} is left behind`);
-      }
-    }
-  }
-
-  /** As many drives as may be lost are away: everything can be read. */
-  async #checkDegraded(): Promise<void> {
-    const { server, workload } = this;
-    const { parityShards } = workload.running.deployment;
-    if (parityShards === 0) return;
-    this.counts.degraded++;
-    await server.stop();
-    const absent = [...server.folders.keys()].sort(() => this.random.next() - 0.5).slice(0, parityShards);
-    this.story.push(`without drives ${absent.map((position) => position + 1).join()}`);
-    this.#adopt(await server.start(null, absent));
-    await this.#work(() => workload.checkAll(false));
-    await server.stop();
-    this.#adopt(await server.start());
-    await this.#allBack();
-    await this.#work(() => workload.checkAll(true));
-  }
-
-  async #allBack(): Promise<void> {
-    const { server } = this;
-    const isBack = (): boolean => {
-      const { inSync, catchingUp, canWrite } = this.workload.running.opened.journal.health();
-      return inSync.length === server.driveCount && catchingUp.length === 0 && canWrite;
-    };
-    if (!(await server.time.runUntil(isBack, 3_600_000))) throw new Error('drives do not come back');
-    const isHealed = (): boolean => this.workload.lackingBlobs().size === 0;
-    if (!(await server.time.runUntil(isHealed, 3_600_000))) {
-      const lacking = [...this.workload.lackingBlobs()].map(([name, mask]) => `${name} (${mask.toString(2)})`);
-      const status = JSON.stringify(this.workload.running.engine.upkeepStatus());
-      throw new Error(`what drives lack is not repaired: ${lacking.join()} ${status}`);
-    }
-    await server.passes(settleMs);
-    this.workload.mustWrite = true;
-  }
-
-  /** The index that the logs alone give is the one that grew with the work. */
-  async #checkRebuilt(): Promise<void> {
-    const { server } = this;
-    this.counts.rebuilt++;
-    let before = new Map<string, string>();
-    let after = before;
-    // Compaction may begin with the start, and move records meanwhile: then it has less to do at the next.
-    for (let attempt = 0, isStill = false; !isStill; attempt++) {
-      if (attempt === rebuildsMax) throw new Error('compaction does not come to rest');
-      await server.stop();
-      before = this.#indexText();
-      server.index.states = [[]];
-      this.#adopt(await server.start());
-      await server.passes(settleMs);
-      after = this.#indexText();
-      isStill = (this.workload.running.opened.journal.space()?.movedBytes ?? 0) === 0;
-    }
-    for (const [key, value] of before) {
-      if (after.get(key) !== value)
-        throw new Error(`a rebuilt index has ${after.get(key) ?? 'nothing'} at ${key}, not ${value}`);
-    }
-    for (const key of after.keys())
-      if (!before.has(key)) throw new Error(`a rebuilt index has ${key}, which was not there`);
-  }
-
-  /** Without what is being worked off, the place it stands at and how far the scan is. */
-  #indexText(): Map<string, string> {
-    const entries = this.server.index.current.map(
-      ({ key, value }) => [key.toString('latin1'), value.toString('hex')] as const,
-    );
-    return new Map(entries.filter(([key]) => !/^[MGHX]/.test(key)));
+  /** What was damaged is sound, and carries the data alone. */
+  async #mend(): Promise<void> {
+    const { world } = this;
+    await world.checkAll(world.running.engine.health().canWrite);
+    await world.allBack();
+    await world.checkSound();
+    if (this.random.chance(0.25)) await world.checkDegraded(this.#damaged);
+    this.#damaged.clear();
   }
 
   async #finish(): Promise<void> {
-    const { server, workload } = this;
-    await this.#work(() => workload.checkAll(true));
-    await this.#checkDegraded();
-    await this.#checkRebuilt();
-    await this.#work(() => workload.checkAll(true));
-    await server.stop();
+    const { world } = this;
+    // The operation came to its end by itself.
+    await this.#check();
+    await world.checkDegraded();
+    await world.checkRebuilt();
+    await world.checkAll(true);
+    await world.stop();
+    if (this.scenario.upkeep === 'compaction' && this.#churns > 6 && world.freedFiles === 0) {
+      throw new Error('nothing was compacted');
+    }
   }
 }

@@ -10,38 +10,58 @@ import { SimulatedMachine, type Outcome, type Step } from './simulated-machine.j
 import { VirtualTime } from './virtual-time.js';
 
 const arenaBytes = 32 << 20;
+export const logFileBytes = 1 << 20;
 /** One process has one server at a time. */
 let memory: SharedArrayBuffer | null = null;
 
 const startMsMax = 3_600_000;
 
+/** Of sets: a seed leads a key to the same one every time. */
+const placeKey = Buffer.alloc(32, 7);
+
 export type Ending = 'kill' | 'power loss';
+
+export interface Shape {
+  /** Drives of each pool. */
+  readonly pools: readonly number[];
+  /** Of one set; a pool is one set when omitted. */
+  readonly setDriveCount?: number;
+}
+
+export interface StartOptions {
+  readonly plan?: (step: Step) => Outcome;
+  /** Drives that are not there, by their place among the folders. */
+  readonly absent?: Iterable<number>;
+  /** Drives that come and go are seen while it runs. */
+  readonly isKept?: boolean;
+}
 
 export class SimulatedServer {
   readonly time = new VirtualTime();
   readonly machine: SimulatedMachine;
   readonly folders: readonly string[];
+  readonly driveCount: number;
   readonly index = new CatalogStates();
   running: RunningEngine | null = null;
   /** Of the last start. */
   lines: readonly string[] = [];
 
   constructor(
-    readonly driveCount: number,
+    readonly shape: Shape,
     readonly random: Random,
   ) {
-    this.folders = Array.from({ length: driveCount }, (_, position) => `/drive${position + 1}`);
+    this.driveCount = shape.pools.reduce((sum, count) => sum + count);
+    this.folders = Array.from({ length: this.driveCount }, (_, position) => `/drive${position + 1}`);
     const disks = this.folders.map(() => new SimulatedDisk());
     this.machine = new SimulatedMachine(this.time, random, this.folders, disks);
   }
 
   /** Null: the plan ended it before it was there. Requires: the time is installed. */
-  async start(
-    plan: ((step: Step) => Outcome) | null = null,
-    absent: readonly number[] = [],
-  ): Promise<RunningEngine | null> {
+  async start({ plan, absent = [], isKept = false }: StartOptions = {}): Promise<RunningEngine | null> {
     this.machine.boot();
-    if (plan !== null) this.machine.plan = plan;
+    if (plan !== undefined) this.machine.plan = plan;
+    const { setDriveCount } = this.shape;
+    const [drives = [], ...addedPools] = this.#groups(new Set(absent));
     const soon = (run: () => void): void => {
       this.time.after(this.random.next() * 0.2, () => {
         if (!this.machine.isDead) run();
@@ -49,10 +69,13 @@ export class SimulatedServer {
     };
     let outcome: { running: RunningEngine } | { error: unknown } | null = null;
     startEngine({
-      drives: this.folders.filter((_, position) => !absent.includes(position)),
+      drives,
+      addedPools,
+      ...(setDriveCount !== undefined && { setDriveCount }),
+      isKept,
       indexDirectory: '',
       arenaBytes,
-      logFileBytes: 1 << 20,
+      logFileBytes,
       sweepAfterMs: 20,
       simulated: {
         memory: (memory ??= kernels.createArena(arenaBytes)),
@@ -60,6 +83,7 @@ export class SimulatedServer {
         clock: this.time,
         catalog: new MemoryCatalog(this.index, soon),
         compute: (arena, hashKey) => directCompute(arena, hashKey, soon),
+        placeKey,
       },
     }).then(
       (running) => (outcome = { running }),
@@ -73,6 +97,15 @@ export class SimulatedServer {
     this.running = result.running;
     this.lines = result.running.lines;
     return result.running;
+  }
+
+  #groups(absent: ReadonlySet<number>): string[][] {
+    let first = 0;
+    return this.shape.pools.map((count) => {
+      const group = this.folders.slice(first, first + count).filter((_, index) => !absent.has(first + index));
+      first += count;
+      return group;
+    });
   }
 
   /** Ends the process as it stands; with the power goes what was not synced. */
@@ -125,14 +158,24 @@ export class SimulatedServer {
     return names;
   }
 
-  /** Turns over some bytes of blobs and of what is written of the logs. */
-  flip(position: number): void {
-    const files = [...(this.machine.disks[position]?.files() ?? [])].filter(
-      ([path, file]) => (path.startsWith('blobs/') || path.startsWith('log/')) && file.sectors.size > 0,
-    );
-    for (let count = 1 + this.random.below(6); count > 0 && files.length > 0; count--) {
-      const [, file] = this.random.pick(files);
-      flipSector(file, this.random);
+  /** Another disk stands in this place, empty. */
+  exchange(position: number): void {
+    this.machine.disks[position] = new SimulatedDisk();
+  }
+
+  /** Turns over some bits of blobs and of what is written of the logs, and takes a blob file away now and then. */
+  damage(position: number): void {
+    const { random } = this;
+    const disk = this.machine.disks[position];
+    for (let count = 1 + random.below(6); disk !== undefined && count > 0; count--) {
+      const files = [...disk.files()].filter(
+        ([path, { sectors }]) => (path.startsWith('blobs/') || path.startsWith('log/')) && sectors.size > 0,
+      );
+      if (files.length === 0) return;
+      const [path, file] = random.pick(files);
+      const place = path.startsWith('blobs/') && random.chance(0.25) ? disk.place(path) : null;
+      if (place === null) flipSector(file, random);
+      else place.folder.entries.delete(place.name);
     }
   }
 }

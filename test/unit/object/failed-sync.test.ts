@@ -6,7 +6,7 @@ import { Workload } from '../../support/workload.js';
 import { Random } from '../journal/model/random.js';
 
 const hour = 3_600_000;
-const server = new SimulatedServer(4, new Random(3));
+const server = new SimulatedServer({ pools: [4] }, new Random(3));
 const workload = new Workload(() => server.random.next(), 3);
 
 afterEach(() => {
@@ -34,6 +34,6 @@ it('a shard whose sync failed is written again before it counts', async () => {
   workload.running = (await server.start())!;
   expect(server.blobs(2)).toContain(name);
   await server.stop();
-  workload.running = (await server.start(null, [0, 1]))!;
+  workload.running = (await server.start({ absent: [0, 1] }))!;
   await server.settles(workload.checkAll(false));
 });
