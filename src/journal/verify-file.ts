@@ -126,20 +126,34 @@ class FileWalk {
   }
 
   async #find(fileOffset: number): Promise<FoundBatch | null> {
-    const { codec, foreign, members } = this.setLog;
+    const { members } = this.setLog;
     const { fileNumber, position } = this.place;
-    const read = await this.#reader.readAt(fileNumber, fileOffset);
     const previous = this.#last?.digest;
-    if (read.kind === 'batch' && !foreign.has(read.header.digest)) {
-      const isNext = previous === undefined || read.header.previous === previous;
-      const records = isNext ? readRecords(codec.view, read.offset, read.header, codec.identity) : null;
-      if (records !== null) return { header: read.header, records, isOwn: true };
-    }
+    const own = await this.#findOwn(fileOffset);
+    if (own !== null) return own;
     const wanted = previous === undefined ? {} : { previous };
     const others = members & ~(1 << position);
     this.common.forget();
     const found = await this.common.read({ fileNumber, fileOffset }, wanted, others);
     return found === null ? null : { header: found.header, records: found.records, isOwn: false };
+  }
+
+  /** Read anew before it counts as wrong: the reader's window may be older than the batch, which was written behind us. */
+  async #findOwn(fileOffset: number): Promise<FoundBatch | null> {
+    const own = await this.#readOwn(fileOffset);
+    if (own !== null) return own;
+    this.#reader.forget();
+    return this.#readOwn(fileOffset);
+  }
+
+  async #readOwn(fileOffset: number): Promise<FoundBatch | null> {
+    const { codec, foreign } = this.setLog;
+    const read = await this.#reader.readAt(this.place.fileNumber, fileOffset);
+    if (read.kind !== 'batch' || foreign.has(read.header.digest)) return null;
+    const previous = this.#last?.digest;
+    if (previous !== undefined && read.header.previous !== previous) return null;
+    const records = readRecords(codec.view, read.offset, read.header, codec.identity);
+    return records === null ? null : { header: read.header, records, isOwn: true };
   }
 
   /** No drive has the next batch here. Where the file goes on, or null at its end. */

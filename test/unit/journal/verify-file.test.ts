@@ -11,16 +11,20 @@ let opened: OpenedJournal;
 beforeEach(async () => {
   set = new JournalSet(4, 2);
   opened = await set.open();
-  for (let index = 0; set.index.position === null || set.index.position.fileNumber < 2; index++) {
-    const { prepared, release } = set.record(`record ${index}`, 90_000);
-    await opened.journal.commit(() => prepared);
-    release();
-  }
+  while (set.index.position === null || set.index.position.fileNumber < 2) await commit(1);
 });
 
 afterEach(async () => {
   await opened.journal.close();
 });
+
+async function commit(count: number) {
+  for (let index = 0; index < count; index++) {
+    const { prepared, release } = set.record(`record ${index}`, 90_000);
+    await opened.journal.commit(() => prepared);
+    release();
+  }
+}
 
 function verify() {
   const pace = () => Promise.resolve();
@@ -56,4 +60,17 @@ it('finds a batch that is gone from the middle on every drive', async () => {
   const report = await verify();
   expect(report.sound).toBe(0);
   expect(report.holes).toBeGreaterThan(0);
+});
+
+it('finds nothing wrong with what is written behind it while it goes', async () => {
+  await commit(5);
+  let isWriting = false;
+  const pace = async () => {
+    if (isWriting) return;
+    isWriting = true;
+    await commit(5);
+  };
+  const report = await opened.journal.verifyFile(2, { positions: all, isRepair: true, pace });
+  expect(isWriting).toBe(true);
+  expect(report).toMatchObject({ sound: all, bad: 0, repaired: 0, holes: 0, unreadable: 0 });
 });
