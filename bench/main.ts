@@ -6,12 +6,16 @@ import path from 'node:path';
 import { scaleNames, scaleRows } from './iam/scale.js';
 import { sessionName, sessionRow } from './iam/session.js';
 import { webIdentityName, webIdentityRow } from './iam/web-identity.js';
+import { choicesRows } from './choice/choice-rows.js';
+import { boundName, boundParts, boundRow } from './kernel/bound.js';
 import { kernelRows } from './kernel/kernels.bench.js';
+import { lanesName, lanesRow } from './kernel/lanes.js';
 import { projectRoot } from './kernel/meter.js';
 import { microRows } from './micro/micro-rows.js';
 import { UsageError, parseArguments, usage, type BenchArguments } from './options.js';
 import { mainThreadName, mainThreadRow } from './path/main-thread.js';
 import { memoryName, memoryRow } from './path/memory.js';
+import { measureMissing, missingNames } from './path/missing.js';
 import { pathRows } from './path/path-rows.js';
 import { Progress, toJson, toTable, type ReportRow } from './report.js';
 import { millionNames, millionRows } from './scale/million.js';
@@ -79,8 +83,12 @@ async function measureAll(
   progress: Progress,
   onFailure: (name: string, error: unknown) => void,
 ): Promise<ReportRow[]> {
-  const wants = (name: string): boolean => options.only === null || options.only.test(name);
-  const wantsSome = (prefixes: RegExp): boolean => options.only === null || prefixes.test(options.only.source);
+  const { only } = options;
+  // Named, it is made of rows that have to be measured then.
+  const wantsBound = only?.test(boundName) === true && only.source.includes('bound');
+  const wants = (name: string): boolean =>
+    only === null || only.test(name) || (wantsBound && boundParts.includes(name));
+  const wantsSome = (prefixes: RegExp): boolean => only === null || prefixes.test(only.source);
   const onProgress = (text: string): void => {
     progress.show(text);
   };
@@ -100,14 +108,19 @@ async function measureAll(
     return rows;
   }
   const { quick } = options;
-  const isNamed = options.only !== null;
+  const isNamed = only !== null;
   // Kernels first: the path rows leave a disk behind that has work to do.
   if (wantsSome(/kernel|pass/)) await attempt('kernel', () => kernelRows({ quick, onProgress }));
+  if (wants(lanesName) && (!quick || isNamed)) await attempt(lanesName, async () => [await lanesRow({ onProgress })]);
   if (wantsSome(/micro|js|policy/) && (!quick || isNamed)) await attempt('micro', () => microRows(onProgress));
   // The disk first, while nothing was removed from it.
   const media: Medium[] = workspace.folders.tmpfs === null ? ['disk'] : ['disk', 'tmpfs'];
   await attempt('path', () => pathRows(workspace, { ...paths, media, foreign: null }));
+  const bound = boundRow(rows);
+  if (bound !== null && wants(boundName)) rows.push(bound);
   if (!quick || isNamed) {
+    if (missingNames.some(wants)) await attempt('missing', () => measureMissing(workspace, onProgress));
+    await attempt('choice', () => choicesRows(workspace, { wants, onProgress, onFailure }));
     if (wants(sessionName)) {
       await attempt(sessionName, async () => [await sessionRow(workspace, { quick, onProgress })]);
     }
