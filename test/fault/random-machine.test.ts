@@ -10,6 +10,7 @@ const replayed = process.env['CRASH_RANDOM_SEED'];
 const sampleSeed = 1;
 const firstSeed = Number(replayed ?? process.env['CRASH_FIRST_SEED'] ?? sampleSeed);
 const seconds = Number(process.env['CRASH_RANDOM_SECONDS'] ?? 10);
+const isLong = process.env['CRASH_RANDOM_SECONDS'] !== undefined;
 /** Of one run, the same in a sample: a seed alone says what happens. */
 const rounds = 10;
 
@@ -20,6 +21,7 @@ it(`a machine that ends, and drives that go, lose nothing acknowledged (first se
   for (let isOver = false; !isOver; seed++) {
     const counts = await new RandomRun(seed).run(rounds);
     for (const name of Object.keys(total) as (keyof typeof total)[]) total[name] += counts[name];
+    if (isLong) console.log(`seed ${seed}: ${counts.changes} changes, ${total.troubles} troubles in all`);
     isOver = replayed !== undefined || performance.now() - startMs > 1000 * seconds;
   }
   const took = ((performance.now() - startMs) / 1000).toFixed(1);

@@ -55,6 +55,12 @@ const afterMs = 40;
 const compactionMs = 1_600;
 const churnKeys = 8;
 
+export interface CrashRunOptions {
+  readonly pointsMax: number;
+  readonly strideMax: number;
+  readonly passes: number;
+}
+
 export class CrashRun {
   readonly random: Random;
   readonly world: SimulatedWorld;
@@ -85,19 +91,26 @@ export class CrashRun {
     };
   }
 
-  /** Until the operation came to its end, or `pointsMax` points are made; from one to the next up to `strideMax` steps. */
-  async run({ pointsMax, strideMax }: { pointsMax: number; strideMax: number }): Promise<CrashCounts> {
+  /**
+   * Until the operation came to its end so many times, or `pointsMax` points are made; from one to the next up to
+   * `strideMax` steps.
+   */
+  async run({ pointsMax, strideMax, passes }: CrashRunOptions): Promise<CrashCounts> {
     const { world, counts } = this;
     const { server } = world;
     server.time.install();
     try {
       await this.#prepare();
       let step = 1 + this.random.below(strideMax);
-      while (counts.points < pointsMax) {
+      for (let ends = 0; ends < passes && counts.points < pointsMax;) {
         await this.#stage();
         const isCrashed = this.kind === 'crashes' ? await this.#point(step) : await this.#faultPoint(step);
-        if (!isCrashed) break;
-        step += 1 + this.random.below(strideMax);
+        if (!isCrashed) {
+          // The operation came to its end. What of it is done when it is cut off differs from one pass to the next.
+          ends++;
+          await this.#check();
+        }
+        step = (isCrashed ? step : 0) + 1 + this.random.below(strideMax);
       }
       await this.#finish();
       const { degraded, rebuilt, freedFiles, repairedShards: repaired } = world;
@@ -196,7 +209,10 @@ export class CrashRun {
     machine.plan = (at) => this.#crashAt(at, first + step);
     const isSettled = await world.work(() => this.#act());
     if (isSettled) await world.server.passes(afterMs);
-    if (!machine.isDead) return false;
+    if (!machine.isDead) {
+      machine.plan = () => ({ kind: 'done' });
+      return false;
+    }
     world.story.push(`step ${step}, ${isSettled ? 'after' : 'before'} the answer`);
     this.counts.points++;
     await this.#recover();
@@ -231,7 +247,11 @@ export class CrashRun {
     const isSettled = await server.settles(this.#act(), fault === 'ENOSPC' ? 20_000 : 600_000);
     if (isSettled) await server.passes(afterMs);
     if (!isSettled && fault !== 'ENOSPC') throw new Error('the operation does not end');
-    if (hit < 0) return false;
+    if (hit < 0) {
+      machine.plan = () => ({ kind: 'done' });
+      workload.mustWrite = true;
+      return false;
+    }
     this.counts.points++;
     this.counts.faults++;
     // Without parity nothing can be read around the drive that fails.
@@ -348,8 +368,6 @@ export class CrashRun {
 
   async #finish(): Promise<void> {
     const { world } = this;
-    // The operation came to its end by itself.
-    await this.#check();
     await world.checkDegraded();
     await world.checkRebuilt();
     await world.checkAll(true);
