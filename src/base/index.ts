@@ -4,6 +4,7 @@
 export { invariant, unreachable, InvariantError } from './invariant.js';
 export { Refusal, StartupError } from './refusal.js';
 export { escapeXml } from './escape-xml.js';
+export { httpDate } from './http-date.js';
 export { KiB, MiB, GiB, TiB, divCeil, alignUp } from './units.js';
 export { Roster, type RosterMember } from './roster.js';
 export { systemClock, type Clock } from './clock.js';

@@ -142,7 +142,8 @@ class Dispatcher<Deps> {
     const body = response.body;
     const answeredMs = this.#options.clock.monotonicMs();
     if (body.kind !== 'stream') {
-      this.#observe(passage, response.status, headers, body.kind === 'bytes' ? body.bytes.length : 0, answeredMs);
+      const bytesSent = body.kind === 'bytes' ? body.bytes.length : 0;
+      this.#observe(passage, response.status, headers, bytesSent, answeredMs, answeredMs);
       return answerOf(response, headers, body);
     }
     let { status } = response;
@@ -150,7 +151,7 @@ class Dispatcher<Deps> {
     const source = countSource(
       body.source,
       (bytesSent) => {
-        this.#observe(passage, status, answerHeaders, bytesSent, answeredMs);
+        this.#observe(passage, status, answerHeaders, bytesSent, answeredMs, this.#options.clock.monotonicMs());
       },
       (error) => {
         const instead = this.#refuse(passage, error);
@@ -162,9 +163,16 @@ class Dispatcher<Deps> {
     return answerOf(response, headers, { kind: 'stream', length: body.length, source });
   }
 
-  #observe(passage: Passage, status: number, headers: HeaderPairs, bytesSent: number, answeredMs: number): void {
+  #observe(
+    passage: Passage,
+    status: number,
+    headers: HeaderPairs,
+    bytesSent: number,
+    answeredMs: number,
+    endedMs: number,
+  ): void {
     const { request, startedMs } = passage;
-    const { observer, clock } = this.#options;
+    const { observer } = this.#options;
     const record: RequestRecord = {
       requestId: request.id,
       operation: passage.operation,
@@ -175,7 +183,7 @@ class Dispatcher<Deps> {
       errorCode: passage.errorCode,
       bytesReceived: passage.receivedBytes,
       bytesSent,
-      durationMs: clock.monotonicMs() - startedMs,
+      durationMs: endedMs - startedMs,
       timeToFirstByteMs: answeredMs - startedMs,
       remoteAddress: passage.remoteAddress,
       accessKey: passage.accessKey,

@@ -405,11 +405,9 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
   }
 
   #end(head: string, bytes: Uint8Array | string, close: boolean): void {
-    if (!this.#corked) {
-      this.#write((res) => res.writeStatus(head).end(bytes, close));
-      return;
-    }
-    this.#res!.writeStatus(head).end(bytes, close);
+    const res = this.#res!;
+    if (this.#corked) res.writeStatus(head).end(bytes, close);
+    else res.cork(() => res.writeStatus(head).end(bytes, close));
     this.#res = null;
     this.#over();
   }

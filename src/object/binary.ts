@@ -1,20 +1,36 @@
 /** Little-endian encoding of records: what docs/format/records.md calls u8, u16, u32, u53, text and bytes. */
-import { invariant } from '../base/index.js';
+import { KiB, invariant } from '../base/index.js';
 
 const twoTo32 = 0x1_0000_0000;
 /** Fits one byte of the length field. */
 const shortTextChars = 80;
 
-/** Records are written here and given away as copies of their size; one for each writer that is open at once. */
-const scratchBytes = 4096;
-const scratchesMax = 4;
+/** Records are written one behind the other into memory that they share, and given away as views of it. */
+const sharedBytes = 32 * KiB;
+/** Less is not begun with: most records fit. */
+const roomBytesMin = 1024;
+let shared = Buffer.allocUnsafeSlow(sharedBytes);
+let sharedAt = 0;
+/** A record is being written at `sharedAt`; one that is begun meanwhile gets memory of its own. */
+let isSharedTaken = false;
 const nothing = Buffer.alloc(0);
-const scratches: Buffer[] = [];
 
 /** For one record: nothing is written after `finish`. */
 export class BinaryWriter {
-  #buffer: Buffer = scratches.pop() ?? Buffer.allocUnsafeSlow(scratchBytes);
-  #at = 0;
+  #buffer: Buffer;
+  readonly #ownsShared: Buffer;
+  #start: number;
+  #at: number;
+
+  constructor() {
+    if (isSharedTaken || sharedAt + roomBytesMin > sharedBytes) {
+      shared = Buffer.allocUnsafeSlow(sharedBytes);
+      sharedAt = 0;
+    }
+    isSharedTaken = true;
+    this.#buffer = this.#ownsShared = shared;
+    this.#start = this.#at = sharedAt;
+  }
 
   u8(value: number): this {
     this.#room(1);
@@ -97,12 +113,14 @@ export class BinaryWriter {
   }
 
   finish(): Buffer {
-    const buffer = this.#buffer;
-    const record = Buffer.allocUnsafe(this.#at);
-    buffer.copy(record, 0, 0, this.#at);
+    const record = this.#buffer.subarray(this.#start, this.#at);
+    if (this.#ownsShared === shared) {
+      isSharedTaken = false;
+      // What has outgrown it leaves it as it was.
+      if (this.#buffer === shared) sharedAt = this.#at;
+    }
     this.#buffer = nothing;
     this.#at = 0;
-    if (buffer.length === scratchBytes && scratches.length < scratchesMax) scratches.push(buffer);
     return record;
   }
 
@@ -110,9 +128,12 @@ export class BinaryWriter {
     const needed = this.#at + bytes;
     if (needed <= this.#buffer.length) return;
     invariant(this.#buffer !== nothing, 'a record is written before it is finished');
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
-    this.#buffer.copy(larger, 0, 0, this.#at);
+    const written = this.#at - this.#start;
+    const larger = Buffer.allocUnsafeSlow(2 * (needed - this.#start));
+    this.#buffer.copy(larger, 0, this.#start, this.#at);
     this.#buffer = larger;
+    this.#start = 0;
+    this.#at = written;
   }
 }
 

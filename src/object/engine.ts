@@ -823,18 +823,27 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): EngineContext {
     const { compute, slabs, log } = this.options;
     const { setIndex } = set;
-    const commit: CommitFunction = async (prepare, purpose) => {
+    // No async function: on the way of every small body, what its machinery costs can be seen.
+    const commit: CommitFunction = (prepare, purpose) => {
       const undos: (() => void)[] = [];
+      const onSettled = (undo: () => void): void => {
+        undos.push(undo);
+      };
       invariant(journal !== null, 'the engine was started');
       this.#settleDecided();
-      try {
-        return await journal.commit((context) => prepare(context, (undo) => undos.push(undo)), purpose);
-      } catch (error) {
-        if (this.#isOpen(error)) this.#keepMarks(setIndex, undos.splice(0));
-        throw error;
-      } finally {
-        for (const undo of undos) undo();
-      }
+      return journal
+        .commit((context) => prepare(context, onSettled), purpose)
+        .then(
+          (record) => {
+            for (const undo of undos) undo();
+            return record;
+          },
+          (error: unknown) => {
+            if (this.#isOpen(error)) this.#keepMarks(setIndex, undos);
+            else for (const undo of undos) undo();
+            throw error;
+          },
+        );
     };
     return {
       setIndex,

@@ -30,12 +30,50 @@ function numberOf(indexKey: Buffer): number {
   return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
 }
 
+/** Kind and number. */
+const objectHeadBytes = 9;
+/** Longer keys, and those that are not ASCII, are left to Buffer. */
+const shortKeyChars = 80;
+
+/** Letter by letter, which for so few is faster than the calls out of JavaScript. False: not all of it is ASCII. */
+function putShortKey(out: Buffer, key: string): boolean {
+  for (let index = 0; index < key.length; index++) {
+    const code = key.charCodeAt(index);
+    if (code > 0x7f) return false;
+    out[objectHeadBytes + index] = code;
+  }
+  return true;
+}
+
+/** Kind, number, S3 key, and room for `tail` bytes behind it. */
+function withKey(kind: keyof typeof kinds, value: number, key: string, tail: number): Buffer {
+  if (key.length <= shortKeyChars) {
+    const out = withNumber(kind, value, key.length + tail);
+    if (putShortKey(out, key)) return out;
+  }
+  const out = withNumber(kind, value, Buffer.byteLength(key) + tail);
+  out.write(key, objectHeadBytes, 'utf8');
+  return out;
+}
+
+function putNumber(out: Buffer, at: number, value: number): void {
+  const low = value >>> 0;
+  const high = (value - low) / 0x1_0000_0000;
+  out[at] = high >>> 24;
+  out[at + 1] = high >>> 16;
+  out[at + 2] = high >>> 8;
+  out[at + 3] = high;
+  out[at + 4] = low >>> 24;
+  out[at + 5] = low >>> 16;
+  out[at + 6] = low >>> 8;
+  out[at + 7] = low;
+}
+
 function withNumber(kind: keyof typeof kinds, value: number, tail: number): Buffer {
   invariant(Number.isSafeInteger(value) && value >= 0, 'a number in an index key is a safe integer');
   const key = Buffer.allocUnsafe(9 + tail);
   key[0] = kindByte(kind);
-  key.writeUInt32BE(Math.floor(value / 0x1_0000_0000), 1);
-  key.writeUInt32BE(value % 0x1_0000_0000, 5);
+  putNumber(key, 1, value);
   return key;
 }
 
@@ -74,13 +112,8 @@ export function bucketKey(name: string): Buffer {
   return Buffer.from(kinds.bucket + name, 'utf8');
 }
 
-const objectHeadBytes = 9;
-
 export function objectKey(bucketId: number, key: string): Buffer {
-  const bytes = Buffer.byteLength(key);
-  const out = withNumber('object', bucketId, bytes);
-  out.write(key, objectHeadBytes, 'utf8');
-  return out;
+  return withKey('object', bucketId, key, 0);
 }
 
 export function objectPrefix(bucketId: number): Buffer {
@@ -99,10 +132,8 @@ export function keyOfObjectKey(indexKey: Buffer): string {
 
 /** Versions of a key below its latest object, the newest first: those of the key before those of longer keys. */
 export function versionPrefix(bucketId: number, key: string): Buffer {
-  const bytes = Buffer.byteLength(key);
-  const out = withNumber('version', bucketId, bytes + 1);
-  out.write(key, objectHeadBytes, 'utf8');
-  out[objectHeadBytes + bytes] = 0;
+  const out = withKey('version', bucketId, key, 1);
+  out[out.length - 1] = 0;
   return out;
 }
 
@@ -117,13 +148,12 @@ const versionOrderBytes = 8;
 export const versionTailBytes = 1 + versionOrderBytes;
 
 export function versionKey(bucketId: number, key: string, order: number): Buffer {
-  const prefix = versionPrefix(bucketId, key);
-  const out = Buffer.allocUnsafe(prefix.length + versionOrderBytes);
-  prefix.copy(out);
+  const out = withKey('version', bucketId, key, versionTailBytes);
   const turned = Number.MAX_SAFE_INTEGER - order;
   invariant(turned >= 0, 'an order is a safe integer');
-  out.writeUInt32BE(Math.floor(turned / 0x1_0000_0000), prefix.length);
-  out.writeUInt32BE(turned % 0x1_0000_0000, prefix.length + 4);
+  const at = out.length - versionOrderBytes;
+  out[at - 1] = 0;
+  putNumber(out, at, turned);
   return out;
 }
 
@@ -152,10 +182,7 @@ export const versionRange = { start: Buffer.from(kinds.version), end: successor(
 
 /** Where the null version of a key is when it is not its latest object. */
 export function nullVersionKey(bucketId: number, key: string): Buffer {
-  const bytes = Buffer.byteLength(key);
-  const out = withNumber('nullVersion', bucketId, bytes);
-  out.write(key, objectHeadBytes, 'utf8');
-  return out;
+  return withKey('nullVersion', bucketId, key, 0);
 }
 
 /** How many versions have the bytes that this record wrote. */
@@ -166,10 +193,7 @@ export function shareKey(dataOrder: number): Buffer {
 export const shareRange = { start: Buffer.from(kinds.share), end: successor(Buffer.from(kinds.share)) };
 
 export function uploadPrefix(bucketId: number, keyPrefix: string): Buffer {
-  const bytes = Buffer.byteLength(keyPrefix);
-  const out = withNumber('upload', bucketId, bytes);
-  out.write(keyPrefix, objectHeadBytes, 'utf8');
-  return out;
+  return withKey('upload', bucketId, keyPrefix, 0);
 }
 
 export function uploadKey(bucketId: number, key: string, uploadId: string): Buffer {

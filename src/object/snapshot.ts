@@ -70,7 +70,8 @@ export class EngineSnapshot implements ObjectSnapshot {
   #readFrom(startByte: number, endByte: number): PieceSource {
     const { multipart } = this.record;
     if (multipart === null) {
-      const owner = versionKey(this.record.bucketId, this.record.key, this.entry.order);
+      const { bucketId, key } = this.record;
+      const owner = (): Buffer => versionKey(bucketId, key, this.entry.order);
       return readBody(this.context, owner, this.record, startByte, endByte);
     }
     const ranges: { partNumber: number; start: number; end: number }[] = [];
@@ -86,7 +87,7 @@ export class EngineSnapshot implements ObjectSnapshot {
         () =>
           readBody(
             this.context,
-            partKey(multipart.uploadId, partNumber),
+            () => partKey(multipart.uploadId, partNumber),
             this.#loadPart(multipart.uploadId, partNumber),
             start,
             end,
@@ -125,10 +126,10 @@ export function* uploadParts(context: EngineContext, uploadId: string, partNumbe
   }
 }
 
-/** The bytes [start, end) of one body, wherever it lies. `owner`: its key in the index. */
+/** The bytes [start, end) of one body, wherever it lies. `owner`: its key in the index, which only damage asks for. */
 export function readBody(
   context: EngineContext,
-  owner: Buffer,
+  owner: () => Buffer,
   body: BodyRecord,
   start: number,
   end: number,
@@ -143,10 +144,10 @@ export function readBody(
   const { bodies, slabs, compute } = context;
   const isCached = placement.kind === 'slots' && body.bytes <= bodies.bodyBytesMax;
   const cached = isCached ? bodies.get(placement.id) : null;
-  if (cached !== null) return new BytesSource(cached.subarray(start, end));
+  if (cached !== null) return new BytesSource(end - start === cached.length ? cached : cached.subarray(start, end));
   const source = openShards(context, body);
   const reader = new BodyReader(source, slabs, compute, start, end, (shardIndex) => {
-    context.reportDamage(owner, placement, shardIndex);
+    context.reportDamage(owner(), placement, shardIndex);
   });
   if (!isCached || start !== 0 || end !== body.bytes) return reader;
   const piece = reader.nextNow();
@@ -177,6 +178,8 @@ export function openShards(context: EngineContext, body: BodyRecord): ShardSourc
   );
 }
 
+const nothing = (): void => undefined;
+
 class BytesSource implements PieceSource {
   #at = 0;
 
@@ -184,9 +187,14 @@ class BytesSource implements PieceSource {
 
   next(): Piece | null {
     if (this.#at >= this.bytes.length) return null;
+    // Most are one piece as they are: a view costs more than all else here.
+    if (this.#at === 0 && this.bytes.length <= limits.sendPieceBytesMax) {
+      this.#at = this.bytes.length;
+      return { bytes: this.bytes, release: nothing };
+    }
     const bytes = this.bytes.subarray(this.#at, this.#at + limits.sendPieceBytesMax);
     this.#at += bytes.length;
-    return { bytes, release: () => undefined };
+    return { bytes, release: nothing };
   }
 
   close(): void {

@@ -20,7 +20,7 @@ import {
   type StripeLayout,
 } from '../erasure/index.js';
 import type { PreparedRecord } from '../journal/index.js';
-import type { EngineContext } from './engine-context.js';
+import type { DecideRecord, EngineContext } from './engine-context.js';
 import { objectInfo } from './engine-context.js';
 import { uploadKey } from './index-keys.js';
 import type { BucketState } from './index-state.js';
@@ -39,6 +39,7 @@ import type {
 } from './object-layer.js';
 import { checkPrecondition } from './precondition.js';
 import { RecordType, encodeObject, encodePart, type ObjectRecord, type PartRecord } from './records.js';
+import { partInfo } from './snapshot.js';
 import { currentEtag } from './versions.js';
 import { versionIdFor } from './version-id.js';
 
@@ -73,7 +74,11 @@ interface SealedBody {
   readonly shardOffsets: readonly number[];
 }
 
+type Prepare = (order: number, timeMs: number, etag: string, onSettled: (undo: () => void) => void) => PreparedRecord;
+
 const nothing = (): void => undefined;
+const isSound = Promise.resolve(true);
+const isUnsound = Promise.resolve(false);
 const md5Only: readonly StreamDigest[] = ['md5'];
 const withSha256: readonly StreamDigest[] = ['md5', 'sha256'];
 
@@ -98,6 +103,8 @@ export class EngineUpload implements Upload {
   #control: Slab | null = null;
   #writer: BlobWriter | null = null;
   #body: SealedBody | null = null;
+  /** Of a small body: where its pass finds its bytes and leaves its results. */
+  #slots: { readonly dataOffset: number; readonly parityOffset: number; readonly hashesOffset: number } | null = null;
   #md5: string | null = null;
   readonly #held: Slab[] = [];
   #failure: ObjectRefusal | null = null;
@@ -147,24 +154,50 @@ export class EngineUpload implements Upload {
     else this.#endChunkHere(kept);
   }
 
-  async finish(): Promise<UploadDigests> {
+  // Neither this nor the commit is an async function: on the way of a small body their machinery costs more than the
+  // steps themselves.
+  finish(): Promise<UploadDigests> {
     this.#callsUnderWay++;
+    return this.#passRest().then(
+      (isSound) => {
+        try {
+          if (!isSound) throw this.#failSignature();
+          this.#body ??= this.#slotBody();
+          this.#throwIfFailed();
+          return this.#digests();
+        } catch (error) {
+          this.abort();
+          throw error;
+        } finally {
+          this.#callEnded();
+        }
+      },
+      (error: unknown) => {
+        this.abort();
+        this.#callEnded();
+        throw error;
+      },
+    );
+  }
+
+  /** False: a chunk does not match its signature. */
+  #passRest(): Promise<boolean> {
     try {
       this.#throwIfFailed();
       if (this.#received < this.options.bytes) {
         throw this.#fail(new Refusal('IncompleteBody', 'The body ended before its declared length.'));
       }
-      if (this.#overflow.length > 0) await this.#until(() => this.#overflow.length === 0);
-      if (this.#isBlob) await this.#finishBlob();
-      else await this.#finishSmall();
-      this.#throwIfFailed();
-      return this.#digests();
+      return this.#isBlob || this.#overflow.length > 0 ? this.#passLater() : this.#passSmall();
     } catch (error) {
-      this.abort();
-      throw error;
-    } finally {
-      this.#callEnded();
+      return Promise.reject(error instanceof Error ? error : internal(error));
     }
+  }
+
+  async #passLater(): Promise<boolean> {
+    await this.#until(() => this.#overflow.length === 0);
+    if (!this.#isBlob) return this.#passSmall();
+    await this.#finishBlob();
+    return true;
   }
 
   verifyTrailer(trailerBlock: Uint8Array, signature: Uint8Array): boolean {
@@ -173,17 +206,15 @@ export class EngineUpload implements Upload {
     return this.context.compute.streamTrailerSignature(this.#control.offset, trailerBlock, signature);
   }
 
-  async commitObject(options: {
+  commitObject(options: {
     metadata: ObjectMetadata;
     checksum: Checksum | null;
     precondition: WritePrecondition | null;
   }): Promise<ObjectInfo> {
     const { bucketId } = this.bucket;
     const { key } = this.options;
-    this.#throwIfFailed();
-    const etag = this.#etag();
     let stored: ObjectRecord | null = null;
-    await this.#commit((order, timeMs, onSettled) => {
+    const prepare: Prepare = (order, timeMs, etag, onSettled) => {
       this.#requireBucket();
       if (options.precondition !== null) {
         checkPrecondition(options.precondition, currentEtag(this.context, bucketId, key), key);
@@ -206,17 +237,15 @@ export class EngineUpload implements Upload {
       };
       onSettled(this.context.overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return this.#prepared(RecordType.objectPut, encodeObject(stored, body.shardOffsets.length > 0), body, stored);
-    });
-    return objectInfo(this.options.bucket, stored ?? invariantNever());
+    };
+    return this.#commit(prepare, () => objectInfo(this.options.bucket, stored ?? invariantNever()));
   }
 
-  async commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
+  commitPart(options: { uploadId: string; partNumber: number; checksum: Checksum | null }): Promise<PartInfo> {
     const { bucketId } = this.bucket;
     const { key } = this.options;
-    this.#throwIfFailed();
-    const etag = this.#etag();
     let stored: PartRecord | null = null;
-    await this.#commit((order, timeMs, onSettled) => {
+    const prepare: Prepare = (order, timeMs, etag, onSettled) => {
       this.#requireBucket();
       requireUpload(this.context, bucketId, key, options.uploadId);
       const body = this.#sealedBody();
@@ -233,15 +262,8 @@ export class EngineUpload implements Upload {
       };
       onSettled(this.context.overlay.setPart(order, stored));
       return this.#prepared(RecordType.partPut, encodePart(stored, body.shardOffsets.length > 0), body, null);
-    });
-    const part = (stored as PartRecord | null) ?? invariantNever();
-    return {
-      partNumber: part.partNumber,
-      bytes: part.bytes,
-      etag,
-      modifiedMs: part.modifiedMs,
-      checksum: part.checksum,
     };
+    return this.#commit(prepare, () => partInfo(stored ?? invariantNever()));
   }
 
   abort(): void {
@@ -556,40 +578,44 @@ export class EngineUpload implements Upload {
     }
   }
 
-  async #finishSmall(): Promise<void> {
-    const { compute, slabs } = this.context;
-    const bytes = this.options.bytes;
+  #passSmall(): Promise<boolean> {
+    const { slabs } = this.context;
     const filling = this.#filling;
     this.#filling = null;
     if (filling !== null) this.#held.push(filling.slab);
-    const isInline = bytes <= limits.inlineBytesMax;
-    const { dataShards, parityShards } = this.#geometry;
-    const shard = shardBytes(dataShards, Math.max(bytes, 1));
-    const padded = align64(shard * dataShards);
-    const auxBytes = this.#auxBytes(Math.max(bytes, 1), true);
-    let auxOffset: number;
+    const bytes = Math.max(this.options.bytes, 1);
+    const auxBytes = this.#auxBytes(bytes, true);
+    const padded = align64(shardBytes(this.#geometry.dataShards, bytes) * this.#geometry.dataShards);
     if (filling !== null && filling.slab.bytes - padded >= auxBytes) {
-      auxOffset = filling.slab.offset + padded;
-    } else {
-      const aux = await slabs.allocate(auxBytes, 'pass');
-      this.#held.push(aux);
-      auxOffset = aux.offset;
+      return this.#passFrom(filling, filling.slab.offset + padded);
     }
-    this.#control = { offset: auxOffset, bytes: compute.streamStateBytes, release: () => undefined };
+    return slabs.allocate(auxBytes, 'pass').then((aux) => {
+      this.#held.push(aux);
+      return this.#passFrom(filling, aux.offset);
+    });
+  }
+
+  /** The one stripe of a small body. */
+  #passFrom(filling: Filling | null, auxOffset: number): Promise<boolean> {
+    const { compute, slabs } = this.context;
+    const { bytes } = this.options;
+    this.#control = { offset: auxOffset, bytes: compute.streamStateBytes, release: nothing };
     compute.streamInit(auxOffset, this.#wantedDigests(), this.options.signedStream);
     const chunkEnds = filling?.chunkEnds ?? [];
     const chunkSignatures = filling?.chunkSignatures ?? [];
     const dataOffset = filling?.slab.offset ?? slabs.zeroPageOffset;
-    if (isInline) {
-      if (!compute.streamUpdateNow(auxOffset, dataOffset, bytes, chunkEnds, chunkSignatures))
-        throw this.#failSignature();
+    if (bytes <= limits.inlineBytesMax) {
+      if (!compute.streamUpdateNow(auxOffset, dataOffset, bytes, chunkEnds, chunkSignatures)) return isUnsound;
       this.#finishChunks(auxOffset);
       const inline = Buffer.from(slabs.view.subarray(dataOffset, dataOffset + bytes));
       this.#body = { placement: bytes === 0 ? { kind: 'none' } : { kind: 'inline', bytes: inline }, shardOffsets: [] };
-      return;
+      return isSound;
     }
+    const { dataShards, parityShards } = this.#geometry;
+    const shard = shardBytes(dataShards, bytes);
     const parityOffset = auxOffset + compute.streamStateBytes;
     const hashesOffset = parityOffset + align64(parityShards * shard);
+    this.#slots = { dataOffset, parityOffset, hashesOffset };
     const input = {
       stateOffset: auxOffset,
       dataOffset,
@@ -605,23 +631,29 @@ export class EngineUpload implements Upload {
       chunkEnds,
       chunkSignatures,
     };
-    const isSound = await (bytes <= limits.passNowBytesMax ? compute.passSoon(input) : compute.pass(input));
-    if (!isSound) throw this.#failSignature();
-    this.#finishChunks(auxOffset);
+    return bytes <= limits.passNowBytesMax ? compute.passSoon(input) : compute.pass(input);
+  }
+
+  /** Of a small body that has been passed over. */
+  #slotBody(): SealedBody {
+    const { slabs } = this.context;
+    invariant(this.#slots !== null && this.#control !== null, 'a small body was passed over');
+    this.#finishChunks(this.#control.offset);
+    const { dataOffset, parityOffset, hashesOffset } = this.#slots;
+    const { dataShards, parityShards } = this.#geometry;
+    const shard = shardBytes(dataShards, this.options.bytes);
     const shardOffsets: number[] = [];
     for (let s = 0; s < dataShards; s++) shardOffsets.push(dataOffset + s * shard);
     for (let s = 0; s < parityShards; s++) shardOffsets.push(parityOffset + s * shard);
-    const hashes = Buffer.from(
-      slabs.view.subarray(hashesOffset, hashesOffset + (dataShards + parityShards) * checksumBlockCount(shard) * 32),
-    );
-    this.#body = {
+    const hashesBytes = (dataShards + parityShards) * checksumBlockCount(shard) * 32;
+    return {
       // File and offset are known once the batch is put together; the journal keeps them.
       placement: {
         kind: 'slots',
         geometry: this.#geometry,
         id: this.#id,
         slotBytes: shard,
-        hashes,
+        hashes: Buffer.from(slabs.view.subarray(hashesOffset, hashesOffset + hashesBytes)),
         fileNumber: 0,
         fileOffset: 0,
       },
@@ -690,24 +722,26 @@ export class EngineUpload implements Upload {
     };
   }
 
-  async #commit(
-    prepare: (order: number, timeMs: number, onSettled: (undo: () => void) => void) => PreparedRecord,
-  ): Promise<void> {
+  #commit<Result>(prepare: Prepare, result: () => Result): Promise<Result> {
     this.#callsUnderWay++;
-    try {
-      await this.context.commit((commit, onSettled) => {
-        // The client went away before its turn came.
-        this.#throwIfFailed();
-        this.context.claim(this.bucket.bucketId, this.options.key, onSettled);
-        return prepare(commit.order, commit.timeMs, onSettled);
-      }, 'grow');
-    } catch (error) {
-      this.abort();
-      throw error;
-    } finally {
-      this.#callEnded();
-    }
-    this.#releaseAll();
+    const decide: DecideRecord = ({ order, timeMs }, onSettled) => {
+      // The client went away before its turn came.
+      this.#throwIfFailed();
+      this.context.claim(this.bucket.bucketId, this.options.key, onSettled);
+      return prepare(order, timeMs, this.#etag(), onSettled);
+    };
+    return this.context.commit(decide, 'grow').then(
+      () => {
+        this.#callEnded();
+        this.#releaseAll();
+        return result();
+      },
+      (error: unknown) => {
+        this.abort();
+        this.#callEnded();
+        throw error;
+      },
+    );
   }
 
   #abortSignal(): AbortSignal {

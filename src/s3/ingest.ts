@@ -73,7 +73,7 @@ export function ingest(deps: Pick<S3Deps, 'objects'>, call: IngestCall, options:
     signedStream: protection.kind === 'signed-chunks' ? protection : null,
     storageClass: options.storageClass,
   });
-  return pump(call, upload, (end) => conclude(upload, end, claims, algorithm));
+  return pump(call, upload, (digests, end) => conclude(upload, digests, end, claims, algorithm));
 }
 
 function parseClaims({ request, payload }: IngestCall, { algorithm }: IngestOptions): Claims {
@@ -92,7 +92,7 @@ function parseClaims({ request, payload }: IngestCall, { algorithm }: IngestOpti
 function pump<Result>(
   { payload }: IngestCall,
   upload: Upload,
-  conclude: (end: PayloadEnd) => Promise<Result>,
+  conclude: (digests: UploadDigests, end: PayloadEnd) => Result,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     const fail = (reason: Error) => {
@@ -108,7 +108,15 @@ function pump<Result>(
           if (!upload.write(chunk, start, end)) payload.pause();
         },
         endChunk: (signature) => upload.endChunk(signature),
-        end: (end) => void conclude(end).then(resolve, fail),
+        end: (end) => {
+          upload.finish().then((digests) => {
+            try {
+              resolve(conclude(digests, end));
+            } catch (error) {
+              fail(error as Error);
+            }
+          }, fail);
+        },
         failed: fail,
       });
     } catch (error) {
@@ -117,13 +125,13 @@ function pump<Result>(
   });
 }
 
-async function conclude(
+function conclude(
   upload: Upload,
+  digests: UploadDigests,
   end: PayloadEnd,
   claims: Claims,
   algorithm: ChecksumAlgorithm | null,
-): Promise<Ingested> {
-  const digests = await upload.finish();
+): Ingested {
   if (end.signedTrailer !== null && !upload.verifyTrailer(end.signedTrailer.block, end.signedTrailer.signature)) {
     throw s3Error('SignatureDoesNotMatch');
   }

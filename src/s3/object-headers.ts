@@ -1,4 +1,5 @@
 /** Headers that answers about objects have in common. */
+import { httpDate } from '../base/index.js';
 import type { HeaderPairs } from '../exchange/index.js';
 import type { Checksum, ObjectInfo } from '../object/index.js';
 import { checksumHeader } from './checksum.js';
@@ -19,7 +20,7 @@ const spelling: Readonly<Record<string, string>> = {
 export function validatorHeaders(info: ObjectInfo): MutablePairs {
   const headers: MutablePairs = [
     ['ETag', `"${info.etag}"`],
-    ['Last-Modified', new Date(info.modifiedMs).toUTCString()],
+    ['Last-Modified', httpDate(info.modifiedMs)],
   ];
   if (info.versionId !== 'null') headers.push(['x-amz-version-id', info.versionId]);
   return headers;
