@@ -81,7 +81,7 @@ function cases(options: PathOptions): Case[] {
 }
 
 /** Keys that no other row and no earlier round has written. */
-const newKeys = (one: Case, round: number): number => 1_000_000 * one.connections + 200_000 * round;
+const newKeys = (one: Case, round: number): number => 10_000_000 * one.connections + 400_000 * round;
 
 const pathOf = (one: Case, index: number): string => `/${bucket}/${one.bytes}/${index.toString().padStart(6, '0')}`;
 
@@ -151,10 +151,12 @@ async function anchorOf(workspace: Workspace, one: Case, folder: string, seconds
 /** Small rows are throughput, large ones CPU per byte: there the client shares the machine's bandwidth. */
 const isThroughput = (one: Case): boolean => one.bytes === 4 * KiB;
 
-/** Compilers and caches have settled by then. */
+/** Caches have settled by then. */
 const warmUpSeconds = 0.5;
+/** For small objects it is the compiler: a server that runs for days has had its hot code compiled for good. */
+const smallWarmUpSeconds = { full: 6, quick: 2.5 };
 /** More than a server here stores; a faster one begins again with the first. */
-const newKeysPerSecond = 25_000;
+const newKeysPerSecond = 40_000;
 
 async function measureCase(
   workspace: Workspace,
@@ -166,7 +168,8 @@ async function measureCase(
   const rounds = one.isMain ? (options.quick ? 2 : 3) : 1;
   const seconds = one.isMain && !options.quick ? 3 : 1.5;
   const { connections } = one;
-  const anchor = options.foreign === null ? await anchorOf(workspace, one, folder, seconds) : noAnchor;
+  const isOurs = options.foreign === null;
+  const anchor = isOurs ? await anchorOf(workspace, one, folder, seconds) : noAnchor;
   const ours: LoadFigures[] = [];
   const anchors: number[] = [];
   try {
@@ -175,8 +178,14 @@ async function measureCase(
       await runOnce(workspace, target, folder, puts(one, keyCount(one)), { connections: 4 });
     }
     options.onProgress(`${one.name}: warming up`);
-    const warmUp = one.operation === 'get' ? gets(one, keyCount(one)) : puts(one, keyCount(one));
-    await runOnce(workspace, target, folder, warmUp, { connections, seconds: warmUpSeconds, loops: true });
+    const settlesIn = isThroughput(one) ? smallWarmUpSeconds[options.quick ? 'quick' : 'full'] : warmUpSeconds;
+    const warmUp =
+      one.operation === 'get'
+        ? gets(one, keyCount(one))
+        : isThroughput(one)
+          ? puts(one, Math.ceil(settlesIn * newKeysPerSecond), newKeys(one, rounds))
+          : puts(one, keyCount(one));
+    await runOnce(workspace, target, folder, warmUp, { connections, seconds: settlesIn, loops: true });
     for (let round = 0; round < rounds; round++) {
       options.onProgress(`${one.name}: round ${round + 1} of ${rounds}`);
       // New keys for small objects; large ones write over their own, so that the space stays bounded.
@@ -186,7 +195,7 @@ async function measureCase(
           : one.bytes === 4 * KiB
             ? puts(one, Math.ceil(seconds * newKeysPerSecond), newKeys(one, round))
             : puts(one, Math.max(keyCount(one), connections));
-      const isOnDisk = one.medium === 'disk' && options.foreign === null;
+      const isOnDisk = one.medium === 'disk' && isOurs;
       if (isOnDisk) await workspace.settle(folder);
       ours.push(await runOnce(workspace, target, folder, requests, { connections, seconds, loops: true }));
       options.onProgress(`${one.name}: anchor ${round + 1} of ${rounds}`);

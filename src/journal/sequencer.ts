@@ -40,9 +40,8 @@ function isGrowing(entry: Waiting): boolean {
 }
 
 /**
- * A batch waits for most of the records that are under way, because a sync costs the same for one as for all. At most
- * as long as the last took from one to the next within these bounds, and for so many records (bench:
- * `path.put.4KiB.c16`).
+ * A batch waits for most of the records that are under way, because a sync costs the same for one as for all: at most
+ * about as long as these take, within these bounds, and for so many records (bench: `path.put.4KiB.c16`).
  */
 const gatherMs = { min: 1, max: 5 };
 const gatherRecordsMax = 64;
@@ -68,10 +67,8 @@ const heldLookMs = 100;
 /** How long the end waits for a log file that is being made. */
 const spareGraceMs = 2000;
 
-/** Of the time from one batch to the next, while it is written: above it nothing is left out, below the other it is. */
-const writeShare = { leaveNone: 0.8, leaveSome: 0.45 };
-/** One of so many records under way is left out. */
-const leftOutOf = 4;
+/** How much a batch counts in what is known of the speed of drives and of this thread. */
+const paceWeight = 1 / 4;
 
 export class Sequencer {
   #queue: Waiting[] = [];
@@ -91,11 +88,9 @@ export class Sequencer {
   #isFreeTurn = false;
   /** For how many records the next batch waits. */
   #wanted = 0;
-  /**
-   * Some of the records that are under way are left for the batch after: this thread prepares them while the drives
-   * sync, when it would stand idle. Where the sync is what takes the time, one for all is better.
-   */
-  #leavesSome = false;
+  /** Of a batch: how long its write takes, and how long this thread works for one record, answer and all. */
+  #writeMs = 0;
+  #recordMs = 0;
   #lastSealMs = 0;
   #cycleMs = 0;
   /** The making of the next log file. */
@@ -280,7 +275,9 @@ export class Sequencer {
         this.#gathering = null;
         resolve();
       };
-      const timer = setTimeout(done, Math.min(Math.max(this.#cycleMs, gatherMs.min), gatherMs.max));
+      // A small batch is over soon: it says little about how long those of a large one are on their way.
+      const patienceMs = Math.max(this.#cycleMs, 2 * wanted * this.#recordMs);
+      const timer = setTimeout(done, Math.min(Math.max(patienceMs, gatherMs.min), gatherMs.max));
       this.#gathering = { wanted, done };
     });
   }
@@ -295,11 +292,9 @@ export class Sequencer {
     this.#lastSealMs = sealedMs;
     try {
       await this.#write(sealed);
-      const writeMs = clock.monotonicMs() - sealedMs;
-      if (writeMs > this.#cycleMs * writeShare.leaveNone) this.#leavesSome = false;
-      else if (writeMs < this.#cycleMs * writeShare.leaveSome) this.#leavesSome = true;
+      this.#notePace(sealed.prepared.length, clock.monotonicMs() - sealedMs, sealedMs);
       const underWay = sealed.prepared.length + this.#queue.length;
-      this.#wanted = this.#leavesSome ? underWay - Math.floor(underWay / leftOutOf) : underWay;
+      this.#wanted = underWay - this.#leftOut(underWay);
     } catch (error) {
       // A broken promise of our own on the way to the drives: what is in flight is decided at the next start.
       this.#failure = error;
@@ -307,6 +302,24 @@ export class Sequencer {
       for (const { reject } of sealed.waiting) reject(error);
       this.#rejectAll(this.#queue.splice(0));
     }
+  }
+
+  #notePace(records: number, writeMs: number, sealedMs: number): void {
+    const lastMs = Math.max(0, (this.#queue.at(-1)?.sinceMs ?? 0) - sealedMs);
+    // What is left out comes at once when this thread has nothing else to do; then it waits for the drives.
+    const idleMs = Math.max(0, writeMs - lastMs);
+    const recordMs = Math.max(0, this.#cycleMs - idleMs) / records;
+    this.#writeMs += (writeMs - this.#writeMs) * paceWeight;
+    this.#recordMs += (recordMs - this.#recordMs) * paceWeight;
+  }
+
+  /**
+   * So many of the records that are under way are left for the batch after as this thread prepares while the drives
+   * write, when it would stand idle. Where the write takes longer than all of them, one for all is better.
+   */
+  #leftOut(underWay: number): number {
+    if (this.#writeMs >= underWay * this.#recordMs) return 0;
+    return Math.floor(Math.min(this.#writeMs / this.#recordMs, underWay / 2));
   }
 
   /** Calls `prepare` in order until the batch is large enough. Null: every one of them threw. */

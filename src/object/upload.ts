@@ -343,7 +343,7 @@ export class EngineUpload implements Upload {
         ? Math.max(firstSlabBytes, wanted)
         : Math.max(filling.slab.bytes * growthFactor, filling.used + wanted);
     // Slabs are powers of two: one that holds the target must hold the padding behind it too.
-    return 2 ** Math.ceil(Math.log2(bytes)) >= target ? whole : bytes;
+    return powerOfTwo(bytes) >= target ? whole : bytes;
   }
 
   /** Room for the zero padding of the last shard, and, for a tiny body, for all that its pass leaves. */
@@ -794,6 +794,11 @@ export class EngineUpload implements Upload {
     this.#waiters = [];
     for (const resolve of waiters) resolve();
   }
+}
+
+/** The smallest that is not less; of at most 2^31. */
+function powerOfTwo(bytes: number): number {
+  return bytes <= 1 ? 1 : 2 ** (32 - Math.clz32(bytes - 1));
 }
 
 function align64(bytes: number): number {
