@@ -49,13 +49,14 @@ class IoCodec {
   bool ReadString(napi_value value, std::string* out) const;
   // `hashKey` null: none is set, and no read can be checked.
   bool ReadOperation(napi_value request, size_t arenaBytes, const HashKey* hashKey, io::Operation* operation) const;
+  // Segments, and how each is checked.
+  bool ReadChecks(napi_value value, size_t arenaBytes, io::Operation* operation) const;
   napi_value WriteResult(const io::Outcome& outcome) const;
 
  private:
   bool Text(Key key, napi_value* text) const;
   bool Has(napi_value object, Key key, napi_value* value) const;
   bool ReadSegments(napi_value value, size_t arenaBytes, std::vector<io::Segment>* out) const;
-  bool ReadChecks(napi_value value, size_t arenaBytes, io::Operation* operation) const;
   void Set(napi_value object, Key key, napi_value value) const;
 
   const napi_env env_;

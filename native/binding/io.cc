@@ -77,6 +77,7 @@ class Environment {
   napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
+  napi_value ReadCheckedNow(Handle* handle, napi_callback_info info);
   napi_value LockFile(napi_callback_info info);
 
   static void Teardown(void* data);
@@ -361,6 +362,33 @@ napi_value Environment::ReadNow(Handle* handle, napi_callback_info info) {
   return result;
 }
 
+napi_value Environment::ReadCheckedNow(Handle* handle, napi_callback_info info) {
+  size_t count = 3;
+  napi_value arguments[3];
+  napi_get_cb_info(env_, info, &count, arguments, nullptr, nullptr);
+  bool isRead = false;
+  if (handle->queue) {
+    const io::Arena& arena = handle->queue->arena();
+    double fd;
+    double fileOffset;
+    Operation operation;
+    operation.kind = Kind::kRead;
+    const HashKey* hashKey = HashKeyOf(kernels_);
+    if (count < 3 || hashKey == nullptr || !codec_.ReadInteger(arguments[0], 0, kDescriptorMax, &fd) ||
+        !codec_.ReadInteger(arguments[1], 0, kSafeIntegerMax, &fileOffset) ||
+        !codec_.ReadChecks(arguments[2], arena.bytes, &operation)) {
+      return Throw("readCheckedNow: not a descriptor, a file position and rows inside the arena, or no hash key");
+    }
+    operation.fd = static_cast<int>(fd);
+    operation.fileOffset = static_cast<uint64_t>(fileOffset);
+    operation.hashKey = *hashKey;
+    isRead = io::ReadCheckedNow(operation, arena.data);
+  }
+  napi_value result;
+  napi_get_boolean(env_, isRead, &result);
+  return result;
+}
+
 napi_value Environment::LockFile(napi_callback_info info) {
   size_t count = 1;
   napi_value argument;
@@ -444,6 +472,8 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"readCheckedNow", nullptr, &OnHandle<&Environment::ReadCheckedNow>, nullptr, nullptr, nullptr, napi_enumerable,
+       data},
       {"close", nullptr, &OnHandle<&Environment::Close>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"depth", nullptr, nullptr, &DepthOf, nullptr, nullptr, napi_enumerable, data},
   };

@@ -112,7 +112,8 @@ int ReadRun(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes, size_t* move
 }
 
 // Reads as many blocks as are hashed side by side, and hashes them while they are in this core's cache.
-int ReadChecked(const Operation& operation, int fd, uint8_t* arena, Outcome* outcome) {
+template <typename Read>
+int ReadChecked(const Operation& operation, uint8_t* arena, Outcome* outcome, Read read) {
   outcome->hasValues = true;
   for (size_t index = 0; index < operation.segments.size(); index++) {
     const Segment& segment = operation.segments[index];
@@ -123,7 +124,7 @@ int ReadChecked(const Operation& operation, int fd, uint8_t* arena, Outcome* out
       const size_t bytes = std::min<size_t>(pieceBytes, segment.bytes - at);
       uint8_t* data = arena + segment.offset + at;
       size_t moved = 0;
-      const int error = ReadRun(fd, operation.fileOffset + outcome->bytes, data, bytes, &moved);
+      const int error = read(operation.fileOffset + outcome->bytes, data, bytes, &moved);
       outcome->bytes += moved;
       if (error != 0 || moved < bytes) return error;
       HashRun run = {data, bytes, check.checksumBlockBytes, check.place};
@@ -286,7 +287,10 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   if (outcome.error == 0 && (operation.flags & Flag::kNamed) != 0) outcome.error = CheckNamed(outcome.fd);
   if (outcome.error == 0) {
     if (operation.kind == Kind::kRead && !operation.checks.empty()) {
-      outcome.error = ReadChecked(operation, outcome.fd, arena, &outcome);
+      outcome.error =
+          ReadChecked(operation, arena, &outcome, [&](uint64_t at, uint8_t* to, size_t bytes, size_t* moved) {
+            return ReadRun(outcome.fd, at, to, bytes, moved);
+          });
     } else if (operation.kind == Kind::kWrite || operation.kind == Kind::kRead) {
       outcome.error = Transfer(operation, outcome.fd, arena, &outcome.bytes);
     } else if (operation.kind == Kind::kZeroFill) {
@@ -328,6 +332,18 @@ int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes) {
     done += static_cast<size_t>(got);
   }
   return static_cast<int64_t>(done);
+}
+
+bool ReadCheckedNow(const Operation& operation, uint8_t* arena) {
+  Outcome outcome;
+  const int error = ReadChecked(operation, arena, &outcome, [&](uint64_t at, uint8_t* to, size_t bytes, size_t* moved) {
+    const int64_t got = ReadNow(operation.fd, at, to, bytes);
+    *moved = got < 0 ? 0 : static_cast<size_t>(got);
+    return got < 0 ? EAGAIN : 0;
+  });
+  uint64_t wanted = 0;
+  for (const Segment& segment : operation.segments) wanted += segment.bytes;
+  return error == 0 && outcome.bytes == wanted && outcome.values[0] == 0;
 }
 
 }  // namespace granary::io

@@ -94,4 +94,8 @@ Outcome Perform(const Operation& operation, uint8_t* arena);
 // the file), -1 when some of it is not there or the file system cannot tell, -errno - 1 on an error.
 int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes);
 
+// A checked read in the same way: true when the page cache held all of it, and it is what its hashes say. Anything
+// else is for a call that waits to meet and to report. Requires: as Perform, and a descriptor.
+bool ReadCheckedNow(const Operation& operation, uint8_t* arena);
+
 }  // namespace granary::io

@@ -47,8 +47,8 @@ export const stripeBytes = 1 * MiB;
 export const checksumBlockBytes = 64 * KiB;
 /** What the HTTP library hands over at once at the most (its receive buffer). */
 export const receiveBytesMax = 512 * KiB;
-/** What the HTTP library may be handed at once. */
-export const sendPieceBytesMax = 1 * MiB;
+/** What the HTTP library may be handed at once: a read window. Less costs more calls, and more wake-ups of the client. */
+export const sendPieceBytesMax = 2 * MiB;
 /** Arena by default: this share of RAM, within these bounds. */
 export const arenaBytesDefaultMax = 512 * MiB;
 export const arenaBytesMin = 32 * MiB;

@@ -63,6 +63,10 @@ export class LocalBlobStore implements BlobStore {
     return this.queues.read.readNow(this.#usable(handle).fd, fileOffset, arenaOffset, bytes);
   }
 
+  readCheckedNow(handle: BlobHandle, fileOffset: number, checks: Float64Array): boolean {
+    return this.queues.read.readCheckedNow(this.#usable(handle).fd, fileOffset, checks);
+  }
+
   close(handle: BlobHandle): void {
     // Whoever gives up a file while the drive goes comes too late: it is closed already.
     if (this.#isShut) return;

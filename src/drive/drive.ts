@@ -96,6 +96,8 @@ export interface BlobStore {
   /** Rows of `Kernels.verifyBlocks`: read in order from `fileOffset` on, and checked by the thread that reads. */
   readChecked(handle: BlobHandle, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>>;
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number;
+  /** The same checked: true when all bytes were in the page cache and are sound. False says nothing. */
+  readCheckedNow(handle: BlobHandle, fileOffset: number, checks: Float64Array): boolean;
   /** At once for the caller; the descriptor goes when calls that still use it have ended. Once per handle. */
   close(handle: BlobHandle): void;
   /**

@@ -2,6 +2,9 @@
  * Reads bytes [start, end) of one body: windows of up to two stripes, the next one on its way while
  * one is being sent. Every byte is verified before it leaves; a shard that is missing or wrong is
  * replaced by parity. Main thread; owns its windows, lends their stripes out as pieces.
+ *
+ * What the page cache has is read, checked and sent in one go on this thread while that has time: no other thread
+ * is woken, and the bytes are still in this core's cache when they are sent (bench: `path.get.64MiB.c16`).
  */
 import {
   Refusal,
@@ -21,6 +24,9 @@ const windowStripesMax = 2;
 /** Verified on the calling thread: below this a hop to a worker costs more than the hashing. */
 const verifyNowBytesMax = 128 * 1024;
 
+/** Windows that drives read after one that the page cache did not have, before it is asked again. */
+const coldWindows = 8;
+
 interface Window {
   readonly slab: Slab;
   readonly pieces: { offset: number; bytes: number }[];
@@ -36,6 +42,8 @@ interface WindowPlan {
   readonly end: number;
 }
 
+type ShardOffsets = (shardIndex: number, stripeInWindow: number) => number;
+
 export type DamageReport = (shardIndex: number) => void;
 
 export class BodyReader implements PieceSource {
@@ -44,6 +52,8 @@ export class BodyReader implements PieceSource {
   #pending: Promise<Window> | null = null;
   #closed = false;
   #sourceClosed = false;
+  /** The first window opens the files. */
+  #coldWindows = 1;
   readonly #bad = new Set<number>();
 
   constructor(
@@ -53,6 +63,8 @@ export class BodyReader implements PieceSource {
     start: number,
     private readonly end: number,
     private readonly onDamage: DamageReport,
+    /** Somebody waits for the bytes: what is in memory is read for him at once. */
+    private readonly isUrgent = false,
   ) {
     invariant(start >= 0 && start <= end && end <= source.layout.objectBytes, 'the range lies in the body');
     this.#at = start;
@@ -63,7 +75,7 @@ export class BodyReader implements PieceSource {
     if (piece !== null) return piece;
     if (this.#pending === null) {
       if (this.#at >= this.end) return null;
-      const now = this.#windowNow();
+      const now = this.#windowNow() ?? this.#windowFromCache();
       if (now !== null) {
         this.#window = now;
         return this.#takePiece();
@@ -112,8 +124,9 @@ export class BodyReader implements PieceSource {
     if (this.#closed) return null;
     this.#window = window;
     this.#pending = null;
+    if (this.#coldWindows > 0) this.#coldWindows--;
     // Read ahead only once the receiver has come back for more: a short read needs no second window.
-    if (this.#at < this.end) {
+    if (this.#at < this.end && !this.#asksCache()) {
       this.#pending = this.#startWindow();
       this.#pending.catch(() => undefined);
     }
@@ -183,6 +196,57 @@ export class BodyReader implements PieceSource {
     return window;
   }
 
+  #asksCache(): boolean {
+    return this.isUrgent && this.#coldWindows === 0 && this.compute.hasTime();
+  }
+
+  /** Whole stripes, when k of their shards are in the page cache and sound: one piece. */
+  #windowFromCache(): Window | null {
+    if (!this.#asksCache()) return null;
+    const { layout } = this.source;
+    const plan = this.#plan(windowStripesMax);
+    const bytes = plan.end - plan.start;
+    if (plan.stripes === 1 && bytes < stripeLength(layout, plan.firstStripe)) return null;
+    const slab = this.slabs.tryAllocate(this.#windowBytes(plan), 'read');
+    if (slab === null) return null;
+    if (!this.#readCached(plan, slab.offset)) {
+      this.#coldWindows = coldWindows;
+      slab.release();
+      return null;
+    }
+    this.#at = plan.end;
+    return { slab, pieces: [{ offset: slab.offset, bytes }], holds: 1 };
+  }
+
+  /** Nothing is reported: what is missing here is looked at again by a call that waits. */
+  #readCached(plan: WindowPlan, windowOffset: number): boolean {
+    const { layout } = this.source;
+    const good: number[] = [];
+    for (let s = 0; s < layout.dataShards + layout.parityShards && good.length < layout.dataShards; s++) {
+      if (!this.#bad.has(s) && this.source.mayHave(s)) good.push(s);
+    }
+    if (good.length < layout.dataShards) return false;
+    const isRebuilt = good.some((s) => s >= layout.dataShards);
+    const parityBytes = layout.parityShards * plan.stripes * shardBytes(layout.dataShards, layout.stripeBytes);
+    const parity = isRebuilt ? this.slabs.tryAllocate(parityBytes, 'pass') : null;
+    if (isRebuilt && parity === null) return false;
+    const offsetOf = this.#shardOffsets(plan, windowOffset, () => parity);
+    try {
+      const firstBlock = this.#firstBlock(plan.firstStripe);
+      for (const s of good) {
+        const hashesOffset = this.source.hashesNow(s, firstBlock, this.#blockCount(plan));
+        if (hashesOffset === null) return false;
+        const jobs = this.#shardJobs(plan, s, hashesOffset, offsetOf);
+        if (!this.source.readCheckedNow(s, this.#fileStart(plan), jobs)) return false;
+      }
+      const inputs = this.#rebuildInputs(plan, new Set(good), offsetOf);
+      if (inputs.length > 0) this.compute.reconstructNow(inputs);
+      return true;
+    } finally {
+      parity?.release();
+    }
+  }
+
   async #startWindow(): Promise<Window> {
     // What the source needs comes first: nobody waits for memory of a kind that it holds already.
     await this.source.prepare();
@@ -221,17 +285,12 @@ export class BodyReader implements PieceSource {
       stuck.release(slab);
       throw error;
     }
+    // The stripes lie one behind the other, as the body's bytes do.
+    const windowStart = plan.firstStripe * layout.stripeBytes;
+    const pieceBytesMax = this.isUrgent ? limits.sendPieceBytesMax : layout.stripeBytes;
     const pieces: { offset: number; bytes: number }[] = [];
-    for (let index = 0; index < plan.stripes; index++) {
-      const stripeStart = (plan.firstStripe + index) * layout.stripeBytes;
-      const from = Math.max(plan.start, stripeStart);
-      const to = Math.min(plan.end, stripeStart + layout.stripeBytes);
-      for (let at = from; at < to; at += limits.sendPieceBytesMax) {
-        pieces.push({
-          offset: slab.offset + index * layout.stripeBytes + (at - stripeStart),
-          bytes: Math.min(limits.sendPieceBytesMax, to - at),
-        });
-      }
+    for (let at = plan.start; at < plan.end; at += pieceBytesMax) {
+      pieces.push({ offset: slab.offset + (at - windowStart), bytes: Math.min(pieceBytesMax, plan.end - at) });
     }
     return { slab, pieces, holds: 1 };
   }
@@ -278,13 +337,7 @@ export class BodyReader implements PieceSource {
     const good = new Set<number>();
     const tried = new Set<number>();
     let parity: Slab | null = null;
-    const offsetOf = (shardIndex: number, stripeInWindow: number): number => {
-      const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + stripeInWindow));
-      if (shardIndex < layout.dataShards)
-        return windowOffset + stripeInWindow * layout.stripeBytes + shardIndex * bytes;
-      invariant(parity !== null, 'parity has its memory');
-      return parity.offset + ((shardIndex - layout.dataShards) * plan.stripes + stripeInWindow) * full;
-    };
+    const offsetOf = this.#shardOffsets(plan, windowOffset, () => parity);
     try {
       while (good.size < layout.dataShards) {
         const batch: number[] = [];
@@ -325,52 +378,81 @@ export class BodyReader implements PieceSource {
           }
         }
       }
-      await this.#rebuild(plan, good, offsetOf);
+      const inputs = this.#rebuildInputs(plan, good, offsetOf);
+      if (inputs.length > 0) await this.compute.reconstruct(inputs);
     } finally {
       if (parity !== null) this.source.stuck.release(parity);
     }
   }
 
-  async #readShards(
-    plan: WindowPlan,
-    batch: readonly number[],
-    offsetOf: (s: number, i: number) => number,
-  ): Promise<Set<number>> {
-    const { layout } = this.source;
+  async #readShards(plan: WindowPlan, batch: readonly number[], offsetOf: ShardOffsets): Promise<Set<number>> {
     const firstBlock = this.#firstBlock(plan.firstStripe);
-    const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
-    const fileStart = plan.firstStripe * (layout.stripeBytes / layout.dataShards);
-    const lastBytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + plan.stripes - 1));
-    const blocks = (plan.stripes - 1) * blocksPerStripe + checksumBlockCount(lastBytes);
     const sound = new Set<number>();
     await Promise.all(
       batch.map(async (s) => {
-        const hashesOffset = await this.source.hashes(s, firstBlock, blocks);
+        const hashesOffset = await this.source.hashes(s, firstBlock, this.#blockCount(plan));
         if (hashesOffset === null) return;
-        const jobs: VerifyJob[] = [];
-        for (let i = 0; i < plan.stripes; i++) {
-          const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + i));
-          const block = i * blocksPerStripe;
-          jobs.push(this.#job(s, offsetOf(s, i), bytes, hashesOffset + block * hashBytes, firstBlock + block));
-        }
-        if (await this.source.readChecked(s, fileStart, jobs)) sound.add(s);
+        const jobs = this.#shardJobs(plan, s, hashesOffset, offsetOf);
+        if (await this.source.readChecked(s, this.#fileStart(plan), jobs)) sound.add(s);
       }),
     );
     return sound;
   }
 
-  async #rebuild(
-    plan: WindowPlan,
-    good: ReadonlySet<number>,
-    offsetOf: (s: number, i: number) => number,
-  ): Promise<void> {
+  /** Where in memory a shard of a stripe of the window lies: data in the window, parity in memory of its own. */
+  #shardOffsets(plan: WindowPlan, windowOffset: number, parityOf: () => Slab | null): ShardOffsets {
+    const { layout } = this.source;
+    const full = shardBytes(layout.dataShards, layout.stripeBytes);
+    return (shardIndex, stripeInWindow) => {
+      if (shardIndex < layout.dataShards) {
+        const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + stripeInWindow));
+        return windowOffset + stripeInWindow * layout.stripeBytes + shardIndex * bytes;
+      }
+      const parity = parityOf();
+      invariant(parity !== null, 'parity has its memory');
+      return parity.offset + ((shardIndex - layout.dataShards) * plan.stripes + stripeInWindow) * full;
+    };
+  }
+
+  /** The reads of one shard, a stripe each: they follow each other in its file. */
+  #shardJobs(plan: WindowPlan, shardIndex: number, hashesOffset: number, offsetOf: ShardOffsets): VerifyJob[] {
+    const { layout } = this.source;
+    const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
+    const firstBlock = this.#firstBlock(plan.firstStripe);
+    const jobs: VerifyJob[] = [];
+    for (let i = 0; i < plan.stripes; i++) {
+      const bytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + i));
+      const block = i * blocksPerStripe;
+      jobs.push(
+        this.#job(shardIndex, offsetOf(shardIndex, i), bytes, hashesOffset + block * hashBytes, firstBlock + block),
+      );
+    }
+    return jobs;
+  }
+
+  /** Checksum blocks of each shard of the window. */
+  #blockCount(plan: WindowPlan): number {
+    const { layout } = this.source;
+    const lastBytes = shardBytes(layout.dataShards, stripeLength(layout, plan.firstStripe + plan.stripes - 1));
+    const blocksPerStripe = checksumBlockCount(layout.stripeBytes / layout.dataShards);
+    return (plan.stripes - 1) * blocksPerStripe + checksumBlockCount(lastBytes);
+  }
+
+  /** Of the window, in the payload of each shard. */
+  #fileStart(plan: WindowPlan): number {
+    const { layout } = this.source;
+    return plan.firstStripe * (layout.stripeBytes / layout.dataShards);
+  }
+
+  /** What it takes to make the data shards that are not among the good ones; nothing when all are. */
+  #rebuildInputs(plan: WindowPlan, good: ReadonlySet<number>, offsetOf: ShardOffsets): ReconstructInput[] {
     const { layout } = this.source;
     const shardCount = layout.dataShards + layout.parityShards;
     let present = 0;
     let wanted = 0;
     for (const s of good) present |= 1 << s;
     for (let s = 0; s < layout.dataShards; s++) if (!good.has(s)) wanted |= 1 << s;
-    if (wanted === 0) return;
+    if (wanted === 0) return [];
     const inputs: ReconstructInput[] = [];
     for (let i = 0; i < plan.stripes; i++) {
       const offsets: number[] = [];
@@ -384,7 +466,7 @@ export class BodyReader implements PieceSource {
         wanted,
       });
     }
-    await this.compute.reconstruct(inputs);
+    return inputs;
   }
 
   #firstBlock(stripeIndex: number): number {

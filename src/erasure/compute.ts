@@ -74,6 +74,8 @@ export interface Compute {
   pass(input: PassInput): Promise<boolean>;
   /** On the calling thread, at the end of this round of the event loop: for bodies that are not worth a worker. */
   passSoon(input: PassInput): Promise<boolean>;
+  /** Whether the calling thread has time to do itself what a worker or the thread of a drive could do for it. */
+  hasTime(): boolean;
   /** Indices of the jobs whose bytes do not match their hashes. */
   verifyNow(jobs: readonly VerifyJob[]): number[];
   verify(jobs: readonly VerifyJob[]): Promise<number[]>;

@@ -30,6 +30,8 @@ export interface ShardSource {
    * hashes. False: a fault (reported), a short file, or bytes that are not what was written.
    */
   readChecked(shardIndex: number, start: number, jobs: readonly VerifyJob[]): Promise<boolean>;
+  /** The same on the calling thread, when the page cache has the bytes and they are sound. False says nothing. */
+  readCheckedNow(shardIndex: number, start: number, jobs: readonly VerifyJob[]): boolean;
   /** Like `read` on the calling thread when the bytes are in memory. */
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean;
   /** Arena offset of the hashes of blocks [firstBlock, firstBlock + count), or null when they cannot be had. */
@@ -94,6 +96,10 @@ export class SlotSource implements ShardSource {
     return wrong.length === 0;
   }
 
+  readCheckedNow(): boolean {
+    return false;
+  }
+
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
     const drive = this.set.drive(positionOfShard(this.layout, shardIndex));
     if (drive === null) return false;
@@ -134,6 +140,8 @@ export class BlobSource implements ShardSource {
   readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly #handles = new Map<number, Promise<BlobHandle | null>>();
+  /** Those of `#handles` that are there, with the drive that they belong to: another may take its place. */
+  readonly #opened = new Map<number, { readonly drive: Drive; readonly handle: BlobHandle }>();
   /** A run of blocks for each shard whose hashes were read; they lie in `#tables`. */
   readonly #cached = new Map<number, { readonly firstBlock: number; readonly blockCount: number }>();
   readonly #cacheBytes: number;
@@ -182,32 +190,41 @@ export class BlobSource implements ShardSource {
     return settle(this.set, this.stuck, position, answer, wanted, () => touchedBy(jobs)) && wrongRows(result) === 0;
   }
 
+  /** Only of files that are open. */
+  readCheckedNow(shardIndex: number, start: number, jobs: readonly VerifyJob[]): boolean {
+    const opened = this.#openedNow(shardIndex);
+    if (opened === null) return false;
+    return opened.drive.blobs.readCheckedNow(opened.handle, payloadOffset(this.layout) + start, verifyRows(jobs));
+  }
+
   readNow(): boolean {
     return false;
   }
 
-  hashesNow(): null {
-    return null;
+  /** Only of files that are open. */
+  hashesNow(shardIndex: number, firstBlock: number, count: number): number | null {
+    const known = this.#knownHashes(shardIndex, firstBlock, count);
+    const run = this.#hashRun(shardIndex, firstBlock, count);
+    if (known !== null || run === null) return known;
+    const opened = this.#openedNow(shardIndex);
+    if (opened === null) return null;
+    const { drive, handle } = opened;
+    this.#cached.delete(shardIndex);
+    if (drive.blobs.readNow(handle, run.fileOffset, run.cacheOffset, run.bytes) !== run.bytes) return null;
+    this.#cached.set(shardIndex, { firstBlock, blockCount: Math.floor(run.bytes / hashBytes) });
+    return run.cacheOffset;
   }
 
   async hashes(shardIndex: number, firstBlock: number, count: number): Promise<number | null> {
     invariant(this.#tables !== null, 'a source is prepared before its hashes are asked for');
-    const cacheOffset = this.#tables.offset + shardIndex * this.#cacheBytes;
-    const cached = this.#cached.get(shardIndex);
-    if (
-      cached !== undefined &&
-      firstBlock >= cached.firstBlock &&
-      firstBlock + count <= cached.firstBlock + cached.blockCount
-    ) {
-      return cacheOffset + (firstBlock - cached.firstBlock) * hashBytes;
-    }
-    const at = firstBlock * hashBytes;
-    const bytes = Math.min(this.#cacheBytes, tableBytes(this.layout) - at);
-    if (count * hashBytes > bytes) return null;
+    const known = this.#knownHashes(shardIndex, firstBlock, count);
+    const run = this.#hashRun(shardIndex, firstBlock, count);
+    if (known !== null || run === null) return known;
     this.#cached.delete(shardIndex);
-    if (!(await this.#readAt(shardIndex, tableOffset + at, Float64Array.of(cacheOffset, bytes)))) return null;
-    this.#cached.set(shardIndex, { firstBlock, blockCount: Math.floor(bytes / hashBytes) });
-    return cacheOffset;
+    const segments = Float64Array.of(run.cacheOffset, run.bytes);
+    if (!(await this.#readAt(shardIndex, run.fileOffset, segments))) return null;
+    this.#cached.set(shardIndex, { firstBlock, blockCount: Math.floor(run.bytes / hashBytes) });
+    return run.cacheOffset;
   }
 
   close(): void {
@@ -219,6 +236,28 @@ export class BlobSource implements ShardSource {
       });
     }
     this.#handles.clear();
+    this.#opened.clear();
+  }
+
+  #knownHashes(shardIndex: number, firstBlock: number, count: number): number | null {
+    const cached = this.#cached.get(shardIndex);
+    if (this.#tables === null || cached === undefined || firstBlock < cached.firstBlock) return null;
+    if (firstBlock + count > cached.firstBlock + cached.blockCount) return null;
+    return this.#tables.offset + shardIndex * this.#cacheBytes + (firstBlock - cached.firstBlock) * hashBytes;
+  }
+
+  /** What is read of the table when hashes from there on are wanted, and where to. Null: they do not fit. */
+  #hashRun(shardIndex: number, firstBlock: number, count: number) {
+    const at = firstBlock * hashBytes;
+    const bytes = Math.min(this.#cacheBytes, tableBytes(this.layout) - at);
+    if (this.#tables === null || count * hashBytes > bytes) return null;
+    return { fileOffset: tableOffset + at, cacheOffset: this.#tables.offset + shardIndex * this.#cacheBytes, bytes };
+  }
+
+  #openedNow(shardIndex: number): { readonly drive: Drive; readonly handle: BlobHandle } | null {
+    const position = positionOfShard(this.layout, shardIndex);
+    const opened = this.#opened.get(position);
+    return opened === undefined || this.set.drive(position) !== opened.drive ? null : opened;
   }
 
   async #readAt(shardIndex: number, fileOffset: number, segments: Float64Array): Promise<boolean> {
@@ -239,7 +278,11 @@ export class BlobSource implements ShardSource {
     let opening = this.#handles.get(position);
     if (opening === undefined) {
       opening = drive.blobs.open(this.#name).then((opened) => {
-        if (opened.ok) return opened.value;
+        if (opened.ok) {
+          // A source that was closed meanwhile closes the handle when it learns of it.
+          if (this.#handles.has(position)) this.#opened.set(position, { drive, handle: opened.value });
+          return opened.value;
+        }
         this.set.reportRead(position, opened.fault);
         return null;
       });

@@ -1,7 +1,7 @@
 /**
  * Sends a stream of pieces over one uWebSockets.js response, at the client's pace: one piece being written
- * and at most one more fetched. Every piece is released once and the source closed once, whatever happens.
- * A client that stands still holds no piece for long: then the source is rewound, and asked again later.
+ * and at most one more fetched, where that takes waiting. Every piece is released once and the source closed once,
+ * whatever happens. A client that stands still holds no piece for long: then the source is rewound, and asked again later.
  * The first piece is fetched before the head is written, so that a source that fails at once can still be
  * answered with an error. Runs on the main thread.
  */
@@ -9,7 +9,7 @@ import { MiB, limits } from '../base/index.js';
 import type { Piece, PieceSource } from '../exchange/index.js';
 import type { HttpResponse } from './uws-library.js';
 
-/** A fast reader gets this much before other connections have their turn. */
+/** A fast reader gets this much before other connections have their turn: they are read and sent in 1 to 2 ms. */
 const turnBytesMax = 4 * MiB;
 
 /** What a source answers when asked for a piece. */
@@ -36,6 +36,8 @@ export class StreamSender {
   #sentBytes = 0;
   #started = false;
   #fetching = false;
+  /** The last piece took a turn of the event loop or more. */
+  #waited = true;
   #exhausted = false;
   #blocked = false;
   #yielded = false;
@@ -127,7 +129,8 @@ export class StreamSender {
       this.#write();
       turnBytes += this.#sentBytes - before;
       if (this.#blocked) {
-        this.#fetch();
+        // What takes no waiting is fetched when it can be sent: it is in the processor's cache then.
+        if (this.#waited) this.#fetch();
         return;
       }
     }
@@ -158,6 +161,7 @@ export class StreamSender {
     while (this.#fetched === null && !this.#fetching && !this.#exhausted && !this.#closed) {
       const next = this.#first === undefined ? this.#source.next() : this.#first;
       this.#first = undefined;
+      this.#waited = next instanceof Promise;
       if (next instanceof Promise) {
         this.#fetching = true;
         const generation = this.#generation;

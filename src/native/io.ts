@@ -99,6 +99,11 @@ export interface IoQueue {
    * system cannot tell), or −errno−1 below that on an error.
    */
   readNow(fd: number, fileOffset: number, arenaOffset: number, bytes: number): number;
+  /**
+   * A read with checks in the same way: true when all of it was in the page cache and is what its hashes say. False
+   * says nothing: the answer takes a call of its own, and the memory may hold a part of the bytes.
+   */
+  readCheckedNow(fd: number, fileOffset: number, checks: Float64Array): boolean;
   /** Requests waiting or running. */
   readonly depth: number;
   /** Stops after what is queued; resolves when the threads have ended or `graceMs` has passed. */

@@ -146,9 +146,10 @@ export function readBody(
   const cached = isCached ? bodies.get(placement.id) : null;
   if (cached !== null) return new BytesSource(end - start === cached.length ? cached : cached.subarray(start, end));
   const source = openShards(context, body);
-  const reader = new BodyReader(source, slabs, compute, start, end, (shardIndex) => {
+  const onDamage = (shardIndex: number): void => {
     context.reportDamage(owner(), placement, shardIndex);
-  });
+  };
+  const reader = new BodyReader(source, slabs, compute, start, end, onDamage, true);
   if (!isCached || start !== 0 || end !== body.bytes) return reader;
   const piece = reader.nextNow();
   if (piece === null) return reader;

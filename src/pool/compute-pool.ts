@@ -2,6 +2,8 @@
  * The Piscina worker pool that drives the addon, behind the `Compute` interface. Work under about 20 µs
  * stays on the calling thread: a hop to a worker costs more (bench: `micro.pool.hop`).
  */
+import { availableParallelism } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { limits, StartupError } from '../base/index.js';
@@ -28,6 +30,12 @@ export interface ComputePoolOptions {
 const passesPerTaskMax = 16;
 const passArgCount = 12;
 
+/** A calling thread that is busier than this leaves to others what they can do. */
+const busyShareMax = 0.7;
+/** How often that is looked at. */
+const lookMs = 20;
+const isSingleCore = availableParallelism() === 1;
+
 interface WaitingPass {
   readonly input: PassInput;
   readonly resolve: (isSound: boolean) => void;
@@ -46,6 +54,10 @@ export class ComputePool implements Compute {
   #soon: WaitingPass[] = [];
   #passTasks = 0;
   #isGathering = false;
+  #hasTime = true;
+  #lookedMs = 0;
+  #activeMs = 0;
+  #idleMs = 0;
 
   constructor(options: ComputePoolOptions) {
     if (isInUse) {
@@ -181,6 +193,22 @@ export class ComputePool implements Compute {
       this.#passTasks--;
       this.#dispatch();
     }
+  }
+
+  /** By how busy the event loop was lately; with a single core, whatever others do is time of this thread. */
+  hasTime(): boolean {
+    if (isSingleCore) return true;
+    const nowMs = performance.now();
+    if (nowMs - this.#lookedMs >= lookMs) {
+      const { idle, active } = performance.eventLoopUtilization();
+      const activeMs = active - this.#activeMs;
+      const idleMs = idle - this.#idleMs;
+      this.#hasTime = activeMs <= busyShareMax * (activeMs + idleMs);
+      this.#activeMs = active;
+      this.#idleMs = idle;
+      this.#lookedMs = nowMs;
+    }
+    return this.#hasTime;
   }
 
   verifyNow(jobs: readonly VerifyJob[]): number[] {

@@ -88,6 +88,7 @@ const cases = [
   ['submit', 'o', () => [request()], { on: queue }],
   ['cancel', 'n', () => [1], { on: queue }],
   ['readNow', 'nnnn', () => [60_000, 0, 0, 512], { on: queue }],
+  ['readCheckedNow', 'nnd', () => [60_000, 0, job()], { on: queue }],
   ['close', 'n', () => [1], { on: queue, onlyWrong: true }],
   ['get', 'bb', () => [new Uint8Array([1]), bytes()], { on: store }],
   ['put', 'bb', () => [bytes(below(40)), bytes(below(400))], { on: store }],

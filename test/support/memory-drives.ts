@@ -20,6 +20,10 @@ export class MemoryDrive {
   readonly files = new Map<string, Buffer>();
   readonly calls: MemoryCall[] = [];
   openHandles = 0;
+  /** Checked reads on the calling thread, of a file that was cached. */
+  readsNow = 0;
+  /** Whether the page cache has what is asked for at once. */
+  isCached: () => boolean = () => false;
   /** Waited for before a call does anything. A fault: the call fails with it. */
   onCall: (call: MemoryCall) => Promise<DriveFault | null> = () => Promise.resolve(null);
 
@@ -50,6 +54,16 @@ export class MemoryDrive {
           this.#read(handle, fileOffset, segments),
         readChecked: (handle: OpenFile, fileOffset: number, checks: Float64Array) =>
           this.#readChecked(handle, fileOffset, checks),
+        readNow: (handle: OpenFile, fileOffset: number, arenaOffset: number, bytes: number) =>
+          this.isCached() ? this.#copy(handle.name, fileOffset, Float64Array.of(arenaOffset, bytes)) : -1,
+        readCheckedNow: (handle: OpenFile, fileOffset: number, checks: Float64Array) => {
+          if (!this.isCached()) return false;
+          const segments = segmentsOf(checks);
+          let wanted = 0;
+          for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
+          this.readsNow++;
+          return this.#copy(handle.name, fileOffset, segments) === wanted && kernels.verifyBlocks(checks).length === 0;
+        },
         close: () => void this.openHandles--,
         unlink: (name: string) => {
           this.files.delete(name);
@@ -79,8 +93,7 @@ export class MemoryDrive {
     let end = write.fileOffset;
     for (let at = 1; at < write.segments.length; at += 2) end += write.segments[at] ?? 0;
     const old = this.files.get(name) ?? Buffer.alloc(0);
-    const file = Buffer.alloc(Math.max(end, old.length));
-    old.copy(file);
+    const file = grown(old, Math.max(end, old.length));
     let at = write.fileOffset;
     for (let index = 0; index < write.segments.length; index += 2) {
       const offset = write.segments[index] ?? 0;
@@ -95,21 +108,39 @@ export class MemoryDrive {
     this.calls.push(call);
     const fault = await this.onCall(call);
     if (fault !== null) return { ok: false, fault };
-    const file = this.files.get(handle.name) ?? Buffer.alloc(0);
+    return { ok: true, value: this.#copy(handle.name, fileOffset, segments) };
+  }
+
+  /** Bytes that there were. */
+  #copy(name: string, fileOffset: number, segments: Float64Array): number {
+    const file = this.files.get(name) ?? Buffer.alloc(0);
     let at = fileOffset;
     for (let index = 0; index < segments.length; index += 2) {
       at += file.copy(this.arena.view, segments[index], at, at + (segments[index + 1] ?? 0));
     }
-    return { ok: true, value: at - fileOffset };
+    return at - fileOffset;
   }
 
   async #readChecked(handle: OpenFile, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>> {
-    const rows = Array.from({ length: checks.length / 8 }, (_, row) => checks.subarray(row * 8, row * 8 + 8));
-    const segments = Float64Array.from(rows.flatMap((row) => [row[0] ?? 0, row[1] ?? 0]));
-    const read = await this.#read(handle, fileOffset, segments);
+    const read = await this.#read(handle, fileOffset, segmentsOf(checks));
     if (!read.ok) return read;
     return { ok: true, value: { bytes: read.value, wrongRows: kernels.verifyBlocks(checks).length } };
   }
+}
+
+/** The file with room behind it, so that a long one is not copied at every write. */
+function grown(file: Buffer, bytes: number): Buffer {
+  const { buffer, byteOffset } = file;
+  if (byteOffset === 0 && buffer.byteLength >= bytes) return Buffer.from(buffer, 0, bytes);
+  const larger = Buffer.from(new ArrayBuffer(2 * bytes), 0, bytes);
+  file.copy(larger);
+  return larger;
+}
+
+/** Where the rows of a checked read go. */
+function segmentsOf(checks: Float64Array): Float64Array {
+  const rows = Array.from({ length: checks.length / 8 }, (_, row) => checks.subarray(row * 8, row * 8 + 2));
+  return Float64Array.from(rows.flatMap((row) => [...row]));
 }
 
 export interface MemorySet extends DriveSet {

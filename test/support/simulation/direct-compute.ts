@@ -24,6 +24,7 @@ export function directCompute(arena: SlabArena, hashKey: Uint8Array, soon: (run:
     pass: (input: PassInput) => later(() => passNow(input)),
     passSoon: (input: PassInput) => later(() => passNow(input)),
     verify: (jobs: readonly VerifyJob[]) => later(() => direct.verifyNow(jobs)),
+    hasTime: () => true,
     reconstruct: (inputs: readonly ReconstructInput[]) => later(() => direct.reconstructNow(inputs)),
   });
 }

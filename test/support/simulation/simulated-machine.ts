@@ -181,6 +181,16 @@ export class SimulatedMachine implements DriveSystem {
         if (this.isDead || this.random.chance(0.5)) return -1;
         return file(fd)?.read(fileOffset, view.subarray(arenaOffset, arenaOffset + bytes)) ?? -EBADF - 1;
       },
+      readCheckedNow: (fd, fileOffset, checks) => {
+        if (this.isDead || this.random.chance(0.5)) return false;
+        let at = fileOffset;
+        for (let row = 0; row < checks.length; row += 8) {
+          const [arenaOffset = 0, bytes = 0] = checks.subarray(row, row + 2);
+          if (file(fd)?.read(at, view.subarray(arenaOffset, arenaOffset + bytes)) !== bytes) return false;
+          at += bytes;
+        }
+        return kernels.verifyBlocks(checks).length === 0;
+      },
       get depth() {
         return waiting.length + running.size;
       },

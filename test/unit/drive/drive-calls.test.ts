@@ -33,6 +33,10 @@ class FakeQueue implements IoQueue {
     return -1;
   }
 
+  readCheckedNow(): boolean {
+    return false;
+  }
+
   get depth(): number {
     return this.requests.length;
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -106,5 +106,64 @@ describe('a checked read', () => {
     expect(() => queue.submit({ kind: IoKind.write, path, checks })).toThrow(RangeError);
     const segments = Float64Array.of(0, 1);
     expect(() => queue.submit({ kind: IoKind.read, path, checks, segments })).toThrow(RangeError);
+  });
+});
+
+describe('a checked read on the calling thread', () => {
+  const readNow = (path: string, checks: readonly number[], fileOffset = 0): boolean => {
+    const fd = openSync(path, 'r');
+    try {
+      return queue.readCheckedNow(fd, fileOffset, Float64Array.from(checks));
+    } finally {
+      closeSync(fd);
+    }
+  };
+
+  it('is true when all pieces are there and sound', () => {
+    const { path, data } = written('now');
+    expect(readNow(path, rows(lengths))).toBe(true);
+    expect(view.subarray(0, total).equals(data)).toBe(true);
+    view.fill(0, 0, total);
+    // Only the pieces behind the first.
+    const [first = 0] = lengths;
+    expect(readNow(path, rows(lengths).slice(8), first)).toBe(true);
+    expect(view.subarray(first, total).equals(data.subarray(first))).toBe(true);
+  });
+
+  it('is false for a wrong byte, a wrong place and a short file', () => {
+    const { path, data } = written('now-wrong');
+    for (const at of [0, 31 * block + 5, 32 * block, 33 * block, total - 1]) {
+      const damaged = Buffer.from(data);
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      writeFileSync(path, damaged);
+      expect(readNow(path, rows(lengths)), `byte ${at}`).toBe(false);
+    }
+    writeFileSync(path, data);
+    const moved = rows(lengths);
+    moved[6] = 1;
+    expect(readNow(path, moved)).toBe(false);
+    expect(readNow(path, rows(lengths), 1)).toBe(false);
+    expect(readNow(path, rows(lengths))).toBe(true);
+    truncateSync(path, total - 1);
+    expect(readNow(path, rows(lengths))).toBe(false);
+  });
+
+  it('is false without a file or a queue, and refuses what the other refuses', async () => {
+    const checks = Float64Array.from(rows(lengths));
+    expect(queue.readCheckedNow(60_000, 0, checks)).toBe(false);
+    const { path } = written('now-refused');
+    for (const bad of [
+      [8 * MiB - 1, 2, hashesAt, block, 0, 0, 0, 0],
+      [0, block, 8 * MiB - 31, block, 0, 0, 0, 0],
+      [0, block, hashesAt, 0, 0, 0, 0, 0],
+      [0, block, hashesAt],
+      [],
+    ]) {
+      expect(() => readNow(path, bad), String(bad)).toThrow(RangeError);
+    }
+    expect(() => queue.readCheckedNow(-1, 0, checks)).toThrow(RangeError);
+    const closed = io.createIoQueue(arena, 'closed', 1, 1);
+    await closed.close(100);
+    expect(closed.readCheckedNow(0, 0, checks)).toBe(false);
   });
 });
