@@ -27,6 +27,21 @@ describe('claims of Authorization headers', () => {
     expect(parses()).toBe(1);
   });
 
+  it('of clients that take turns stay apart, whatever is behind the signature', () => {
+    const { read, parses } = reader();
+    const text = (name: string, signature: string) => `Credential=${name}, SignedHeaders=host, Signature=${signature}`;
+    const [x, y] = ['x'.repeat(64), 'y'.repeat(64)];
+    for (const name of ['a', 'b']) read(text(name, x));
+    for (const name of ['a', 'a', 'b', 'a', 'b', 'b']) {
+      expect(read(text(name, y)).signature).toBe(y);
+      expect(read(text(name, ` ${'z'.repeat(63)}`)).signature).toBe('z'.repeat(63));
+    }
+    expect(parses()).toBe(2);
+    read(text('b', y), 's3//');
+    read(text('b', `${'y'.repeat(50)}, SignedHead`));
+    expect(parses()).toBe(4);
+  });
+
   it('are parsed anew in another context, in another order, and when something follows the signature', () => {
     const { read, parses } = reader();
     const text = 'Credential=a, SignedHeaders=host, Signature=1';
