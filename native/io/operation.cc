@@ -25,6 +25,8 @@ namespace {
 constexpr size_t kZeroPieceBytes = size_t{1} << 20;
 // Of memory, file position and length, for any drive.
 constexpr size_t kDirectAlignment = 4096;
+// A shorter write is not worth the wait for the drive: the sync at the end of the file waits for it with all others.
+constexpr uint64_t kDirectBytesMin = 64 << 10;
 constexpr size_t kVectorCountMax = IOV_MAX < 1024 ? IOV_MAX : 1024;
 
 int OpenFile(const char* path, int flags, int* fd) {
@@ -66,6 +68,47 @@ int CheckNamed(int fd) {
   return found.st_nlink == 0 ? ENOENT : 0;
 }
 
+bool IsAligned(uint64_t value) { return value % kDirectAlignment == 0; }
+
+// Whether all of a write may go to the drive from where it lies.
+bool IsForDirect(const Operation& operation, const std::vector<iovec>& vectors) {
+  if (operation.kind != Kind::kWrite || (operation.flags & Flag::kDirect) == 0) return false;
+  if (!IsAligned(operation.fileOffset)) return false;
+  uint64_t bytes = 0;
+  for (const iovec& vector : vectors) {
+    if (!IsAligned(reinterpret_cast<uintptr_t>(vector.iov_base)) || !IsAligned(vector.iov_len)) return false;
+    bytes += vector.iov_len;
+  }
+  return bytes >= kDirectBytesMin;
+}
+
+// Past the page cache, as long as this lives: nobody else uses the descriptor meanwhile. Where the file system has no
+// such way, writes go as they always do.
+class DirectMode {
+ public:
+  DirectMode(int fd, bool isWanted) : fd_(fd) {
+    if (!isWanted) return;
+    flags_ = ::fcntl(fd, F_GETFL);
+    isOn_ = flags_ >= 0 && ::fcntl(fd, F_SETFL, flags_ | O_DIRECT) == 0;
+  }
+  ~DirectMode() { End(); }
+  DirectMode(const DirectMode&) = delete;
+  DirectMode& operator=(const DirectMode&) = delete;
+
+  // False: it was off already.
+  bool End() {
+    if (!isOn_) return false;
+    isOn_ = false;
+    ::fcntl(fd_, F_SETFL, flags_);
+    return true;
+  }
+
+ private:
+  const int fd_;
+  int flags_ = 0;
+  bool isOn_ = false;
+};
+
 // Moves all segments, however short the kernel's transfers are. A read stops at the end of the file.
 int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved) {
   const bool isRead = operation.kind == Kind::kRead;
@@ -74,14 +117,18 @@ int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved
   for (const Segment& segment : operation.segments) {
     if (segment.bytes != 0) vectors.push_back({arena + segment.offset, static_cast<size_t>(segment.bytes)});
   }
+  DirectMode direct(fd, IsForDirect(operation, vectors));
   size_t first = 0;
   while (first < vectors.size()) {
     const int count = static_cast<int>(std::min(vectors.size() - first, kVectorCountMax));
     const off_t at = static_cast<off_t>(operation.fileOffset + *moved);
     const ssize_t got = isRead ? ::preadv(fd, &vectors[first], count, at) : ::pwritev(fd, &vectors[first], count, at);
     if (got < 0) {
-      if (errno == EINTR) continue;
-      return errno;
+      const int error = errno;
+      if (error == EINTR) continue;
+      // The file system wants another alignment, or the rest of a short write has none.
+      if ((error == EINVAL || error == EOPNOTSUPP) && direct.End()) continue;
+      return error;
     }
     // A write that moves nothing and names no reason would otherwise be repeated for ever.
     if (got == 0) return isRead ? 0 : EIO;

@@ -39,8 +39,9 @@ enum Flag : uint32_t {
   kCreate = 8,
   kWrite = 16,
   kNamed = 32,
+  kDirect = 64,
 };
-constexpr uint32_t kFlagsAll = 63;
+constexpr uint32_t kFlagsAll = 127;
 
 struct Segment {
   uint64_t offset;

@@ -17,15 +17,18 @@ export interface Geometry {
 }
 
 export interface StripeLayout extends Geometry {
-  /** Object bytes in a full stripe: a multiple of 64·k. */
+  /** Object bytes in a full stripe: a multiple of 64·k; what is written now, of 4096·k. */
   readonly stripeBytes: number;
   readonly objectBytes: number;
 }
 
-/** 1 MiB, or the largest multiple of 64·k below it, so that every full shard is 64-byte aligned. */
+/** Of writes past the page cache. */
+const directAlignment = 4096;
+
+/** 1 MiB, or the largest multiple of 4096·k below it, so that every full shard is as aligned as drives want it. */
 export function stripeBytesFor(dataShards: number): number {
   invariant(dataShards >= 1 && dataShards <= limits.dataShardsMax, 'k is in its bounds');
-  const unit = 64 * dataShards;
+  const unit = directAlignment * dataShards;
   return Math.floor(limits.stripeBytes / unit) * unit;
 }
 

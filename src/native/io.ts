@@ -19,6 +19,11 @@ export const IoFlag = {
   write: 16,
   /** ENOENT, before anything is moved, when the open file has lost its last name. */
   named: 32,
+  /**
+   * Of a write: past the page cache where file offset, memory and length allow it, and the file system does. The bytes
+   * are durable after a sync like all others. Nobody else uses the descriptor meanwhile.
+   */
+  direct: 64,
 } as const;
 
 export const IoKind = {

@@ -30,9 +30,9 @@ describe('stripe arithmetic', () => {
   it('has full stripes of at most 1 MiB whose shards are aligned', () => {
     for (let k = 1; k <= 16; k++) {
       const bytes = stripeBytesFor(k);
-      expect(bytes % (64 * k)).toBe(0);
+      expect(bytes % (4096 * k)).toBe(0);
       expect(bytes).toBeLessThanOrEqual(1 << 20);
-      expect(bytes).toBeGreaterThan((1 << 20) - 64 * k);
+      expect(bytes).toBeGreaterThan((1 << 20) - 4096 * k);
       // The padding of any tail stays within a full stripe.
       for (const tail of [1, bytes - 1, bytes - k, bytes >> 1]) {
         expect(shardBytes(k, tail) * k).toBeLessThanOrEqual(bytes);

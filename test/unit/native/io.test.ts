@@ -9,6 +9,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MiB } from '../../../src/base/index.js';
-import { IoFlag, IoKind, io, type IoQueue } from '../../../src/native/index.js';
+import { IoFlag, IoKind, io, kernels, type IoQueue } from '../../../src/native/index.js';
 
 const { EAGAIN, EBADF, ECANCELED, EEXIST, EINPROGRESS, EINVAL, EISDIR, ENOENT, EWOULDBLOCK } = constants.errno;
 const addonPath = fileURLToPath(new URL('../../../build/Release/granary.node', import.meta.url));
@@ -49,6 +50,45 @@ function fill(offset: number, bytes: number): Buffer {
 }
 
 const createAndClose = IoFlag.create | IoFlag.write | IoFlag.close;
+
+describe('writes past the page cache', () => {
+  // Memory of the server: aligned to pages, unlike that of the language.
+  const aligned = kernels.createArena(4 * MiB);
+  const bytes = Buffer.from(aligned);
+  const tmpfsMagic = 0x01021994;
+
+  const residentBytes = (path: string): number =>
+    Number(spawnSync('fincore', ['-b', '-n', '-o', 'RES', path], { encoding: 'utf8' }).stdout);
+
+  it.each([
+    ['aligned', 0, 512 * 1024, 8192, 0],
+    ['of memory that is not aligned', 64, 512 * 1024, 8192, 512 * 1024],
+    ['to a place that is not aligned', 0, 512 * 1024, 8256, 516 * 1024],
+    ['of a length that is not aligned', 0, 512 * 1024 + 1, 8192, 516 * 1024],
+    ['that are short', 0, 32 * 1024, 8192, 32 * 1024],
+  ])('%s', async (_what, offset, length, fileOffset, resident) => {
+    const direct = io.createIoQueue(aligned, 'direct', 1, 10_000);
+    const path = newPath();
+    randomBytes(bytes.length).copy(bytes);
+    const request = { kind: IoKind.write, path, fileOffset, flags: IoFlag.direct | IoFlag.sync };
+    const made = await direct.submit({
+      ...request,
+      segments: Float64Array.of(offset, length),
+      flags: request.flags | IoFlag.create | IoFlag.write,
+    });
+    expect(made).toMatchObject({ errno: 0, bytes: length });
+    // A file system in memory has no other place for it.
+    if (statfsSync(folder).type !== tmpfsMagic) expect(residentBytes(path)).toBe(resident);
+    // The descriptor is as it was: what comes next needs no alignment.
+    const head = { ...request, fd: made.fd, fileOffset: 1, segments: Float64Array.of(3, 5), flags: 0 };
+    expect(await direct.submit(head)).toMatchObject({ errno: 0, bytes: 5 });
+    await direct.submit({ kind: IoKind.close, fd: made.fd });
+    const written = readFileSync(path);
+    expect(written.subarray(fileOffset).equals(bytes.subarray(offset, offset + length))).toBe(true);
+    expect(written.subarray(1, 6).equals(bytes.subarray(3, 8))).toBe(true);
+    await direct.close(1000);
+  });
+});
 
 describe('files', () => {
   it('are created, written from many segments, synced and closed in one request', async () => {
@@ -378,7 +418,7 @@ describe('a queue', () => {
       { kind: IoKind.write, path, segments: new Float64Array(2 * 65_537) },
       { kind: IoKind.write, path, fileOffset: -1, segments },
       { kind: IoKind.write, path, fileOffset: 2 ** 60, segments },
-      { kind: IoKind.write, path, flags: 64, segments },
+      { kind: IoKind.write, path, flags: 128, segments },
       { kind: IoKind.open, path: '' },
       { kind: IoKind.open, path: 'a\0b' },
       { kind: IoKind.open, path: 'a'.repeat(5000) },
