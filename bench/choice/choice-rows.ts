@@ -136,9 +136,9 @@ function fileChoices(workspace: Workspace, folder: string): Choice[] {
   const blob = async (way: string): Promise<Run> =>
     perByte(await runFiles(workspace, folder, ['blobs', shardFileBytes, shardFiles, way]));
   const blobs: Choice = {
-    ...{ name: 'choice.blob.direct', units: byByte, otherName: 'O_DIRECT', rounds },
-    chosen: () => blob('buffered'),
-    other: () => blob('direct'),
+    ...{ name: 'choice.blob.buffered', units: byByte, otherName: 'through the page cache', rounds },
+    chosen: () => blob('direct'),
+    other: () => blob('buffered'),
   };
   const read = async (way: string): Promise<Run> =>
     perByte(await runFiles(workspace, folder, ['read', shardFileBytes, shardFiles, way]));

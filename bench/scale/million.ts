@@ -4,8 +4,8 @@
  *
  * Estimate: 15,000 objects a second, as for 4 KiB; a shard of 512 bytes and a record of 400 on each drive, and a
  * twentieth more for batches that are not full pages; listings as in `path.list.1000`, 400,000 keys a second; a start
- * reads the block tables of the index (half a second) and replays what was only in memory, at most 40,000 records: a
- * second.
+ * reads the block tables of the index (half a second) and replays what was only in memory, at most 60,000 records (a
+ * table that is written and two that wait): a second.
  *
  * Result: docs/performance.md.
  *

@@ -14,8 +14,11 @@ import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalo
 const damagedName = 'damaged';
 const runsName = 'runs';
 
-/** A table of this size is written to disk: about 40,000 entries, which a start after a crash replays in a second. */
-const memoryBytesDefault = 16 * MiB;
+/**
+ * A table of this size is written to disk: about 20,000 entries. A start after a crash replays three such tables at the
+ * most, the one in use and two that are on their way (bench: `million.start.power`).
+ */
+const memoryBytesDefault = 8 * MiB;
 const cacheBytesDefault = 64 * MiB;
 /** Longest time that an entry is only in memory, so that a quiet server starts quickly too. */
 const flushMs = 30_000;

@@ -203,7 +203,7 @@ export class LocalBlobStore implements BlobStore {
 
   /**
    * Large shards go to the drive from where they lie: through the page cache they cost many times the CPU time, and push
-   * out what is read again (bench: `choice.blob.direct`).
+   * out what is read again (bench: `choice.blob.buffered`).
    */
   get #writeFlags(): number {
     return this.isSynced ? IoFlag.direct : 0;
