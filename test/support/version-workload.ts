@@ -376,6 +376,8 @@ export class VersionWorkload {
 
   /** Should the server end before it answers, the change happened or did not. */
   async #settle(known: ModelKey, change: Change, act: () => Promise<string | null>): Promise<void> {
+    // A set that takes no writes leaves change after change undecided: what all of them may lead to cannot be told.
+    if (known.open.filter(({ isDone }) => !isDone).length >= openMax) return;
     const entry: OpenChange = { change, isDone: false };
     known.open.push(entry);
     const answer = await this.#tolerant(async () => ({ versionId: await act() }));

@@ -335,7 +335,9 @@ export class RandomRun {
     return this.world.sets.every((drives) => drives.filter((drive) => !this.#impaired.has(drive)).length >= quorum);
   }
 
+  /** A body may come to lack a shard on any drive, until that is repaired: nothing else may be impaired so long. */
   async #full(): Promise<void> {
+    if (this.#impaired.size > 0) return;
     const { world, random } = this;
     const { server, workload } = world;
     const { full } = server.machine;
@@ -347,6 +349,7 @@ export class RandomRun {
     await world.checkAll(false);
     full.clear();
     await this.#recover();
+    await world.allBack();
   }
 
   /** Everything that was away is back, in part as an empty drive; what is damaged is written anew and carries the data. */
