@@ -203,7 +203,8 @@ export class RandomRun {
         if (drive !== null) {
           this.counts.losses++;
           world.story.push(`drive ${drive + 1}`);
-          if (trouble === 'drive away') this.#away.add(drive);
+          // An empty drive takes the first place without one: beside a drive that is away that may be its place.
+          if (trouble === 'drive away' || this.#away.size > 0) this.#away.add(drive);
           else server.exchange(drive);
         }
         await this.#start();
