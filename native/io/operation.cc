@@ -95,15 +95,20 @@ class DirectMode {
   DirectMode(const DirectMode&) = delete;
   DirectMode& operator=(const DirectMode&) = delete;
 
-  // False: it was off already.
-  bool End() {
-    if (!isOn_) return false;
-    isOn_ = false;
-    ::fcntl(fd_, F_SETFL, flags_);
+  // True: it was on, and may be why the call failed. The file system wants another alignment, or has no such way after
+  // all, or the rest of a short write is not aligned. It is off now.
+  bool EndAfter(int error) {
+    if (!isOn_ || (error != EINVAL && error != EOPNOTSUPP)) return false;
+    End();
     return true;
   }
 
  private:
+  void End() {
+    if (isOn_) ::fcntl(fd_, F_SETFL, flags_);
+    isOn_ = false;
+  }
+
   const int fd_;
   int flags_ = 0;
   bool isOn_ = false;
@@ -125,9 +130,7 @@ int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved
     const ssize_t got = isRead ? ::preadv(fd, &vectors[first], count, at) : ::pwritev(fd, &vectors[first], count, at);
     if (got < 0) {
       const int error = errno;
-      if (error == EINTR) continue;
-      // The file system wants another alignment, or the rest of a short write has none.
-      if ((error == EINVAL || error == EOPNOTSUPP) && direct.End()) continue;
+      if (error == EINTR || direct.EndAfter(error)) continue;
       return error;
     }
     // A write that moves nothing and names no reason would otherwise be repeated for ever.
@@ -184,43 +187,26 @@ int ReadChecked(const Operation& operation, uint8_t* arena, Outcome* outcome, Re
   return 0;
 }
 
-// A second descriptor of the same file that goes past the page cache; -1 where that cannot be had. Zeroes that nobody
-// will read would only push out what somebody does, and cost twice the CPU time (bench: `path.put.4KiB.c64`).
-int OpenDirect(int fd) {
-  char path[32];
-  snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-  return ::open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-}
-
-int WriteZeroes(const Operation& operation, int fd, const uint8_t* zeroes, size_t pieceBytes, uint64_t* moved) {
-  while (*moved < operation.bytes) {
-    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(operation.bytes - *moved, pieceBytes));
-    const ssize_t got = ::pwrite(fd, zeroes, wanted, static_cast<off_t>(operation.fileOffset + *moved));
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      return errno;
-    }
-    if (got == 0) return EIO;
-    *moved += static_cast<uint64_t>(got);
-  }
-  return 0;
-}
-
+// Past the page cache where that can be had: zeroes that nobody will read would only push out what somebody does, and
+// cost twice the CPU time (bench: `path.put.4KiB.c64`).
 int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
   const size_t pieceBytes = static_cast<size_t>(std::min<uint64_t>(operation.bytes, kZeroPieceBytes));
   std::vector<uint8_t> memory(pieceBytes + kDirectAlignment, 0);
   const uintptr_t start = reinterpret_cast<uintptr_t>(memory.data());
   const uint8_t* zeroes = memory.data() + (kDirectAlignment - start % kDirectAlignment) % kDirectAlignment;
-  if (operation.fileOffset % kDirectAlignment == 0 && operation.bytes % kDirectAlignment == 0) {
-    const int direct = OpenDirect(fd);
-    if (direct >= 0) {
-      const int error = WriteZeroes(operation, direct, zeroes, pieceBytes, moved);
-      CloseFile(direct);
-      // A file system may open a file so and refuse to write it so, or need another alignment.
-      if (error != EINVAL && error != EOPNOTSUPP) return error;
+  DirectMode direct(fd, IsAligned(operation.fileOffset) && IsAligned(operation.bytes));
+  while (*moved < operation.bytes) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(operation.bytes - *moved, pieceBytes));
+    const ssize_t got = ::pwrite(fd, zeroes, wanted, static_cast<off_t>(operation.fileOffset + *moved));
+    if (got < 0) {
+      const int error = errno;
+      if (error == EINTR || direct.EndAfter(error)) continue;
+      return error;
     }
+    if (got == 0) return EIO;
+    *moved += static_cast<uint64_t>(got);
   }
-  return WriteZeroes(operation, fd, zeroes, pieceBytes, moved);
+  return 0;
 }
 
 struct CloseDirectory {

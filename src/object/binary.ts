@@ -3,7 +3,17 @@ import { KiB, invariant } from '../base/index.js';
 
 const twoTo32 = 0x1_0000_0000;
 /** Fits one byte of the length field. */
-const shortTextChars = 80;
+export const shortTextChars = 80;
+
+/** Letter by letter, which for so few is faster than calls out of JavaScript. False: not all of it is ASCII. */
+export function writeAscii(buffer: Buffer, at: number, value: string): boolean {
+  for (let index = 0; index < value.length; index++) {
+    const code = value.charCodeAt(index);
+    if (code > 0x7f) return false;
+    buffer[at + index] = code;
+  }
+  return true;
+}
 
 /** Records are written one behind the other into memory that they share, and given away as views of it. */
 const sharedBytes = 32 * KiB;
@@ -82,17 +92,13 @@ export class BinaryWriter {
     return this;
   }
 
-  /** Letter by letter, which for so few is faster than two calls out of JavaScript. False: not all of it is ASCII. */
+  /** False: not all of it is ASCII. */
   #shortText(value: string): boolean {
     const { length } = value;
     this.#room(2 + length);
     const buffer = this.#buffer;
     const at = this.#at + 2;
-    for (let index = 0; index < length; index++) {
-      const code = value.charCodeAt(index);
-      if (code > 0x7f) return false;
-      buffer[at + index] = code;
-    }
+    if (!writeAscii(buffer, at, value)) return false;
     buffer[at - 2] = length;
     buffer[at - 1] = 0;
     this.#at = at + length;

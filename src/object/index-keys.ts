@@ -3,6 +3,7 @@
  * the order that S3 lists in. Object keys hold no NUL, which therefore ends a key before what follows it.
  */
 import { invariant } from '../base/index.js';
+import { shortTextChars, writeAscii } from './binary.js';
 
 const kinds = {
   meta: 'M',
@@ -32,24 +33,11 @@ function numberOf(indexKey: Buffer): number {
 
 /** Kind and number. */
 const objectHeadBytes = 9;
-/** Longer keys, and those that are not ASCII, are left to Buffer. */
-const shortKeyChars = 80;
-
-/** Letter by letter, which for so few is faster than the calls out of JavaScript. False: not all of it is ASCII. */
-function putShortKey(out: Buffer, key: string): boolean {
-  for (let index = 0; index < key.length; index++) {
-    const code = key.charCodeAt(index);
-    if (code > 0x7f) return false;
-    out[objectHeadBytes + index] = code;
-  }
-  return true;
-}
-
 /** Kind, number, S3 key, and room for `tail` bytes behind it. */
 function withKey(kind: keyof typeof kinds, value: number, key: string, tail: number): Buffer {
-  if (key.length <= shortKeyChars) {
+  if (key.length <= shortTextChars) {
     const out = withNumber(kind, value, key.length + tail);
-    if (putShortKey(out, key)) return out;
+    if (writeAscii(out, objectHeadBytes, key)) return out;
   }
   const out = withNumber(kind, value, Buffer.byteLength(key) + tail);
   out.write(key, objectHeadBytes, 'utf8');

@@ -574,7 +574,7 @@ export class EngineUpload implements Upload {
         late,
       )
     ) {
-      throw this.#fail(new Refusal('SignatureDoesNotMatch', 'A chunk of the body does not match its signature.'));
+      throw this.#failSignature();
     }
   }
 
