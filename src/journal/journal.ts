@@ -190,6 +190,8 @@ export interface Journal {
   /** Both also in `health`; asked for every write. */
   readonly epoch: number;
   readonly canWrite: boolean;
+  /** False: records of the history could not be read when the set went on after a stop. */
+  readonly isWhole: boolean;
   /** Numbers of the log files of the history, oldest first. */
   logFiles(): readonly number[];
   /** Goes through a log file batch by batch. Never rejects for what a drive did. */

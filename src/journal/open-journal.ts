@@ -149,6 +149,8 @@ class Opening {
 
   readonly #hasOthers: boolean;
   #findings: Findings | null = null;
+  /** Of what was read since the start: the start itself is in its report. */
+  #isWhole = true;
   #chain: readonly BatchHeader[] = [];
   #members = 0;
 
@@ -311,6 +313,7 @@ class Opening {
     if (verdict.kind !== 'serve' || !verdict.isWritable) return false;
     this.#findings = findings;
     await this.bringUp();
+    const lostBefore = this.#lost;
     const replay = await this.replay();
     try {
       if (replay.isLost) {
@@ -319,6 +322,7 @@ class Opening {
       }
       await replay.begin(false);
       while (replay.sequence !== null) await replay.step();
+      this.#isWhole &&= this.#lost === lostBefore && verdict.unreadable.length === 0 && !verdict.isTailSuspect;
     } finally {
       replay.close();
     }
@@ -407,6 +411,7 @@ class Opening {
       newPace,
       findBehindHole: (last: BatchHeader | null, sources: number) => findBehindHole(this.#setLog, last, sources),
       reopen,
+      isWhole: () => this.#isWhole,
       restartMs,
       space,
       compactEveryMs,

@@ -37,6 +37,8 @@ export interface RunningOptions {
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
   readonly reopen: () => Promise<boolean>;
+  /** Every record of the history was read, as often as it was reopened. */
+  readonly isWhole: () => boolean;
   readonly restartMs: number | undefined;
   readonly space: LogSpace | undefined;
   readonly compactEveryMs: number | undefined;
@@ -124,6 +126,10 @@ export class RunningJournal implements Journal {
 
   get canWrite(): boolean {
     return this.#sequencer?.canWrite === true;
+  }
+
+  get isWhole(): boolean {
+    return this.options.isWhole();
   }
 
   health(): JournalHealth {

@@ -30,6 +30,11 @@ export interface EngineContext {
   readonly readers: Readers;
   readonly repairs: RepairTurns;
   readonly bodies: BodyCache;
+  /**
+   * Names of blobs whose record is on its way: of uploads under way, and of those whose record was handed to a set that
+   * stopped, which stay until the next start. No record names their files yet, and they are no leftovers.
+   */
+  readonly openBlobs: Set<string>;
   readonly dataShards: number;
   readonly parityShards: number;
   /** Bytes held outside slabs because none was free, over all uploads. */

@@ -178,6 +178,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly #repairs: RepairTurns;
   readonly #heal: HealQueue;
   readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
+  readonly #openBlobs = new Set<string>();
   /** By set; empty until the engine is started. */
   #journals: readonly Journal[] = [];
   #contexts: readonly EngineContext[] = [];
@@ -283,8 +284,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     if (sweepAfterMs === null) return;
     const { log, slabs, compute } = this.options;
     const sets = this.options.sets.map(({ drives }) => drives);
-    const epochs = journals.map(({ epoch }) => epoch);
+    const epochOf = (setIndex: number): number => journalOf(setIndex).epoch;
     const isInRepair = (name: string): boolean => this.#heal.isBusy(name);
+    const isOpen = (name: string): boolean => this.#openBlobs.has(name);
     this.#scanner = new Scanner({
       index: this.index,
       journals,
@@ -294,7 +296,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       heal: this.#heal,
       readers: this.#readers,
       reclaimer: this.#reclaimer,
-      sweep: new OrphanSweep(this.index, sets, epochs, log, isInRepair),
+      sweep: new OrphanSweep({ index: this.index, sets, epochOf, log, isInRepair, isOpen }),
       clock: this.options.clock ?? systemClock,
       log,
     });
@@ -862,6 +864,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       repairs: this.#repairs,
       heal: this.#heal,
       bodies: this.#bodies,
+      openBlobs: this.#openBlobs,
       dataShards,
       parityShards,
       overflow: { bytes: 0 },

@@ -40,8 +40,10 @@ const bodiesPerStep = 50;
 const saveMs = 5_000;
 /** How often an idle scan looks whether the next cycle is due. */
 const idleMsMax = 60_000;
-/** After what could not be done, or a set that takes no writes. */
+/** After what could not be done. */
 const retryMs = 60_000;
+/** How often it is looked whether the sets take writes again, when the look for leftovers waits for it. */
+const sweepRetryMs = 10_000;
 
 export interface ScannerOptions {
   readonly index: IndexState;
@@ -64,6 +66,8 @@ export class Scanner {
   #phase: ScanPhase = 'idle';
   #isClosed = false;
   #isDue = false;
+  /** Leftovers are to be looked for as soon as every set takes writes. */
+  #isSweepDue = true;
   #wake: (() => void) | null = null;
   #done: Promise<void> = Promise.resolve();
   readonly #pacer: Pacer;
@@ -132,13 +136,11 @@ export class Scanner {
     }
     // What a crash left is looked for after each start, whether a cycle is due or not.
     this.#isDue ||= this.#state.current === null && this.#dueInMs() <= 0;
-    let isFirst = true;
     while (!this.#isClosed) {
       try {
-        if (isFirst) await this.#sweep();
-        isFirst = false;
+        if (this.#isSweepDue) await this.#sweep();
         if (this.#isDue || this.#state.current !== null || this.#dueInMs() <= 0) await this.#cycle();
-        else await this.#wait(Math.min(idleMsMax, this.#dueInMs()));
+        else await this.#wait(Math.min(this.#isSweepDue ? sweepRetryMs : idleMsMax, this.#dueInMs()));
       } catch (error) {
         const cause = error instanceof Error ? error.message : 'unknown cause';
         this.options.log(`the scan is interrupted and goes on later: ${cause}`);
@@ -154,9 +156,12 @@ export class Scanner {
   }
 
   async #sweep(): Promise<number> {
+    this.#isSweepDue = true;
+    // Until then it is open which records there are.
+    if (!this.options.journals.every(({ canWrite, isWhole }) => canWrite && isWhole)) return 0;
     this.#phase = 'orphans';
-    const canWrite = this.options.journals.every((journal) => journal.canWrite);
-    const removed = canWrite ? await this.options.sweep.run() : 0;
+    const removed = await this.options.sweep.run();
+    this.#isSweepDue = false;
     this.#phase = 'idle';
     return removed;
   }

@@ -279,9 +279,14 @@ export class EngineUpload implements Upload {
     void this.#until(isIdle, true).then(() => {
       this.#releaseAll();
       // A record that was handed over may yet be rolled forward: its bytes must stay.
-      if (!this.#isHandedOver) return this.#writer?.abort();
-      return undefined;
+      if (this.#isHandedOver || this.#writer === null) return undefined;
+      return this.#writer.abort().then(() => this.#closeBlob());
     });
+  }
+
+  /** Its record names its files now, or none ever will. */
+  #closeBlob(): void {
+    if (this.#writer !== null) this.context.openBlobs.delete(this.#writer.name);
   }
 
   #callEnded(): void {
@@ -541,6 +546,7 @@ export class EngineUpload implements Upload {
     this.#control = control;
     compute.streamInit(control.offset, this.#wantedDigests(), this.options.signedStream);
     this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);
+    this.context.openBlobs.add(this.#writer.name);
     await this.#writer.prepare();
   }
 
@@ -732,11 +738,14 @@ export class EngineUpload implements Upload {
     };
     return this.context.commit(decide, 'grow').then(
       () => {
+        this.#closeBlob();
         this.#callEnded();
         this.#releaseAll();
         return result();
       },
       (error: unknown) => {
+        // The batch found no room and was never written.
+        if (error instanceof Refusal && error.code === 'XMinioStorageFull') this.#isHandedOver = false;
         this.abort();
         this.#callEnded();
         throw error;

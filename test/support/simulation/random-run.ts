@@ -324,7 +324,12 @@ export class RandomRun {
     if (!(await this.#waves(2))) throw new Error('the server ended');
     await world.checkAll(false);
     server.machine.plan = () => ({ kind: 'done' });
-    if (random.chance(0.5)) await server.passes(lastsMs);
+    if (workload.mustWrite && this.#away.size === 0 && random.chance(0.4)) {
+      // It comes to rest without a start, too.
+      world.story.push('rest');
+      await world.checkSound();
+      await world.checkRest();
+    } else if (random.chance(0.5)) await server.passes(lastsMs);
     // What was refused is decided by a start.
     await this.#recover();
   }

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { blobSubfolder } from '../../../src/drive/layout.js';
+import type { Upload } from '../../../src/object/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
 import { filesBelow } from '../../support/running-engine.js';
 import { readAll } from '../../support/workload.js';
@@ -17,7 +18,7 @@ afterEach(async () => {
 
 const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
 
-async function store(engine: EngineFixture['engine'], key: string, body: Buffer): Promise<void> {
+async function finished(engine: EngineFixture['engine'], key: string, body: Buffer): Promise<Upload> {
   const upload = engine.openUpload({
     bucket: 'b',
     key,
@@ -29,7 +30,11 @@ async function store(engine: EngineFixture['engine'], key: string, body: Buffer)
   });
   upload.write(body, 0, body.length);
   await upload.finish();
-  await upload.commitObject(plain);
+  return upload;
+}
+
+async function store(engine: EngineFixture['engine'], key: string, body: Buffer): Promise<void> {
+  await (await finished(engine, key, body)).commitObject(plain);
 }
 
 describe('the sweep after a start', () => {
@@ -46,42 +51,38 @@ describe('the sweep after a start', () => {
       checksumAlgorithm: null,
       checksumType: null,
     });
-    const part = engine.openUpload({
-      bucket: 'b',
-      key: 'm',
-      bytes: 400_000,
-      sha256: false,
-      checksum: null,
-      signedStream: null,
-      storageClass: 'STANDARD',
-    });
-    part.write(randomBytes(400_000), 0, 400_000);
-    await part.finish();
+    const part = await finished(engine, 'm', randomBytes(400_000));
     await part.commitPart({ uploadId, partNumber: 1, checksum: null });
+    // On its way, and given up.
+    const late = randomBytes(500_000);
+    const open = await finished(engine, 'late', late);
+    (await finished(engine, 'not', randomBytes(500_000))).abort();
     // Dropped, and still being read.
     const reader = engine.open('b', 'k0', '');
     await engine.deleteObject('b', 'k0', '', null);
     const files = (): string[] => filesBelow(join(driveFolder(1), 'blobs')).map((file) => basename(file));
+    await expect.poll(files).toHaveLength(5);
     const live = files();
-    expect(live).toHaveLength(4);
 
     const leave = (name: string): void => {
       const folder = join(driveFolder(1), 'blobs', blobSubfolder(name));
       mkdirSync(folder, { recursive: true });
       writeFileSync(join(folder, name), 'cut off');
     };
-    const orphan = '00000001ffffffffff00';
-    const young = '00000007000000000001';
-    leave(orphan);
-    leave(young);
+    const orphans = ['00000001ffffffffff00', '00000007ffffffffff01'];
+    const unborn = '00000008000000000001';
+    for (const orphan of orphans) leave(orphan);
+    leave(unborn);
     leave('ab.cd');
     leave(`${live[0] ?? ''}.0`);
     journal.epoch = 7;
     engine.start([journal], 0);
-    await expect.poll(files, { timeout: 10_000 }).not.toContain(orphan);
+    // What has the number of an epoch that has not been, or another kind of name, is not ours.
+    await expect.poll(() => files().sort(), { timeout: 10_000 }).toEqual([...live, unborn, 'ab.cd'].sort());
     await new Promise((resolve) => setTimeout(resolve, 100));
-    // What later epochs wrote may be an upload under way; what has another kind of name is not ours.
-    expect(files().sort()).toEqual([...live, young, 'ab.cd'].sort());
+    expect(files()).toHaveLength(7);
+    await open.commitObject(plain);
+    expect((await readAll(engine.open('b', 'late', ''), 0, late.length)).equals(late)).toBe(true);
     expect((await readAll(reader, 0, 300_000)).equals(bodies[0] ?? Buffer.alloc(0))).toBe(true);
     for (const [index, body] of bodies.entries()) {
       if (index > 0) expect((await readAll(engine.open('b', `k${index}`, ''), 0, body.length)).equals(body)).toBe(true);
