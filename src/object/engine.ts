@@ -18,10 +18,12 @@ import {
 } from '../erasure/index.js';
 import {
   RecordChanged,
+  type CommitContext,
   type CommitPurpose,
   type Journal,
   type JournalOptions,
   type LogRecord,
+  type PreparedRecord,
 } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
@@ -519,23 +521,26 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<OrderedVersion | null> {
     let ended: OrderedVersion | null = null;
     let isGone = false;
-    let isOpen = false;
     try {
       await this.#commitKey(bucket, bucketId, key, 'free', ({ order }, onSettled) => {
         ended = find();
         checkPrecondition(precondition, ended?.etag ?? null, key);
         isGone = ended === null;
-        isOpen = this.#overlay.object(bucketId, key) !== undefined;
         if (ended === null) throw new Refusal<ObjectErrorCode>('NoSuchKey');
         onSettled(this.#overlay.removeVersion(bucketId, key, order, ended.order));
         const body = encodeObjectDelete({ bucketId, key, order: ended.order });
         return { type: RecordType.objectDelete, body, slots: null };
       });
     } catch (error) {
-      if (!isGone) throw error;
-      if (isOpen) await this.#settled(bucket, bucketId, key);
+      if (!isGone || !(error instanceof Refusal) || error.code !== 'NoSuchKey') throw error;
     }
     return ended;
+  }
+
+  /** What was decided before in this set, and about buckets, is durable. */
+  async #settledFor(journal: Journal): Promise<void> {
+    const { journal: ofBuckets } = this.#running(systemSet);
+    await Promise.all([journal.settled(), ofBuckets === journal ? undefined : ofBuckets.settled()]);
   }
 
   /** What was decided about the key before is durable. */
@@ -833,19 +838,32 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       };
       invariant(journal !== null, 'the engine was started');
       this.#settleDecided();
-      return journal
-        .commit((context) => prepare(context, onSettled), purpose)
-        .then(
-          (record) => {
-            for (const undo of undos) undo();
-            return record;
-          },
-          (error: unknown) => {
-            if (this.#isOpen(error)) this.#keepMarks(setIndex, undos);
-            else for (const undo of undos) undo();
+      let isRelying = false;
+      const decide = (context: CommitContext): PreparedRecord => {
+        const found = this.#overlay.found;
+        try {
+          return prepare(context, onSettled);
+        } catch (error) {
+          isRelying = error instanceof Refusal && this.#overlay.found !== found;
+          throw error;
+        }
+      };
+      return journal.commit(decide, purpose).then(
+        (record) => {
+          for (const undo of undos) undo();
+          return record;
+        },
+        (error: unknown) => {
+          if (this.#isOpen(error)) this.#keepMarks(setIndex, undos);
+          else for (const undo of undos) undo();
+          if (!isRelying) throw error;
+          // Refused for what is on its way, such as a second abort of an upload: nobody hears of that before it is
+          // durable.
+          return this.#settledFor(journal).then(() => {
             throw error;
-          },
-        );
+          });
+        },
+      );
     };
     return {
       setIndex,

@@ -56,10 +56,16 @@ export class Overlay {
   readonly #moving = new Set<string>();
   /** Pending versions and uploads by bucket. */
   readonly #inBucket = new Map<number, number>();
+  #found = 0;
+
+  /** Look-ups that found something on its way. What was decided while this rose relies on what is not durable yet. */
+  get found(): number {
+    return this.#found;
+  }
 
   /** The change of the key that was decided last. */
   object(bucketId: number, key: string): PendingChange | undefined {
-    return this.#objects.size === 0 ? undefined : this.#objects.get(`${bucketId}/${key}`);
+    return this.#objects.size === 0 ? undefined : this.#noted(this.#objects.get(`${bucketId}/${key}`));
   }
 
   /** Returns what takes the entry back once the record is applied or refused. */
@@ -87,7 +93,7 @@ export class Overlay {
   }
 
   upload(uploadId: string): PendingUpload | undefined {
-    return this.#uploads.get(uploadId);
+    return this.#noted(this.#uploads.get(uploadId));
   }
 
   setUpload(bucketId: number, uploadId: string, pending: PendingUpload): () => void {
@@ -110,7 +116,7 @@ export class Overlay {
   }
 
   bucket(name: string): PendingBucket | undefined {
-    return this.#buckets.size === 0 ? undefined : this.#buckets.get(name);
+    return this.#buckets.size === 0 ? undefined : this.#noted(this.#buckets.get(name));
   }
 
   setBucket(name: string, pending: PendingBucket): () => void {
@@ -146,7 +152,14 @@ export class Overlay {
 
   /** Whether anything is on its way into the bucket. */
   isFilling(bucketId: number): boolean {
-    return (this.#inBucket.get(bucketId) ?? 0) > 0;
+    const isFilling = (this.#inBucket.get(bucketId) ?? 0) > 0;
+    if (isFilling) this.#found++;
+    return isFilling;
+  }
+
+  #noted<T>(pending: T | undefined): T | undefined {
+    if (pending !== undefined) this.#found++;
+    return pending;
   }
 
   #set<K, T extends { readonly order: number }>(
