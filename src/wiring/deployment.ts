@@ -19,6 +19,7 @@ import {
   type DriveSystem,
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
+import { likelyPlaces } from './likely-places.js';
 
 export interface Place {
   /** In its set. */
@@ -292,6 +293,10 @@ async function joinAll(
     const pool = facts.pools.length + index + 1;
     warnings.push(`pool ${pool} is added: ${setCount === 1 ? '1 set' : `${setCount} sets`} for new objects`);
   }
+  for (const { path } of known) {
+    if (plan.some((place) => place.path === path)) continue;
+    warnings.push(`${path} is not used: there are as many other folders in its group as there are drives`);
+  }
   await tellDrives(ready, grown, options);
   warnings.push(...remarks(ready, grown, options));
   return deploymentOf(grown, places, false, warnings);
@@ -376,15 +381,9 @@ async function planPlaces(
   groups: Groups,
 ): Promise<PlannedPlace[]> {
   const byId = new Map(ready.map((probe) => [probe.drive.format.driveId, probe]));
-  const empties = known.filter((probe): probe is Empty => probe.kind === 'empty');
-  const unusable = known.filter((probe): probe is Unusable => probe.kind === 'unusable');
+  const standIns = standInsOf(known, facts, groups);
   const wereMounts = ready.some(({ drive }) => drive.format.wasMountPoint);
-  /** The first that may stand in for a drive of this pool. */
-  const takeOf = <T extends Empty | Unusable>(probes: T[], poolIndex: number): T | undefined => {
-    const at = probes.findIndex(({ group }) => groups.pools.get(group)?.has(poolIndex) === true);
-    return at === -1 ? undefined : probes.splice(at, 1)[0];
-  };
-  const waiting = [...empties, ...unusable].map(({ path }) => path);
+  const waiting = known.filter(({ kind }) => kind !== 'ready').map(({ path }) => path);
   const isAllUnborn = await isWithoutLog(ready);
   const plan: PlannedPlace[] = [];
   let firstSet = 0;
@@ -409,24 +408,67 @@ async function planPlaces(
           plan.push({ setIndex, position, path: here.path, drive: here.drive, note: null, isUnborn });
           continue;
         }
-        const empty = takeOf(empties, poolIndex);
-        if (empty === undefined) {
-          const lost = takeOf(unusable, poolIndex);
-          const note = lost?.reason ?? 'not among the folders that were named';
-          plan.push({ setIndex, position, path: lost?.path ?? null, drive: null, note, isUnborn });
-        } else if (wereMounts && !empty.isMountPoint) {
+        const standIn = standIns.get(id);
+        if (standIn?.kind !== 'empty') {
+          const note = standIn?.reason ?? 'not among the folders that were named';
+          plan.push({ setIndex, position, path: standIn?.path ?? null, drive: null, note, isUnborn });
+        } else if (wereMounts && !standIn.isMountPoint) {
           // Writing into the folder under an unmounted disk would fill the system's own disk.
           const note = 'is empty and not a mount point: is the disk mounted?';
-          plan.push({ setIndex, position, path: empty.path, drive: null, note, isUnborn });
+          plan.push({ setIndex, position, path: standIn.path, drive: null, note, isUnborn });
         } else {
           const note = 'was empty: being rebuilt';
-          plan.push({ setIndex, position, path: empty.path, drive: 'format', note, isUnborn });
+          plan.push({ setIndex, position, path: standIn.path, drive: 'format', note, isUnborn });
         }
       }
     }
     firstSet += setCount;
   }
   return plan;
+}
+
+/** By id of the drive that is not there: the folder that most likely was its own. */
+function standInsOf(
+  known: readonly (Ready | Empty | Unusable)[],
+  facts: Facts,
+  groups: Groups,
+): ReadonlyMap<string, Empty | Unusable> {
+  const standIns = new Map<string, Empty | Unusable>();
+  for (const bundle of bundlesOf(groups)) {
+    const ids = facts.sets.flatMap((set, setIndex) => (bundle.pools.has(poolOfSet(facts.pools, setIndex)) ? set : []));
+    const folders = known.filter(({ group }) => bundle.groups.has(group));
+    const found = folders.map((probe) => (probe.kind === 'ready' ? ids.indexOf(probe.drive.format.driveId) : null));
+    for (const [folder, place] of likelyPlaces(found, ids.length)) {
+      const probe = folders[folder];
+      const id = ids[place];
+      invariant(probe !== undefined && probe.kind !== 'ready', 'a folder that has a drive needs no other');
+      invariant(id !== undefined, 'every place has its id');
+      standIns.set(id, probe);
+    }
+  }
+  return standIns;
+}
+
+/** Groups of folders that share pools, and all pools of theirs. */
+interface Bundle {
+  readonly groups: ReadonlySet<number>;
+  readonly pools: ReadonlySet<number>;
+}
+
+/** As a rule each is one group and its pool; the drives found may say that it is more. */
+function bundlesOf(groups: Groups): readonly Bundle[] {
+  let bundles: Bundle[] = [];
+  for (const [group, pools] of groups.pools) {
+    if (pools.size === 0) continue;
+    const isShared = (bundle: Bundle): boolean => [...pools].some((poolIndex) => bundle.pools.has(poolIndex));
+    const shared = bundles.filter(isShared);
+    bundles = bundles.filter((bundle) => !isShared(bundle));
+    bundles.push({
+      groups: new Set([...shared.flatMap((bundle) => [...bundle.groups]), group]),
+      pools: new Set([...shared.flatMap((bundle) => [...bundle.pools]), ...pools]),
+    });
+  }
+  return bundles;
 }
 
 function refuseUnusable(probes: readonly DriveProbe[], remedy: string): void {

@@ -36,6 +36,40 @@ interface Spot {
   readonly position: number;
 }
 
+interface EmptyFolder {
+  readonly path: string;
+  readonly isMountPoint: boolean;
+}
+
+/** The place of each folder: that of the drive last seen in it, or guessed by the start. No two have the same. */
+class FolderSpots {
+  readonly #spots = new Map<string, Spot>();
+
+  constructor({ sets }: Deployment) {
+    for (const { setIndex, places } of sets) {
+      for (const { path, position } of places) if (path !== null) this.#spots.set(path, { setIndex, position });
+    }
+  }
+
+  entries(): readonly (readonly [string, Spot])[] {
+    return [...this.#spots];
+  }
+
+  of(path: string): Spot {
+    const spot = this.#spots.get(path);
+    invariant(spot !== undefined, 'a folder that is looked at has its place');
+    return spot;
+  }
+
+  /** The drive of a place was found in this folder: the folder that had the place has its place in exchange. */
+  found(path: string, { setIndex, position }: Spot): void {
+    const before = this.of(path);
+    const other = this.entries().find(([, spot]) => spot.setIndex === setIndex && spot.position === position);
+    if (other !== undefined) this.#spots.set(other[0], before);
+    this.#spots.set(path, { setIndex, position });
+  }
+}
+
 /** Spots whose drive takes part, or is about to. */
 class BusySpots {
   readonly #spots = new Set<string>();
@@ -60,8 +94,11 @@ export class DriveKeeper {
   /** Reasons that were given already, by folder. */
   readonly #said = new Map<string, string>();
   #progressAtMs = 0;
+  readonly #spots: FolderSpots;
 
-  constructor(private readonly options: DriveKeeperOptions) {}
+  constructor(private readonly options: DriveKeeperOptions) {
+    this.#spots = new FolderSpots(options.deployment);
+  }
 
   start(): void {
     this.#again();
@@ -88,7 +125,7 @@ export class DriveKeeper {
   }
 
   async #look(): Promise<void> {
-    const { deployment, sets } = this.options;
+    const { sets } = this.options;
     const busy = new BusySpots();
     const taken = new Set<string | undefined>();
     for (const { set, journal } of sets) {
@@ -102,12 +139,14 @@ export class DriveKeeper {
     }
     this.#tellProgress();
     if (busy.size === sets.reduce((sum, { set }) => sum + set.driveCount, 0)) return;
-    for (const { setIndex, places } of deployment.sets) {
-      for (const { path, position } of places) {
-        if (path === null || taken.has(path) || this.#isClosed) continue;
-        await this.#probe(path, { setIndex, position }, busy);
-      }
+    const empty: EmptyFolder[] = [];
+    for (const [path, spot] of this.#spots.entries()) {
+      if (taken.has(path) || this.#isClosed) continue;
+      const found = await this.#probe(path, spot, busy);
+      if (found !== null) empty.push(found);
     }
+    // Behind all others: the drive of its place may have turned up in another folder.
+    for (const folder of empty) if (!this.#isClosed) await this.#fill(folder, busy);
   }
 
   /** A drive of the set whose folder has gone, or which does not answer. */
@@ -116,59 +155,49 @@ export class DriveKeeper {
     if (answer?.ok === false && !this.#isClosed) set.reportWrite(position, answer.fault);
   }
 
-  async #probe(path: string, spot: Spot, busy: BusySpots): Promise<void> {
+  /** Takes the drive that is there again; answers the folder when it is empty. */
+  async #probe(path: string, spot: Spot, busy: BusySpots): Promise<EmptyFolder | null> {
     const { driveOptions, deployment } = this.options;
     const known = await this.#keptAt(spot).set.drive(spot.position)?.check();
     // Another look would leave another thread in the kernel.
-    if (known?.ok === false && known.fault.kind === 'slow') return;
+    if (known?.ok === false && known.fault.kind === 'slow') return null;
     const probe = await probeDrive(path, { ...driveOptions, createFolder: false });
-    if (probe.kind === 'ready') {
-      const { format } = probe.drive;
-      const isOurs =
-        format.deploymentId === deployment.deploymentId &&
-        deployment.sets[format.setIndex]?.driveIds[format.position] === format.driveId;
-      if (isOurs && !busy.has(format) && !this.#isClosed) {
-        busy.add(format);
-        if (format.sets.length < deployment.sets.length) await this.#tell(probe.drive);
-        this.#adopt(format, probe.drive, 'a drive is there again: it is brought up to date');
-        return;
-      }
-      this.#say(path, isOurs ? 'its drive takes part already' : 'it belongs to another deployment');
-      await probe.drive.close(closeGraceMs);
-      return;
+    if (probe.kind === 'empty') return probe;
+    if (probe.kind === 'unusable') return null;
+    const { format } = probe.drive;
+    const isOurs =
+      format.deploymentId === deployment.deploymentId &&
+      deployment.sets[format.setIndex]?.driveIds[format.position] === format.driveId;
+    if (isOurs && !busy.has(format) && !this.#isClosed) {
+      busy.add(format);
+      this.#spots.found(path, format);
+      if (format.sets.length < deployment.sets.length) await this.#tell(probe.drive);
+      this.#adopt(format, probe.drive, 'a drive is there again: it is brought up to date');
+      return null;
     }
-    if (probe.kind === 'unusable' || this.#isClosed) return;
-    // The drive of this place may have turned up in another folder.
-    const vacant = busy.has(spot) ? this.#vacant(spot, busy) : spot;
-    if (vacant === null) return;
-    if (this.#wereMounts() && !probe.isMountPoint) {
+    this.#say(path, isOurs ? 'its drive takes part already' : 'it belongs to another deployment');
+    await probe.drive.close(closeGraceMs);
+    return null;
+  }
+
+  async #fill({ path, isMountPoint }: EmptyFolder, busy: BusySpots): Promise<void> {
+    const { driveOptions, deployment } = this.options;
+    if (this.#wereMounts() && !isMountPoint) {
       this.#say(path, 'it is empty and not a mount point: is the disk mounted?');
       return;
     }
-    const drive = await formatDrive(path, deployment.formatOf(vacant.setIndex, vacant.position), driveOptions);
-    busy.add(vacant);
-    this.#adopt(vacant, drive, 'an empty folder is formatted in the place of a drive, and filled from the others');
-    invariant(this.#keptAt(vacant).set.drive(vacant.position) === drive, 'a drive that was adopted is in the set');
+    const spot = this.#spots.of(path);
+    invariant(!busy.has(spot), 'a drive that takes part lies in the folder that has its place');
+    const drive = await formatDrive(path, deployment.formatOf(spot.setIndex, spot.position), driveOptions);
+    busy.add(spot);
+    this.#adopt(spot, drive, 'an empty folder is formatted in the place of a drive, and filled from the others');
+    invariant(this.#keptAt(spot).set.drive(spot.position) === drive, 'a drive that was adopted is in the set');
   }
 
   #keptAt({ setIndex }: Spot): KeptSet {
     const kept = this.options.sets[setIndex];
     invariant(kept !== undefined, 'a place is in a set that is there');
     return kept;
-  }
-
-  /** In the same pool: the folders of a pool are named together. */
-  #vacant({ setIndex }: Spot, busy: BusySpots): Spot | null {
-    const { sets } = this.options.deployment;
-    const poolIndex = sets[setIndex]?.poolIndex;
-    for (const set of sets) {
-      if (set.poolIndex !== poolIndex) continue;
-      for (const position of set.driveIds.keys()) {
-        const spot = { setIndex: set.setIndex, position };
-        if (!busy.has(spot)) return spot;
-      }
-    }
-    return null;
   }
 
   /** Of those that are there. */

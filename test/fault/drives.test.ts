@@ -171,6 +171,45 @@ describe('within parity', () => {
     await expectAll(client(half));
   });
 
+  it.each(['while the server runs', 'at the next start'])(
+    'an empty disk takes its own place beside a drive that is away and comes back %s',
+    async (when) => {
+      const { server } = await startFilled();
+      await stop(server);
+      const [first = '', , third = ''] = drives;
+      renameSync(first, `${first}.away`);
+      rmSync(third, { recursive: true });
+      mkdirSync(third);
+      let again = await start(drives);
+      expect(states(again)[0]).toBe('offline');
+      expect(['formatted', 'catching-up']).toContain(states(again)[2]);
+      expect(again.output()).toContain(`${third} was empty: it is formatted as drive 3 and rebuilt`);
+      await expectAll(client(again));
+      await expect.poll(() => again.output().includes('takes writes again'), { timeout: 60_000 }).toBe(true);
+      await put(client(again), 'meanwhile', randomBytes(1_500_000));
+      if (when === 'at the next start') await stop(again);
+      renameSync(`${first}.away`, first);
+      if (when === 'at the next start') again = await start(drives);
+      await put(client(again), 'later', randomBytes(700_000));
+      await expectAll(client(again));
+      // Two while this server runs; of one that starts anew at least the one that was away.
+      const filled = (): number => again.output().split('holds everything again').length - 1;
+      const awaited = when === 'at the next start' ? 1 : 2;
+      await expect.poll(filled, { timeout: 60_000 }).toBeGreaterThanOrEqual(awaited);
+      const blobs = (drive: string): number => filesBelow(join(drive, 'blobs')).length;
+      for (const drive of [first, third])
+        await expect.poll(() => blobs(drive), { timeout: 60_000 }).toBe(blobs(drives[1] ?? ''));
+      // The last of them may still be written.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await stop(again);
+
+      // The one that came back and the new one carry the data alone.
+      const half = await start([first, third]);
+      expect(states(half)).toEqual(['online', 'offline', 'online', 'offline']);
+      await expectAll(client(half));
+    },
+  );
+
   it('decodes around wrong bytes on two drives', async () => {
     const { server } = await startFilled();
     await stop(server);

@@ -3,10 +3,12 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -199,6 +201,19 @@ describe('fsck', () => {
     expect(mended.report.repairedShards).toBeGreaterThanOrEqual(2 + log.bad);
     expect(readFileSync(blob).equals(wanted)).toBe(true);
     expect(filesBelow(folder)).not.toContain(orphan);
+  });
+
+  it('names each folder without a drive at its own place', async () => {
+    const [first = '', , third = ''] = drives;
+    for (const drive of [first, third]) renameSync(drive, `${drive}.away`);
+    mkdirSync(third);
+    const { report, code } = await fsck();
+    expect(code).not.toBe(0);
+    expect(report.now.drives.map(({ path }) => path)).toEqual(drives);
+    expect(report.now.drives.map(({ faults }) => faults)).toEqual([['does not exist'], [], ['is empty'], []]);
+    rmSync(third, { recursive: true });
+    for (const drive of [first, third]) renameSync(`${drive}.away`, drive);
+    expect((await fsck()).code).toBe(0);
   });
 
   it('rebuilds the index from logs and blobs alone', async () => {

@@ -97,8 +97,8 @@ export class RandomRun {
   readonly random: Random;
   readonly world: SimulatedWorld;
   readonly counts = noRandomCounts();
-  /** Drives that are not there. */
-  readonly #away = new Set<number>();
+  /** Drives that are not there, and what is: the server is started without a name for them, or finds no drive. */
+  readonly #away = new Map<number, 'no name' | 'no folder' | 'bare folder'>();
   /** Drives that lack something or hold wrong bytes, those that are away among them: no more of a set than may be lost. */
   readonly #impaired = new Set<number>();
 
@@ -203,9 +203,8 @@ export class RandomRun {
         if (drive !== null) {
           this.counts.losses++;
           world.story.push(`drive ${drive + 1}`);
-          // An empty drive takes the first place without one: beside a drive that is away that may be its place.
-          if (trouble === 'drive away' || this.#away.size > 0) this.#away.add(drive);
-          else server.exchange(drive);
+          if (trouble === 'drive away' || this.#isOrderUnknown()) this.#takeAway(drive);
+          else this.#exchange(drive);
         }
         await this.#start();
         await this.#waves(1);
@@ -234,6 +233,28 @@ export class RandomRun {
     const drive = random.pick(possible);
     this.#impaired.add(drive);
     return drive;
+  }
+
+  #takeAway(drive: number): void {
+    if (this.#away.has(drive)) return;
+    const leaves = this.random.pick(['no name', 'no folder', 'bare folder'] as const);
+    this.world.story.push(leaves);
+    this.#away.set(drive, leaves);
+    if (leaves !== 'no name') this.world.server.takeAway(drive, leaves);
+  }
+
+  #exchange(drive: number): void {
+    this.#away.delete(drive);
+    this.world.server.exchange(drive);
+  }
+
+  /** Where not all folders are named an empty one may be taken for a drive that is away, and comes back. */
+  #isOrderUnknown(): boolean {
+    return this.#unnamed().length > 0;
+  }
+
+  #unnamed(): number[] {
+    return [...this.#away].flatMap(([drive, leaves]) => (leaves === 'no name' ? [drive] : []));
   }
 
   /** The process or the power ends at some step of what is going on. */
@@ -274,7 +295,7 @@ export class RandomRun {
   async #start(plan?: (step: Step) => Outcome): Promise<boolean> {
     const { world } = this;
     const { server } = world;
-    const running = await server.start({ absent: this.#away, isKept: true, ...(plan && { plan }) });
+    const running = await server.start({ absent: this.#unnamed(), isKept: true, ...(plan && { plan }) });
     if (running === null) return false;
     server.machine.plan = () => ({ kind: 'done' });
     world.adopt(running);
@@ -308,6 +329,8 @@ export class RandomRun {
     const { server, workload } = world;
     const drive = this.#victim();
     if (drive === null || this.#away.has(drive)) return;
+    // A start that finds it empty still would have to guess.
+    if (trouble === 'drive exchanged while it serves' && this.#isOrderUnknown()) return;
     counts.losses++;
     world.story.push(`drive ${drive + 1}`);
     workload.mustWrite &&= this.#maySpare();
@@ -361,9 +384,18 @@ export class RandomRun {
   /** Everything that was away is back, in part as an empty drive; what is damaged is written anew and carries the data. */
   async #mend(): Promise<void> {
     const { world, random } = this;
-    await world.stop();
-    for (const drive of this.#away) if (random.chance(0.4)) world.server.exchange(drive);
+    const isWhileItServes = this.#away.size > 0 && !this.#isOrderUnknown() && random.chance(0.5);
+    if (!isWhileItServes) await world.stop();
+    for (const drive of [...this.#away.keys()]) {
+      if (random.chance(0.4)) this.#exchange(drive);
+      else world.server.bringBack(drive);
+    }
     this.#away.clear();
+    if (isWhileItServes) {
+      world.story.push('back while it serves');
+      await world.allBack();
+      await world.stop();
+    }
     await this.#start();
     await world.allBack();
     await world.checkSound();

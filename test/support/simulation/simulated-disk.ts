@@ -142,8 +142,11 @@ export class SimulatedDisk {
   /** Changes of names that are not durable yet, in order; those of one element happen together. */
   pending: NameChange[][] = [];
 
+  /** Where it is mounted there may be none: the empty folder under a mount, or not even that. */
+  constructor(readonly kind: 'disk' | 'bare folder' | 'no folder' = 'disk') {}
+
   find(path: string): Node | undefined {
-    let node: Node | undefined = this.root;
+    let node: Node | undefined = this.kind === 'no folder' ? undefined : this.root;
     for (const name of parts(path)) {
       if (!(node instanceof SimulatedFolder)) return undefined;
       node = node.entries.get(name);
@@ -196,7 +199,7 @@ export class SimulatedDisk {
   }
 
   clone(): SimulatedDisk {
-    const copy = new SimulatedDisk();
+    const copy = new SimulatedDisk(this.kind);
     const known = new Map<Node, Node>([[this.root, copy.root]]);
     const cloned = (node: Node): Node => {
       const before = known.get(node);

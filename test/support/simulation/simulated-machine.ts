@@ -109,7 +109,8 @@ export class SimulatedMachine implements DriveSystem {
 
   isMountPoint(fd: number): boolean {
     const file = this.#files.get(fd);
-    return file !== undefined && this.disks[file.drive]?.root === file.node;
+    const disk = file && this.disks[file.drive];
+    return disk?.kind === 'disk' && disk.root === file?.node;
   }
 
   lockFile(fd: number): number {

@@ -30,7 +30,7 @@ export interface Shape {
 
 export interface StartOptions {
   readonly plan?: (step: Step) => Outcome;
-  /** Drives that are not there, by their place among the folders. */
+  /** Drives that are not there and not named, by their place among the folders. */
   readonly absent?: Iterable<number>;
   /** Drives that come and go are seen while it runs. */
   readonly isKept?: boolean;
@@ -42,6 +42,8 @@ export class SimulatedServer {
   readonly folders: readonly string[];
   readonly driveCount: number;
   readonly index = new CatalogStates();
+  /** By their place among the folders: what else is there now. */
+  readonly #away = new Map<number, SimulatedDisk>();
   running: RunningEngine | null = null;
   /** Of the last start. */
   lines: readonly string[] = [];
@@ -158,15 +160,31 @@ export class SimulatedServer {
     return names;
   }
 
+  /** Its folder is not there, or nothing is mounted on it. */
+  takeAway(position: number, leaves: 'bare folder' | 'no folder'): void {
+    const disk = this.machine.disks[position];
+    if (disk === undefined || this.#away.has(position)) return;
+    this.#away.set(position, disk);
+    this.machine.disks[position] = new SimulatedDisk(leaves);
+  }
+
+  bringBack(position: number): void {
+    const disk = this.#away.get(position);
+    if (disk === undefined) return;
+    this.machine.disks[position] = disk;
+    this.#away.delete(position);
+  }
+
   /** Another disk stands in this place, empty. */
   exchange(position: number): void {
+    this.#away.delete(position);
     this.machine.disks[position] = new SimulatedDisk();
   }
 
   /** Turns over some bits of blobs and of what is written of the logs, and takes a blob file away now and then. */
   damage(position: number): void {
     const { random } = this;
-    const disk = this.machine.disks[position];
+    const disk = this.#away.get(position) ?? this.machine.disks[position];
     for (let count = 1 + random.below(6); disk !== undefined && count > 0; count--) {
       const files = [...disk.files()].filter(
         ([path, { sectors }]) => (path.startsWith('blobs/') || path.startsWith('log/')) && sectors.size > 0,

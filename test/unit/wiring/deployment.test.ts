@@ -157,6 +157,52 @@ describe('a later start', () => {
     );
   });
 
+  it('gives an empty folder the place at its own position, beside a drive that is away', async () => {
+    const first = await formatted();
+    const ids = placesOf(first).map(({ drive }) => drive?.format.driveId);
+    renameSync(path('d1'), path('away'));
+    rmSync(path('d3'), { recursive: true });
+    mkdirSync(path('d3'));
+    const again = await open(four());
+    expect(placesOf(again).map((place) => place.path)).toEqual(four());
+    expect(placesOf(again).map(({ note }) => note)).toEqual(['does not exist', null, 'was empty: being rebuilt', null]);
+    expect(placesOf(again)[2]?.drive?.format.driveId).toBe(ids[2]);
+    expect(again.warnings.join()).toContain('d3 was empty: it is formatted as drive 3');
+    await closeAll();
+    renameSync(path('away'), path('d1'));
+    const whole = await open(four());
+    expect(placesOf(whole).map(({ drive }) => drive?.format.driveId)).toEqual(ids);
+  });
+
+  it('does so when the drive that is away is not named, and between two that were swapped', async () => {
+    await formatted();
+    renameSync(path('d1'), path('away'));
+    rmSync(path('d3'), { recursive: true });
+    mkdirSync(path('d3'));
+    const named = await open(['d2', 'd3', 'd4'].map(path));
+    expect(placesOf(named).map((place) => place.path)).toEqual([null, path('d2'), path('d3'), path('d4')]);
+    await closeAll();
+    rmSync(path('d3'), { recursive: true });
+    mkdirSync(path('d3'));
+    const [a = '', b = '', c = '', d = ''] = four();
+    const swapped = await open([a, d, c, b]);
+    expect(placesOf(swapped).map((place) => place.path)).toEqual(four());
+    expect(placesOf(swapped).map(({ isNew }) => isNew)).toEqual([false, false, true, false]);
+  });
+
+  it('gives an empty folder another place when the drive of its own is found elsewhere', async () => {
+    await formatted();
+    // The third was put in the place of the first, which died; a new one is where the third was.
+    rmSync(path('d1'), { recursive: true });
+    renameSync(path('d3'), path('d1'));
+    renameSync(path('d4'), path('away'));
+    mkdirSync(path('d3'));
+    const again = await open(four());
+    // The last is away, and keeps its place.
+    expect(placesOf(again).map((place) => place.path)).toEqual(['d3', 'd2', 'd1', 'd4'].map(path));
+    expect(placesOf(again).map(({ drive }) => drive !== null)).toEqual([true, true, true, false]);
+  });
+
   it('refuses below the read quorum, names what is missing, and formats nothing', async () => {
     await formatted();
     for (const name of ['d1', 'd2', 'd3']) rmSync(path(name), { recursive: true });
@@ -253,6 +299,64 @@ describe('several sets', () => {
     mkdirSync(path('d5'));
     expect(await refusalOf(eight())).toContain('only 1 of 4 drives of set 2 are usable, 2 are needed to read');
     expect(readdirSync(path('d5'))).toEqual([]);
+  });
+
+  it('give an empty folder the place at its own position, in its set', async () => {
+    await used(await openGroups([eight()], 4));
+    for (const name of ['d1', 'd5', 'd6']) rmSync(path(name), { recursive: true });
+    for (const name of ['d6', 'd1']) mkdirSync(path(name));
+    const again = await openGroups([eight()]);
+    expect(placesOf(again).map((place) => place.path)).toEqual(eight());
+    expect(again.sets.map(({ places }) => places.map(({ isNew }) => isNew))).toEqual([
+      [true, false, false, false],
+      [false, true, false, false],
+    ]);
+    expect(again.sets[1]?.places[0]).toMatchObject({ drive: null, note: 'does not exist' });
+    expect(again.warnings.join()).toContain('d6 was empty: it is formatted as set 2, drive 2');
+  });
+
+  it('of several pools do so in any order of the groups, and when all folders are named as one', async () => {
+    await formatted();
+    await used(await openGroups([four(), more()]));
+    const emptied = ['d2', 'e3'].map(path);
+    const away = ['d1', 'e4'].map(path);
+    for (const name of away) renameSync(name, `${name}.away`);
+    for (const groups of [[more(), four()], [four(), more()], [[...four(), ...more()]], [[...more(), ...four()]]]) {
+      for (const name of emptied) {
+        rmSync(name, { recursive: true });
+        mkdirSync(name);
+      }
+      const again = await openGroups(groups);
+      expect(placesOf(again).map((place) => place.path)).toEqual([...four(), ...more()]);
+      expect(
+        placesOf(again)
+          .filter(({ isNew }) => isNew)
+          .map((place) => place.path),
+      ).toEqual(emptied);
+      await closeAll();
+    }
+  });
+
+  it('fill a folder that a drive of another group was taken from', async () => {
+    await formatted();
+    await used(await openGroups([four(), more()]));
+    // Two of them were swapped, and the one exchanged for an empty one.
+    rmSync(path('d4'), { recursive: true });
+    renameSync(path('e1'), path('d4'));
+    mkdirSync(path('e1'));
+    const again = await openGroups([four(), more()]);
+    expect(again.sets[0]?.places[3]).toMatchObject({ path: path('e1'), isNew: true });
+    expect(again.sets[1]?.places[0]).toMatchObject({ path: path('d4'), isNew: false });
+  });
+
+  it('leave a folder alone that is one more than the drives of its group, and say so', async () => {
+    await formatted();
+    await used(await openGroups([four(), more()]));
+    mkdirSync(path('x'));
+    const again = await openGroups([[...four(), path('x')], more().slice(0, 3)]);
+    expect(again.warnings.join()).toContain('x is not used: there are as many other folders in its group');
+    expect(readdirSync(path('x'))).toEqual([]);
+    expect(again.sets[1]?.places[3]?.note).toBe('not among the folders that were named');
   });
 
   it('become more with a further group, and the old drives are told', async () => {

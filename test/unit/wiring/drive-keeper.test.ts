@@ -1,0 +1,201 @@
+/** Which drive each folder is taken for while the server runs; that they are filled is for test/fault/drives.test.ts. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SlabArena } from '../../../dist/pool/index.js';
+import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
+import { DriveKeeper } from '../../../dist/wiring/drive-keeper.js';
+import { LiveSet } from '../../../dist/wiring/live-set.js';
+
+const { arena } = new SlabArena(32 << 20);
+const driveOptions = { arena, isSynced: false };
+let folder = '';
+const undo: (() => Promise<void>)[] = [];
+/** By position: of drives that take part. */
+let inSync = new Set<number>();
+let epoch = 0;
+let lines: string[] = [];
+
+const path = (name: string): string => join(folder, name);
+const four = (): string[] => ['d1', 'd2', 'd3', 'd4'].map(path);
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-keeper-'));
+  lines = [];
+});
+
+afterEach(async () => {
+  await stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function stop(): Promise<void> {
+  for (const step of undo.splice(0).reverse()) await step();
+}
+
+function open(): Promise<Deployment> {
+  return openDeployment({ groups: [four()], parity: null, ...driveOptions });
+}
+
+/** Ids by position, of drives that have been written to. */
+async function formatted(): Promise<readonly string[]> {
+  const { sets } = await open();
+  const drives = sets.flatMap(({ places }) => places.flatMap(({ drive }) => drive ?? []));
+  for (const drive of drives) expect(await drive.log.createFile(1, 4096)).toMatchObject({ ok: true });
+  await Promise.all(drives.map((drive) => drive.close(1000)));
+  return sets[0]?.driveIds ?? [];
+}
+
+interface Kept {
+  readonly set: LiveSet;
+  /** Changes made between two looks. */
+  unseen(change: () => void): Promise<void>;
+}
+
+/** With a journal that takes every drive at once. */
+async function keep(): Promise<Kept> {
+  const deployment = await open();
+  const places = deployment.sets[0]?.places ?? [];
+  inSync = new Set(places.flatMap(({ drive, position }) => (drive === null ? [] : [position])));
+  const journal = {
+    health: () => ({ epoch, inSync: [...inSync], catchingUp: [] }),
+    joinDrive: (position: number) => {
+      epoch++;
+      inSync.add(position);
+    },
+    reportFault: (position: number) => {
+      epoch++;
+      inSync.delete(position);
+      return Promise.resolve();
+    },
+  };
+  const say = (text: string): void => void lines.push(text);
+  const log = { warn: say, error: say, info: say } as never;
+  const drives = places.map(({ drive }) => drive);
+  const set = new LiveSet(deployment.deploymentId, drives, log, () => performance.now());
+  set.start(journal as never);
+  const started = (): DriveKeeper => {
+    const sets = [{ set, journal: journal as never }];
+    const keeper = new DriveKeeper({ deployment, sets, driveOptions, log, lookEveryMs: 10 });
+    keeper.start();
+    return keeper;
+  };
+  let keeper = started();
+  undo.push(
+    () => set.closeDrives(1000),
+    () => Promise.resolve(set.close()),
+    () => keeper.close(),
+  );
+  return {
+    set,
+    unseen: async (change) => {
+      await keeper.close();
+      change();
+      keeper = started();
+    },
+  };
+}
+
+const isOut = async (position: number): Promise<void> => {
+  await expect.poll(() => inSync.has(position)).toBe(false);
+};
+const isIn = async (position: number): Promise<void> => {
+  await expect.poll(() => inSync.has(position)).toBe(true);
+};
+
+/** As another mount of its disk: what the server still has open is not what lies there then. */
+function move(from: string, to: string): void {
+  cpSync(path(from), path(`${to}.new`), { recursive: true });
+  rmSync(path(from), { recursive: true });
+  renameSync(path(`${to}.new`), path(to));
+}
+
+/** By position. */
+const pathsOf = (set: LiveSet): (string | undefined)[] => [0, 1, 2, 3].map((position) => set.drive(position)?.path);
+
+/** Of the drive in a folder. */
+function idIn(name: string): string {
+  const [line = ''] = readFileSync(path(`${name}/.granary/format.json`), 'utf8').split('\n');
+  return (JSON.parse(line) as { driveId: string }).driveId;
+}
+
+describe('while the server runs', () => {
+  it('an empty folder is the drive that was lost there, and one that is away keeps its place', async () => {
+    const ids = await formatted();
+    move('d1', 'away');
+    const { set } = await keep();
+    rmSync(path('d3'), { recursive: true });
+    await isOut(2);
+    mkdirSync(path('d3'));
+    await isIn(2);
+    expect(idIn('d3')).toBe(ids[2]);
+    move('away', 'd1');
+    await isIn(0);
+    expect(pathsOf(set)).toEqual(four());
+    await stop();
+    // A start knows them as well.
+    const again = await open();
+    undo.push(async () => {
+      await Promise.all((again.sets[0]?.places ?? []).map(async ({ drive }) => drive?.close(1000)));
+    });
+    expect(again.sets[0]?.places.map((place) => place.path)).toEqual(four());
+  });
+
+  it('a drive that turns up in the folder of another leaves its place there to an empty one', async () => {
+    const ids = await formatted();
+    const { set, unseen } = await keep();
+    move('d1', 'away');
+    rmSync(path('d3'), { recursive: true });
+    await isOut(0);
+    await isOut(2);
+    await unseen(() => {
+      move('away', 'd3');
+      mkdirSync(path('d1'));
+    });
+    await isIn(0);
+    await isIn(2);
+    expect(pathsOf(set)).toEqual(['d3', 'd2', 'd1', 'd4'].map(path));
+    expect(['d3', 'd1'].map(idIn)).toEqual([ids[0], ids[2]]);
+  });
+
+  it('an empty folder is the drive that was last seen there', async () => {
+    const ids = await formatted();
+    const { set } = await keep();
+    for (const name of ['d1', 'd2']) move(name, `${name}.away`);
+    await isOut(0);
+    await isOut(1);
+    move('d1.away', 'd2');
+    move('d2.away', 'd1');
+    await isIn(0);
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(['d2', 'd1', 'd3', 'd4'].map(path));
+    // Both are lost again, and only one is replaced.
+    rmSync(path('d1'), { recursive: true });
+    move('d2', 'away');
+    await isOut(0);
+    await isOut(1);
+    mkdirSync(path('d1'));
+    await isIn(1);
+    expect(idIn('d1')).toBe(ids[1]);
+    move('away', 'd2');
+    await isIn(0);
+    expect(pathsOf(set)).toEqual(['d2', 'd1', 'd3', 'd4'].map(path));
+  });
+
+  it('a copy of a drive that takes part is left alone', async () => {
+    const ids = await formatted();
+    const { set } = await keep();
+    rmSync(path('d3'), { recursive: true });
+    await isOut(2);
+    mkdirSync(path('d3'));
+    await isIn(2);
+    move('d4', 'away');
+    await isOut(3);
+    cpSync(path('d3'), path('d4'), { recursive: true });
+    await expect.poll(() => lines).toContain('a folder is not used');
+    expect(inSync.has(3)).toBe(false);
+    expect(idIn('d4')).toBe(ids[2]);
+    expect(set.drive(2)?.path).toBe(path('d3'));
+  });
+});
