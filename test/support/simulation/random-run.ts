@@ -105,6 +105,7 @@ export class RandomRun {
   constructor(readonly seed: number) {
     this.random = new Random(seed);
     this.world = new SimulatedWorld(this.random.pick(shapes), this.random, seed);
+    this.world.isKept = true;
     const { workload, versions } = this.world;
     workload.partsMax = 1;
     workload.keysMax = 12;

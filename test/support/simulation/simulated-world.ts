@@ -25,6 +25,8 @@ export class SimulatedWorld {
   readonly workload: Workload;
   /** On buckets of its own. */
   readonly versions: VersionWorkload;
+  /** Drives that come and go are seen while the server runs, also after the starts of these checks. */
+  isKept = false;
   /** What happened last, for the message of a failure. */
   readonly story: string[] = [];
   degraded = 0;
@@ -187,10 +189,10 @@ export class SimulatedWorld {
     const absent = this.absentees(parityShards, spared);
     await this.stop();
     this.story.push(`without drives ${absent.map((drive) => drive + 1).join()}`);
-    this.adopt(await server.start({ absent }));
+    this.adopt(await server.start({ absent, isKept: this.isKept }));
     await this.checkAll(false);
     await this.stop();
-    this.adopt(await server.start());
+    this.adopt(await server.start({ isKept: this.isKept }));
     await this.allBack();
     await this.checkAll(true);
   }
@@ -207,7 +209,7 @@ export class SimulatedWorld {
       await this.stop();
       before = this.#indexText();
       server.index.states = [[]];
-      this.adopt(await server.start());
+      this.adopt(await server.start({ isKept: this.isKept }));
       await server.passes(settleMs);
       after = this.#indexText();
       isStill = this.running.journals.every((journal) => (journal.space()?.movedBytes ?? 0) === 0);
