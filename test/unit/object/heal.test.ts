@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { filesBelow, startEngine, type RunningEngine } from '../../support/running-engine.js';
 import { readAll } from '../../support/workload.js';
 
@@ -22,25 +23,10 @@ let drives: string[] = [];
 let running: RunningEngine;
 const bodies = new Map<string, Buffer>();
 
-const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
 const sizes = { inline: 400, slots: 90_000, one: 700_001, many: 5_300_007 };
 
 async function store(key: string, body: Buffer): Promise<void> {
-  const upload = running.engine.openUpload({
-    bucket: 'b',
-    key,
-    bytes: body.length,
-    sha256: false,
-    checksum: null,
-    signedStream: null,
-    storageClass: 'STANDARD',
-  });
-  for (let at = 0; at < body.length; at += 1 << 20) {
-    const isTaken = upload.write(body, at, Math.min(body.length, at + (1 << 20)));
-    if (!isTaken) await new Promise<void>((resolve) => (upload.onDrain = resolve));
-  }
-  await upload.finish();
-  await upload.commitObject(plain);
+  await (await finishedUpload(running.engine, key, body)).commitObject(plain);
   bodies.set(key, body);
 }
 

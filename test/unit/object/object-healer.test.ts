@@ -6,10 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logFileBytesMin } from '../../../dist/journal/index.js';
 import type { ObjectHealResult } from '../../../dist/object/index.js';
+import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { filesBelow, startEngine, type RunningEngine } from '../../support/running-engine.js';
-
-const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
-const uploadOptions = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
 
 let folder: string;
 let drives: string[];
@@ -30,10 +28,7 @@ afterAll(async () => {
 });
 
 async function put(key: string, body: Buffer): Promise<void> {
-  const upload = running.engine.openUpload({ bucket: 'b', key, bytes: body.length, ...uploadOptions });
-  upload.write(body, 0, body.length);
-  await upload.finish();
-  await upload.commitObject(plain);
+  await (await finishedUpload(running.engine, key, body)).commitObject(plain);
 }
 
 async function heal(prefix: string, isDryRun = false): Promise<ObjectHealResult[]> {
@@ -80,9 +75,7 @@ describe('healing that is asked for', () => {
       checksumType: null,
     });
     const body = randomBytes(700_000);
-    const upload = running.engine.openUpload({ bucket: 'b', key: '0/parts', bytes: body.length, ...uploadOptions });
-    upload.write(body, 0, body.length);
-    await upload.finish();
+    const upload = await finishedUpload(running.engine, '0/parts', body);
     const { uploadId } = created;
     const { etag } = await upload.commitPart({ uploadId, partNumber: 1, checksum: null });
     const parts = [{ partNumber: 1, etag, checksum: null }];

@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { blobSubfolder } from '../../../src/drive/layout.js';
-import type { Upload } from '../../../src/object/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
+import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { filesBelow } from '../../support/running-engine.js';
 import { readAll } from '../../support/workload.js';
 
@@ -16,25 +16,8 @@ afterEach(async () => {
   fixture = null;
 });
 
-const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
-
-async function finished(engine: EngineFixture['engine'], key: string, body: Buffer): Promise<Upload> {
-  const upload = engine.openUpload({
-    bucket: 'b',
-    key,
-    bytes: body.length,
-    sha256: false,
-    checksum: null,
-    signedStream: null,
-    storageClass: 'STANDARD',
-  });
-  upload.write(body, 0, body.length);
-  await upload.finish();
-  return upload;
-}
-
 async function store(engine: EngineFixture['engine'], key: string, body: Buffer): Promise<void> {
-  await (await finished(engine, key, body)).commitObject(plain);
+  await (await finishedUpload(engine, key, body)).commitObject(plain);
 }
 
 describe('the sweep after a start', () => {
@@ -51,12 +34,12 @@ describe('the sweep after a start', () => {
       checksumAlgorithm: null,
       checksumType: null,
     });
-    const part = await finished(engine, 'm', randomBytes(400_000));
+    const part = await finishedUpload(engine, 'm', randomBytes(400_000));
     await part.commitPart({ uploadId, partNumber: 1, checksum: null });
     // On its way, and given up.
     const late = randomBytes(500_000);
-    const open = await finished(engine, 'late', late);
-    (await finished(engine, 'not', randomBytes(500_000))).abort();
+    const open = await finishedUpload(engine, 'late', late);
+    (await finishedUpload(engine, 'not', randomBytes(500_000))).abort();
     // Dropped, and still being read.
     const reader = engine.open('b', 'k0', '');
     await engine.deleteObject('b', 'k0', '', null);

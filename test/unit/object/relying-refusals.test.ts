@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Refusal } from '../../../dist/base/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
+import { finishedUpload } from '../../support/finished-upload.js';
 
 const metadata = { headers: {}, storageClass: 'STANDARD' };
 let fixture: EngineFixture;
@@ -25,18 +26,7 @@ async function newUpload(): Promise<string> {
 }
 
 async function put(key: string, ifNoneMatch?: string[]): Promise<void> {
-  const body = Buffer.from('body');
-  const upload = fixture.engine.openUpload({
-    bucket: 'b',
-    key,
-    bytes: body.length,
-    sha256: false,
-    checksum: null,
-    signedStream: null,
-    storageClass: 'STANDARD',
-  });
-  upload.write(body, 0, body.length);
-  await upload.finish();
+  const upload = await finishedUpload(fixture.engine, key, Buffer.from('body'));
   await upload.commitObject({ metadata, checksum: null, precondition: ifNoneMatch ? { ifNoneMatch } : null });
 }
 

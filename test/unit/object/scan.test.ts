@@ -22,6 +22,7 @@ import {
   noCounts,
   type ScanState,
 } from '../../../src/object/scan-state.js';
+import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { filesBelow, startEngine, type RunningEngine } from '../../support/running-engine.js';
 import { readAll } from '../../support/workload.js';
 
@@ -33,22 +34,7 @@ const full = { bytesPerSecondMax: Number.MAX_SAFE_INTEGER, shareMax: 1 };
 const dayMs = 86_400_000;
 
 async function store(key: string, body: Buffer): Promise<void> {
-  const upload = running.engine.openUpload({
-    bucket: 'b',
-    key,
-    bytes: body.length,
-    sha256: false,
-    checksum: null,
-    signedStream: null,
-    storageClass: 'STANDARD',
-  });
-  for (let at = 0; at < body.length; at += 1 << 20) {
-    const isTaken = upload.write(body, at, Math.min(body.length, at + (1 << 20)));
-    if (!isTaken) await new Promise<void>((resolve) => (upload.onDrain = resolve));
-  }
-  await upload.finish();
-  const metadata = { headers: {}, storageClass: 'STANDARD' };
-  await upload.commitObject({ metadata, checksum: null, precondition: null });
+  await (await finishedUpload(running.engine, key, body)).commitObject(plain);
   bodies.set(key, body);
 }
 

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
+import { finishedUpload } from '../../support/finished-upload.js';
 
 /** Parity by storage class: how many drives may go, and what it costs. */
 const open: EngineFixture[] = [];
@@ -19,15 +20,7 @@ async function start(driveCount: number, standard: number, reduced: number): Pro
 }
 
 async function put({ engine }: EngineFixture, key: string, body: Buffer, storageClass: string): Promise<void> {
-  const options = { bucket: 'b', key, bytes: body.length, sha256: false, checksum: null, signedStream: null };
-  const upload = engine.openUpload({ ...options, storageClass });
-  let drain: () => void = () => undefined;
-  upload.onDrain = () => drain();
-  for (let at = 0; at < body.length; at += 262_144) {
-    const goesOn = upload.write(body, at, Math.min(body.length, at + 262_144));
-    if (!goesOn) await new Promise<void>((resolve) => (drain = resolve));
-  }
-  await upload.finish();
+  const upload = await finishedUpload(engine, key, body, { storageClass });
   await upload.commitObject({ metadata: { headers: {}, storageClass }, checksum: null, precondition: null });
 }
 

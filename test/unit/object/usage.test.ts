@@ -8,6 +8,7 @@ import { RecordType, encodeMoved } from '../../../src/object/records.js';
 import { UsageCounter, noUsage } from '../../../src/object/usage.js';
 import { usageSizeBounds } from '../../../src/object/index.js';
 import { engineOnDrives } from '../../support/engine-on-drives.js';
+import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { startEngine, type RunningEngine } from '../../support/running-engine.js';
 import { CatalogStates, MemoryCatalog } from '../../support/simulation/memory-catalog.js';
 
@@ -17,19 +18,13 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-const plain = { metadata: { headers: {}, storageClass: 'STANDARD' }, checksum: null, precondition: null };
-
 async function put(
   { engine }: Pick<RunningEngine, 'engine'>,
   bucket: string,
   key: string,
   bytes: number,
 ): Promise<void> {
-  const options = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
-  const upload = engine.openUpload({ bucket, key, bytes, ...options });
-  if (bytes > 0) upload.write(Buffer.alloc(bytes, 1), 0, bytes);
-  await upload.finish();
-  await upload.commitObject(plain);
+  await (await finishedUpload(engine, key, Buffer.alloc(bytes, 1), { bucket })).commitObject(plain);
 }
 
 async function multipart({ engine }: RunningEngine, bucket: string, key: string, bytes: number): Promise<void> {
@@ -41,10 +36,7 @@ async function multipart({ engine }: RunningEngine, bucket: string, key: string,
     checksumType: null,
   });
   const { uploadId } = created;
-  const options = { sha256: false, checksum: null, signedStream: null, storageClass: 'STANDARD' };
-  const upload = engine.openUpload({ bucket, key, bytes, ...options });
-  upload.write(Buffer.alloc(bytes, 1), 0, bytes);
-  await upload.finish();
+  const upload = await finishedUpload(engine, key, Buffer.alloc(bytes, 1), { bucket });
   const { etag } = await upload.commitPart({ uploadId, partNumber: 1, checksum: null });
   const parts = [{ partNumber: 1, etag, checksum: null }];
   await engine.completeMultipartUpload({ bucket, key, uploadId, parts, precondition: null });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ObjectInfo, WritePrecondition } from '../../../dist/object/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
+import { finishedUpload } from '../../support/finished-upload.js';
 import { filesBelow } from '../../support/running-engine.js';
 import { seededRandom } from '../../support/seeded-random.js';
 import { VersionWorkload } from '../../support/version-workload.js';
@@ -38,25 +39,7 @@ afterAll(async () => {
 const setTo = (status: 'Enabled' | 'Suspended') =>
   fixture.engine.setVersioning('b', { status, excludedPrefixes: [], excludesFolders: false });
 
-async function upload(key: string, body: Buffer) {
-  const opened = fixture.engine.openUpload({
-    bucket: 'b',
-    key,
-    bytes: body.length,
-    sha256: false,
-    checksum: null,
-    signedStream: null,
-    storageClass: 'STANDARD',
-  });
-  let wake = (): void => undefined;
-  opened.onDrain = () => wake();
-  for (let at = 0; at < body.length; at += 100_000) {
-    const goesOn = opened.write(body, at, Math.min(body.length, at + 100_000));
-    if (!goesOn) await new Promise<void>((resolve) => (wake = resolve));
-  }
-  await opened.finish();
-  return opened;
-}
+const upload = (key: string, body: Buffer) => finishedUpload(fixture.engine, key, body);
 
 async function put(
   key: string,
