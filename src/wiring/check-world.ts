@@ -13,7 +13,7 @@ import { StoreCheck } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { CheckedDrive } from './check-types.js';
-import { likelyPlaces } from './likely-places.js';
+import { standInsOf } from './likely-places.js';
 
 const driveGraceMs = 2_000;
 const threads = 2;
@@ -156,7 +156,10 @@ function placesOf(probes: readonly DriveProbe[]): Places {
     if (twin) throw new StartupError(`${twin.path} and ${probe.path} hold the same drive`, 'name each drive once');
     byId.set(format.driveId, probe);
   }
-  const others = othersOf(probes, sets.flat());
+  const allIds = sets.flat();
+  // A drive of sets that were never used has no place.
+  const folders = probes.filter((probe) => probe.kind !== 'ready' || allIds.includes(probe.drive.format.driveId));
+  const others = standInsOf(folders, allIds);
   const places = sets.map((ids) =>
     ids.map((id, position): CheckedPlace => {
       const probe = byId.get(id) ?? null;
@@ -172,24 +175,6 @@ function placesOf(probes: readonly DriveProbe[]): Places {
   // Where a server keeps its index: on the first drive that is there.
   const found = places.flat().find(({ probe }) => probe !== null)?.probe;
   return { first: found ?? first, sets: places };
-}
-
-/** By the id of a drive that is not there: the folder that a start would take for its own. */
-function othersOf(
-  probes: readonly DriveProbe[],
-  ids: readonly string[],
-): ReadonlyMap<string, Exclude<DriveProbe, Ready>> {
-  // A drive of sets that were never used has no place.
-  const folders = probes.filter((probe) => probe.kind !== 'ready' || ids.includes(probe.drive.format.driveId));
-  const found = folders.map((probe) => (probe.kind === 'ready' ? ids.indexOf(probe.drive.format.driveId) : null));
-  const others = new Map<string, Exclude<DriveProbe, Ready>>();
-  for (const [folder, place] of likelyPlaces(found, ids.length)) {
-    const [probe, id] = [folders[folder], ids[place]];
-    invariant(probe !== undefined && probe.kind !== 'ready', 'a folder that has a drive needs no other');
-    invariant(id !== undefined, 'every place has its id');
-    others.set(id, probe);
-  }
-  return others;
 }
 
 /** Drives that are only read. */

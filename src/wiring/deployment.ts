@@ -19,7 +19,7 @@ import {
   type DriveSystem,
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
-import { likelyPlaces } from './likely-places.js';
+import { standInsOf } from './likely-places.js';
 
 export interface Place {
   /** In its set. */
@@ -381,7 +381,7 @@ async function planPlaces(
   groups: Groups,
 ): Promise<PlannedPlace[]> {
   const byId = new Map(ready.map((probe) => [probe.drive.format.driveId, probe]));
-  const standIns = standInsOf(known, facts, groups);
+  const standIns = standInsIn(known, facts, groups);
   const wereMounts = ready.some(({ drive }) => drive.format.wasMountPoint);
   const waiting = known.filter(({ kind }) => kind !== 'ready').map(({ path }) => path);
   const isAllUnborn = await isWithoutLog(ready);
@@ -427,26 +427,18 @@ async function planPlaces(
   return plan;
 }
 
-/** By id of the drive that is not there: the folder that most likely was its own. */
-function standInsOf(
+/** By id of a drive that is not there: the folder that is taken for its own. */
+function standInsIn(
   known: readonly (Ready | Empty | Unusable)[],
   facts: Facts,
   groups: Groups,
 ): ReadonlyMap<string, Empty | Unusable> {
-  const standIns = new Map<string, Empty | Unusable>();
-  for (const bundle of bundlesOf(groups)) {
+  const inBundles = bundlesOf(groups).flatMap((bundle) => {
     const ids = facts.sets.flatMap((set, setIndex) => (bundle.pools.has(poolOfSet(facts.pools, setIndex)) ? set : []));
     const folders = known.filter(({ group }) => bundle.groups.has(group));
-    const found = folders.map((probe) => (probe.kind === 'ready' ? ids.indexOf(probe.drive.format.driveId) : null));
-    for (const [folder, place] of likelyPlaces(found, ids.length)) {
-      const probe = folders[folder];
-      const id = ids[place];
-      invariant(probe !== undefined && probe.kind !== 'ready', 'a folder that has a drive needs no other');
-      invariant(id !== undefined, 'every place has its id');
-      standIns.set(id, probe);
-    }
-  }
-  return standIns;
+    return [...standInsOf<Empty | Unusable>(folders, ids)];
+  });
+  return new Map(inBundles);
 }
 
 /** Groups of folders that share pools, and all pools of theirs. */

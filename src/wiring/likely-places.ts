@@ -4,6 +4,9 @@
  * which the folders are named. A wrong guess costs no data, but when a drive that was away returns, another has its place.
  */
 import { invariant } from '../base/index.js';
+import type { DriveProbe } from '../drive/index.js';
+
+type Ready = Extract<DriveProbe, { readonly kind: 'ready' }>;
 
 interface Waiting {
   readonly folder: number;
@@ -11,6 +14,26 @@ interface Waiting {
   readonly least: number;
   /** Likewise before the drive found behind it. Below `least` when the drives found are in another order. */
   readonly most: number;
+}
+
+/**
+ * By id of a drive that was not found: the folder that most likely was its own. `ids` are those of all drives that the
+ * folders may hold, in the order of their places; the drives that were found are among them.
+ */
+export function standInsOf<StandIn extends Exclude<DriveProbe, Ready>>(
+  folders: readonly (Ready | StandIn)[],
+  ids: readonly string[],
+): ReadonlyMap<string, StandIn> {
+  const found = folders.map((probe) => (probe.kind === 'ready' ? ids.indexOf(probe.drive.format.driveId) : null));
+  const standIns = new Map<string, StandIn>();
+  for (const [folder, place] of likelyPlaces(found, ids.length)) {
+    const probe = folders[folder];
+    const id = ids[place];
+    invariant(probe !== undefined && probe.kind !== 'ready', 'a folder that has a drive needs no other');
+    invariant(id !== undefined, 'every place has its id');
+    standIns.set(id, probe);
+  }
+  return standIns;
 }
 
 /**
