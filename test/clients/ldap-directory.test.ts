@@ -233,7 +233,7 @@ describe('a directory that does not answer', () => {
   it('is a fault within the time of an operation', async () => {
     const asked = directory({}, 700);
     await asked.findUser('sisko');
-    slapd.pause();
+    await slapd.pause();
     try {
       const startedMs = performance.now();
       await expect(asked.findUser('sisko')).rejects.toMatchObject({ name: 'DirectoryFault' });

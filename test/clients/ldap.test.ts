@@ -375,7 +375,7 @@ describe('what the directory does', () => {
   });
 
   it('when it hangs, refuses logins within the time while everything else is served', async () => {
-    slapd.pause();
+    await slapd.pause();
     try {
       const startedMs = Date.now();
       const pending = login('sisko', people.sisko.password);

@@ -19,6 +19,7 @@ import {
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startServer, type KillableServer } from '../support/killable-server.js';
+import { standStill } from '../support/stand-still.js';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
@@ -107,7 +108,7 @@ describe('snapshots of drives', () => {
       const firstMs = performance.now();
       for (const drive of order) {
         // What a file system's snapshot is: everything of one instant.
-        server.process.kill('SIGSTOP');
+        await standStill(server.process);
         cpSync(drives[drive] ?? '', copies[drive] ?? '', { recursive: true });
         server.process.kill('SIGCONT');
         await new Promise((resolve) => setTimeout(resolve, 150));

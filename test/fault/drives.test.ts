@@ -27,6 +27,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
+import { standStill } from '../support/stand-still.js';
 
 const bucket = 'drives';
 /** Inline, in the log, in blob files of one stripe, of several, and of many. */
@@ -319,7 +320,7 @@ describe('while the server runs', () => {
       while (!isOver) await put(s3, `load${worker}/${count++ % 10}`, randomBytes(1 + ((count * 7_777) % 300_000)));
     });
     await new Promise((resolve) => setTimeout(resolve, 300));
-    server.process.kill('SIGSTOP');
+    await standStill(server.process);
     // Longer than a write to the log may take.
     await new Promise((resolve) => setTimeout(resolve, 10_000));
     server.process.kill('SIGCONT');

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'ldapts';
 import { freePort } from './free-port.js';
+import { standStill } from './stand-still.js';
 
 const slapd = '/usr/sbin/slapd';
 export const suffix = 'dc=example,dc=com';
@@ -60,7 +61,7 @@ export interface DirectoryServer {
   /** As the administrator of the directory. */
   change<T>(work: (client: Client) => Promise<T>): Promise<T>;
   /** It takes connections and answers nothing, until `resume`. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   /** Ends the process; `start` brings it back on the same ports. */
   down(): Promise<void>;
@@ -115,7 +116,10 @@ export async function startDirectory(): Promise<DirectoryServer> {
         await client.unbind();
       }
     },
-    pause: () => child?.kill('SIGSTOP'),
+    async pause() {
+      if (child === null) throw new Error('the directory does not run');
+      await standStill(child);
+    },
     resume: () => child?.kill('SIGCONT'),
     start,
     down,
