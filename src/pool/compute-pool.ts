@@ -34,7 +34,8 @@ const passArgCount = 12;
 const busyShareMax = 0.7;
 /** How often that is looked at. */
 const lookMs = 20;
-const isSingleCore = availableParallelism() === 1;
+const cores = availableParallelism();
+const isSingleCore = cores === 1;
 
 interface WaitingPass {
   readonly input: PassInput;
@@ -48,7 +49,8 @@ let isInUse = false;
 export class ComputePool implements Compute {
   readonly streamStateBytes = streamStateBytes;
   readonly #pool: Piscina;
-  readonly #threads: number;
+  /** More at once would only share the same cores, each with fewer streams side by side. */
+  readonly #passTasksMax: number;
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: WaitingPass[] = [];
   #soon: WaitingPass[] = [];
@@ -67,7 +69,7 @@ export class ComputePool implements Compute {
       );
     }
     isInUse = true;
-    this.#threads = options.threads;
+    this.#passTasksMax = Math.min(options.threads, cores);
     kernels.attachArena(options.arena);
     kernels.setHashKey(options.hashKey);
     const setup: WorkerSetup = { arena: options.arena, hashKey: options.hashKey };
@@ -131,15 +133,29 @@ export class ComputePool implements Compute {
   }
 
   /**
-   * Passes that wait while all workers are busy share the next task: MD5, which is most of a pass, costs
-   * about as much for sixteen streams as for one (bench: `pass.put.4+2.x16`). A stream has one pass at a time.
+   * Passes share a task: MD5, which is most of a pass, costs about as much for sixteen streams as for one
+   * (bench: `pass.put.4+2.x16`). A stream has one pass at a time.
    */
   pass(input: PassInput): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ input, resolve, reject });
-      if (this.#isGathering || this.#passTasks >= this.#threads) return;
-      // What else arrives in this round of the event loop joins.
-      this.#isGathering = true;
+      this.#gather();
+    });
+  }
+
+  /**
+   * For the next task: what arrives in the rest of this round of the event loop and in one more. Nothing is waited
+   * for in them: with nothing to read a round is over at once.
+   */
+  #gather(): void {
+    if (this.#passTasks >= this.#passTasksMax || this.#waiting.length === 0) return;
+    if (this.#waiting.length >= passesPerTaskMax) {
+      this.#dispatch();
+      return;
+    }
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    setImmediate(() => {
       setImmediate(() => {
         this.#isGathering = false;
         this.#dispatch();
@@ -171,7 +187,7 @@ export class ComputePool implements Compute {
   };
 
   #dispatch(): void {
-    while (this.#passTasks < this.#threads && this.#waiting.length > 0) {
+    while (this.#passTasks < this.#passTasksMax && this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, passesPerTaskMax);
       this.#passTasks++;
       this.#runPasses(batch).then(
@@ -191,7 +207,7 @@ export class ComputePool implements Compute {
       return (await this.#run(task, { name: 'passes' })) as number[];
     } finally {
       this.#passTasks--;
-      this.#dispatch();
+      this.#gather();
     }
   }
 
@@ -273,7 +289,11 @@ export class ComputePool implements Compute {
   async close(): Promise<void> {
     // A worker that is ended inside a native call takes the process with it, and the pool's own close does not
     // always wait for the tasks under way.
-    while (this.#underWay.size > 0) await Promise.allSettled([...this.#underWay]);
+    while (this.#underWay.size > 0 || this.#waiting.length > 0) {
+      await Promise.allSettled([...this.#underWay]);
+      // What is still being gathered starts within two rounds.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     await this.#pool.close({ force: true });
     isInUse = false;
   }
