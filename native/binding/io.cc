@@ -76,6 +76,7 @@ class Environment {
   napi_value Submit(Handle* handle, napi_callback_info info);
   napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
+  napi_value OpenNow(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
   napi_value ReadCheckedNow(Handle* handle, napi_callback_info info);
   napi_value LockFile(napi_callback_info info);
@@ -335,6 +336,17 @@ napi_value Environment::Close(Handle* handle, napi_callback_info info) {
 
 // --- calls on the calling thread ---
 
+napi_value Environment::OpenNow(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  std::string path;
+  if (count < 1 || !codec_.ReadString(argument, &path)) return Throw("openNow: not a path");
+  napi_value result;
+  napi_create_int32(env_, handle->queue ? io::OpenNow(path.c_str()) : -1, &result);
+  return result;
+}
+
 napi_value Environment::ReadNow(Handle* handle, napi_callback_info info) {
   size_t count = 4;
   napi_value arguments[4];
@@ -471,6 +483,7 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   const napi_property_descriptor properties[] = {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"openNow", nullptr, &OnHandle<&Environment::OpenNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readCheckedNow", nullptr, &OnHandle<&Environment::ReadCheckedNow>, nullptr, nullptr, nullptr, napi_enumerable,
        data},

@@ -5,13 +5,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/version.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 12, 0)
+#include <linux/openat2.h>
+#endif
 
 #include <algorithm>
 #include <memory>
@@ -344,6 +350,18 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
     outcome.isOpened = false;
   }
   return outcome;
+}
+
+int OpenNow(const char* path) {
+#if defined(RESOLVE_CACHED)
+  open_how how = {};
+  how.flags = O_RDONLY | O_CLOEXEC;
+  how.resolve = RESOLVE_CACHED;
+  return static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)));
+#else
+  static_cast<void>(path);
+  return -1;
+#endif
 }
 
 int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes) {

@@ -91,6 +91,10 @@ bool IsOnNames(Kind kind);
 // Requires: every segment, and the hashes of every check, lie inside the arena.
 Outcome Perform(const Operation& operation, uint8_t* arena);
 
+// Opens a file for reading as long as that takes no waiting, because the kernel remembers every name on the way to it:
+// the descriptor, or -1, which says nothing about the file.
+int OpenNow(const char* path);
+
 // Reads what the page cache holds, without waiting: bytes read (fewer than asked only at the end of
 // the file), -1 when some of it is not there or the file system cannot tell, -errno - 1 on an error.
 int64_t ReadNow(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes);

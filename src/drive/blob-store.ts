@@ -48,6 +48,12 @@ export class LocalBlobStore implements BlobStore {
     return opened.ok ? { ok: true, value: this.#adopt(name, opened.value.fd) } : opened;
   }
 
+  openNow(name: string): BlobHandle | null {
+    if (this.#isShut) return null;
+    const fd = this.queues.read.openNow(this.#path(name));
+    return fd < 0 ? null : this.#adopt(name, fd);
+  }
+
   async read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
     const answer = await this.#read(handle, { fileOffset, segments });
     return answer.ok ? { ok: true, value: answer.value.bytes } : answer;

@@ -74,6 +74,11 @@ export class DriveCalls {
     return this.#hasLeftCalls;
   }
 
+  /** A descriptor for reading, or −1 when the answer takes a call of its own. */
+  openNow(path: string): number {
+    return this.queue.openNow(path);
+  }
+
   /** Bytes read, or −1 when the answer takes a call of its own. */
   readNow(fd: number, fileOffset: number, arenaOffset: number, bytes: number): number {
     const got = this.queue.readNow(fd, fileOffset, arenaOffset, bytes);

@@ -92,6 +92,8 @@ export interface BlobStore {
    */
   write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>>;
   open(name: string): Promise<DriveResult<BlobHandle>>;
+  /** When that takes no waiting. Null says nothing. */
+  openNow(name: string): BlobHandle | null;
   read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
   /** Rows of `Kernels.verifyBlocks`: read in order from `fileOffset` on, and checked by the thread that reads. */
   readChecked(handle: BlobHandle, fileOffset: number, checks: Float64Array): Promise<DriveResult<CheckedRead>>;

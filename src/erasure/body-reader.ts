@@ -52,8 +52,7 @@ export class BodyReader implements PieceSource {
   #pending: Promise<Window> | null = null;
   #closed = false;
   #sourceClosed = false;
-  /** The first window opens the files. */
-  #coldWindows = 1;
+  #coldWindows = 0;
   readonly #bad = new Set<number>();
 
   constructor(

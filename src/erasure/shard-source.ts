@@ -133,6 +133,11 @@ function touchedBy(jobs: readonly VerifyJob[]): Segments {
   );
 }
 
+interface OpenedBlob {
+  readonly drive: Drive;
+  readonly handle: BlobHandle;
+}
+
 /** Table bytes of one shard that are read and kept at once: the hashes of 64 stripes when k = 2. */
 const hashCacheBytes = 16 * 1024;
 
@@ -141,7 +146,7 @@ export class BlobSource implements ShardSource {
   readonly id: PlacementId;
   readonly #handles = new Map<number, Promise<BlobHandle | null>>();
   /** Those of `#handles` that are there, with the drive that they belong to: another may take its place. */
-  readonly #opened = new Map<number, { readonly drive: Drive; readonly handle: BlobHandle }>();
+  readonly #opened = new Map<number, OpenedBlob>();
   /** A run of blocks for each shard whose hashes were read; they lie in `#tables`. */
   readonly #cached = new Map<number, { readonly firstBlock: number; readonly blockCount: number }>();
   readonly #cacheBytes: number;
@@ -160,8 +165,7 @@ export class BlobSource implements ShardSource {
   }
 
   async prepare(): Promise<void> {
-    const shardCount = this.layout.dataShards + this.layout.parityShards;
-    this.#tables ??= await this.slabs.allocate(shardCount * this.#cacheBytes, 'read');
+    this.#tables ??= await this.slabs.allocate(this.#tablesBytes, 'read');
   }
 
   mayHave(shardIndex: number): boolean {
@@ -190,7 +194,7 @@ export class BlobSource implements ShardSource {
     return settle(this.set, this.stuck, position, answer, wanted, () => touchedBy(jobs)) && wrongRows(result) === 0;
   }
 
-  /** Only of files that are open. */
+  /** Only of files that are open, or opened without waiting. */
   readCheckedNow(shardIndex: number, start: number, jobs: readonly VerifyJob[]): boolean {
     const opened = this.#openedNow(shardIndex);
     if (opened === null) return false;
@@ -201,8 +205,9 @@ export class BlobSource implements ShardSource {
     return false;
   }
 
-  /** Only of files that are open. */
+  /** Only of files that are open, or opened without waiting. */
   hashesNow(shardIndex: number, firstBlock: number, count: number): number | null {
+    this.#tables ??= this.slabs.tryAllocate(this.#tablesBytes, 'read');
     const known = this.#knownHashes(shardIndex, firstBlock, count);
     const run = this.#hashRun(shardIndex, firstBlock, count);
     if (known !== null || run === null) return known;
@@ -254,10 +259,23 @@ export class BlobSource implements ShardSource {
     return { fileOffset: tableOffset + at, cacheOffset: this.#tables.offset + shardIndex * this.#cacheBytes, bytes };
   }
 
-  #openedNow(shardIndex: number): { readonly drive: Drive; readonly handle: BlobHandle } | null {
+  get #tablesBytes(): number {
+    return (this.layout.dataShards + this.layout.parityShards) * this.#cacheBytes;
+  }
+
+  #openedNow(shardIndex: number): OpenedBlob | null {
     const position = positionOfShard(this.layout, shardIndex);
+    const drive = this.set.drive(position);
+    if (drive === null) return null;
     const opened = this.#opened.get(position);
-    return opened === undefined || this.set.drive(position) !== opened.drive ? null : opened;
+    if (opened !== undefined) return drive === opened.drive ? opened : null;
+    if (this.#handles.has(position)) return null;
+    const handle = drive.blobs.openNow(this.#name);
+    if (handle === null) return null;
+    const now: OpenedBlob = { drive, handle };
+    this.#opened.set(position, now);
+    this.#handles.set(position, Promise.resolve(handle));
+    return now;
   }
 
   async #readAt(shardIndex: number, fileOffset: number, segments: Float64Array): Promise<boolean> {

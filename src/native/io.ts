@@ -99,6 +99,11 @@ export interface IoQueue {
    */
   cancel(requestNumber: number): boolean;
   /**
+   * openat2(RESOLVE_CACHED) for reading on the calling thread: a descriptor, or −1, which says nothing about the file:
+   * the answer takes a call of its own.
+   */
+  openNow(path: string): number;
+  /**
    * preadv2(RWF_NOWAIT) on the calling thread into the queue's arena. Bytes read (fewer than asked
    * only at the end of the file), or −1 when not all of them are in the page cache (or the file
    * system cannot tell), or −errno−1 below that on an error.

@@ -24,6 +24,8 @@ export class MemoryDrive {
   readsNow = 0;
   /** Whether the page cache has what is asked for at once. */
   isCached: () => boolean = () => false;
+  /** Whether a file of which the page cache has something can be opened at once too. */
+  hasNames = true;
   /** Waited for before a call does anything. A fault: the call fails with it. */
   onCall: (call: MemoryCall) => Promise<DriveFault | null> = () => Promise.resolve(null);
 
@@ -49,6 +51,11 @@ export class MemoryDrive {
           if (!this.files.has(name)) return Promise.resolve({ ok: false, fault: this.fault('missing') });
           this.openHandles++;
           return Promise.resolve({ ok: true, value: { name, fd: 1 } });
+        },
+        openNow: (name: string) => {
+          if (!this.hasNames || !this.isCached() || !this.files.has(name)) return null;
+          this.openHandles++;
+          return { name, fd: 1 };
         },
         read: (handle: OpenFile, fileOffset: number, segments: Float64Array) =>
           this.#read(handle, fileOffset, segments),

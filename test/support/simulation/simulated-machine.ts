@@ -178,6 +178,12 @@ export class SimulatedMachine implements DriveSystem {
         this.time.after(0, () => call?.resolve({ errno: ECANCELED, bytes: 0, fd: -1 }));
         return true;
       },
+      openNow: (path) => {
+        if (this.isDead || this.random.chance(0.5)) return -1;
+        const { disk, inner } = this.#disk(path);
+        const node = disk.find(inner);
+        return node === undefined ? -1 : this.#opened(node, path);
+      },
       readNow: (fd, fileOffset, arenaOffset, bytes) => {
         if (this.isDead || this.random.chance(0.5)) return -1;
         return file(fd)?.read(fileOffset, view.subarray(arenaOffset, arenaOffset + bytes)) ?? -EBADF - 1;
@@ -404,10 +410,13 @@ export class SimulatedMachine implements DriveSystem {
     }
     if (errno !== 0) return [errno, -1];
     const node = disk.find(inner);
-    if (node === undefined) return [ENOENT, -1];
+    return node === undefined ? [ENOENT, -1] : [0, this.#opened(node, path)];
+  }
+
+  #opened(node: OpenFile['node'], path: string): number {
     const fd = this.#fdCount++;
-    this.#files.set(fd, { node, drive, path });
-    return [0, fd];
+    this.#files.set(fd, { node, drive: this.#driveOf(path), path });
+    return fd;
   }
 
   #close(fd: number): void {

@@ -29,6 +29,10 @@ class FakeQueue implements IoQueue {
     return isWaiting;
   }
 
+  openNow(): number {
+    return -1;
+  }
+
   readNow(): number {
     return -1;
   }

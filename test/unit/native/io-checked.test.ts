@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -106,6 +115,33 @@ describe('a checked read', () => {
     expect(() => queue.submit({ kind: IoKind.write, path, checks })).toThrow(RangeError);
     const segments = Float64Array.of(0, 1);
     expect(() => queue.submit({ kind: IoKind.read, path, checks, segments })).toThrow(RangeError);
+  });
+});
+
+describe('an open on the calling thread', () => {
+  it('gives a descriptor of a file whose name is in memory', () => {
+    const { path, data } = written('open-now');
+    const fd = queue.openNow(path);
+    try {
+      // By a file system that cannot tell, or a kernel before 5.12, nothing would be opened.
+      expect(fd).toBeGreaterThan(2);
+      expect(readFileSync(fd).equals(data)).toBe(true);
+      expect(() => writeSync(fd, 'x')).toThrow('EBADF');
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  it('gives none of what is not there, or without a queue, and refuses what is no path', async () => {
+    const { path } = written('open-never');
+    expect(queue.openNow(`${path}-not`)).toBe(-1);
+    expect(queue.openNow(`${path}/below`)).toBe(-1);
+    for (const bad of ['', 'a\0b', 'x'.repeat(5000), 7, null]) {
+      expect(() => queue.openNow(bad as string), String(bad).slice(0, 9)).toThrow(RangeError);
+    }
+    const closed = io.createIoQueue(arena, 'closed', 1, 1);
+    await closed.close(100);
+    expect(closed.openNow(path)).toBe(-1);
   });
 });
 
