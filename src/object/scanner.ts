@@ -135,11 +135,12 @@ export class Scanner {
       await this.#wait(startMs - clock.monotonicMs());
     }
     // What a crash left is looked for after each start, whether a cycle is due or not.
-    this.#isDue ||= this.#state.current === null && this.#dueInMs() <= 0;
+    this.#isDue ||= this.#isToBegin;
     while (!this.#isClosed) {
       try {
-        if (this.#isSweepDue) await this.#sweep();
-        if (this.#isDue || this.#state.current !== null || this.#dueInMs() <= 0) await this.#cycle();
+        // A cycle that begins looks for them by itself.
+        if (this.#isSweepDue && !this.#isToBegin) await this.#sweep();
+        if (this.#isToBegin || this.#state.current !== null) await this.#cycle();
         else await this.#wait(Math.min(this.#isSweepDue ? sweepRetryMs : idleMsMax, this.#dueInMs()));
       } catch (error) {
         const cause = error instanceof Error ? error.message : 'unknown cause';
@@ -148,6 +149,10 @@ export class Scanner {
         await this.#wait(retryMs);
       }
     }
+  }
+
+  get #isToBegin(): boolean {
+    return this.#state.current === null && (this.#isDue || this.#dueInMs() <= 0);
   }
 
   #dueInMs(): number {

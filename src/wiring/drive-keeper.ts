@@ -188,7 +188,13 @@ export class DriveKeeper {
     }
     const spot = this.#spots.of(path);
     invariant(!busy.has(spot), 'a drive that takes part lies in the folder that has its place');
-    const drive = await formatDrive(path, deployment.formatOf(spot.setIndex, spot.position), driveOptions);
+    const drive = await formatDrive(path, deployment.formatOf(spot.setIndex, spot.position), driveOptions).catch(
+      (error: unknown) => {
+        this.#say(path, `it is empty, but cannot be formatted: ${error instanceof Error ? error.message : 'unknown'}`);
+        return null;
+      },
+    );
+    if (drive === null) return;
     busy.add(spot);
     this.#adopt(spot, drive, 'an empty folder is formatted in the place of a drive, and filled from the others');
     invariant(this.#keptAt(spot).set.drive(spot.position) === drive, 'a drive that was adopted is in the set');

@@ -62,7 +62,13 @@ async function factsOf(
   isInSync: boolean,
   catchUp: number | null,
 ): Promise<DriveFacts> {
-  const common = { path: path ?? `drive ${position + 1}`, driveId: driveIds[position] ?? '', setIndex, position };
+  // It may have come back in another folder than the one it was started in.
+  const common = {
+    path: drive?.path ?? path ?? `drive ${position + 1}`,
+    driveId: driveIds[position] ?? '',
+    setIndex,
+    position,
+  };
   if (drive === null) return { ...common, state: 'offline', catchUp: null, space: null, statistics: null };
   const space = await spaceOf(drive);
   const takesPart = isInSync || catchUp !== null;

@@ -1,12 +1,15 @@
 /** Which drive each folder is taken for while the server runs; that they are filled is for test/fault/drives.test.ts. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ServerState } from '../../../dist/admin/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
 import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
 import { DriveKeeper } from '../../../dist/wiring/drive-keeper.js';
 import { LiveSet } from '../../../dist/wiring/live-set.js';
+import { serverState } from '../../../dist/wiring/server-state.js';
+import { mountSmall } from '../../support/small-file-systems.js';
 
 const { arena } = new SlabArena(32 << 20);
 const driveOptions = { arena, isSynced: false };
@@ -49,6 +52,7 @@ async function formatted(): Promise<readonly string[]> {
 
 interface Kept {
   readonly set: LiveSet;
+  readonly state: ServerState;
   /** Changes made between two looks. */
   unseen(change: () => void): Promise<void>;
 }
@@ -89,6 +93,7 @@ async function keep(): Promise<Kept> {
   );
   return {
     set,
+    state: serverState({ startedMs: 0, deployment, sets: [{ set, journal: journal as never }], engine: {} as never }),
     unseen: async (change) => {
       await keeper.close();
       change();
@@ -197,5 +202,41 @@ describe('while the server runs', () => {
     expect(inSync.has(3)).toBe(false);
     expect(idIn('d4')).toBe(ids[2]);
     expect(set.drive(2)?.path).toBe(path('d3'));
+  });
+
+  it('an empty folder that cannot be formatted does not keep the next one from being filled', async () => {
+    await formatted();
+    const small = await mountSmall([4096]);
+    try {
+      const { set, unseen } = await keep();
+      for (const name of ['d1', 'd3']) rmSync(path(name), { recursive: true });
+      await isOut(0);
+      await isOut(2);
+      await unseen(() => {
+        symlinkSync(small.seen(small.folders[0] ?? ''), path('d1'));
+        mkdirSync(path('d3'));
+      });
+      await isIn(2);
+      expect(inSync.has(0)).toBe(false);
+      expect(lines.filter((line) => line === 'a folder is not used')).toHaveLength(1);
+      expect(set.drive(2)?.path).toBe(path('d3'));
+    } finally {
+      await stop();
+      await small.close();
+    }
+  });
+
+  it('whoever asks hears in which folder a drive is now', async () => {
+    await formatted();
+    const { set, state } = await keep();
+    move('d2', 'away');
+    await isOut(1);
+    rmSync(path('d3'), { recursive: true });
+    await isOut(2);
+    move('away', 'd3');
+    await isIn(1);
+    const facts = await state.drives();
+    expect(facts.map((drive) => drive.path)).toEqual([path('d1'), path('d3'), path('d3'), path('d4')]);
+    expect(set.drive(1)?.path).toBe(path('d3'));
   });
 });
