@@ -262,6 +262,23 @@ bool IsInMemory(int fd) {
   return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
 }
 
+// Whether nobody else is asked when a file is opened whose name the kernel remembers. Over a network, or with a process
+// behind the file system, the open itself would wait.
+bool OpensAlone(int fd) {
+  struct statfs found;
+  if (::fstatfs(fd, &found) != 0) return false;
+  switch (static_cast<uint32_t>(found.f_type)) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Outcome PerformOnNames(const Operation& operation) {
   Outcome outcome;
   const char* path = operation.path.c_str();
@@ -332,6 +349,9 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
           });
     } else if (operation.kind == Kind::kWrite || operation.kind == Kind::kRead) {
       outcome.error = Transfer(operation, outcome.fd, arena, &outcome.bytes);
+    } else if (operation.kind == Kind::kOpen) {
+      outcome.values[0] = OpensAlone(outcome.fd) ? 1 : 0;
+      outcome.hasValues = true;
     } else if (operation.kind == Kind::kZeroFill) {
       outcome.error = ZeroFill(operation, outcome.fd, &outcome.bytes);
     }

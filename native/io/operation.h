@@ -76,8 +76,8 @@ struct Outcome {
   bool isOpened = false;
   int fd = -1;
   uint64_t bytes = 0;
-  // kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to us. A checked read: segments
-  // whose bytes are not what their hashes say, 0.
+  // kOpen: 1 where OpenNow does not wait, 0. kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to
+  // us. A checked read: segments whose bytes are not what their hashes say, 0.
   bool hasValues = false;
   double values[2] = {0, 0};
   // kList: the names in the directory without "." and "..".
@@ -91,8 +91,8 @@ bool IsOnNames(Kind kind);
 // Requires: every segment, and the hashes of every check, lie inside the arena.
 Outcome Perform(const Operation& operation, uint8_t* arena);
 
-// Opens a file for reading as long as that takes no waiting, because the kernel remembers every name on the way to it:
-// the descriptor, or -1, which says nothing about the file.
+// Opens a file for reading as long as the kernel remembers every name on the way to it: the descriptor, or -1, which
+// says nothing about the file. It does not wait where an earlier open said so (kOpen).
 int OpenNow(const char* path);
 
 // Reads what the page cache holds, without waiting: bytes read (fewer than asked only at the end of

@@ -25,6 +25,8 @@ class OpenBlob implements BlobHandle {
 
 export class LocalBlobStore implements BlobStore {
   readonly #open = new Set<OpenBlob>();
+  /** The file system is known to be one that opens without asking anybody. */
+  #opensNow = false;
   #isShut = false;
 
   constructor(
@@ -45,11 +47,13 @@ export class LocalBlobStore implements BlobStore {
       describe: () => `open ${blobFileName(name)}`,
       repeats: true,
     });
-    return opened.ok ? { ok: true, value: this.#adopt(name, opened.value.fd) } : opened;
+    if (!opened.ok) return opened;
+    this.#opensNow = opened.value.values?.[0] === 1;
+    return { ok: true, value: this.#adopt(name, opened.value.fd) };
   }
 
   openNow(name: string): BlobHandle | null {
-    if (this.#isShut) return null;
+    if (this.#isShut || !this.#opensNow) return null;
     const fd = this.queues.read.openNow(this.#path(name));
     return fd < 0 ? null : this.#adopt(name, fd);
   }

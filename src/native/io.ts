@@ -78,7 +78,7 @@ export interface IoResult {
   /** list: without `.` and `..`. */
   readonly names?: readonly string[];
   /**
-   * stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]; a read with checks:
+   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]; a read with checks:
    * [rows whose bytes are not what their hashes say, 0].
    */
   readonly values?: readonly number[];
@@ -100,7 +100,7 @@ export interface IoQueue {
   cancel(requestNumber: number): boolean;
   /**
    * openat2(RESOLVE_CACHED) for reading on the calling thread: a descriptor, or −1, which says nothing about the file:
-   * the answer takes a call of its own.
+   * the answer takes a call of its own. Only where an `open` of another file said that it does not wait.
    */
   openNow(path: string): number;
   /**

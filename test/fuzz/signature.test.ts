@@ -221,10 +221,15 @@ describe('verification', () => {
       ...headers.map((header) => ({ ...base, rawPath: '/', rawQuery: '', headers: HeaderMap.from([header]) })),
     ];
     for (const request of all) {
-      const startedMs = performance.now();
-      codeOf(() => verifyNow(request));
+      const took: number[] = [];
+      // The machine may do something else for a moment, but hardly each time.
+      for (let round = 0; round < 3; round++) {
+        const startedMs = performance.now();
+        codeOf(() => verifyNow(request));
+        took.push(performance.now() - startedMs);
+      }
       // Far above what is needed, far below what quadratic text handling would take.
-      expect(performance.now() - startedMs).toBeLessThan(200);
+      expect(Math.min(...took)).toBeLessThan(200);
     }
   });
 });

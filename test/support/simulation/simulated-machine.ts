@@ -276,6 +276,7 @@ export class SimulatedMachine implements DriveSystem {
     let values: number[] | undefined;
     const isOpenedHere = fd < 0;
     if (isOpenedHere) [errno, fd] = yield* this.#open(request.path ?? '', flags);
+    if (kind === IoKind.open) values = [1, 0];
     const file = this.#files.get(fd);
     if (errno === 0 && file === undefined) errno = EBADF;
     if (errno === 0 && file !== undefined && (flags & IoFlag.named) !== 0) {

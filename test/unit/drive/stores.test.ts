@@ -192,6 +192,30 @@ describe('log files', () => {
 });
 
 describe('blob files', () => {
+  it('are opened at once when their names are known, once another open has shown that nobody is asked', async () => {
+    const other = temporaryFolder('/dev/shm');
+    const its = await newDrive(other.path, memory.arena);
+    try {
+      const data = memory.fill(0, 4096);
+      for (const name of ['0a', '0b']) {
+        const request = { handle: null, fileOffset: 0, segments: Float64Array.of(0, 4096), sync: true, close: true };
+        expect(valueOf(await its.blobs.write(name, request))).toBeNull();
+      }
+      expect(its.blobs.openNow('0a')).toBeNull();
+      its.blobs.close(valueOf(await its.blobs.open('0b')));
+      const handle = handleOf(its.blobs.openNow('0a'));
+      expect(its.blobs.readNow(handle, 0, 1 * MiB, 4096)).toBe(4096);
+      expect(memory.copy(1 * MiB, 4096).equals(data)).toBe(true);
+      its.blobs.close(handle);
+      expect(its.blobs.openNow('0c')).toBeNull();
+      await its.close(1000);
+      expect(its.blobs.openNow('0a')).toBeNull();
+    } finally {
+      await its.close(1000);
+      other.remove();
+    }
+  });
+
   it('are written in one call and read back', async () => {
     const data = memory.fill(100, 300_001);
     const request = { handle: null, fileOffset: 0, segments: Float64Array.of(100, 300_001), sync: true, close: true };

@@ -119,6 +119,17 @@ describe('a checked read', () => {
 });
 
 describe('an open on the calling thread', () => {
+  it('does not wait where another open says so: in memory, but not where somebody is behind the files', async () => {
+    for (const [path, expected] of [
+      ['/dev/shm', 1],
+      ['/proc/self/status', 0],
+    ] as const) {
+      const { fd, values } = await queue.submit({ kind: IoKind.open, path });
+      expect(values, path).toEqual([expected, 0]);
+      closeSync(fd);
+    }
+  });
+
   it('gives a descriptor of a file whose name is in memory', () => {
     const { path, data } = written('open-now');
     const fd = queue.openNow(path);

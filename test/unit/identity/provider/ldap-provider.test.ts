@@ -143,10 +143,15 @@ describe('whoever fails', () => {
 
   it('takes as long with an unknown name as with a password that is slow to compare', async () => {
     passwordMs = 330;
-    const wrong = await refusal('sisko', 'wrong');
-    const unknown = await refusal('quark', 'wrong');
-    expect(wrong.ms).toBeGreaterThan(passwordMs);
-    expect(Math.abs(wrong.ms - unknown.ms)).toBeLessThan(60);
+    const differences: number[] = [];
+    // The machine may do something else for a moment, but hardly each time.
+    for (let round = 0; round < 3; round++) {
+      const wrong = await refusal('sisko', 'wrong');
+      const unknown = await refusal('quark', 'wrong');
+      expect(wrong.ms).toBeGreaterThan(passwordMs);
+      differences.push(Math.abs(wrong.ms - unknown.ms));
+    }
+    expect(Math.min(...differences)).toBeLessThan(60);
   });
 
   it('often is refused before the directory is asked, right password or not', async () => {
