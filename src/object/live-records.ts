@@ -4,6 +4,7 @@
  * same entry is on its way; such a piece is left to a later round, and what changed is not moved at all. One for each
  * set: its journal counts the files from 1, the index names them by their set as well.
  */
+import { invariant } from '../base/index.js';
 import { fileId, type Placement } from '../erasure/index.js';
 import {
   RecordChanged,
@@ -100,8 +101,9 @@ export class LiveRecords implements LogSpace {
       const isOpen = this.index.isRebuilding || trace.isPending();
       const found = isOpen ? null : this.#inUse(record, trace, fileNumber);
       if (found?.hasSlots !== hasSlots) throw new RecordChanged();
+      const { order, here } = decodeEntry(found.value);
+      invariant(hasSlots || here === null, 'what has its slots beside it is moved with them');
       undo = this.overlay.setMoving(trace.key);
-      const { order } = decodeEntry(found.value);
       return { type: RecordType.moved, body: encodeMoved({ type, order, body: trace.bodyOf(found.value) }), slots };
     };
     return { hasSlots, prepare, settled: () => undo?.() };
@@ -112,9 +114,14 @@ export class LiveRecords implements LogSpace {
     const value = this.index.catalog.get(key);
     if (value === undefined) return null;
     const space = entrySpace(value);
-    const isRecordHere = space.fileNumber === fileNumber && decodeEntry(value).order === originalOf(record).order;
+    const { order, here } = decodeEntry(value);
+    const isRecordHere = space.fileNumber === fileNumber && order === originalOf(record).order;
     const { slots } = record;
-    if (slots === null) return isRecordHere && space.slotsFileNumber !== fileNumber ? { value, hasSlots: false } : null;
+    if (slots === null) {
+      // With slots of its own it is the moved record, which may lie in the same file, that the entry keeps by now.
+      const areSlotsElsewhere = here === null && space.slotsFileNumber !== fileNumber;
+      return isRecordHere && areSlotsElsewhere ? { value, hasSlots: false } : null;
+    }
     const placement = placementOf(key, value);
     const areSlotsHere =
       placement?.kind === 'slots' &&
