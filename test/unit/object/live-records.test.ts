@@ -123,6 +123,49 @@ it('moves what was made of a version that has slots of its own since it was move
   }
 }, 60_000);
 
+it('moves a copy that was moved into the log file that it already lay in', async () => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-space-'));
+  const options = { drives: [join(folder, 'a')], indexDirectory: join(folder, 'index'), logFileBytes: 1 << 20 };
+  running = await startEngine(options);
+  const { engine, opened } = running;
+  const workload = new Workload(seededRandom(10), 10);
+  workload.running = running;
+  await workload.createBucket('one');
+  await engine.setVersioning('one', { status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
+  const metadata = { headers: {}, storageClass: 'STANDARD' };
+  const put = async (key: string, body: Buffer): Promise<string> => {
+    const upload = await workload.feed('one', key, body);
+    return (await upload.commitObject({ metadata, checksum: null, precondition: null })).versionId;
+  };
+  const files = (): readonly number[] => opened.journal.logFiles();
+  const fillUpTo = async (fileNumber: number): Promise<string[]> => {
+    const versions: string[] = [];
+    while (Math.max(...files()) < fileNumber) versions.push(await put('fill', Buffer.alloc(100_000, versions.length)));
+    return versions;
+  };
+  const endAll = async (versions: readonly string[]): Promise<void> => {
+    await Promise.all(versions.map((versionId) => engine.deleteObject('one', 'fill', versionId, null)));
+  };
+  const body = workload.newBody(150_000);
+  const original = await put('k', body);
+  const first = await fillUpTo(3);
+  const snapshot = engine.open('one', 'k', original);
+  const copy = (await engine.replaceMetadata(snapshot, metadata, null)).versionId;
+  snapshot.close();
+  // The record of the copy lies in the third file. Its bytes lie in the first, and come into the third as well.
+  await endAll(first);
+  await expect.poll(() => Math.min(...files()), { timeout: 10_000 }).toBe(3);
+  await endAll(await fillUpTo(5));
+  await expect.poll(() => Math.min(...files()), { timeout: 10_000 }).toBeGreaterThan(3);
+  expect(opened.journal.canWrite).toBe(true);
+  expectExactSpace(running, 200);
+  for (const versionId of [original, copy]) {
+    const found = engine.open('one', 'k', versionId);
+    expect((await readAll(found, 0, body.length)).equals(body)).toBe(true);
+    found.close();
+  }
+}, 60_000);
+
 it('waits for the readers of before, and for no others', async () => {
   const readers = new Readers();
   const [one, two] = [readers.enter(), readers.enter()];
