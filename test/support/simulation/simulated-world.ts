@@ -159,15 +159,19 @@ export class SimulatedWorld {
     await engine.upkeepDone();
   }
 
-  /** Nothing is damaged any more. Requires: all drives are back. */
+  /**
+   * Nothing is damaged any more. The first scan finds what is; a drive whose fault shows only then is out meanwhile, and
+   * its damage is for the second.
+   */
   async checkSound(): Promise<void> {
-    await this.work(() => this.upkeep());
-    await this.allBack();
-    await this.work(() => this.upkeep());
-    const { last } = this.running.engine.upkeepStatus().scan;
-    const { badShards = -1, missingShards = -1, badBatches = -1, unreadableObjects = -1 } = last ?? {};
-    if (badShards === 0 && missingShards === 0 && badBatches === 0 && unreadableObjects === 0) return;
-    throw new Error(`the second scan still finds damage: ${JSON.stringify(last)}`);
+    for (let scan = 1; scan <= 3; scan++) {
+      await this.work(() => this.upkeep());
+      await this.allBack();
+      const { last } = this.running.engine.upkeepStatus().scan;
+      const { badShards = -1, missingShards = -1, badBatches = -1, unreadableObjects = -1 } = last ?? {};
+      if (badShards === 0 && missingShards === 0 && badBatches === 0 && unreadableObjects === 0 && scan > 1) return;
+      if (scan === 3) throw new Error(`the third scan still finds damage: ${JSON.stringify(last)}`);
+    }
   }
 
   /** So many drives of each set, of those that are not `spared`. */
