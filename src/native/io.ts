@@ -78,8 +78,8 @@ export interface IoResult {
   /** list: without `.` and `..`. */
   readonly names?: readonly string[];
   /**
-   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free to us]; a read with checks:
-   * [rows whose bytes are not what their hashes say, 0].
+   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free
+   * to us]; a read with checks: [rows whose bytes are not what their hashes say, 0].
    */
   readonly values?: readonly number[];
 }

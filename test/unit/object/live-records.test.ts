@@ -73,13 +73,14 @@ it('is the sum of what the entries keep, whatever was written, replaced, complet
   expect(spaceByFile(running)).toEqual(before);
 }, 60_000);
 
-it('moves what was made of a version that has slots of its own since it was moved', async () => {
+/** A bucket that keeps versions, on one drive with small log files. */
+async function versioned(seed: number) {
   folder = mkdtempSync(join(tmpdir(), 'granary-space-'));
   const options = { drives: [join(folder, 'a')], indexDirectory: join(folder, 'index'), logFileBytes: 1 << 20 };
-  running = await startEngine(options);
-  const { engine, opened } = running;
-  const workload = new Workload(seededRandom(8), 8);
-  workload.running = running;
+  const started = (running = await startEngine(options));
+  const { engine } = started;
+  const workload = new Workload(seededRandom(seed), seed);
+  workload.running = started;
   await workload.createBucket('one');
   await engine.setVersioning('one', { status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
   const metadata = { headers: {}, storageClass: 'STANDARD' };
@@ -95,6 +96,12 @@ it('moves what was made of a version that has slots of its own since it was move
       snapshot.close();
     }
   };
+  return { running: started, workload, put, copyOf };
+}
+
+it('moves what was made of a version that has slots of its own since it was moved', async () => {
+  const { running, workload, put, copyOf } = await versioned(8);
+  const { engine, opened } = running;
   /** Until none of the files of now is there any more. */
   const compact = async (): Promise<void> => {
     const head = Math.max(...opened.journal.logFiles());
@@ -104,7 +111,7 @@ it('moves what was made of a version that has slots of its own since it was move
       await engine.deleteObject('one', 'garbage', versionId, null);
       if (count > 40) await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    expect(running?.lines.filter((line) => line.includes('cannot be compacted'))).toEqual([]);
+    expect(running.lines.filter((line) => line.includes('cannot be compacted'))).toEqual([]);
     expect(isFreed()).toBe(true);
   };
   const body = workload.newBody(200_000);
@@ -124,19 +131,8 @@ it('moves what was made of a version that has slots of its own since it was move
 }, 60_000);
 
 it('moves a copy that was moved into the log file that it already lay in', async () => {
-  folder = mkdtempSync(join(tmpdir(), 'granary-space-'));
-  const options = { drives: [join(folder, 'a')], indexDirectory: join(folder, 'index'), logFileBytes: 1 << 20 };
-  running = await startEngine(options);
+  const { running, workload, put, copyOf } = await versioned(10);
   const { engine, opened } = running;
-  const workload = new Workload(seededRandom(10), 10);
-  workload.running = running;
-  await workload.createBucket('one');
-  await engine.setVersioning('one', { status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
-  const metadata = { headers: {}, storageClass: 'STANDARD' };
-  const put = async (key: string, body: Buffer): Promise<string> => {
-    const upload = await workload.feed('one', key, body);
-    return (await upload.commitObject({ metadata, checksum: null, precondition: null })).versionId;
-  };
   const files = (): readonly number[] => opened.journal.logFiles();
   const fillUpTo = async (fileNumber: number): Promise<string[]> => {
     const versions: string[] = [];
@@ -149,9 +145,7 @@ it('moves a copy that was moved into the log file that it already lay in', async
   const body = workload.newBody(150_000);
   const original = await put('k', body);
   const first = await fillUpTo(3);
-  const snapshot = engine.open('one', 'k', original);
-  const copy = (await engine.replaceMetadata(snapshot, metadata, null)).versionId;
-  snapshot.close();
+  const copy = await copyOf(original);
   // The record of the copy lies in the third file. Its bytes lie in the first, and come into the third as well.
   await endAll(first);
   await expect.poll(() => Math.min(...files()), { timeout: 10_000 }).toBe(3);
