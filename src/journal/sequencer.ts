@@ -44,7 +44,9 @@ function isGrowing(entry: Waiting): boolean {
  * about as long as these take, within these bounds, and for so many records (bench: `path.put.4KiB.c16`).
  */
 const gatherMs = { min: 1, max: 5 };
-const gatherRecordsMax = 64;
+const gatherRecordsMax = 256;
+/** One of so many records under way may come with the next batch: nobody waits for the slowest. */
+const leftOutOf = 10;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
 /**
@@ -313,13 +315,9 @@ export class Sequencer {
     this.#recordMs += (recordMs - this.#recordMs) * paceWeight;
   }
 
-  /**
-   * So many of the records that are under way are left for the batch after as this thread prepares while the drives
-   * write, when it would stand idle. Where the write takes longer than all of them, one for all is better.
-   */
+  /** Not where the write takes longer than all the work for them: there, one write for all is worth the wait. */
   #leftOut(underWay: number): number {
-    if (this.#writeMs >= underWay * this.#recordMs) return 0;
-    return Math.floor(Math.min(this.#writeMs / this.#recordMs, underWay / 2));
+    return this.#writeMs >= underWay * this.#recordMs ? 0 : Math.floor(underWay / leftOutOf);
   }
 
   /** Calls `prepare` in order until the batch is large enough. Null: every one of them threw. */
