@@ -155,6 +155,7 @@ const isThroughput = (one: Case): boolean => one.bytes === 4 * KiB;
 const warmUpSeconds = 0.5;
 /** For small objects it is the compiler: a server that runs for days has had its hot code compiled for good. */
 const smallWarmUpSeconds = { full: 6, quick: 3.5 };
+
 /** Of a row whose anchor waits for the disk: that moves most from one round to the next. */
 const diskRounds = { full: 7, quick: 3 };
 
@@ -169,6 +170,7 @@ function secondsOf(one: Case, quick: boolean): number {
   if (!one.isMain) return 1.5;
   return quick ? (isThroughput(one) ? 2 : 1.5) : 3;
 }
+
 /** More than a server here stores; a faster one begins again with the first. */
 const newKeysPerSecond = 40_000;
 
