@@ -156,12 +156,12 @@ const warmUpSeconds = 0.5;
 /** For small objects it is the compiler: a server that runs for days has had its hot code compiled for good. */
 const smallWarmUpSeconds = { full: 6, quick: 3.5 };
 
-/** Of a row whose anchor waits for the disk: that moves most from one round to the next. */
-const diskRounds = { full: 7, quick: 3 };
+/** Of the row whose anchor makes and syncs files: that moves most from one round to the next. */
+const smallPutRounds = { full: 7, quick: 3 };
 
 function roundsOf(one: Case, quick: boolean): number {
   if (!one.isMain) return 1;
-  if (one.operation === 'put' && isThroughput(one)) return diskRounds[quick ? 'quick' : 'full'];
+  if (one.operation === 'put' && isThroughput(one)) return smallPutRounds[quick ? 'quick' : 'full'];
   return quick ? 2 : 3;
 }
 
