@@ -49,6 +49,15 @@ export interface SetHealth {
   readonly canWrite: boolean;
 }
 
+/** Of what is kept of reads, since the start: pieces of bodies, of 2 MiB at the most. */
+export interface ReadCacheCounts {
+  readonly hits: number;
+  readonly misses: number;
+  readonly hitBytes: number;
+  readonly usedBytes: number;
+  readonly bytesMax: number;
+}
+
 export interface ServerState {
   /** Wall time. */
   readonly startedMs: number;
@@ -66,6 +75,8 @@ export interface ServerState {
   bucketUsage(bucket: string): BucketUsage;
   /** Repairs and the scan. */
   upkeep(): UpkeepStatus;
+  /** Null: nothing is kept. */
+  readCache(): ReadCacheCounts | null;
 }
 
 /** Of all buckets together. */

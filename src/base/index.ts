@@ -11,4 +11,4 @@ export { systemClock, type Clock } from './clock.js';
 export * as limits from './limits.js';
 export type { PeerCertificate } from './peer-certificate.js';
 export type { Piece, PieceSource } from './piece.js';
-export type { Segments, Slab, SlabAllocator, SlabPurpose } from './slab.js';
+export type { KeptMemory, KeptSlab, Segments, Slab, SlabAllocator, SlabPurpose } from './slab.js';

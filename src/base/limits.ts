@@ -49,10 +49,13 @@ export const checksumBlockBytes = 64 * KiB;
 export const receiveBytesMax = 512 * KiB;
 /** What the HTTP library may be handed at once: a read window. Less costs more calls, and more wake-ups of the client. */
 export const sendPieceBytesMax = 2 * MiB;
-/** Arena by default: this share of RAM, within these bounds. */
+/** Memory for bodies under way. The most is what the language gives one view of. */
 export const arenaBytesDefaultMax = 512 * MiB;
 export const arenaBytesMin = 32 * MiB;
-export const arenaBytesMax = 64 * GiB;
+export const arenaBytesMax = 4 * GiB;
+/** Verified bytes of large bodies, kept for the next GET. */
+export const readCacheBytesDefaultMax = 1 * GiB;
+export const readCacheBytesMax = 1 * TiB;
 /** XML documents held by all requests together, counted twice for what is parsed from them. */
 export const documentBytesMax = 64 * MiB;
 /** Query parameters of one request: the longest legitimate presigned URL has about 30. Bounds the sort. */

@@ -35,3 +35,17 @@ export interface SlabAllocator {
 
 /** [arenaOffset, bytes, …]: ranges of the arena read or written in order. */
 export type Segments = Float64Array;
+
+/** A piece of memory that is kept for as long as nobody needs it more. */
+export interface KeptSlab {
+  readonly bytes: Uint8Array;
+  /** Exactly once. */
+  release(): void;
+}
+
+export interface KeptMemory {
+  /** What slabs take of it now. */
+  readonly usedBytes: number;
+  /** A slab of `bytes`, up to 4 MiB, or null now. */
+  tryAllocate(bytes: number): KeptSlab | null;
+}

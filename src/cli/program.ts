@@ -78,6 +78,9 @@ function build(version: string): Built {
     .addOption(new Option('-S, --certs-dir <DIR>', 'folder with public.crt and private.key: serves HTTPS'))
     .addOption(new Option('--index-dir <DIR>', 'folder of the index (default: on the first drive)'))
     .addOption(new Option('--memory <SIZE>', 'memory for bodies under way, such as 512MiB (default: by RAM)'))
+    .addOption(
+      new Option('--read-cache <SIZE>', 'memory for large objects that are read time and again (default: by RAM)'),
+    )
     .addOption(new Option('--threads <N>', 'worker threads (default: one per core)'))
     .addOption(new Option('--shutdown-timeout <TIME>', 'how long requests may take to finish at a stop (default 10s)'))
     .addOption(new Option('--log-level <LEVEL>', 'silent, error, warn, info or debug (with request lines)'))

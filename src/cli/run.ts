@@ -152,6 +152,7 @@ function start(
     domains: config.domains,
     parity: config.parity,
     arenaBytes: config.memoryBytes,
+    readCacheBytes: config.readCacheBytes,
     threads: config.threads,
     indexDir: config.indexDir,
     httpLibrary: config.httpLibrary,

@@ -43,6 +43,7 @@ export interface Config {
   /** How long a login with a browser lasts; null: as the provider says. */
   readonly loginSeconds: number | null;
   readonly memoryBytes: number | null;
+  readonly readCacheBytes: number | null;
   readonly threads: number | null;
   readonly indexDir: string | null;
   readonly httpLibrary: 'uws' | 'node';
@@ -61,6 +62,7 @@ export interface Flags {
   readonly certsDir?: string;
   readonly indexDir?: string;
   readonly memory?: string;
+  readonly readCache?: string;
   readonly threads?: string;
   readonly shutdownTimeout?: string;
   readonly logLevel?: string;
@@ -112,6 +114,11 @@ const sources: Readonly<Record<SettingName, Source>> = {
   },
   arePagesOn: { environment: ['BROWSER'], remedy: 'Leave it out for on.' },
   memoryBytes: { flag: 'memory', environment: ['MEMORY'], remedy: 'Write for example --memory 512MiB.' },
+  readCacheBytes: {
+    flag: 'readCache',
+    environment: ['READ_CACHE'],
+    remedy: 'Write for example --read-cache 4GiB, or 0 for none.',
+  },
   threads: { flag: 'threads', environment: ['THREADS'], remedy: 'Leave it out for one thread per core.' },
   indexDir: { flag: 'indexDir', environment: ['INDEX_DIR'], remedy: 'Name a folder.' },
   httpLibrary: { environment: ['HTTP_LIBRARY'], remedy: 'Leave it out for uws.' },
@@ -162,6 +169,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
       warnings,
     ),
     memoryBytes: values.memoryBytes,
+    readCacheBytes: values.readCacheBytes,
     threads: values.threads,
     indexDir: values.indexDir === null ? null : resolve(input.workingFolder, values.indexDir),
     httpLibrary: values.httpLibrary,

@@ -70,6 +70,11 @@ function parseMemory(text: string): number | null {
   return bytes !== null && bytes >= limits.arenaBytesMin && bytes <= limits.arenaBytesMax ? bytes : null;
 }
 
+function parseReadCache(text: string): number | null {
+  const bytes = text.trim() === '0' ? 0 : parseSize(text);
+  return bytes !== null && bytes <= limits.readCacheBytesMax ? bytes : null;
+}
+
 export const settingsSchema = z.object({
   address: parsed(parseAddress, 'of the form HOST:PORT or :PORT').default({ host: '', port: 9000 }),
   region: z
@@ -86,7 +91,8 @@ export const settingsSchema = z.object({
     .nullable()
     .default(null),
   arePagesOn: parsed(parseSwitch, 'on or off').default(true),
-  memoryBytes: parsed(parseMemory, 'a size from 32MiB to 64GiB').nullable().default(null),
+  memoryBytes: parsed(parseMemory, 'a size from 32MiB to 4GiB').nullable().default(null),
+  readCacheBytes: parsed(parseReadCache, 'a size up to 1TiB, or 0').nullable().default(null),
   threads: parsed(parseThreads, `a number from 1 to ${limits.threadsMax} (this machine has ${cpus().length} cores)`)
     .nullable()
     .default(null),

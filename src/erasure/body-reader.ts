@@ -18,9 +18,9 @@ import {
 import type { Compute, ReconstructInput, VerifyJob } from './compute.js';
 import { hashBytes } from './blob-format.js';
 import { checksumBlockCount, shardBytes, stripeCount, stripeLength } from './layout.js';
+import { windowStripes, type ReadCache } from './read-cache.js';
 import type { ShardSource } from './shard-source.js';
 
-const windowStripesMax = 2;
 /** Verified on the calling thread: below this a hop to a worker costs more than the hashing. */
 const verifyNowBytesMax = 128 * 1024;
 
@@ -64,6 +64,8 @@ export class BodyReader implements PieceSource {
     private readonly onDamage: DamageReport,
     /** Somebody waits for the bytes: what is in memory is read for him at once. */
     private readonly isUrgent = false,
+    /** For bodies that clients read; repairs and checks want what the drives have. */
+    private readonly cache: ReadCache | null = null,
   ) {
     invariant(start >= 0 && start <= end && end <= source.layout.objectBytes, 'the range lies in the body');
     this.#at = start;
@@ -74,7 +76,9 @@ export class BodyReader implements PieceSource {
     if (piece !== null) return piece;
     if (this.#pending === null) {
       if (this.#at >= this.end) return null;
-      const now = this.#windowNow() ?? this.#windowFromCache();
+      const kept = this.#keptPiece();
+      if (kept !== null) return kept;
+      const now = this.#windowNow() ?? this.#windowFromPageCache();
       if (now !== null) {
         this.#window = now;
         return this.#takePiece();
@@ -125,7 +129,7 @@ export class BodyReader implements PieceSource {
     this.#pending = null;
     if (this.#coldWindows > 0) this.#coldWindows--;
     // Read ahead only once the receiver has come back for more: a short read needs no second window.
-    if (this.#at < this.end && !this.#asksCache()) {
+    if (this.#at < this.end && !this.#asksPageCache() && !this.#isNextKept()) {
       this.#pending = this.#startWindow();
       this.#pending.catch(() => undefined);
     }
@@ -152,6 +156,39 @@ export class BodyReader implements PieceSource {
     if (window.holds === 0) this.source.stuck.release(window.slab);
   }
 
+  /** From the cache of reads: nothing is opened, read or checked. */
+  #keptPiece(): Piece | null {
+    if (this.cache === null) return null;
+    const { window, start, end } = this.#keptWindow();
+    const to = Math.min(this.end, end);
+    const piece = this.cache.piece(this.source.id, window, this.#at - start, to - start);
+    if (piece !== null) this.#at = to;
+    return piece;
+  }
+
+  #isNextKept(): boolean {
+    return this.cache?.has(this.source.id, this.#keptWindow().window) === true;
+  }
+
+  /** Number and body offsets of the window, as the cache keeps it, that the next byte lies in. */
+  #keptWindow(): { readonly window: number; readonly start: number; readonly end: number } {
+    const { layout } = this.source;
+    const bytes = windowStripes * layout.stripeBytes;
+    const window = Math.floor(this.#at / bytes);
+    return { window, start: window * bytes, end: Math.min(layout.objectBytes, (window + 1) * bytes) };
+  }
+
+  /** What was read and checked, if it is a whole window. */
+  #offer({ firstStripe, start, end }: WindowPlan, slab: Slab): void {
+    if (this.cache === null || firstStripe % windowStripes !== 0) return;
+    const { layout } = this.source;
+    const windowStart = firstStripe * layout.stripeBytes;
+    const windowEnd = Math.min(layout.objectBytes, windowStart + windowStripes * layout.stripeBytes);
+    if (start !== windowStart || end !== windowEnd) return;
+    const bytes = this.slabs.view.subarray(slab.offset, slab.offset + (end - start));
+    this.cache.offer(this.source.id, firstStripe / windowStripes, bytes);
+  }
+
   #plan(stripesMax: number): WindowPlan {
     const { layout } = this.source;
     const firstStripe = Math.floor(this.#at / layout.stripeBytes);
@@ -162,7 +199,7 @@ export class BodyReader implements PieceSource {
       // Whole stripes only, so that one call per drive reads them all.
       const wholeEnd =
         this.end === layout.objectBytes ? stripeCount(layout) : Math.floor(this.end / layout.stripeBytes);
-      stripes = Math.min(stripesMax, wholeEnd - firstStripe);
+      stripes = Math.min(stripesMax - (firstStripe % stripesMax), wholeEnd - firstStripe);
     }
     const end = Math.min(this.end, (firstStripe + stripes) * layout.stripeBytes);
     return { firstStripe, stripes, start: this.#at, end };
@@ -191,34 +228,36 @@ export class BodyReader implements PieceSource {
       return null;
     }
     const window: Window = { slab, pieces: [{ offset: slab.offset + this.#at, bytes }], holds: 1 };
+    this.#offer({ firstStripe: 0, stripes: 1, start: this.#at, end: this.end }, slab);
     this.#at = this.end;
     return window;
   }
 
-  #asksCache(): boolean {
+  #asksPageCache(): boolean {
     return this.isUrgent && this.#coldWindows === 0 && this.compute.hasTime();
   }
 
   /** Whole stripes, when k of their shards are in the page cache and sound: one piece. */
-  #windowFromCache(): Window | null {
-    if (!this.#asksCache()) return null;
+  #windowFromPageCache(): Window | null {
+    if (!this.#asksPageCache()) return null;
     const { layout } = this.source;
-    const plan = this.#plan(windowStripesMax);
+    const plan = this.#plan(windowStripes);
     const bytes = plan.end - plan.start;
     if (plan.stripes === 1 && bytes < stripeLength(layout, plan.firstStripe)) return null;
     const slab = this.slabs.tryAllocate(this.#windowBytes(plan), 'read');
     if (slab === null) return null;
-    if (!this.#readCached(plan, slab.offset)) {
+    if (!this.#readFromPageCache(plan, slab.offset)) {
       this.#coldWindows = coldWindows;
       slab.release();
       return null;
     }
+    this.#offer(plan, slab);
     this.#at = plan.end;
     return { slab, pieces: [{ offset: slab.offset, bytes }], holds: 1 };
   }
 
   /** Nothing is reported: what is missing here is looked at again by a call that waits. */
-  #readCached(plan: WindowPlan, windowOffset: number): boolean {
+  #readFromPageCache(plan: WindowPlan, windowOffset: number): boolean {
     const { layout } = this.source;
     const good: number[] = [];
     for (let s = 0; s < layout.dataShards + layout.parityShards && good.length < layout.dataShards; s++) {
@@ -250,7 +289,7 @@ export class BodyReader implements PieceSource {
     // What the source needs comes first: nobody waits for memory of a kind that it holds already.
     await this.source.prepare();
     // A window of several stripes is worth a worker's hop; under memory pressure one stripe must do.
-    let plan = this.#plan(windowStripesMax);
+    let plan = this.#plan(windowStripes);
     let slab = this.slabs.tryAllocate(this.#windowBytes(plan), 'read');
     if (slab === null) {
       plan = this.#plan(1);
@@ -284,6 +323,7 @@ export class BodyReader implements PieceSource {
       stuck.release(slab);
       throw error;
     }
+    this.#offer(plan, slab);
     // The stripes lie one behind the other, as the body's bytes do.
     const windowStart = plan.firstStripe * layout.stripeBytes;
     const pieceBytesMax = this.isUrgent ? limits.sendPieceBytesMax : layout.stripeBytes;

@@ -33,3 +33,4 @@ export { verifySlot } from './verify-slot.js';
 export { verifyBlob, type BlobState, type BlobToVerify, type VerifyOptions } from './verify-blob.js';
 export { BlobSource, SlotSource, type ShardSource } from './shard-source.js';
 export { BodyReader, type DamageReport } from './body-reader.js';
+export { ReadCache, type ReadCacheFigures } from './read-cache.js';

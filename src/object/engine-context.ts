@@ -1,6 +1,6 @@
 /** What the parts of the engine share. Built once, by the engine. */
 import type { SlabAllocator } from '../base/index.js';
-import type { Compute, DriveSet, Geometry, Placement, PlacementId } from '../erasure/index.js';
+import type { Compute, DriveSet, Geometry, Placement, PlacementId, ReadCache } from '../erasure/index.js';
 import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord } from '../journal/index.js';
 import type { BodyCache } from './body-cache.js';
 import type { HealQueue } from './heal-queue.js';
@@ -30,6 +30,8 @@ export interface EngineContext {
   readonly readers: Readers;
   readonly repairs: RepairTurns;
   readonly bodies: BodyCache;
+  /** Of bodies that are longer than those in `bodies`. */
+  readonly readCache: ReadCache | null;
   /**
    * Names of blobs whose record is on its way: of uploads under way, and of those whose record was handed to a set that
    * stopped, which stay until the next start. No record names their files yet, and they are no leftovers.

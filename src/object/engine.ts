@@ -15,6 +15,7 @@ import {
   writeQuorum,
   type Compute,
   type DriveSet,
+  type ReadCache,
 } from '../erasure/index.js';
 import {
   RecordChanged,
@@ -142,6 +143,8 @@ export interface EngineOptions {
   readonly placeHash?: PlaceHash;
   readonly log: (text: string) => void;
   readonly clock?: Clock;
+  /** For bodies that clients read; none when omitted. */
+  readonly readCache?: ReadCache | null;
   /** How long dropped bytes stay on the drives, for snapshots that are taken one after the other; not at all when 0. */
   readonly reclaimDelayMs?: number;
 }
@@ -882,6 +885,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       repairs: this.#repairs,
       heal: this.#heal,
       bodies: this.#bodies,
+      readCache: this.options.readCache ?? null,
       openBlobs: this.#openBlobs,
       dataShards,
       parityShards,

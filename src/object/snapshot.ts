@@ -141,7 +141,7 @@ export function readBody(
     if (md5 !== body.etag) throw new Error('the bytes of a small object in the index do not match their digest');
     return new BytesSource(placement.bytes.subarray(start, end));
   }
-  const { bodies, slabs, compute } = context;
+  const { bodies, slabs, compute, readCache } = context;
   const isCached = placement.kind === 'slots' && body.bytes <= bodies.bodyBytesMax;
   const cached = isCached ? bodies.get(placement.id) : null;
   if (cached !== null) return new BytesSource(end - start === cached.length ? cached : cached.subarray(start, end));
@@ -149,7 +149,7 @@ export function readBody(
   const onDamage = (shardIndex: number): void => {
     context.reportDamage(owner(), placement, shardIndex);
   };
-  const reader = new BodyReader(source, slabs, compute, start, end, onDamage, true);
+  const reader = new BodyReader(source, slabs, compute, start, end, onDamage, true, isCached ? null : readCache);
   if (!isCached || start !== 0 || end !== body.bytes) return reader;
   const piece = reader.nextNow();
   if (piece === null) return reader;

@@ -1,16 +1,12 @@
 /**
- * The slab arena: one SharedArrayBuffer of a fixed budget, handed out in power-of-two slabs by a buddy
- * allocator. Main thread only. The budget is what bounds the server's memory under any load (I1);
- * untouched pages cost nothing, because the operating system gives them on first write.
+ * The slab arena: one SharedArrayBuffer of a fixed budget, handed out in power-of-two slabs. Main thread only. The
+ * budget is what bounds the server's memory under any load (I1); untouched pages cost nothing, because the operating
+ * system gives them on first write.
  */
 import { invariant, limits, type Slab, type SlabAllocator, type SlabPurpose } from '../base/index.js';
 import { kernels } from '../native/index.js';
+import { Buddies, orderOf, topBytes, unitBytes } from './buddies.js';
 
-const unitBytes = 4096;
-/** Slabs above this are not needed by any path: a read window of four stripes. */
-const orderMax = 10;
-const topBytes = unitBytes << orderMax;
-const none = -1;
 const purposes: readonly SlabPurpose[] = ['upload', 'read', 'pass', 'commit'];
 
 interface Waiter {
@@ -40,13 +36,7 @@ export class SlabArena implements SlabAllocator {
   readonly arena: SharedArrayBuffer;
   readonly view: Buffer;
   readonly zeroPageOffset: number;
-  readonly #unitCount: number;
-  /** Heads of the free lists by order, as unit indices. */
-  readonly #heads = new Int32Array(orderMax + 1).fill(none);
-  readonly #next: Int32Array;
-  readonly #previous: Int32Array;
-  /** Order + 1 at the first unit of a free block, else 0. */
-  readonly #freeOrder: Uint8Array;
+  readonly #buddies: Buddies;
   #freeBytes = 0;
   /** Bytes that stay free for more urgent purposes. */
   readonly #reserves: Readonly<Record<SlabPurpose, number>>;
@@ -59,17 +49,12 @@ export class SlabArena implements SlabAllocator {
       budgetBytes >= limits.arenaBytesMin && budgetBytes <= limits.arenaBytesMax,
       'arena budget is in its bounds',
     );
-    const topCount = Math.floor(budgetBytes / topBytes);
-    const bytes = topCount * topBytes;
+    this.#buddies = new Buddies(Math.floor(budgetBytes / topBytes));
+    const bytes = this.#buddies.bytes;
     // Page-aligned, unlike what the language hands out: coding runs twice as fast, and direct I/O is possible.
     this.arena = memory ?? kernels.createArena(bytes);
     invariant(this.arena.byteLength === bytes, "the memory is of the arena's size");
     this.view = Buffer.from(this.arena);
-    this.#unitCount = bytes / unitBytes;
-    this.#next = new Int32Array(this.#unitCount).fill(none);
-    this.#previous = new Int32Array(this.#unitCount).fill(none);
-    this.#freeOrder = new Uint8Array(this.#unitCount);
-    for (let top = topCount - 1; top >= 0; top--) this.#push(top << orderMax, orderMax);
     this.#freeBytes = bytes;
     // Of a small arena more, in multiples of the largest slab: one parity of a read window, one batch.
     this.#reserves = {
@@ -78,9 +63,9 @@ export class SlabArena implements SlabAllocator {
       pass: Math.max(Math.floor(bytes * 0.05), topBytes),
       commit: 0,
     };
-    const zero = this.#take(0);
-    invariant(zero !== none, 'a fresh arena has room');
-    this.zeroPageOffset = zero * unitBytes;
+    const zero = this.#buddies.take(0);
+    invariant(zero !== null, 'a fresh arena has room');
+    this.zeroPageOffset = zero;
     this.#freeBytes -= unitBytes;
     if (memory !== null) this.view.fill(0, this.zeroPageOffset, this.zeroPageOffset + unitBytes);
   }
@@ -130,17 +115,8 @@ export class SlabArena implements SlabAllocator {
 
   /** Called by `ArenaSlab.release`. */
   free(offset: number, order: number): void {
-    let unit = offset / unitBytes;
-    let level = order;
     this.#freeBytes += unitBytes << order;
-    while (level < orderMax) {
-      const buddy = unit ^ (1 << level);
-      if (this.#freeOrder[buddy] !== level + 1) break;
-      this.#unlink(buddy, level);
-      unit &= ~(1 << level);
-      level++;
-    }
-    this.#push(unit, level);
+    this.#buddies.give(offset, order);
     if (this.#waiters.length > 0) this.#serveWaiters();
   }
 
@@ -151,14 +127,13 @@ export class SlabArena implements SlabAllocator {
   }
 
   #allocateNow(bytes: number, purpose: SlabPurpose): Slab | null {
-    invariant(bytes > 0 && bytes <= topBytes, 'slab size is in its bounds');
-    const order = bytes <= unitBytes ? 0 : 32 - Math.clz32(Math.floor((bytes - 1) / unitBytes));
+    const order = orderOf(bytes);
     const slabBytes = unitBytes << order;
     if (this.#freeBytes - slabBytes < this.#reserves[purpose]) return null;
-    const unit = this.#take(order);
-    if (unit === none) return null;
+    const offset = this.#buddies.take(order);
+    if (offset === null) return null;
     this.#freeBytes -= slabBytes;
-    return new ArenaSlab(unit * unitBytes, slabBytes, this, order);
+    return new ArenaSlab(offset, slabBytes, this, order);
   }
 
   #serveWaiters(): void {
@@ -174,37 +149,6 @@ export class SlabArena implements SlabAllocator {
       this.#waiters.splice(index, 1);
       waiter.resolve(slab);
     }
-  }
-
-  #take(order: number): number {
-    let level = order;
-    while (level <= orderMax && this.#heads[level] === none) level++;
-    if (level > orderMax) return none;
-    const unit = this.#heads[level] ?? none;
-    this.#unlink(unit, level);
-    while (level > order) {
-      level--;
-      this.#push(unit + (1 << level), level);
-    }
-    return unit;
-  }
-
-  #push(unit: number, order: number): void {
-    const head = this.#heads[order] ?? none;
-    this.#next[unit] = head;
-    this.#previous[unit] = none;
-    if (head !== none) this.#previous[head] = unit;
-    this.#heads[order] = unit;
-    this.#freeOrder[unit] = order + 1;
-  }
-
-  #unlink(unit: number, order: number): void {
-    const next = this.#next[unit] ?? none;
-    const previous = this.#previous[unit] ?? none;
-    if (previous === none) this.#heads[order] = next;
-    else this.#next[previous] = next;
-    if (next !== none) this.#previous[next] = previous;
-    this.#freeOrder[unit] = 0;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
 import { openRunCatalog, type Catalog } from '../catalog/index.js';
@@ -16,13 +16,13 @@ import {
   type AuthenticateOptions,
   type IsAllowed,
 } from '../dispatch/index.js';
-import { writeQuorum } from '../erasure/index.js';
+import { ReadCache, writeQuorum } from '../erasure/index.js';
 import type { ExchangeHandler } from '../exchange/index.js';
 import { createHttpFront, createNodeHttpFront, type HttpFront } from '../http/index.js';
 import { createIam, createRootCredentials, type ExternalRules, type OpenedIam } from '../identity/index.js';
 import { Digest, kernels } from '../native/index.js';
 import { Engine } from '../object/index.js';
-import { ComputePool, SlabArena } from '../pool/index.js';
+import { ComputePool, GrowingMemory, SlabArena } from '../pool/index.js';
 import { createS3Service, errorResponse } from '../s3/index.js';
 import { createFormVerifier, createSignatureVerifier } from '../signature/index.js';
 import { healthAnswer, healthPrefix, type HealthState, type Logger } from '../telemetry/index.js';
@@ -46,6 +46,7 @@ import {
   regionOf,
   startStaleUploads,
 } from './live-settings.js';
+import { memorySizes } from './memory-sizes.js';
 import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
 import { startReport } from './report.js';
@@ -107,7 +108,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   // Before anything is opened: they may be refused.
   createRootCredentials(credentials);
   const fixedSeconds = sessionSecondsOf(options);
-  const arena = new SlabArena(arenaBytes(options));
+  const { arenaBytes, readCacheBytes } = memorySizes(options);
+  const arena = new SlabArena(arenaBytes);
   const deployment = await openDeployment({
     groups: [options.drives, ...(options.expansions ?? [])],
     parity: options.parity ?? null,
@@ -129,11 +131,13 @@ async function build(options: ServerOptions, observation: Observation, teardown:
 
   const catalog = openCatalog(options, deployment, log);
   teardown.add(() => catalog.close());
+  const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
     ...engineSets(deployment, sets),
     catalog,
     compute,
     slabs: arena,
+    readCache,
     log: (text) => log.warn(text),
     reclaimDelayMs: options.reclaimDelayMs ?? 0,
   });
@@ -218,7 +222,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
-  const state = serverState({ startedMs: systemClock.nowMs(), deployment, sets: kept, engine });
+  const state = serverState({ startedMs: systemClock.nowMs(), deployment, sets: kept, readCache, engine });
   const healings = new HealSequences(
     { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
     systemClock,
@@ -343,17 +347,6 @@ async function build(options: ServerOptions, observation: Observation, teardown:
       return closing;
     },
   };
-}
-
-function arenaBytes(options: ServerOptions): number {
-  const asked = options.arenaBytes ?? Math.min(limits.arenaBytesDefaultMax, Math.floor(totalmem() / 8));
-  if (options.arenaBytes != null && (asked < limits.arenaBytesMin || asked > limits.arenaBytesMax)) {
-    throw new StartupError(
-      `${asked} bytes of memory for bodies is out of range`,
-      `give between ${limits.arenaBytesMin / 2 ** 20} MiB and ${limits.arenaBytesMax / 2 ** 30} GiB`,
-    );
-  }
-  return Math.max(asked, limits.arenaBytesMin);
 }
 
 function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | null {

@@ -1,7 +1,7 @@
 /** What the administration API reads of the running server: drives, quorums, what the buckets hold. */
 import type { DriveFacts, ServerState } from '../admin/index.js';
 import type { Drive } from '../drive/index.js';
-import { writeQuorum } from '../erasure/index.js';
+import { writeQuorum, type ReadCache } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import type { Engine } from '../object/index.js';
 import type { DeployedSet, Deployment, Place } from './deployment.js';
@@ -17,10 +17,11 @@ interface Options {
     readonly set: { drive(position: number): Drive | null };
     readonly journal: Pick<Journal, 'health'>;
   }[];
+  readonly readCache: ReadCache | null;
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
-export function serverState({ startedMs, deployment, sets, engine }: Options): ServerState {
+export function serverState({ startedMs, deployment, sets, readCache, engine }: Options): ServerState {
   return {
     startedMs,
     sets: deployment.sets.map(({ setIndex, poolIndex, dataShards, parityShards }) => ({
@@ -53,6 +54,7 @@ export function serverState({ startedMs, deployment, sets, engine }: Options): S
     bucketNames: () => engine.listBuckets().map(({ name }) => name),
     bucketUsage: (bucket) => engine.bucketUsage(bucket),
     upkeep: () => engine.upkeepStatus(),
+    readCache: () => readCache?.figures ?? null,
   };
 }
 

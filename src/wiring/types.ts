@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly parity?: number | null;
   /** Shared memory for bodies under way; a share of RAM when omitted or null. */
   readonly arenaBytes?: number | null;
+  /** Memory for what is kept of large objects that are read time and again, 0 for none; by RAM when omitted or null. */
+  readonly readCacheBytes?: number | null;
   /** Worker threads; one per core, at least 2, when omitted or null. */
   readonly threads?: number | null;
   /**

@@ -37,7 +37,13 @@ describe.each([4, 2, 1])('versions on %i drives', (driveCount) => {
     const versions = new VersionWorkload(workload);
     const events: string[] = [];
     const start = async (): Promise<void> => {
-      running = await startEngine({ drives, indexDirectory, arenaBytes: 48 << 20, logFileBytes: 1 << 20 });
+      running = await startEngine({
+        drives,
+        indexDirectory,
+        arenaBytes: 48 << 20,
+        readCacheBytes: 8 << 20,
+        logFileBytes: 1 << 20,
+      });
       workload.running = running;
       workload.mustWrite = running.opened.journal.health().canWrite;
     };

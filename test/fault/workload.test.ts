@@ -69,7 +69,12 @@ class Storm {
 
   async start(): Promise<void> {
     const order = [...this.folders].sort(() => (this.workload.changes === 0 ? 0 : this.random() - 0.5));
-    running = await startEngine({ drives: order, indexDirectory: this.index, arenaBytes: 48 << 20 });
+    running = await startEngine({
+      drives: order,
+      indexDirectory: this.index,
+      arenaBytes: 48 << 20,
+      readCacheBytes: 8 << 20,
+    });
     this.workload.running = running;
     this.workload.mustWrite = running.opened.journal.health().canWrite;
   }

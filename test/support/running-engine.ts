@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { systemClock, type Clock } from '../../dist/base/index.js';
 import { openRunCatalog, type Catalog } from '../../dist/catalog/index.js';
 import type { DriveSystem } from '../../dist/drive/index.js';
-import type { Compute } from '../../dist/erasure/index.js';
+import { ReadCache, type Compute } from '../../dist/erasure/index.js';
 import { openJournals, type OpenedJournal } from '../../dist/journal/index.js';
 import { kernels } from '../../dist/native/index.js';
 import { Engine } from '../../dist/object/index.js';
-import { ComputePool, SlabArena } from '../../dist/pool/index.js';
+import { ComputePool, GrowingMemory, SlabArena } from '../../dist/pool/index.js';
 import { createLogger } from '../../dist/telemetry/index.js';
 import { openDeployment, type Deployment } from '../../dist/wiring/deployment.js';
 import { DriveKeeper } from '../../dist/wiring/drive-keeper.js';
@@ -35,6 +35,8 @@ export interface RunningEngineOptions {
   readonly setDriveCount?: number;
   readonly indexDirectory: string;
   readonly arenaBytes?: number;
+  /** None when omitted: what is read comes from the drives, and damage there is met. */
+  readonly readCacheBytes?: number;
   readonly logFileBytes?: number;
   readonly sweepAfterMs?: number;
   /** Drives that come and go are seen while the server runs. */
@@ -53,7 +55,7 @@ export interface RunningEngineOptions {
 }
 
 export async function startEngine(options: RunningEngineOptions): Promise<RunningEngine> {
-  const { simulated } = options;
+  const { simulated, readCacheBytes = 0 } = options;
   const clock = simulated?.clock ?? systemClock;
   const arena = new SlabArena(options.arenaBytes ?? 64 << 20, simulated?.memory);
   const lines: string[] = [];
@@ -83,6 +85,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     catalog,
     compute,
     slabs: arena,
+    readCache: new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes),
     ...engineSets({ ...deployment, hashKey: simulated?.placeKey ?? hashKey }, sets),
     log: (text) => void lines.push(text),
     clock,

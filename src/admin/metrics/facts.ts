@@ -9,6 +9,7 @@ import {
   totalUsage,
   type Capacity,
   type DriveFacts,
+  type ReadCacheCounts,
   type ServerState,
   type SetFacts,
   type SetHealth,
@@ -52,6 +53,7 @@ export interface Facts {
   readonly byOperation: CountsByOperation;
   readonly byBucket: ReadonlyMap<string, CountsByOperation>;
   readonly upkeep: UpkeepStatus;
+  readonly readCache: ReadCacheCounts | null;
   readonly identityPlugin: CallStatistics | null;
   readonly process: ProcessFacts;
 }
@@ -90,6 +92,7 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     byOperation: requests.byOperation(),
     byBucket: requests.byBucket(),
     upkeep: state.upkeep(),
+    readCache: state.readCache(),
     identityPlugin: identityPlugin(),
     process: processFacts(),
   };

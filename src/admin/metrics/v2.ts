@@ -184,7 +184,23 @@ function node(facts: Facts): Metric[] {
     gauge('minio_node_storage_class_standard_parity', 'Parity shards of a new object', parity.standard),
     gauge('minio_node_storage_class_rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
     gauge('minio_software_version_info', 'The version in a label', [{ value: 1, labels: { version } }]),
+    ...readCache(facts),
     ...identityPluginMetrics(facts, 'minio_node_iam_'),
+  ];
+}
+
+function readCache({ readCache: counts }: Facts): Metric[] {
+  if (counts === null) return [];
+  return [
+    counter('granary_read_cache_hits_total', 'Pieces of large objects that came from memory', counts.hits),
+    counter(
+      'granary_read_cache_misses_total',
+      'Pieces, of 2 MiB at the most, that came from the drives',
+      counts.misses,
+    ),
+    counter('granary_read_cache_hit_bytes_total', 'Bytes that came from memory', counts.hitBytes),
+    gauge('granary_read_cache_used_bytes', 'Memory that is kept for reads now', counts.usedBytes),
+    gauge('granary_read_cache_max_bytes', 'The most that it may be', counts.bytesMax),
   ];
 }
 

@@ -1,17 +1,18 @@
-/** Bodies whose shards are in the page cache: read and checked on the thread that sends them. */
+/** Bodies that are in memory already: in the page cache, or in the cache of reads. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   BlobSource,
   BlobWriter,
   BodyReader,
+  ReadCache,
   checksumBlockCount,
   shardBytes,
   stripeBytesFor,
   stripeCount,
   stripeLength,
 } from '../../../dist/erasure/index.js';
-import { ComputePool, SlabArena } from '../../../dist/pool/index.js';
+import { ComputePool, GrowingMemory, SlabArena } from '../../../dist/pool/index.js';
 import { memorySet, type MemoryDrive, type MemorySet } from '../../support/memory-drives.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
@@ -36,7 +37,7 @@ beforeEach(() => {
 interface Stored {
   readonly body: Buffer;
   readonly damaged: number[];
-  reader(start: number, end: number, isUrgent?: boolean): BodyReader;
+  reader(start: number, end: number, isUrgent?: boolean, cache?: ReadCache): BodyReader;
   /** The drive that has a shard. */
   member(shardIndex: number): MemoryDrive;
   readonly payloadOffset: number;
@@ -88,7 +89,7 @@ async function store(bytes: number): Promise<Stored> {
     body,
     damaged,
     payloadOffset: 4096 + tableBytes,
-    reader: (start, end, isUrgent = true) =>
+    reader: (start, end, isUrgent = true, cache) =>
       new BodyReader(
         new BlobSource(set, placement, layout, arena),
         arena,
@@ -97,6 +98,7 @@ async function store(bytes: number): Promise<Stored> {
         end,
         (shardIndex) => damaged.push(shardIndex),
         isUrgent,
+        cache,
       ),
     member: (shardIndex) => {
       const member = set.members[(shardIndex + layout.rotation) % 4];
@@ -265,5 +267,79 @@ describe('a body in the page cache', () => {
     piece?.release();
     reader.close();
     await nothingIsHeld();
+  });
+});
+
+describe('a body that is read time and again', () => {
+  const cacheOf = (bytes: number): ReadCache => new ReadCache(new GrowingMemory(bytes), bytes);
+
+  it.each([true, false])('comes from memory the third time, drives or not (page cache: %s)', async (isInPageCache) => {
+    const bytes = 9_000_001;
+    const stored = await store(bytes);
+    for (const member of set.members) member.isCached = () => isInPageCache;
+    const cache = cacheOf(32 << 20);
+    for (let time = 0; time < 2; time++) {
+      expect((await all(stored.reader(0, bytes, true, cache))).equals(stored.body)).toBe(true);
+    }
+    const drives = set.drive;
+    set.drive = () => null;
+    for (const [start, end] of [
+      [0, bytes],
+      [1, bytes - 1],
+      [(2 << 20) - 5, (2 << 20) + 5],
+      [3 << 20, (3 << 20) + 1],
+      [bytes - 1, bytes],
+    ] as const) {
+      const got = await all(stored.reader(start, end, true, cache));
+      expect(got.equals(stored.body.subarray(start, end)), `${start}-${end}`).toBe(true);
+    }
+    set.drive = drives;
+    expect(cache.figures).toMatchObject({ hits: 5 + 5 + 2 + 1 + 1, misses: 10 });
+    await nothingIsHeld();
+  });
+
+  it('goes on with the drives where memory ends, and back', async () => {
+    const bytes = 24 << 20;
+    const stored = await store(bytes);
+    for (const isInPageCache of [true, false]) {
+      for (const member of set.members) member.isCached = () => isInPageCache;
+      const cache = cacheOf(8 << 20);
+      for (let time = 0; time < 6; time++) {
+        expect((await all(stored.reader(0, bytes, true, cache))).equals(stored.body)).toBe(true);
+        // From the middle of a window, of a stripe, and of the second stripe of one.
+        for (const start of [1_500_000, 3 << 20, 5_000_000]) {
+          const got = await all(stored.reader(start, bytes, true, cache));
+          expect(got.equals(stored.body.subarray(start))).toBe(true);
+        }
+      }
+      expect(cache.figures.usedBytes).toBe(8 << 20);
+      expect(cache.figures.hits).toBeGreaterThan(0);
+      await nothingIsHeld();
+    }
+  });
+
+  it('is never kept with a byte that is not what was written', async () => {
+    const bytes = 20 << 20;
+    const stored = await store(bytes);
+    const cache = cacheOf(32 << 20);
+    const file = [...stored.member(0).files.values()][0];
+    for (const stripe of [0, 3, 11]) {
+      const at = stored.payloadOffset + stripe * (1 << 19) + 77_777;
+      file?.writeUInt8((file.readUInt8(at) + 1) & 255, at);
+    }
+    for (let time = 0; time < 4; time++) {
+      expect((await all(stored.reader(0, bytes, true, cache))).equals(stored.body)).toBe(true);
+    }
+    expect(stored.damaged).toContain(0);
+    expect(cache.figures.hits).toBe(2 * 10);
+    await nothingIsHeld();
+  });
+
+  it('is read from the drives by who does not name the cache', async () => {
+    const stored = await store(4 << 20);
+    const cache = cacheOf(32 << 20);
+    for (let time = 0; time < 3; time++) await all(stored.reader(0, 4 << 20, true, cache));
+    set.drive = () => null;
+    await expect(all(stored.reader(0, 4 << 20, false))).rejects.toThrow('Too few sound shards');
   });
 });

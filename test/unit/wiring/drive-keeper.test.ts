@@ -93,7 +93,13 @@ async function keep(): Promise<Kept> {
   );
   return {
     set,
-    state: serverState({ startedMs: 0, deployment, sets: [{ set, journal: journal as never }], engine: {} as never }),
+    state: serverState({
+      startedMs: 0,
+      deployment,
+      sets: [{ set, journal: journal as never }],
+      readCache: null,
+      engine: {} as never,
+    }),
     unseen: async (change) => {
       await keeper.close();
       change();
