@@ -7,7 +7,7 @@
  * Result: docs/performance.md.
  *
  * How: one server writes; copies of its drives, whose blobs are the same files, are served by three, of which one lacks
- * a drive and one two. They are measured in turns. In place of a folder that is gone there is a file: an empty folder
+ * a drive and one two. They keep nothing of what was read, and are measured in turns. In place of a folder that is gone there is a file: an empty folder
  * would be taken for a new drive and filled.
  */
 import { execFile } from 'node:child_process';
@@ -20,7 +20,7 @@ import type { PlannedRequest } from '../load/plan.js';
 import type { ReportRow } from '../report.js';
 import { median } from '../statistics.js';
 import type { Medium, Workspace } from '../workspace.js';
-import { startGranaryOn, type Server } from './servers.js';
+import { startGranaryOn, uncached, type Server } from './servers.js';
 
 const run = promisify(execFile);
 
@@ -118,7 +118,7 @@ export async function measureMissing(workspace: Workspace, onProgress: (text: st
     const measured: { server: Server; figures: LoadFigures[] }[] = [];
     for (const [missing, folder] of folders.entries()) {
       onProgress(`${title}: warming up, ${missing} missing`);
-      const server = await startGranaryOn(workspace, folder);
+      const server = await startGranaryOn(workspace, folder, uncached);
       servers.push(server);
       await runOnce(workspace, server.target, plans, gets, { connections, seconds: warmUpSeconds, loops: true });
       measured.push({ server, figures: [] });

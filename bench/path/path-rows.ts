@@ -17,7 +17,7 @@ import type { ReportRow } from '../report.js';
 import { median } from '../statistics.js';
 import type { Medium, Workspace } from '../workspace.js';
 import { scanRate } from './index-scan.js';
-import { startAnchorServer, startGranary } from './servers.js';
+import { startAnchorServer, startGranary, uncached } from './servers.js';
 
 export interface PathOptions {
   readonly quick: boolean;
@@ -40,6 +40,8 @@ interface Case {
   readonly medium: Medium;
   /** A row of the short table: more rounds. */
   readonly isMain: boolean;
+  /** The server keeps nothing of what was read: what the page cache has is read and checked anew each time. */
+  readonly isUncached: boolean;
 }
 
 const KiB = 1024;
@@ -64,20 +66,17 @@ function cases(options: PathOptions): Case[] {
           const isMain = mainNames.has(plain) && (medium === usual || options.media.length === 1);
           // 64 uploads of 64 MiB hold more than a memory file system should be asked for.
           if (bytes === 64 * MiB && connections === 64 && medium === 'tmpfs') continue;
-          all.push({
-            // What a foreign server keeps its data on is not known.
-            name: medium === usual || options.foreign !== null ? plain : `${plain}@${medium}`,
-            operation,
-            bytes,
-            connections,
-            medium,
-            isMain,
-          });
+          // What a foreign server keeps its data on is not known.
+          const place = medium === usual || options.foreign !== null ? '' : `@${medium}`;
+          const one = { operation, bytes, connections, medium, isMain };
+          all.push({ ...one, name: `${plain}${place}`, isUncached: false });
+          if (operation === 'put' || bytes === 4 * KiB || connections !== 16 || options.foreign !== null) continue;
+          all.push({ ...one, name: `${plain}.uncached${place}`, isUncached: true });
         }
       }
     }
   }
-  return all.filter((one) => (options.quick ? one.isMain : true) && options.wants(one.name));
+  return all.filter((one) => (options.quick ? one.isMain && !one.isUncached : true) && options.wants(one.name));
 }
 
 /** Keys that no other row and no earlier round has written. */
@@ -288,6 +287,36 @@ async function measureList(
   return { name, unit: 'keys/s', value, anchor, ratio: value / anchor.value, ...beside(ours) };
 }
 
+/** With a bucket, and a folder for plans. */
+async function onServer(
+  workspace: Workspace,
+  options: PathOptions,
+  medium: Medium,
+  environment: Readonly<Record<string, string>>,
+  measure: (target: LoadTarget, folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await workspace.makeFolder(medium, 'plans');
+  const server = options.foreign === null ? await startGranary(workspace, medium, environment) : null;
+  const target = server?.target ?? options.foreign;
+  if (target === null) throw new Error('there is no server to measure');
+  try {
+    await runOnce(
+      workspace,
+      target,
+      folder,
+      [{ method: 'PUT', path: `/${bucket}`, bodyBytes: 0, expectedStatus: 200 }],
+      { connections: 1 },
+    ).catch((error: unknown) => {
+      // A foreign server may have the bucket from an earlier run.
+      if (options.foreign === null) throw error;
+    });
+    await measure(target, folder);
+  } finally {
+    await server?.stop();
+    await workspace.removeFolder(folder);
+  }
+}
+
 export async function pathRows(workspace: Workspace, options: PathOptions): Promise<ReportRow[]> {
   const rows: ReportRow[] = [];
   const attempt = async (name: string, measure: () => Promise<ReportRow>): Promise<void> => {
@@ -299,31 +328,16 @@ export async function pathRows(workspace: Workspace, options: PathOptions): Prom
   };
   const all = cases(options);
   for (const medium of options.media) {
-    const onMedium = all.filter((one) => one.medium === medium);
-    const wantsList = medium === options.media[0] && options.wants('path.list.1000');
-    if (onMedium.length === 0 && !wantsList) continue;
-    const folder = await workspace.makeFolder(medium, 'plans');
-    const server = options.foreign === null ? await startGranary(workspace, medium) : null;
-    const target = server?.target ?? options.foreign;
-    if (target === null) throw new Error('there is no server to measure');
-    try {
-      await runOnce(
-        workspace,
-        target,
-        folder,
-        [{ method: 'PUT', path: `/${bucket}`, bodyBytes: 0, expectedStatus: 200 }],
-        { connections: 1 },
-      ).catch((error: unknown) => {
-        // A foreign server may have the bucket from an earlier run.
-        if (options.foreign === null) throw error;
+    for (const isUncached of [false, true]) {
+      const here = all.filter((one) => one.medium === medium && one.isUncached === isUncached);
+      const wantsList = medium === options.media[0] && !isUncached && options.wants('path.list.1000');
+      if (here.length === 0 && !wantsList) continue;
+      await onServer(workspace, options, medium, isUncached ? uncached : {}, async (target, folder) => {
+        for (const one of here) {
+          await attempt(one.name, () => measureCase(workspace, one, target, folder, options));
+        }
+        if (wantsList) await attempt('path.list.1000', () => measureList(workspace, target, folder, options));
       });
-      for (const one of onMedium) {
-        await attempt(one.name, () => measureCase(workspace, one, target, folder, options));
-      }
-      if (wantsList) await attempt('path.list.1000', () => measureList(workspace, target, folder, options));
-    } finally {
-      await server?.stop();
-      await workspace.removeFolder(folder);
     }
   }
   return rows;

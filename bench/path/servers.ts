@@ -12,6 +12,8 @@ export interface Server {
 
 export const accessKey = 'benchmark';
 export const secretKey = 'benchmark-secret';
+/** For a server that keeps nothing of what was read. */
+export const uncached = { GRANARY_READ_CACHE: '0' };
 const startMsMax = 60_000;
 
 interface Start {
@@ -77,8 +79,12 @@ export async function startGranary(
 }
 
 /** On the four drive folders there, which stay. */
-export async function startGranaryOn(workspace: Workspace, folder: string): Promise<Server & Pick<Start, 'startMs'>> {
-  return startOn(workspace, folder, () => Promise.resolve());
+export async function startGranaryOn(
+  workspace: Workspace,
+  folder: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Server & Pick<Start, 'startMs'>> {
+  return startOn(workspace, folder, () => Promise.resolve(), environment);
 }
 
 function startOn(

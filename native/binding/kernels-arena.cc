@@ -1,6 +1,7 @@
 // The arena itself: attaching it, copying into it, and what the kernels run on.
 #include <cstring>
 
+#include "../kernel/copy.h"
 #include "../kernel/dispatch.h"
 #include "instance.h"
 
@@ -24,7 +25,7 @@ napi_value CopyToArena(Call& call) {
   const double start = call.Integer(2, "sourceStart", 0, static_cast<double>(source.bytes));
   if (bytes > static_cast<double>(source.bytes) - start) FailRange("bytes reaches past the source");
   // The source may itself be a view of the arena.
-  if (bytes != 0) std::memmove(target, source.data + static_cast<size_t>(start), static_cast<size_t>(bytes));
+  CopyBytes(target, source.data + static_cast<size_t>(start), static_cast<size_t>(bytes));
   return call.Undefined();
 }
 
@@ -33,7 +34,7 @@ napi_value CopyWithinArena(Call& call) {
   const double bytes = call.Number(2, "bytes");
   uint8_t* target = instance.Range(call.Number(0, "to"), bytes, "to");
   const uint8_t* source = instance.Range(call.Number(1, "from"), bytes, "from");
-  std::memmove(target, source, static_cast<size_t>(bytes));
+  CopyBytes(target, source, static_cast<size_t>(bytes));
   return call.Undefined();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "md5-eight.h"
 #include "md5-lanes.h"
 
 namespace granary {
@@ -61,6 +62,19 @@ struct Wide {
   }
 };
 
+// Half as wide, for up to eight streams: a processor that makes two steps of a wide one takes a quarter less time.
+struct Half : Eight {
+  static void Settle(Vector* v) { __asm__("" : "+v"(*v)); }
+  template <int kBits>
+  static Vector Rotate(Vector v) {
+    return _mm256_rol_epi32(v, kBits);
+  }
+  static Vector F(Vector b, Vector c, Vector d) { return _mm256_ternarylogic_epi32(b, c, d, kSelect); }
+  static Vector G(Vector b, Vector c, Vector d) { return _mm256_ternarylogic_epi32(d, b, c, kSelect); }
+  static Vector H(Vector b, Vector c, Vector d) { return _mm256_ternarylogic_epi32(b, c, d, kXor3); }
+  static Vector I(Vector b, Vector c, Vector d) { return _mm256_ternarylogic_epi32(b, c, d, kXorOrNot); }
+};
+
 // One stream in the lowest lane: the shorter steps make up for the vector unit's idle lanes.
 struct Single {
   static constexpr int kLanes = 1;
@@ -87,6 +101,7 @@ struct Single {
 
 void Blocks(Md5Lane* lanes, int count, size_t blocks) {
   if (count == 1) return RunSets<Single, 1>(lanes, count, blocks);
+  if (count <= Half::kLanes) return RunSets<Half, 1>(lanes, count, blocks);
   RunSets<Wide, 1>(lanes, count, blocks);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../../native/kernel/argon2.h"
+#include "../../native/kernel/copy.h"
 #include "../../native/kernel/dispatch.h"
 #include "../../native/kernel/pass.h"
 #include "../../native/kernel/stream.h"
@@ -359,6 +360,28 @@ bool IsHex(const uint8_t* bytes, size_t count, const char* hex) {
   return hex[2 * count] == '\0';
 }
 
+void TestCopy(Random* random) {
+  for (int round = 0; round < 60; round++) {
+    // Around the length from which lines go past the cache, and far beyond.
+    const size_t bytes = round % 3 == 0 ? 64 * 1024 - 70 + random->Below(140) : random->Below(600'000);
+    Block source(bytes, random->Below(70));
+    Block target(bytes, random->Below(70));
+    random->Fill(source.data(), bytes);
+    CopyBytes(target.data(), source.data(), bytes);
+    EXPECT(bytes == 0 || std::memcmp(target.data(), source.data(), bytes) == 0, "copy of %zu bytes", bytes);
+  }
+  // Onto itself, a little further on and a little before.
+  for (const int shift : {0, 1, 64, 1000, -1, -64, -1000}) {
+    constexpr size_t kBytes = 200'000;
+    constexpr int kRoom = 1000;
+    std::vector<uint8_t> memory(kBytes + 2 * kRoom);
+    random->Fill(memory.data(), memory.size());
+    const std::vector<uint8_t> before = memory;
+    CopyBytes(memory.data() + kRoom + shift, memory.data() + kRoom, kBytes);
+    EXPECT(std::memcmp(memory.data() + kRoom + shift, before.data() + kRoom, kBytes) == 0, "copy by %d", shift);
+  }
+}
+
 void TestBlake2b() {
   // RFC 7693, appendix A.
   uint8_t digest[64];
@@ -428,6 +451,7 @@ int main(int argc, char** argv) {
   TestStripe(&random);
   TestStream(&random);
   TestConstantTimeEqual(&random);
+  TestCopy(&random);
   TestIndexStore(&random);
   return test::Report("kernels");
 }
