@@ -86,14 +86,18 @@ class Streams {
 
   async #upload(offset: number, stream: number, digests: readonly StreamDigest[]): Promise<void> {
     this.#pool.streamInit(offset + stateAt, digests, null);
+    const md5 = digests.length > 0 ? this.#pool.openMd5(offset + stateAt) : null;
     for (let stripe = 0; stripe < stripesPerStream; stripe++) {
       this.#pool.copyIn(offset, this.#source, 0, stripeBytes);
+      const hashed = md5?.add(offset, stripeBytes);
       await this.#pool.pass({
-        ...{ stateOffset: offset + stateAt, dataOffset: offset, dataBytes: stripeBytes, dataShards, parityShards },
+        ...{ stateOffset: -1, dataOffset: offset, dataBytes: stripeBytes, dataShards, parityShards },
         ...{ shardBytes, parityOffset: offset + parityAt, hashesOffset: offset + hashesAt },
         ...{ idHigh: 1, idLow: stream, firstBlock: 0, chunkEnds: [], chunkSignatures: [] },
       });
+      await hashed;
     }
+    md5?.close();
   }
 }
 

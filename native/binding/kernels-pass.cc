@@ -89,6 +89,42 @@ napi_value StreamUpdateEntry(Call& call) {
   return call.NumberValue(StreamUpdate(state, data, static_cast<size_t>(bytes), chunks) ? 1 : 0);
 }
 
+constexpr size_t kUpdateNumbers = 3;
+// Two sets of MD5 lanes; a batch is one task of a worker.
+constexpr size_t kStreamsMax = 32;
+
+// Several streams a run of bytes each, their MD5 side by side.
+napi_value StreamUpdates(Call& call) {
+  const KernelInstance& instance = InstanceOf(call);
+  const DoubleSpan args = call.Doubles(0, "args");
+  const size_t count = args.count / kUpdateNumbers;
+  if (args.count % kUpdateNumbers != 0 || count > kStreamsMax) {
+    FailRange("args must hold 3 numbers for each of 0 to 32 streams");
+  }
+  StreamState* states[kStreamsMax];
+  const uint8_t* data[kStreamsMax];
+  size_t bytes[kStreamsMax];
+  for (size_t i = 0; i < count; i++) {
+    const double* numbers = args.data + i * kUpdateNumbers;
+    const double dataBytes = numbers[2];
+    states[i] = LiveStateAt(instance, numbers[0]);
+    if (states[i]->isSigned) FailRange("a stream with signing needs its chunks");
+    for (size_t j = 0; j < i; j++) {
+      if (states[i] == states[j]) FailRange("a stream can be named once");
+    }
+    data[i] = instance.Range(numbers[1], dataBytes, "dataOffset");
+    bytes[i] = static_cast<size_t>(dataBytes);
+  }
+  Md5Job jobs[kStreamsMax];
+  int jobCount = 0;
+  for (size_t i = 0; i < count; i++) {
+    StreamUpdate(states[i], data[i], bytes[i], {nullptr, nullptr, 0}, kDigestMd5);
+    if (states[i]->digest.digests & kDigestMd5) jobs[jobCount++] = {&states[i]->digest.md5, data[i], bytes[i]};
+  }
+  Md5UpdateMany(Paths().md5, jobs, jobCount);
+  return call.Undefined();
+}
+
 bool IsOneDigest(double value) {
   return IsInteger(value, 1, kDigestAll) && (static_cast<uint32_t>(value) & (static_cast<uint32_t>(value) - 1)) == 0;
 }
@@ -143,8 +179,7 @@ uint64_t Whole(double value, const char* name) {
 }
 
 constexpr size_t kPassNumbers = 12;
-// Two sets of MD5 lanes; a batch is one task of a worker.
-constexpr size_t kPassesMax = 32;
+constexpr size_t kPassesMax = kStreamsMax;
 
 struct Pass {
   StreamState* state;
@@ -350,6 +385,7 @@ napi_value Reconstruct(Call& call) {
 constexpr Method kMethods[] = {
     {"streamInit", Entry<StreamInit>},
     {"streamUpdate", Entry<StreamUpdateEntry>},
+    {"streamUpdates", Entry<StreamUpdates>},
     {"streamDigest", Entry<StreamDigestEntry>},
     {"streamDigestHex", Entry<StreamDigestHex>},
     {"streamTrailerSignature", Entry<StreamTrailerSignatureEntry>},

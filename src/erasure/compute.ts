@@ -53,6 +53,16 @@ export interface ReconstructInput {
   readonly wanted: number;
 }
 
+/** The MD5 of one body that comes in stripes. */
+export interface Md5Stream {
+  /** The next bytes, in their order; they stay as they are until this resolves. */
+  add(dataOffset: number, bytes: number): Promise<void>;
+  /** Its sender waits for what was added, and for what will be. */
+  hurry(): void;
+  /** Nothing more comes, and nothing that has not begun is wanted: it resolves undone. */
+  close(): void;
+}
+
 export interface Compute {
   /** Bytes that a stream state needs. */
   readonly streamStateBytes: number;
@@ -70,6 +80,10 @@ export interface Compute {
     chunkEnds: readonly number[],
     chunkSignatures: readonly Uint8Array[],
   ): boolean;
+  /** Of a stream that was begun with MD5 and nothing else. It ends with `close`. */
+  openMd5(stateOffset: number): Md5Stream;
+  /** Memory is short: what was added to any of these streams is wanted at once. */
+  hurryMd5(): void;
   /** On a worker. False when a chunk signature did not match. */
   pass(input: PassInput): Promise<boolean>;
   /** On the calling thread, at the end of this round of the event loop: for bodies that are not worth a worker. */

@@ -5,6 +5,7 @@ export {
   verifyRows,
   type ChunkSigningInput,
   type Compute,
+  type Md5Stream,
   type PassInput,
   type ReconstructInput,
   type StreamDigest,

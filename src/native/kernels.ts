@@ -87,6 +87,11 @@ export interface Kernels {
     chunkEnds: Float64Array | null,
     chunkSignatures: Uint8Array | null,
   ): number;
+  /**
+   * Feeds up to 32 streams without signing, three numbers each: [stateOffset, dataOffset, dataBytes]. Their MD5 runs side
+   * by side, as in `putPasses`.
+   */
+  streamUpdates(args: Float64Array): void;
   /** The digest so far (a copy of the state is finished, the state goes on). CRCs big-endian, as S3 sends them. */
   streamDigest(stateOffset: number, digest: number): Uint8Array;
   /** The same in hexadecimal: a string costs a fraction of an array with memory of its own. */

@@ -3,7 +3,8 @@
  * and encoded by a worker and then written, while the next one fills. Bodies up to
  * `limits.slotObjectBytesMax` stay in memory until their commit carries them to the log.
  *
- * Memory: one filling slab that grows with what arrives, at most `stripesAheadMax` stripes behind it.
+ * Memory: one filling slab that grows with what arrives, at most `stripesAheadMax` stripes behind it on their way to the
+ * drives, and at most `stripesToHashMax` that are there and wait for their MD5.
  * Main thread.
  */
 import { Refusal, invariant, limits, type Slab } from '../base/index.js';
@@ -14,6 +15,7 @@ import {
   stripeBytesFor,
   stripeLength,
   type Geometry,
+  type Md5Stream,
   type Placement,
   type PlacementId,
   type StreamDigest,
@@ -45,6 +47,8 @@ import { versionIdFor } from './version-id.js';
 
 /** Stripes received and not yet on the drives, beside the one that fills. */
 const stripesAheadMax = 2;
+/** Stripes on the drives that the MD5 has yet to come to: so long others are waited for (`Md5Stream`). */
+const stripesToHashMax = 2;
 /** The first slab of a body: a slow socket holds no more until it has sent this much. */
 const firstSlabBytes = 16 * 1024;
 const growthFactor = 4;
@@ -65,7 +69,13 @@ interface Filling {
   readonly stripeIndex: number;
   readonly chunkEnds: number[];
   readonly chunkSignatures: Uint8Array[];
+  /** The MD5 needs its memory. */
+  isHashing: boolean;
+  /** The pass and the write behind it do not. */
+  isLeft: boolean;
 }
+
+const notBegun = { isHashing: false, isLeft: false } as const;
 
 /** What a finished body hands to its record. */
 interface SealedBody {
@@ -99,6 +109,13 @@ export class EngineUpload implements Upload {
   #isWaitingForSlab = false;
   #isPassing = false;
   #writesUnderWay = 0;
+  #md5Stream: Md5Stream | null = null;
+  #hashesUnderWay = 0;
+  /** Stripes that only their MD5 keeps in memory. */
+  #stripesToHash = 0;
+  #isEnding = false;
+  /** The pass has a digest or chunk signatures to work on. */
+  #hasMoreThanMd5 = false;
   #wasPaused = false;
   #control: Slab | null = null;
   #writer: BlobWriter | null = null;
@@ -273,9 +290,10 @@ export class EngineUpload implements Upload {
     this.#dropOverflow();
     this.#filling?.slab.release();
     this.#filling = null;
-    for (const stripe of this.#sealed.splice(0)) stripe.slab.release();
+    for (const stripe of this.#sealed.splice(0)) this.#leave(stripe);
+    this.#md5Stream?.close();
     this.#wake();
-    const isIdle = (): boolean => !this.#isPassing && this.#writesUnderWay === 0 && this.#callsUnderWay === 0;
+    const isIdle = (): boolean => this.#isQuiet() && this.#callsUnderWay === 0;
     void this.#until(isIdle, true).then(() => {
       this.#releaseAll();
       // A record that was handed over may yet be rolled forward: its bytes must stay.
@@ -333,7 +351,7 @@ export class EngineUpload implements Upload {
     }
     const stripeIndex = this.#stripesBegun++;
     const target = stripeLength(this.#layout, stripeIndex);
-    this.#filling = { slab, used: 0, target, stripeIndex, chunkEnds: [], chunkSignatures: [] };
+    this.#filling = { slab, used: 0, target, stripeIndex, chunkEnds: [], chunkSignatures: [], ...notBegun };
     return this.#filling;
   }
 
@@ -382,6 +400,7 @@ export class EngineUpload implements Upload {
   #waitForSlab(): void {
     if (this.#isWaitingForSlab) return;
     this.#isWaitingForSlab = true;
+    this.context.compute.hurryMd5();
     this.context.slabs.allocate(this.#nextSlabBytes(this.#overflowBytes), 'upload', this.#abortSignal()).then(
       (slab) => {
         this.#isWaitingForSlab = false;
@@ -441,7 +460,11 @@ export class EngineUpload implements Upload {
   }
 
   #mustPause(): boolean {
-    return this.#overflow.length > 0 || this.#sealed.length + this.#writesUnderWay >= stripesAheadMax;
+    return (
+      this.#overflow.length > 0 ||
+      this.#sealed.length + this.#writesUnderWay >= stripesAheadMax ||
+      this.#stripesToHash >= stripesToHashMax
+    );
   }
 
   #resumeWhenReady(): void {
@@ -480,13 +503,14 @@ export class EngineUpload implements Upload {
     let aux: Slab | null = null;
     try {
       await this.#startBlob();
+      this.#hash(stripe);
       aux = await slabs.allocate(this.#auxBytes(stripe.target, false), 'pass', this.#abortSignal());
       const late = this.#lateEnds.splice(0);
       this.#unread = null;
       const shard = shardBytes(this.#geometry.dataShards, stripe.target);
       const hashesOffset = aux.offset + align64(this.#geometry.parityShards * shard);
       const isPassed = await compute.pass({
-        stateOffset: this.#control?.offset ?? -1,
+        stateOffset: this.#hasMoreThanMd5 ? (this.#control?.offset ?? -1) : -1,
         dataOffset: stripe.slab.offset,
         dataBytes: stripe.target,
         dataShards: this.#geometry.dataShards,
@@ -507,7 +531,7 @@ export class EngineUpload implements Upload {
         );
       this.#write(stripe, aux, hashesOffset);
     } catch (error) {
-      stripe.slab.release();
+      this.#leave(stripe);
       aux?.release();
       throw error;
     } finally {
@@ -515,6 +539,44 @@ export class EngineUpload implements Upload {
       // The next pass runs while this stripe is being written.
       this.#pump();
     }
+  }
+
+  /** By the MD5 alone: it is worth waiting for that of others, and the drives need not wait for it. */
+  #hash(stripe: Filling): void {
+    invariant(this.#md5Stream !== null, 'the stream was begun');
+    stripe.isHashing = true;
+    this.#hashesUnderWay++;
+    this.#md5Stream
+      .add(stripe.slab.offset, stripe.target)
+      .catch((error: unknown) => {
+        this.#fail(internal(error));
+      })
+      .finally(() => {
+        this.#hashesUnderWay--;
+        stripe.isHashing = false;
+        if (stripe.isLeft) {
+          this.#stripesToHash--;
+          this.#release(stripe);
+        }
+        this.#wake();
+        this.#resumeWhenReady();
+      });
+  }
+
+  /** The pass and the write are done with it, or will not be. */
+  #leave(stripe: Filling): void {
+    stripe.isLeft = true;
+    if (stripe.isHashing) this.#stripesToHash++;
+    else this.#release(stripe);
+  }
+
+  #release({ slab }: Filling): void {
+    if (this.#writer === null) slab.release();
+    else this.#writer.stuck.release(slab);
+  }
+
+  #isQuiet(): boolean {
+    return !this.#isPassing && this.#writesUnderWay === 0 && this.#hashesUnderWay === 0;
   }
 
   #write(stripe: Filling, aux: Slab, hashesOffset: number): void {
@@ -530,7 +592,7 @@ export class EngineUpload implements Upload {
         this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
       })
       .finally(() => {
-        writer.stuck.release(stripe.slab);
+        this.#leave(stripe);
         writer.stuck.release(aux);
         this.#writesUnderWay--;
         this.#pump();
@@ -542,16 +604,25 @@ export class EngineUpload implements Upload {
   async #startBlob(): Promise<void> {
     if (this.#writer !== null) return;
     const { slabs, compute, set } = this.context;
-    const control = await slabs.allocate(compute.streamStateBytes, 'pass', this.#abortSignal());
+    // One state for the MD5, and one for all else: they go on at different times.
+    const control = await slabs.allocate(2 * compute.streamStateBytes, 'pass', this.#abortSignal());
     this.#control = control;
-    compute.streamInit(control.offset, this.#wantedDigests(), this.options.signedStream);
+    const others = this.#wantedDigests().filter((digest) => digest !== 'md5');
+    compute.streamInit(control.offset, others, this.options.signedStream);
+    compute.streamInit(control.offset + compute.streamStateBytes, md5Only, null);
+    this.#hasMoreThanMd5 = others.length > 0 || this.options.signedStream !== null;
+    this.#md5Stream = compute.openMd5(control.offset + compute.streamStateBytes);
+    if (this.#isAborted) this.#md5Stream.close();
+    if (this.#isEnding) this.#md5Stream.hurry();
     this.#writer = new BlobWriter(set, slabs, compute, this.#id, this.#layout);
     this.context.openBlobs.add(this.#writer.name);
     await this.#writer.prepare();
   }
 
   async #finishBlob(): Promise<void> {
-    await this.#until(() => this.#sealed.length === 0 && !this.#isPassing && this.#writesUnderWay === 0);
+    this.#isEnding = true;
+    this.#md5Stream?.hurry();
+    await this.#until(() => this.#sealed.length === 0 && this.#isQuiet());
     invariant(this.#writer !== null && this.#control !== null, 'a blob has at least one stripe');
     this.#finishChunks(this.#control.offset);
     await this.#writer.finish();
@@ -685,7 +756,7 @@ export class EngineUpload implements Upload {
     invariant(state !== undefined, 'the stream state lives until commit or abort');
     const { sha256, checksum } = this.options;
     return {
-      md5: (this.#md5 = compute.streamDigestHex(state, 'md5')),
+      md5: (this.#md5 = compute.streamDigestHex(this.#isBlob ? state + compute.streamStateBytes : state, 'md5')),
       sha256: sha256 ? compute.streamDigestHex(state, 'sha256') : null,
       checksum: checksum === null ? null : compute.streamDigest(state, streamDigestOf[checksum]),
     };
@@ -768,6 +839,8 @@ export class EngineUpload implements Upload {
   }
 
   #releaseAll(): void {
+    this.#md5Stream?.close();
+    this.#md5Stream = null;
     this.#control?.release();
     this.#control = null;
     for (const slab of this.#held.splice(0)) slab.release();

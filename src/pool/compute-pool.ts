@@ -11,12 +11,14 @@ import {
   verifyRows,
   type ChunkSigningInput,
   type Compute,
+  type Md5Stream,
   type PassInput,
   type ReconstructInput,
   type StreamDigest,
   type VerifyJob,
 } from '../erasure/index.js';
 import { Digest, kernels, streamStateBytes } from '../native/index.js';
+import { Md5Gatherer } from './md5-gatherer.js';
 import type { PassTask } from './tasks/stripe.task.js';
 import type { WorkerSetup } from './worker-setup.js';
 
@@ -51,6 +53,7 @@ export class ComputePool implements Compute {
   readonly #pool: Piscina;
   /** More at once would only share the same cores, each with fewer streams side by side. */
   readonly #passTasksMax: number;
+  readonly #md5: Md5Gatherer;
   readonly #underWay = new Set<Promise<unknown>>();
   #waiting: WaitingPass[] = [];
   #soon: WaitingPass[] = [];
@@ -70,6 +73,7 @@ export class ComputePool implements Compute {
     }
     isInUse = true;
     this.#passTasksMax = Math.min(options.threads, cores);
+    this.#md5 = new Md5Gatherer((runs) => this.#run(runs, { name: 'hash' }), this.#passTasksMax);
     kernels.attachArena(options.arena);
     kernels.setHashKey(options.hashKey);
     const setup: WorkerSetup = { arena: options.arena, hashKey: options.hashKey };
@@ -130,6 +134,14 @@ export class ComputePool implements Compute {
         hasChunks ? Buffer.concat(chunkSignatures) : null,
       ) === 1
     );
+  }
+
+  openMd5(stateOffset: number): Md5Stream {
+    return this.#md5.open(stateOffset);
+  }
+
+  hurryMd5(): void {
+    this.#md5.hurry();
   }
 
   /**
@@ -289,7 +301,8 @@ export class ComputePool implements Compute {
   async close(): Promise<void> {
     // A worker that is ended inside a native call takes the process with it, and the pool's own close does not
     // always wait for the tasks under way.
-    while (this.#underWay.size > 0 || this.#waiting.length > 0) {
+    while (this.#underWay.size > 0 || this.#waiting.length > 0 || this.#md5.isBusy) {
+      this.#md5.hurry();
       await Promise.allSettled([...this.#underWay]);
       // What is still being gathered starts within two rounds.
       await new Promise((resolve) => setImmediate(resolve));

@@ -30,6 +30,7 @@ store.put(new Uint8Array([1]), new Uint8Array([2, 3]));
 const signingKey = addon.createSigningKey('secret', '20260101', 'us-east-1', 's3');
 
 const stateAt = 65_536;
+const otherStateAt = 69_632;
 const bytes = (length = 32) => new Uint8Array(length).fill(length);
 const passArgs = () => Float64Array.of(stateAt, 0, 4096, 2, 1, 2048, 8192, 16_384, 1024, 1, 2, 0);
 const job = () => Float64Array.of(0, 4096, 16_384, 1024, 1, 2, 0, 0);
@@ -60,6 +61,14 @@ const cases = [
   ['streamInit', 'nno?', () => [stateAt, 63, random() < 0.5 ? null : signing()]],
   ['streamUpdate', 'nnnd?b?', () => [stateAt, 0, 4096, null, null]],
   ['streamUpdate', 'nnnd?b?', () => [stateAt, 0, 4096, Float64Array.of(100, 200), bytes(64)]],
+  [
+    'streamUpdates',
+    'd',
+    () => {
+      addon.streamInit(otherStateAt, 63, null);
+      return [Float64Array.of(otherStateAt, 0, 4096)];
+    },
+  ],
   ['streamDigest', 'nn', () => [stateAt, pick([1, 2, 4, 8, 16, 32])]],
   ['streamDigestHex', 'nn', () => [stateAt, pick([1, 2, 4, 8, 16, 32])]],
   ['streamTrailerSignature', 'nbb', () => [stateAt, bytes(), bytes()]],

@@ -22,6 +22,11 @@ export function passes(task: PassTask): number[] {
   return kernels.putPasses(task.args, task.chunkEnds, task.chunkSignatures);
 }
 
+/** Runs of [stateOffset, dataOffset, bytes], each of another stream. */
+export function hash(runs: Float64Array): void {
+  kernels.streamUpdates(runs);
+}
+
 export function verify(jobs: Float64Array): number[] {
   return kernels.verifyBlocks(jobs);
 }

@@ -1,8 +1,10 @@
 /** The arithmetic of the erasure room on the calling thread: same kernels, no workers, so nothing depends on timing. */
 import { limits } from '../../../dist/base/index.js';
-import type { Compute, PassInput, ReconstructInput, VerifyJob } from '../../../dist/erasure/index.js';
+import type { Compute, Md5Stream, PassInput, ReconstructInput, VerifyJob } from '../../../dist/erasure/index.js';
 import { kernels, streamStateBytes } from '../../../dist/native/index.js';
 import { ComputePool, type SlabArena } from '../../../dist/pool/index.js';
+
+const nothing = (): void => undefined;
 
 /** Borrows the methods of the pool that work at once; `soon` runs a callback a little later, as a worker would answer. */
 export function directCompute(arena: SlabArena, hashKey: Uint8Array, soon: (run: () => void) => void): Compute {
@@ -23,6 +25,12 @@ export function directCompute(arena: SlabArena, hashKey: Uint8Array, soon: (run:
     streamStateBytes,
     pass: (input: PassInput) => later(() => passNow(input)),
     passSoon: (input: PassInput) => later(() => passNow(input)),
+    openMd5: (stateOffset: number): Md5Stream => ({
+      add: (dataOffset, bytes) => later(() => kernels.streamUpdates(Float64Array.of(stateOffset, dataOffset, bytes))),
+      hurry: nothing,
+      close: nothing,
+    }),
+    hurryMd5: nothing,
     verify: (jobs: readonly VerifyJob[]) => later(() => direct.verifyNow(jobs)),
     hasTime: () => true,
     reconstruct: (inputs: readonly ReconstructInput[]) => later(() => direct.reconstructNow(inputs)),

@@ -155,6 +155,54 @@ describe('stream digests', () => {
   });
 });
 
+describe('streamUpdates', () => {
+  const count = 21;
+  const stateOf = (stream: number): number => (1 << 16) + streamStateBytes * stream;
+  const dataOf = (stream: number): number => (1 << 18) + (1 << 15) * stream;
+
+  it('do what as many calls of streamUpdate do, for streams of any length', () => {
+    const seed = 1 + Math.floor(Math.random() * 2 ** 30);
+    const bytes = newArena(1 << 20);
+    bytes.set(seededBytes((1 << 15) * count, seed), dataOf(0));
+    const hashes = Array.from({ length: count }, () => createHash('md5'));
+    const all = Array.from({ length: count }, (_, stream) => stream);
+    for (const stream of all) kernels.streamInit(stateOf(stream), Digest.md5 | Digest.crc32c, null);
+    for (let round = 0; round < 4; round++) {
+      const lengths = all.map((stream) => (stream * 1511 + round * 977) % (1 << 15));
+      kernels.streamUpdates(
+        Float64Array.from(all.flatMap((stream) => [stateOf(stream), dataOf(stream), lengths[stream] ?? 0])),
+      );
+      for (const stream of all)
+        hashes[stream]?.update(bytes.subarray(dataOf(stream), dataOf(stream) + (lengths[stream] ?? 0)));
+    }
+    for (const stream of all) {
+      expect(hex(kernels.streamDigest(stateOf(stream), Digest.md5)), `seed ${seed}`).toBe(
+        hashes[stream]?.digest('hex'),
+      );
+    }
+  });
+
+  it('take at most 32 streams, each once, none with signing, and throw before any work', () => {
+    const bytes = newArena(1 << 20);
+    for (let stream = 0; stream < 33; stream++) kernels.streamInit(stateOf(stream), Digest.md5, null);
+    const before = Buffer.from(bytes);
+    const run = (stream: number): number[] => [stateOf(stream), dataOf(0), 100];
+    const update = (numbers: number[]) => () => {
+      kernels.streamUpdates(Float64Array.from(numbers));
+    };
+    expect(update([...run(0), ...run(1), ...run(0)])).toThrow('named once');
+    expect(update(Array.from({ length: 33 }, (_, stream) => run(stream)).flat())).toThrow(RangeError);
+    expect(update([...run(0), 1, 2])).toThrow(RangeError);
+    expect(update([...run(0), stateOf(1), 1 << 20, 1])).toThrow(RangeError);
+    expect(update([...run(0), 0, 0, 1])).toThrow('no stream was started');
+    expect(Buffer.from(bytes).equals(before)).toBe(true);
+    const seedSignature = 'a'.repeat(64);
+    kernels.streamInit(stateOf(1), Digest.md5, { signingKey, amzDate, scope, seedSignature });
+    expect(update([...run(0), ...run(1)])).toThrow('signing');
+    expect(update([])).not.toThrow();
+  });
+});
+
 describe('putPasses', () => {
   const passCount = 20;
   const statesAt = 1 << 16;
