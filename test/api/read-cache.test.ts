@@ -77,7 +77,9 @@ test('an object of parts comes from memory too', async () => {
   const etags = [];
   for (const [index, part] of parts.entries())
     etags.push((await put(key, part, `partNumber=${index + 1}&uploadId=${uploadId}`))['etag']);
-  const list = etags.map((etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${etag}</ETag></Part>`);
+  const list = etags.map(
+    (etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${String(etag)}</ETag></Part>`,
+  );
   const completed = await world.send({
     method: 'POST',
     path: world.path(key),

@@ -25,11 +25,19 @@ export function directCompute(arena: SlabArena, hashKey: Uint8Array, soon: (run:
     streamStateBytes,
     pass: (input: PassInput) => later(() => passNow(input)),
     passSoon: (input: PassInput) => later(() => passNow(input)),
-    openMd5: (stateOffset: number): Md5Stream => ({
-      add: (dataOffset, bytes) => later(() => kernels.streamUpdates(Float64Array.of(stateOffset, dataOffset, bytes))),
-      hurry: nothing,
-      close: nothing,
-    }),
+    openMd5: (stateOffset: number): Md5Stream => {
+      // One after the other, however late each is.
+      let last: Promise<void> = Promise.resolve();
+      return {
+        add: (dataOffset, bytes) => {
+          const update = () => kernels.streamUpdates(Float64Array.of(stateOffset, dataOffset, bytes));
+          last = last.then(() => later(update));
+          return last;
+        },
+        hurry: nothing,
+        close: nothing,
+      };
+    },
     hurryMd5: nothing,
     verify: (jobs: readonly VerifyJob[]) => later(() => direct.verifyNow(jobs)),
     hasTime: () => true,
