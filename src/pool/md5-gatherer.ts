@@ -4,6 +4,7 @@
  * second stripe to hash, or that has nothing else to do, starts the next task at once, with whatever the others have.
  * Main thread.
  */
+import { performance } from 'node:perf_hooks';
 import { invariant } from '../base/index.js';
 import type { Md5Stream } from '../erasure/index.js';
 
@@ -13,8 +14,10 @@ const lanesMax = 16;
 const streamsPerTaskMax = 32;
 /** A stream with so much to hash is held up by it. */
 const stripesWaitingMax = 2;
-/** Stripes of senders that stand still go after this, so that their memory does not wait for the others'. */
-const idleMsMax = 20;
+/** Whoever has sent no stripe for so long is not waited for. */
+const silentMsMax = 100;
+/** Nobody is waited for longer: the memory of a stripe is worth more than a lane. */
+const waitMsMax = 20;
 
 interface Wanted {
   readonly dataOffset: number;
@@ -31,6 +34,7 @@ class GatheredStream implements Md5Stream {
   isRunning = false;
   isHurried = false;
   isClosed = false;
+  heardMs = performance.now();
 
   constructor(
     readonly stateOffset: number,
@@ -44,6 +48,7 @@ class GatheredStream implements Md5Stream {
   add(dataOffset: number, bytes: number): Promise<void> {
     if (this.isClosed) return Promise.resolve();
     return new Promise((resolve, reject) => {
+      this.heardMs = performance.now();
       this.waiting.push({ dataOffset, bytes, resolve, reject });
       this.owner.changed();
     });
@@ -68,7 +73,7 @@ export class Md5Gatherer {
   #tasks = 0;
   #isScheduled = false;
   #isHurried = false;
-  #idleTimer: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | null = null;
 
   /** `tasksMax`: more at once would only share the same cores, each with fewer streams side by side. */
   constructor(
@@ -111,10 +116,10 @@ export class Md5Gatherer {
       return;
     }
     if (!this.#isWorthIt(ready)) {
-      this.#idleTimer ??= setTimeout(() => {
-        this.#idleTimer = null;
+      this.#timer ??= setTimeout(() => {
+        this.#timer = null;
         this.hurry();
-      }, idleMsMax);
+      }, waitMsMax);
       return;
     }
     // What comes in this round of the event loop goes with it.
@@ -131,11 +136,13 @@ export class Md5Gatherer {
 
   #isWorthIt(ready: readonly GatheredStream[]): boolean {
     if (this.#isHurried || ready.length >= lanesMax) return true;
-    let running = 0;
-    for (const { isRunning } of this.#open) if (isRunning) running++;
-    // Nobody else can come.
-    if (ready.length === this.#open.size - running) return true;
-    return ready.some(({ isHurried, waiting }) => isHurried || waiting.length >= stripesWaitingMax);
+    if (ready.some(({ isHurried, waiting }) => isHurried || waiting.length >= stripesWaitingMax)) return true;
+    // Nobody else is about to come.
+    const heardMsMin = performance.now() - silentMsMax;
+    for (const { isReady, isRunning, heardMs } of this.#open) {
+      if (!isReady && !isRunning && heardMs >= heardMsMin) return false;
+    }
+    return true;
   }
 
   #start(): void {
@@ -175,7 +182,7 @@ export class Md5Gatherer {
   }
 
   #stopTimer(): void {
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    this.#idleTimer = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 }

@@ -86,11 +86,16 @@ describe('streams that are hashed together', () => {
     },
   );
 
-  it('do not wait long for those that stand still', async () => {
+  it('do not wait long for others, and not at all for those that stand still', async () => {
     const { gathered, tasks } = gatherer();
     const [first] = [1, 2].map((state) => gathered.open(state));
     void first?.add(0, 1);
     await expect.poll(() => tasks.length, { interval: 2 }).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    tasks[0]?.end();
+    void first?.add(1, 1);
+    await rounds();
+    expect(states(tasks[0])).toEqual([1]);
   });
 
   it('go on without one that was given up: what had begun ends, the rest is dropped', async () => {
