@@ -43,7 +43,7 @@ function sign(query: string, headers: readonly (readonly [string, string])[], ha
   const names = headers.map(([name]) => name).join(';');
   const canonical = `GET\n${rawPath}\n${query}\n${lines}\n${names}\n${hash}`;
   const key = kernels.createSigningKey(secretKey, '20261124', 'us-east-1', 's3');
-  return kernels.signRequest(key, amzDate, scope, canonical);
+  return kernels.sign(key, `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${kernels.sha256Hex(canonical)}`);
 }
 
 /** A GET as an SDK sends it: six signed headers and a few others. */

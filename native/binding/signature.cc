@@ -97,14 +97,21 @@ napi_value Sign(Call& call) {
   return HexValue(call, mac);
 }
 
-napi_value SignRequest(Call& call) {
+// Takes as long whatever of two texts of one length differs.
+bool IsSame(const Text& a, const uint8_t* b, size_t bytes) {
+  return a.bytes() == bytes && ConstantTimeEqual(a.data(), b, bytes);
+}
+
+napi_value VerifyRequest(Call& call) {
   const HmacPads pads = SigningKeyOf(call, 0);
   Text amzDate;
   Text scope;
   Text canonical;
+  Text signature;
   call.String(1, "amzDate", &amzDate);
   call.String(2, "scope", &scope);
   call.String(3, "canonicalRequest", &canonical);
+  call.String(4, "signature", &signature);
   uint8_t hash[kMacBytes];
   char hex[2 * kMacBytes];
   Sha256Of(canonical.data(), canonical.bytes(), hash);
@@ -120,7 +127,8 @@ napi_value SignRequest(Call& call) {
   SHA256_Update(&context, hex, sizeof(hex));
   uint8_t mac[kMacBytes];
   HmacFinish(pads, &context, mac);
-  return HexValue(call, mac);
+  HexOf(mac, sizeof(mac), hex);
+  return call.BooleanValue(IsSame(signature, reinterpret_cast<const uint8_t*>(hex), sizeof(hex)));
 }
 
 napi_value ConstantTimeEqualEntry(Call& call) {
@@ -142,7 +150,7 @@ constexpr Method kMethods[] = {
     {"sha256Hex", Entry<Sha256Hex>},
     {"createSigningKey", Entry<CreateSigningKey>},
     {"sign", Entry<Sign>},
-    {"signRequest", Entry<SignRequest>},
+    {"verifyRequest", Entry<VerifyRequest>},
     {"constantTimeEqual", Entry<ConstantTimeEqualEntry>},
 };
 

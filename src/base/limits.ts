@@ -108,6 +108,8 @@ export const slotObjectBytesMax = 256 * KiB;
 /** Small bodies kept in memory for the next GET: all of them, and each. */
 export const bodyCacheBytesMax = 32 * MiB;
 export const cachedBodyBytesMax = 32 * KiB;
+/** What the index says of objects that were read lately, decoded. */
+export const latestObjectsBytesMax = 32 * MiB;
 /** A pass over so little is cheaper on the calling thread than a hop to a worker. */
 export const passNowBytesMax = 8 * KiB;
 /** Received bytes that wait outside the arena for a slab, over all uploads: above it uploads are refused. */

@@ -6,7 +6,9 @@
 import { createHash } from 'node:crypto';
 import { limits, Refusal, type Clock } from '../base/index.js';
 import {
+  AllHeaders,
   AnswerInstead,
+  SharedHeaders,
   type ExchangeHandler,
   type ExchangeRequest,
   type ExchangeResponse,
@@ -50,7 +52,7 @@ export function createDispatcher<Deps>(options: DispatcherOptions<Deps>): Exchan
 class Dispatcher<Deps> {
   readonly #options: DispatcherOptions<Deps>;
   readonly #hostSuffixes: readonly string[];
-  readonly #headers: HeaderPairs;
+  readonly #shared: SharedHeaders;
   readonly #budgets = {
     documents: new ByteBudget(limits.documentBytesMax),
     forms: new ByteBudget(limits.formBytesMax),
@@ -59,7 +61,7 @@ class Dispatcher<Deps> {
   constructor(options: DispatcherOptions<Deps>) {
     this.#options = options;
     this.#hostSuffixes = hostSuffixes(options.domains);
-    this.#headers = commonHeaders(options);
+    this.#shared = new SharedHeaders(commonHeaders(options));
   }
 
   dispatch(request: ExchangeRequest): Promise<ExchangeResponse> | ExchangeResponse {
@@ -138,39 +140,35 @@ class Dispatcher<Deps> {
   #answer(passage: Passage, response: ExchangeResponse): ExchangeResponse {
     const { request } = passage;
     passage.releasePayload();
-    const headers: HeaderPairs = [...this.#headers, ['x-amz-request-id', request.id], ...response.headers];
+    const head = this.#headOf(request, response);
     const body = response.body;
     const answeredMs = this.#options.clock.monotonicMs();
     if (body.kind !== 'stream') {
       const bytesSent = body.kind === 'bytes' ? body.bytes.length : 0;
-      this.#observe(passage, response.status, headers, bytesSent, answeredMs, answeredMs);
-      return answerOf(response, headers, body);
+      this.#observe(passage, head, bytesSent, answeredMs, answeredMs);
+      return answerOf(head, body);
     }
-    let { status } = response;
-    let answerHeaders = headers;
+    let sent = head;
     const source = countSource(
       body.source,
       (bytesSent) => {
-        this.#observe(passage, status, answerHeaders, bytesSent, answeredMs, this.#options.clock.monotonicMs());
+        this.#observe(passage, sent, bytesSent, answeredMs, this.#options.clock.monotonicMs());
       },
       (error) => {
         const instead = this.#refuse(passage, error);
-        status = instead.status;
-        answerHeaders = [...this.#headers, ['x-amz-request-id', request.id], ...instead.headers];
-        return new AnswerInstead({ ...instead, headers: answerHeaders }, error);
+        sent = this.#headOf(request, instead);
+        return new AnswerInstead(answerOf(sent, instead.body), error);
       },
     );
-    return answerOf(response, headers, { kind: 'stream', length: body.length, source });
+    return answerOf(head, { kind: 'stream', length: body.length, source });
   }
 
-  #observe(
-    passage: Passage,
-    status: number,
-    headers: HeaderPairs,
-    bytesSent: number,
-    answeredMs: number,
-    endedMs: number,
-  ): void {
+  #headOf({ id }: ExchangeRequest, { status, headers, shared, close }: ExchangeResponse): AnswerHead {
+    const own: HeaderPairs = headers.length === 0 ? [[requestIdName, id]] : [[requestIdName, id], ...headers];
+    return { status, headers: own, shared: shared === undefined ? this.#shared : shared.behind(this.#shared), close };
+  }
+
+  #observe(passage: Passage, head: AnswerHead, bytesSent: number, answeredMs: number, endedMs: number): void {
     const { request, startedMs } = passage;
     const { observer } = this.#options;
     const record: RequestRecord = {
@@ -179,7 +177,7 @@ class Dispatcher<Deps> {
       bucket: passage.bucket,
       method: request.method,
       rawPath: request.rawPath,
-      status: request.isAborted() ? 499 : status,
+      status: request.isAborted() ? 499 : head.status,
       errorCode: passage.errorCode,
       bytesReceived: passage.receivedBytes,
       bytesSent,
@@ -191,7 +189,7 @@ class Dispatcher<Deps> {
       claims: passage.claims,
       userAgent: request.headers.get('user-agent') ?? null,
     };
-    observer.observe(record, request, headers);
+    observer.observe(record, request, new AllHeaders(head));
   }
 }
 
@@ -199,9 +197,16 @@ function isForm({ headers }: ExchangeRequest): boolean {
   return /^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers.get('content-type') ?? '');
 }
 
+const requestIdName = 'x-amz-request-id';
+
+type AnswerHead = Pick<ExchangeResponse, 'status' | 'headers'> & {
+  readonly shared: SharedHeaders;
+  readonly close: boolean | undefined;
+};
+
 /** By name: V8 gives what is spread a shape of its own each time, and every later look at it is slow. */
-function answerOf({ status, close }: ExchangeResponse, headers: HeaderPairs, body: ResponseBody): ExchangeResponse {
-  return close === undefined ? { status, headers, body } : { status, headers, body, close };
+function answerOf({ status, headers, shared, close }: AnswerHead, body: ResponseBody): ExchangeResponse {
+  return close === undefined ? { status, headers, shared, body } : { status, headers, shared, body, close };
 }
 
 const noForms: AuthenticateForm = () => {

@@ -1,5 +1,6 @@
 import type { PeerCertificate, PieceSource } from '../base/index.js';
 import type { HeaderMap } from './header-map.js';
+import type { SharedHeaders } from './shared-headers.js';
 
 /** Consumes a request body. Called on the main thread, never after `aborted` or the last chunk. */
 export interface BodySink {
@@ -64,6 +65,8 @@ export interface ExchangeResponse {
   readonly status: number;
   /** In order. The front adds Content-Length and Date itself. */
   readonly headers: HeaderPairs;
+  /** Headers before those, of many answers. */
+  readonly shared?: SharedHeaders;
   readonly body: ResponseBody;
   /** Close the connection afterwards: the request body was not read to its end. */
   readonly close?: boolean;

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { limits, type Roster, type RosterMember, type PeerCertificate } from '../base/index.js';
-import { AnswerInstead } from '../exchange/index.js';
+import { AnswerInstead, headersOf } from '../exchange/index.js';
 import type {
   BodySource,
   ExchangeHandler,
@@ -257,8 +257,9 @@ export class NodeExchange implements ExchangeRequest, RosterMember {
     const { status, body } = answer;
     const raw: string[] = [];
     // The same bytes as the other front: header values go out as UTF-8.
-    for (const [name, value] of sendable(answer.headers)) raw.push(name, Buffer.from(value, 'utf8').toString('latin1'));
-    if (!answer.headers.some(([name]) => name.toLowerCase() === 'server')) raw.push('Server', this.shared.serverName);
+    const headers = headersOf(answer);
+    for (const [name, value] of sendable(headers)) raw.push(name, Buffer.from(value, 'utf8').toString('latin1'));
+    if (!headers.some(([name]) => name.toLowerCase() === 'server')) raw.push('Server', this.shared.serverName);
     const length = lengthOf(body, this.method === 'HEAD');
     if (!isBodiless(status) && length !== null) raw.push('Content-Length', String(length));
     if (answer.close === true || this.shared.isClosing()) raw.push('Connection', 'close');

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { HeaderPairs } from '../exchange/index.js';
+import type { ExchangeResponse, HeaderPairs, SharedHeaders } from '../exchange/index.js';
 
 /** RFC 9110 section 5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -60,8 +60,9 @@ export class HeadComposer {
   }
 
   /** Status line and headers, lines joined by CRLF, none at the end. */
-  compose(status: number, headers: HeaderPairs): string {
+  compose({ status, headers, shared }: Omit<ExchangeResponse, 'body'>): string {
     let text = (this.#statusLines[status] ??= statusLine(status));
+    if (shared !== undefined) text += shared.lines ?? this.#sharedLines(shared);
     let isNamed = false;
     for (const [name, value] of headers) {
       const known = this.#names.get(name) ?? this.#classify(name);
@@ -74,6 +75,15 @@ export class HeadComposer {
       text += known.line;
     }
     return isNamed ? text : text + this.#serverLine;
+  }
+
+  /** Of headers that do not name the server. */
+  #sharedLines(shared: SharedHeaders): string {
+    let lines = '';
+    for (const [name, value] of sendable(shared.pairs)) lines += `\r\n${name}: ${value}`;
+    // In one piece: V8 would gather what was added up anew for each answer.
+    shared.lines = Buffer.from(lines, 'utf8').toString('utf8');
+    return shared.lines;
   }
 
   #classify(name: string): Remembered {

@@ -335,8 +335,8 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
 
   /** Head and body in one; the line end that the library adds to a status line is counted as body. */
   #wholeText(response: ExchangeResponse): Uint8Array {
-    const { status, headers, body } = response;
-    let head = `${this.#shared.heads.compose(status, headers)}\r\nDate: ${new Date().toUTCString()}\r\nConnection: close`;
+    const { status, body } = response;
+    let head = `${this.#shared.heads.compose(response)}\r\nDate: ${new Date().toUTCString()}\r\nConnection: close`;
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = announcedLength(body);
       if (length !== null && !isBodiless(status)) head += `\r\nContent-Length: ${length}`;
@@ -348,9 +348,9 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
 
   #send(response: ExchangeResponse): void {
     this.#phase = 'sending';
-    const { status, headers, body } = response;
+    const { status, body } = response;
     const close = response.close === true || this.#shared.isClosing();
-    let head = this.#shared.heads.compose(status, headers);
+    let head = this.#shared.heads.compose(response);
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = isBodiless(status) ? null : announcedLength(body);
       closeSource(body);

@@ -130,8 +130,17 @@ export interface Kernels {
   createSigningKey(secret: string, date: string, region: string, service: string): Uint8Array;
   /** HMAC-SHA256 under a key of `createSigningKey`, 64 lower-case hex digits. */
   sign(signingKey: Uint8Array, stringToSign: string): string;
-  /** String to sign and signature in one call: sha256(canonicalRequest), then HMAC; 64 hex digits. */
-  signRequest(signingKey: Uint8Array, amzDate: string, scope: string, canonicalRequest: string): string;
+  /**
+   * Whether this is the signature of the request, 64 lower-case hex digits: sha256(canonicalRequest), HMAC of the string
+   * to sign, and a constant-time comparison in one call.
+   */
+  verifyRequest(
+    signingKey: Uint8Array,
+    amzDate: string,
+    scope: string,
+    canonicalRequest: string,
+    signature: string,
+  ): boolean;
   /** Constant-time over the longer length; false when lengths differ. */
   constantTimeEqual(a: Uint8Array | string, b: Uint8Array | string): boolean;
 }

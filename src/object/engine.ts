@@ -28,7 +28,7 @@ import {
 } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
-import { objectInfo, type DecideRecord, type EngineContext } from './engine-context.js';
+import { objectInfo, type DecideRecord, type EngineContext, type StoredObject } from './engine-context.js';
 import { DeferredGarbage } from './deferred-garbage.js';
 import { HealQueue } from './heal-queue.js';
 import { HealTable, type HealTarget } from './heal-table.js';
@@ -46,6 +46,7 @@ import {
   versionsPrefix,
 } from './index-keys.js';
 import { IndexState, type BucketState } from './index-state.js';
+import { latestObject, type LatestObject } from './latest-objects.js';
 import { listObjects, listUploads, uploadInfo } from './listing.js';
 import { DeletedByMarker } from './marker-refusal.js';
 import type {
@@ -66,6 +67,7 @@ import type {
   ObjectInfo,
   ObjectLayer,
   ObjectMetadata,
+  ObjectInMemory,
   ObjectSnapshot,
   PartInfo,
   SystemRecords,
@@ -85,7 +87,6 @@ import { Reclaimer } from './reclaimer.js';
 import {
   RecordType,
   decodeEntry,
-  decodeObject,
   decodeUpload,
   documentKindCode,
   encodeBucket,
@@ -98,7 +99,6 @@ import {
   encodeUploadAbort,
   entryBody,
   markerRecord,
-  type IndexEntry,
   type ObjectRecord,
   type PartRecord,
   type SystemChange,
@@ -449,12 +449,18 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }
 
   open(bucket: string, key: string, versionId: string): ObjectSnapshot {
-    const { entry, record } = this.#load(bucket, key, versionId);
-    return new EngineSnapshot(this.#running(), bucket, entry, record);
+    return new EngineSnapshot(this.#running(), this.#load(bucket, key, versionId));
   }
 
   head(bucket: string, key: string, versionId: string): ObjectInfo {
-    return objectInfo(bucket, this.#load(bucket, key, versionId).record);
+    return this.#load(bucket, key, versionId).info;
+  }
+
+  inMemory(bucket: string, key: string): ObjectInMemory | null {
+    const latest = this.index.latest(this.#bucket(bucket), key);
+    if (latest === null || latest.record.placement.kind !== 'slots') return null;
+    const bytes = this.#bodies.get(latest.record.placement.id);
+    return bytes === null ? null : { info: latest.info, bytes };
   }
 
   async deleteObject(
@@ -997,13 +1003,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return pending === undefined ? (this.index.buckets.get(name)?.bucketId ?? null) : pending.bucketId;
   }
 
-  #load(bucket: string, key: string, versionId: string): { entry: IndexEntry; record: ObjectRecord } {
-    const { bucketId } = this.#bucket(bucket);
-    if (versionId !== '') return this.#loadVersion(bucketId, key, versionId);
-    const value = this.index.catalog.get(objectKey(bucketId, key));
-    if (value === undefined) throw this.#absence(bucketId, key);
-    const entry = decodeEntry(value);
-    return { entry, record: decodeObject(entry.body, entry.here) };
+  #load(bucket: string, key: string, versionId: string): LatestObject {
+    const state = this.#bucket(bucket);
+    if (versionId !== '') return latestObject(bucket, this.#loadVersion(state.bucketId, key, versionId));
+    const latest = this.index.latest(state, key);
+    if (latest === null) throw this.#absence(state.bucketId, key);
+    return latest;
   }
 
   #absence(bucketId: number, key: string): Refusal {
@@ -1012,7 +1017,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
   }
 
-  #loadVersion(bucketId: number, key: string, versionId: string): { entry: IndexEntry; record: ObjectRecord } {
+  #loadVersion(bucketId: number, key: string, versionId: string): StoredObject {
     const version = findVersion(this.index, bucketId, key, versionId);
     if (version === null) {
       throw new Refusal<ObjectErrorCode>('NoSuchVersion', undefined, { Key: key, VersionId: versionId });

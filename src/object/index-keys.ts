@@ -113,6 +113,16 @@ export function isObjectKey(indexKey: Uint8Array): boolean {
   return indexKey[0] === kindByte('object') || indexKey[0] === kindByte('version');
 }
 
+/** Of the latest version of a key. */
+export function isLatestKey(indexKey: Uint8Array): boolean {
+  return indexKey[0] === kindByte('object');
+}
+
+/** The bucket in an object key of the index. */
+export function bucketOfObjectKey(indexKey: Buffer): number {
+  return numberOf(indexKey);
+}
+
 /** The S3 key in an object key of the index. */
 export function keyOfObjectKey(indexKey: Buffer): string {
   return indexKey.toString('utf8', objectHeadBytes);

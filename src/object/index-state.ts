@@ -2,7 +2,7 @@
  * Turns committed records into the index: live, in replay and in catch-up by the same code. Deterministic
  * in the records and the index before them, so that replay from any position it ever stood at agrees.
  */
-import { invariant, unreachable } from '../base/index.js';
+import { invariant, limits, unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import { blobName, fileId, setOfBody, type Placement } from '../erasure/index.js';
 import { logBytesOf, type ApplyBatch, type LogPosition, type LogRecord } from '../journal/index.js';
@@ -10,6 +10,7 @@ import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
 import {
   bucketKey,
+  bucketOfObjectKey,
   bucketOfUsageKey,
   bucketRange,
   documentKey,
@@ -18,9 +19,12 @@ import {
   fileOfLiveKey,
   garbageKey,
   garbageRange,
+  isLatestKey,
+  keyOfObjectKey,
   liveKey,
   liveRange,
   metaKey,
+  objectKey,
   partKey,
   partPrefix,
   rebuildKey,
@@ -32,6 +36,7 @@ import {
   usageRange,
   versionKey,
 } from './index-keys.js';
+import { LatestObjects, latestObject, type LatestObject } from './latest-objects.js';
 import type { BucketDocument, BucketDocumentKind, BucketInfo, BucketVersioning } from './object-layer.js';
 import {
   RecordType,
@@ -80,6 +85,7 @@ export class IndexState {
   #shareCount = 0;
   /** Bytes in use by log file; those of the catalog, at hand. */
   readonly #live = new Map<number, number>();
+  readonly #latest = new LatestObjects(limits.latestObjectsBytesMax);
   /** Uploads whose parts wait for the reclaimer. */
   readonly #droppedUploads = new Set<string>();
   /** Set by the engine: takes what a batch made unreachable. */
@@ -138,6 +144,21 @@ export class IndexState {
   /** Whether anything lies below the latest objects of the bucket: without, there is nothing to look for. */
   hasVersions(bucketId: number): boolean {
     return this.#usage.get(bucketId)?.hasVersions() ?? false;
+  }
+
+  /** The latest version of a key; null: there is none, or it is a delete marker. */
+  latest({ bucketId, info }: BucketState, key: string): LatestObject | null {
+    const known = this.#latest.get(bucketId, key);
+    if (known !== null) return known;
+    const value = this.catalog.get(objectKey(bucketId, key));
+    if (value === undefined) return null;
+    // Memory of its own: views of a shared pool would keep all of it alive.
+    const own = Buffer.allocUnsafeSlow(value.length);
+    value.copy(own);
+    const entry = decodeEntry(own);
+    const found = latestObject(info.name, { entry, record: decodeObject(entry.body, entry.here) });
+    this.#latest.add(bucketId, key, found);
+    return found;
   }
 
   /** Whether other versions than the one that this record wrote have its bytes, or had. */
@@ -276,6 +297,7 @@ export class IndexState {
     }
     await this.catalog.write((batch) => {
       for (const { key, value } of staging.changes.values()) {
+        if (isLatestKey(key)) this.#latest.forget(bucketOfObjectKey(key), keyOfObjectKey(key));
         if (value === null) batch.delete(key);
         else {
           batch.put(key, value);
@@ -324,6 +346,7 @@ export class IndexState {
     this.#documents.clear();
     this.#live.clear();
     this.#droppedUploads.clear();
+    this.#latest.clear();
     this.#shareCount = 0;
   }
 

@@ -271,6 +271,12 @@ export interface CompletedPart {
   readonly checksum: string | null;
 }
 
+export interface ObjectInMemory {
+  readonly info: ObjectInfo;
+  /** Shared with other readers: not to be written to. */
+  readonly bytes: Uint8Array;
+}
+
 export interface ObjectLayer {
   createBucket(name: string, options: { region: string }): Promise<BucketInfo>;
   /** Throws NoSuchBucket. */
@@ -291,6 +297,11 @@ export interface ObjectLayer {
    * `versionId` empty: the latest.
    */
   open(bucket: string, key: string, versionId: string): ObjectSnapshot;
+  /**
+   * The latest version where it is small and was read lately: all of it lies in memory, verified, so that nothing is
+   * held. Null: `open` it, if it is there. Throws NoSuchBucket.
+   */
+  inMemory(bucket: string, key: string): ObjectInMemory | null;
   /** Like `open` for HEAD: nothing is held. */
   head(bucket: string, key: string, versionId: string): ObjectInfo;
   /**

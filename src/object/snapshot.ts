@@ -4,8 +4,9 @@
  */
 import { Refusal, limits, type Piece, type PieceSource } from '../base/index.js';
 import { BlobSource, BodyReader, SlotSource, setOfBody, type ShardSource } from '../erasure/index.js';
-import { objectInfo, type EngineContext } from './engine-context.js';
+import type { EngineContext } from './engine-context.js';
 import { partKey, partPrefix, successor, versionKey } from './index-keys.js';
+import type { LatestObject } from './latest-objects.js';
 import type { ObjectErrorCode, ObjectInfo, ObjectSnapshot, PartInfo } from './object-layer.js';
 import {
   decodeEntry,
@@ -18,17 +19,19 @@ import {
 
 export class EngineSnapshot implements ObjectSnapshot {
   readonly info: ObjectInfo;
+  readonly entry: IndexEntry;
+  readonly record: ObjectRecord;
   readonly dataOrder: number;
   readonly #generation: number;
   #isClosed = false;
 
   constructor(
     private readonly context: EngineContext,
-    bucket: string,
-    readonly entry: IndexEntry,
-    readonly record: ObjectRecord,
+    { info, entry, record }: LatestObject,
   ) {
-    this.info = objectInfo(bucket, record);
+    this.info = info;
+    this.entry = entry;
+    this.record = record;
     this.dataOrder = record.dataOrder === 0 ? entry.order : record.dataOrder;
     context.reclaimer.pin(this.dataOrder);
     this.#generation = context.readers.enter();

@@ -1,8 +1,10 @@
 /** Headers that answers about objects have in common. */
 import { httpDate } from '../base/index.js';
-import type { HeaderPairs } from '../exchange/index.js';
+import { SharedHeaders, type HeaderPairs } from '../exchange/index.js';
 import type { Checksum, ObjectInfo } from '../object/index.js';
 import { checksumHeader } from './checksum.js';
+
+const noOverrides: ReadonlyMap<string, string> = new Map();
 
 type MutablePairs = [name: string, value: string][];
 
@@ -38,6 +40,18 @@ export function cacheHeaders(info: ObjectInfo): MutablePairs {
     if (value !== undefined) headers.push([spelling[name] ?? name, value]);
   }
   return headers;
+}
+
+const sharedHeaders = new WeakMap<ObjectInfo, SharedHeaders>();
+
+/** Of answers with the whole of an object that is described by this very `info`, again and again. */
+export function sharedObjectHeaders(info: ObjectInfo): SharedHeaders {
+  let shared = sharedHeaders.get(info);
+  if (shared === undefined) {
+    shared = new SharedHeaders(objectHeaders(info, noOverrides));
+    sharedHeaders.set(info, shared);
+  }
+  return shared;
 }
 
 /** Of a whole answer. `overrides`: by lower-case name, what the request wants to see instead. */

@@ -26,6 +26,11 @@ export interface ReadPlan extends ByteRange {
   readonly headers: HeaderPairs;
 }
 
+/** Asks for nothing but the object as it is. */
+export function isPlainRead({ range, partNumber, conditions, wantsChecksum, overrides }: ReadInput): boolean {
+  return range === null && partNumber === null && conditions === null && !wantsChecksum && overrides.size === 0;
+}
+
 const overrideParameters = [
   'response-cache-control',
   'response-content-disposition',

@@ -39,26 +39,34 @@ export function canonicalHeaderValue(value: string): string {
   return untidyWhiteSpace.test(value) ? value.replace(whiteSpaceRun, ' ').replace(outerSpace, '') : value;
 }
 
+export function canonicalHeaderLine(name: string, value: string): string {
+  return `${name}:${canonicalHeaderValue(value)}\n`;
+}
+
+export interface CanonicalHeaders {
+  /** Each with its line end. */
+  readonly lines: string;
+  /** Joined by semicolons. */
+  readonly names: string;
+}
+
+/** `names`: lower case, sorted, without duplicates. `valueOf`: of a signed header; duplicates joined with a comma. */
+export function canonicalHeaders(names: readonly string[], valueOf: (name: string) => string): CanonicalHeaders {
+  let lines = '';
+  for (const name of names) lines += canonicalHeaderLine(name, valueOf(name));
+  return { lines, names: names.join(';') };
+}
+
 export interface CanonicalParts {
   readonly method: string;
   /** From `canonicalPath`. */
   readonly path: string;
   /** From `canonicalQuery`. */
   readonly query: string;
-  /** Lower case, sorted, without duplicates. */
-  readonly signedHeaders: readonly string[];
-  /** Value of a signed header; duplicates joined with a comma. */
-  readonly headerValue: (name: string) => string;
+  readonly headers: CanonicalHeaders;
   readonly payloadHash: string;
 }
 
-export function canonicalRequest(parts: CanonicalParts): string {
-  let headerLines = '';
-  for (const name of parts.signedHeaders) {
-    headerLines += name + ':' + canonicalHeaderValue(parts.headerValue(name)) + '\n';
-  }
-  return (
-    `${parts.method}\n${parts.path}\n${parts.query}\n${headerLines}\n` +
-    `${parts.signedHeaders.join(';')}\n${parts.payloadHash}`
-  );
+export function canonicalRequest({ method, path, query, headers, payloadHash }: CanonicalParts): string {
+  return `${method}\n${path}\n${query}\n${headers.lines}\n${headers.names}\n${payloadHash}`;
 }

@@ -4,6 +4,7 @@
  */
 import { limits } from '../base/index.js';
 import { scopeText, type CredentialScope } from './credential-scope.js';
+import { HeaderLines } from './header-lines.js';
 
 export interface HeaderClaims {
   readonly scope: CredentialScope;
@@ -24,11 +25,45 @@ const lastComponent = 'Signature=';
 /** Of a signature that is not malformed. */
 const signatureChars = 64;
 
-/** One for each endpoint: what is a sound scope depends on its region and service. */
+/** An Authorization header, taken apart. */
+export interface ReadClaims {
+  readonly claims: HeaderClaims;
+  /** As sent: any text. */
+  readonly signature: string;
+  readonly lines: HeaderLines;
+}
+
+interface Remembered {
+  readonly context: SigningContext;
+  /** Behind the name of the algorithm, up to the signature. */
+  readonly text: string;
+  readonly claims: HeaderClaims;
+  readonly lines: HeaderLines;
+}
+
+/** What is a sound scope depends on them. */
+export interface SigningContext {
+  readonly service: string;
+  readonly region: string;
+}
+
+/** One for each endpoint. */
 export class HeaderClaimsCache {
   readonly #claims = new Map<string, HeaderClaims>();
   /** Most requests are of the client that sent the one before: to compare is cheaper than to look up. */
-  #last: { readonly context: string; readonly text: string; readonly claims: HeaderClaims } | null = null;
+  #last: Remembered | null = null;
+
+  /** Null unless the header is, but for its signature, the one that was read last. `start`: what stands before `text`. */
+  recall(authorization: string, start: string, { service, region }: SigningContext): ReadClaims | null {
+    const last = this.#last;
+    if (last === null || last.context.service !== service || last.context.region !== region) return null;
+    const { text, claims, lines } = last;
+    const signatureAt = start.length + text.length;
+    if (authorization.length !== signatureAt + signatureChars) return null;
+    if (!authorization.startsWith(text, start.length) || !authorization.startsWith(start)) return null;
+    const signature = authorization.slice(signatureAt);
+    return signature.includes(',') || signature.includes(' ') ? null : { claims, signature, lines };
+  }
 
   /**
    * Claims and signature of an Authorization header, behind the name of its algorithm. `parse` is asked when the text
@@ -36,29 +71,29 @@ export class HeaderClaimsCache {
    */
   read(
     components: string,
-    context: string,
+    { service, region }: SigningContext,
     parse: (text: string) => { readonly claims: HeaderClaims; readonly signature: string },
-  ): { readonly claims: HeaderClaims; readonly signature: string } {
-    const last = this.#last;
-    if (last?.context === context && components.length === last.text.length + signatureChars) {
-      const signature = components.slice(last.text.length);
-      if (components.startsWith(last.text) && !signature.includes(','))
-        return { claims: last.claims, signature: signature.trim() };
-    }
+  ): ReadClaims {
     const at = components.lastIndexOf(lastComponent);
     const isUsual = at > 0 && at <= limits.headerClaimsCharsMax && !components.includes(',', at);
-    if (!isUsual) return parse(components);
-    const name = context + components.slice(0, at);
+    if (!isUsual) return withLines(parse(components));
+    const name = `${service}/${region}/${components.slice(0, at)}`;
     const signatureAt = at + lastComponent.length;
     const known = this.#claims.get(name);
     if (known !== undefined) {
-      this.#last = { context, text: components.slice(0, signatureAt), claims: known };
-      return { claims: known, signature: components.slice(signatureAt).trim() };
+      const read = withLines({ claims: known, signature: components.slice(signatureAt).trim() });
+      const text = components.slice(0, signatureAt);
+      this.#last = { context: { service, region }, text, claims: known, lines: read.lines };
+      return read;
     }
     const parsed = parse(components);
     // Clients with so many credentials are rare, and pay with a little time.
     if (this.#claims.size >= limits.headerClaimsMax) this.#claims.clear();
     this.#claims.set(name, parsed.claims);
-    return parsed;
+    return withLines(parsed);
   }
+}
+
+function withLines({ claims, signature }: Omit<ReadClaims, 'lines'>): ReadClaims {
+  return { claims, signature, lines: new HeaderLines(claims.signedHeaders) };
 }

@@ -13,6 +13,8 @@ export type Mechanism =
   | { readonly kind: 'presigned-v2' };
 
 const algorithm = 'AWS4-HMAC-SHA256';
+/** Of an Authorization header as clients write it. */
+export const algorithmStart = `${algorithm} `;
 const ecdsaAlgorithm = 'AWS4-ECDSA-P256-SHA256';
 /** SigV2. */
 const algorithmV2 = 'AWS';
@@ -28,12 +30,23 @@ export function unsupportedMechanism(): Refusal<'InvalidRequest'> {
 const presignedV4Names = new Set(['X-Amz-Algorithm', 'X-Amz-Credential', 'X-Amz-Signature']);
 const presignedV2Names = new Set(['AWSAccessKeyId', 'Signature']);
 
+/** Null: the parameter is of no signature. */
+function presignedVersion([name]: QueryPair): 2 | 4 | null {
+  if (presignedV4Names.has(name)) return 4;
+  return presignedV2Names.has(name) ? 2 : null;
+}
+
+export function isOfPresigned(pair: QueryPair): boolean {
+  return presignedVersion(pair) !== null;
+}
+
 export function detectMechanism(request: ExchangeRequest, pairs: readonly QueryPair[]): Mechanism {
   let isPresignedV4 = false;
   let isPresignedV2 = false;
-  for (const [name] of pairs) {
-    if (presignedV4Names.has(name)) isPresignedV4 = true;
-    else if (presignedV2Names.has(name)) isPresignedV2 = true;
+  for (const pair of pairs) {
+    const version = presignedVersion(pair);
+    if (version === 4) isPresignedV4 = true;
+    else if (version === 2) isPresignedV2 = true;
   }
   const authorization = request.headers.get('authorization')?.trim() ?? '';
   if (Number(authorization !== '') + Number(isPresignedV4) + Number(isPresignedV2) > 1) {

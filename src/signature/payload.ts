@@ -10,10 +10,13 @@ export type PayloadClaim =
   | { readonly kind: 'signed-chunks'; readonly hasTrailer: boolean }
   | { readonly kind: 'unsigned-chunks' };
 
+const emptyPayload: PayloadClaim = { kind: 'sha256', hex: emptySha256Hex };
 const sha256Text = /^[0-9a-fA-F]{64}$/;
 
 export function parsePayloadClaim(text: string): PayloadClaim {
   switch (text) {
+    case emptySha256Hex:
+      return emptyPayload;
     case unsignedPayload:
       return { kind: 'unsigned' };
     case 'STREAMING-UNSIGNED-PAYLOAD-TRAILER':

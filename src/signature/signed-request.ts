@@ -7,7 +7,8 @@ import type { ExchangeRequest } from '../exchange/index.js';
 import { parseAmzDate, type SigningDate } from './amz-date.js';
 import { nonEmpty, signingDateOfHeaders } from './checks.js';
 import { findScopeProblem, quote, splitCredential, type CredentialScope } from './credential-scope.js';
-import { claimsOf, type HeaderClaims, type HeaderClaimsCache } from './header-claims.js';
+import { claimsOf, type HeaderClaims, type HeaderClaimsCache, type ReadClaims } from './header-claims.js';
+import { HeaderLines } from './header-lines.js';
 import type { VerifyOptions } from './signature.js';
 import type { QueryPair } from './uri.js';
 
@@ -16,6 +17,7 @@ export interface SignedRequest extends HeaderClaims {
   readonly date: SigningDate;
   /** Null in header form. */
   readonly expiresSeconds: number | null;
+  readonly lines: HeaderLines;
   /** As sent: any text. */
   readonly signature: string;
   /** Value of x-amz-content-sha256, or null when it was not sent. */
@@ -91,19 +93,18 @@ function parseComponents(text: string): HeaderComponents {
   return { Credential, SignedHeaders, Signature };
 }
 
-export function parseSignedHeader(
-  components: string,
-  request: ExchangeRequest,
-  options: VerifyOptions,
-  cache: HeaderClaimsCache,
-): SignedRequest {
-  const { claims, signature } = cache.read(components, `${options.service}/${options.region}/`, (text) => {
+/** `components`: of the Authorization header, behind the name of its algorithm. */
+export function readSignedHeader(components: string, options: VerifyOptions, cache: HeaderClaimsCache): ReadClaims {
+  return cache.read(components, options, (text) => {
     const { Credential, SignedHeaders, Signature } = parseComponents(text);
     const sound = parseScope(Credential, options, headerMalformed);
     return { claims: claimsOf(sound, parseSignedHeaders(SignedHeaders, headerMalformed)), signature: Signature };
   });
+}
+
+export function signedByHeader({ claims, signature, lines }: ReadClaims, { headers }: ExchangeRequest): SignedRequest {
   const { scope, signedHeaders, scopeLine, keyName } = claims;
-  const date = signingDateOfHeaders(request.headers, parseAmzDate);
+  const date = signingDateOfHeaders(headers, parseAmzDate);
   checkScopeDate(scope, date, headerMalformed);
   return {
     kind: 'header-v4',
@@ -113,9 +114,10 @@ export function parseSignedHeader(
     date,
     expiresSeconds: null,
     signedHeaders,
+    lines,
     signature,
-    payloadHash: request.headers.get('x-amz-content-sha256') ?? null,
-    sessionToken: nonEmpty(request.headers.get('x-amz-security-token')),
+    payloadHash: headers.get('x-amz-content-sha256') ?? null,
+    sessionToken: nonEmpty(headers.get('x-amz-security-token')),
   };
 }
 
@@ -192,6 +194,7 @@ export function parsePresigned(
     scopeLine,
     keyName,
     signedHeaders,
+    lines: new HeaderLines(signedHeaders),
     date,
     expiresSeconds,
     signature: required('X-Amz-Signature'),

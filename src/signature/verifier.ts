@@ -6,10 +6,10 @@ import { limits, Refusal } from '../base/index.js';
 import type { ExchangeRequest } from '../exchange/index.js';
 import type { Kernels } from '../native/index.js';
 import { formatIsoSeconds } from './amz-date.js';
-import { canonicalPath, canonicalQuery, canonicalRequest, type CanonicalParts } from './canonical.js';
+import { canonicalHeaders, canonicalPath, canonicalQuery, canonicalRequest, type CanonicalParts } from './canonical.js';
 import { checkSessionToken, checkSkew, findCredential, mask, mismatch, secretHeaderNames } from './checks.js';
 import { scopeText } from './credential-scope.js';
-import { detectMechanism } from './mechanism.js';
+import { algorithmStart, detectMechanism, isOfPresigned } from './mechanism.js';
 import { emptySha256Hex, parsePayloadClaim, unsignedPayload, type PayloadClaim } from './payload.js';
 import type {
   Authentication,
@@ -18,7 +18,7 @@ import type {
   VerifyOptions,
   VerifySignature,
 } from './signature.js';
-import { parsePresigned, parseSignedHeader, type SignedRequest } from './signed-request.js';
+import { parsePresigned, readSignedHeader, signedByHeader, type SignedRequest } from './signed-request.js';
 import { HeaderClaimsCache } from './header-claims.js';
 import { SigningKeyCache } from './signing-keys.js';
 import { parseQuery, type QueryPair } from './uri.js';
@@ -26,7 +26,7 @@ import { verifyV2 } from './v2.js';
 
 export type SignatureKernels = Pick<
   Kernels,
-  'createSigningKey' | 'signRequest' | 'constantTimeEqual' | 'sha256Hex' | 'hmacSha1'
+  'createSigningKey' | 'verifyRequest' | 'constantTimeEqual' | 'sha256Hex' | 'hmacSha1'
 >;
 
 export function createSignatureVerifier(kernels: SignatureKernels): VerifySignature {
@@ -34,6 +34,11 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
   const claims = new HeaderClaimsCache();
   return (request, options) => {
     const pairs = parseQuery(request.rawQuery);
+    // Nearly every request: signed in its headers, by the client that sent the one before.
+    const authorization = request.headers.get('authorization');
+    const isPlain = authorization !== undefined && !pairs.some(isOfPresigned);
+    const known = isPlain ? claims.recall(authorization, algorithmStart, options) : null;
+    if (known !== null) return accept(signedByHeader(known, request), { request, pairs, options });
     const mechanism = detectMechanism(request, pairs);
     if (mechanism.kind === 'anonymous') return acceptAnonymous(request);
     if (mechanism.kind === 'header-v2' || mechanism.kind === 'presigned-v2') {
@@ -41,13 +46,18 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
     }
     const signed =
       mechanism.kind === 'header-v4'
-        ? parseSignedHeader(mechanism.components, request, options, claims)
+        ? signedByHeader(readSignedHeader(mechanism.components, options, claims), request)
         : parsePresigned(pairs, request, options);
-    const claim = parsePayloadClaim(payloadLine(signed, options));
+    return accept(signed, { request, pairs, options });
+  };
+
+  function accept(signed: SignedRequest, { request, pairs, options }: Omit<VerifyInput, 'signed' | 'credential'>) {
+    const payloadHash = payloadLine(signed, options);
+    const claim = parsePayloadClaim(payloadHash);
     checkTime(signed, options.nowMs);
     checkHeadersAreSigned(signed, request);
     const credential = findCredential(signed.scope.accessKey, options);
-    const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options });
+    const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options }, payloadHash);
     return {
       kind: signed.kind,
       accessKey: credential.accessKey,
@@ -55,7 +65,7 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
       signedAtMs: signed.date.ms,
       payload: protect(claim, signed, signingKey),
     };
-  };
+  }
 }
 
 function acceptAnonymous(request: ExchangeRequest): Authentication {
@@ -141,28 +151,32 @@ interface VerifyInput {
 }
 
 /** The signing key, once it has proved right. */
-function verify(kernels: SignatureKernels, cache: SigningKeyCache, input: VerifyInput): Uint8Array {
+function verify(
+  kernels: SignatureKernels,
+  cache: SigningKeyCache,
+  input: VerifyInput,
+  payloadHash: string,
+): Uint8Array {
   const { request, signed, credential } = input;
   const { scope, scopeLine, keyName } = signed;
+  // A signed header that did not arrive makes the request another one than was signed.
+  const valueOf = (name: string): string => {
+    const value = signedHeaderValue(name, request);
+    if (value === null) throw mismatch({ AWSAccessKeyId: credential.accessKey });
+    return value;
+  };
   const parts: CanonicalParts = {
     method: request.method,
     path: canonicalPath(request.rawPath),
     query: canonicalQuery(input.pairs, signed.kind === 'presigned-v4' ? 'X-Amz-Signature' : undefined),
-    signedHeaders: signed.signedHeaders,
-    // A signed header that did not arrive makes the request another one than was signed.
-    headerValue: (name) => {
-      const value = signedHeaderValue(name, request);
-      if (value === null) throw mismatch({ AWSAccessKeyId: credential.accessKey });
-      return value;
-    },
-    payloadHash: payloadLine(signed, input.options),
+    headers: signed.lines.of(valueOf),
+    payloadHash,
   };
   const canonical = canonicalRequest(parts);
   const cached = cache.find(keyName, credential.secretKey);
   const signingKey = cached ?? kernels.createSigningKey(credential.secretKey, scope.date, scope.region, scope.service);
-  const expected = kernels.signRequest(signingKey, signed.date.amzDate, scopeLine, canonical);
-  if (!kernels.constantTimeEqual(expected, signed.signature)) {
-    throw mismatch(explain(kernels, input, parts, canonical, scopeLine));
+  if (!kernels.verifyRequest(signingKey, signed.date.amzDate, scopeLine, canonical, signed.signature)) {
+    throw mismatch(explain(kernels, input, parts, canonical, valueOf));
   }
   checkSessionToken(kernels, signed.sessionToken, credential);
   if (cached === null) cache.remember(keyName, { secretKey: credential.secretKey, signingKey });
@@ -175,12 +189,12 @@ function explain(
   input: VerifyInput,
   parts: CanonicalParts,
   canonical: string,
-  scopeLine: string,
+  valueOf: (name: string) => string,
 ): Readonly<Record<string, string>> {
   const { signed, credential } = input;
   const detail: Record<string, string> = {
     AWSAccessKeyId: credential.accessKey,
-    StringToSign: `AWS4-HMAC-SHA256\n${signed.date.amzDate}\n${scopeLine}\n${kernels.sha256Hex(canonical)}`,
+    StringToSign: `AWS4-HMAC-SHA256\n${signed.date.amzDate}\n${signed.scopeLine}\n${kernels.sha256Hex(canonical)}`,
     SignatureProvided: signed.signature.slice(0, 64),
   };
   if (canonical.length > limits.signatureDetailCharsMax) return detail;
@@ -188,7 +202,7 @@ function explain(
   detail['CanonicalRequest'] = canonicalRequest({
     ...parts,
     query: canonicalQuery(pairs, signed.kind === 'presigned-v4' ? 'X-Amz-Signature' : undefined),
-    headerValue: (name) => (secretHeaderNames.has(name) ? mask : parts.headerValue(name)),
+    headers: canonicalHeaders(signed.signedHeaders, (name) => (secretHeaderNames.has(name) ? mask : valueOf(name))),
   });
   return detail;
 }

@@ -36,7 +36,7 @@ export interface RequestRecord {
 export interface RequestWire {
   readonly rawQuery: string;
   readonly headers: { names(): Iterable<string>; get(name: string): string | undefined };
-  readonly answerHeaders: readonly (readonly [name: string, value: string])[];
+  readonly answerHeaders: Iterable<readonly [name: string, value: string]>;
 }
 
 export interface RequestObserver {

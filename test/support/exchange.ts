@@ -1,6 +1,7 @@
 /** Requests and answers of the exchange room as a test makes and reads them, without a socket. */
 import {
   HeaderMap,
+  headersOf,
   type BodySink,
   type BodySource,
   type ExchangeHandler,
@@ -131,7 +132,7 @@ export interface TestResponse {
 
 export async function readResponse(response: ExchangeResponse): Promise<TestResponse> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of response.headers) {
+  for (const [name, value] of headersOf(response)) {
     if (headers[name.toLowerCase()] !== undefined) throw new Error(`the header ${name} is there twice`);
     headers[name.toLowerCase()] = value;
   }

@@ -19,6 +19,7 @@ import type {
   ListUploadsPage,
   MultipartUploadInfo,
   ObjectErrorCode,
+  ObjectInMemory,
   ObjectInfo,
   ObjectLayer,
   ObjectMetadata,
@@ -91,6 +92,8 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
   /** Snapshots and uploads that are neither closed nor finished. */
   openSnapshots = 0;
   openUploads = 0;
+  /** Every object is one that was read lately. */
+  keepsInMemory = false;
   canRead = true;
   canWrite = true;
   /** Thrown by the next `openUpload`. */
@@ -186,6 +189,13 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
       read: (startByte, endByte) => piecesOf(whole.subarray(startByte, endByte), this.#pieceBytes, close),
       close,
     };
+  }
+
+  inMemory(bucketName: string, key: string): ObjectInMemory | null {
+    this.#bucket(bucketName);
+    if (!this.keepsInMemory) return null;
+    const { info, parts } = this.#object(bucketName, key, '');
+    return { info, bytes: Buffer.concat(parts.map((part) => part.bytes)) };
   }
 
   head(bucket: string, key: string, versionId: string): ObjectInfo {

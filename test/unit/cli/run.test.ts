@@ -32,6 +32,7 @@ describe('granary server', () => {
         setDriveCount: null,
         reclaimDelayMs: 0,
         arenaBytes: null,
+        readCacheBytes: null,
         threads: null,
         indexDir: null,
         httpLibrary: 'uws',

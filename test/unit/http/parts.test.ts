@@ -1,6 +1,6 @@
 /** The small parts of the front, each alone. */
 import { describe, expect, test } from 'vitest';
-import { HeaderMap } from '../../../src/exchange/index.js';
+import { HeaderMap, SharedHeaders, type HeaderPairs } from '../../../src/exchange/index.js';
 import { AddressTexts, plainAddress } from '../../../src/http/addresses.js';
 import { bodyLengthOf } from '../../../src/http/framing.js';
 import { bareHost, defaultBounds } from '../../../src/http/front.js';
@@ -84,9 +84,11 @@ describe('framing', () => {
 
 describe('heads', () => {
   const heads = new HeadComposer('Granary');
+  const compose = (status: number, headers: HeaderPairs, shared?: SharedHeaders): string =>
+    heads.compose(shared === undefined ? { status, headers } : { status, headers, shared });
 
   test('one line per header, framing headers left out', () => {
-    const head = heads.compose(200, [
+    const head = compose(200, [
       ['ETag', '"x"'],
       ['content-length', '5'],
       ['DATE', 'now'],
@@ -95,14 +97,28 @@ describe('heads', () => {
       ['', 'z'],
     ]);
     expect(head).toBe('200 OK\r\nETag: "x"\r\nServer: Granary');
-    expect(heads.compose(599, [['SERVER', 'Mine']])).toBe('599 Unknown\r\nSERVER: Mine');
+    expect(compose(599, [['SERVER', 'Mine']])).toBe('599 Unknown\r\nSERVER: Mine');
   });
 
   test('a header says what it says now, not what it said before', () => {
     for (const value of ['a', 'a', 'b', 'a\r\nInjected: yes', 'a', '']) {
-      const head = heads.compose(200, [['x-amz-meta-same', value]]);
+      const head = compose(200, [['x-amz-meta-same', value]]);
       expect(head).toBe(`200 OK\r\nx-amz-meta-same: ${cleanValue(value)}\r\nServer: Granary`);
     }
+  });
+
+  test('what answers have in common comes first, under the same rules', () => {
+    const shared = new SharedHeaders([
+      ['Vary', 'Origin'],
+      ['content-length', '5'],
+      ['x-amz-meta-a', 'b\r\nInjected: yes'],
+    ]);
+    const head = '200 OK\r\nVary: Origin\r\nx-amz-meta-a: b  Injected: yes\r\nETag: "x"\r\nServer: Granary';
+    for (let time = 0; time < 2; time++) expect(compose(200, [['ETag', '"x"']], shared)).toBe(head);
+    const wider = new SharedHeaders([['ETag', '"y"']]).behind(shared);
+    expect(compose(404, [], wider)).toBe(
+      '404 Not Found\r\nVary: Origin\r\nx-amz-meta-a: b  Injected: yes\r\nETag: "y"\r\nServer: Granary',
+    );
   });
 
   test('no value can hold a line end', () => {
@@ -114,7 +130,7 @@ describe('heads', () => {
 
   test('more names than are remembered', () => {
     for (let index = 0; index < 3_000; index++) {
-      expect(heads.compose(200, [[`x-amz-meta-${index}`, 'v']])).toContain(`x-amz-meta-${index}: v`);
+      expect(compose(200, [[`x-amz-meta-${index}`, 'v']])).toContain(`x-amz-meta-${index}: v`);
     }
   });
 

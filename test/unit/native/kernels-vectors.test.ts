@@ -125,7 +125,10 @@ describe('Signature Version 4', () => {
     expect(kernels.sha256Hex(canonicalRequest)).toBe(
       '7344ae5b7ee6c3e7e6b0fe0640412a37625d1fbfff95c48bbb2dc43964946972',
     );
-    expect(kernels.signRequest(key, '20130524T000000Z', scope, canonicalRequest)).toBe(signature);
+    const is = (text: string) => kernels.verifyRequest(key, '20130524T000000Z', scope, canonicalRequest, text);
+    expect(is(signature)).toBe(true);
+    const others = ['', signature.slice(1), `${signature}0`, signature.toUpperCase(), signature.replace(/1$/, '2')];
+    expect(others.filter(is)).toEqual([]);
     const stringToSign = `AWS4-HMAC-SHA256\n20130524T000000Z\n${scope}\n${kernels.sha256Hex(canonicalRequest)}`;
     expect(kernels.sign(key, stringToSign)).toBe(signature);
   });
@@ -135,9 +138,9 @@ describe('Signature Version 4', () => {
       'X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request' +
       '&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host';
     const canonicalRequest = `GET\n/test.txt\n${query}\nhost:examplebucket.s3.amazonaws.com\n\nhost\nUNSIGNED-PAYLOAD`;
-    expect(kernels.signRequest(key, '20130524T000000Z', scope, canonicalRequest)).toBe(
-      'aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404',
-    );
+    const signature = 'aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404';
+    expect(kernels.verifyRequest(key, '20130524T000000Z', scope, canonicalRequest, signature)).toBe(true);
+    expect(kernels.verifyRequest(key, '20130524T000001Z', scope, canonicalRequest, signature)).toBe(false);
   });
 
   it('does not show the secret in the key', () => {

@@ -1,7 +1,7 @@
 /** Runs one operation through the real pipeline, on the object layer in memory, with a body from memory. */
 import { Refusal, type Clock } from '../../../src/base/index.js';
 import { createDispatcher, type OperationSpec, type Permission } from '../../../src/dispatch/index.js';
-import { HeaderMap, type BodySource, type ExchangeRequest } from '../../../src/exchange/index.js';
+import { HeaderMap, headersOf, type BodySource, type ExchangeRequest } from '../../../src/exchange/index.js';
 import type { ChecksumAlgorithm, ObjectInfo, ObjectMetadata, PartInfo } from '../../../src/object/index.js';
 import type { S3Deps } from '../../../src/s3/deps.js';
 import { errorResponse } from '../../../src/s3/error-response.js';
@@ -79,7 +79,7 @@ export class DocumentFixture {
     const { body } = response;
     return {
       status: response.status,
-      headers: new Map(response.headers.map(([name, value]) => [name.toLowerCase(), value])),
+      headers: new Map(headersOf(response).map(([name, value]) => [name.toLowerCase(), value])),
       text: body.kind === 'bytes' ? Buffer.from(body.bytes).toString('utf8') : '',
     };
   }

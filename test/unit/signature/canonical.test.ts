@@ -4,6 +4,7 @@ import {
   canonicalHeaderValue,
   canonicalPath,
   canonicalQuery,
+  canonicalHeaders,
   canonicalRequest,
 } from '../../../src/signature/canonical.js';
 import { decodePath, encodeComponent, encodePath, parseQuery } from '../../../src/signature/uri.js';
@@ -206,8 +207,7 @@ describe('canonicalRequest', () => {
         method: 'GET',
         path: '/p',
         query: 'q=',
-        signedHeaders: ['host', 'x-amz-date'],
-        headerValue: (name) => headers.get(name) ?? '',
+        headers: canonicalHeaders(['host', 'x-amz-date'], (name) => headers.get(name) ?? ''),
         payloadHash: 'UNSIGNED-PAYLOAD',
       }),
     ).toBe('GET\n/p\nq=\nhost:h\nx-amz-date:d\n\nhost;x-amz-date\nUNSIGNED-PAYLOAD');

@@ -11,6 +11,10 @@ export const sha256Hex = (message: Uint8Array | string): string => createHash('s
 export const deriveKey = (secret: string, date: string, region: string, service: string): Buffer =>
   hmac(hmac(hmac(hmac('AWS4' + secret, date), region), service), 'aws4_request');
 
+export function signatureOf(key: Uint8Array, amzDate: string, scope: string, canonicalRequest: string): string {
+  return hmac(key, `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${sha256Hex(canonicalRequest)}`).toString('hex');
+}
+
 /** Counts key derivations, for the tests of the cache. */
 export function nodeKernels(): SignatureKernels & { derivationCount: number } {
   const kernels = {
@@ -19,9 +23,8 @@ export function nodeKernels(): SignatureKernels & { derivationCount: number } {
       kernels.derivationCount++;
       return deriveKey(secret, date, region, service);
     },
-    signRequest(signingKey: Uint8Array, amzDate: string, scope: string, canonicalRequest: string): string {
-      const stringToSign = `AWS4-HMAC-SHA256\n${amzDate}\n${scope}\n${sha256Hex(canonicalRequest)}`;
-      return hmac(signingKey, stringToSign).toString('hex');
+    verifyRequest(key: Uint8Array, amzDate: string, scope: string, canonicalRequest: string, text: string): boolean {
+      return kernels.constantTimeEqual(signatureOf(key, amzDate, scope, canonicalRequest), text);
     },
     constantTimeEqual(a: Uint8Array | string, b: Uint8Array | string): boolean {
       return Buffer.byteLength(a) === Buffer.byteLength(b) && timingSafeEqual(Buffer.from(a), Buffer.from(b));

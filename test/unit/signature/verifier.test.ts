@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { canonicalPath, canonicalQuery, canonicalRequest } from '../../../src/signature/canonical.js';
+import { canonicalHeaders, canonicalPath, canonicalQuery, canonicalRequest } from '../../../src/signature/canonical.js';
 import type { SigningCredential, VerifyOptions } from '../../../src/signature/signature.js';
 import { parseQuery } from '../../../src/signature/uri.js';
 import { createSignatureVerifier } from '../../../src/signature/verifier.js';
@@ -14,6 +14,7 @@ import {
   refusalOf,
   request,
   sha256Hex,
+  signatureOf,
   type RequestParts,
 } from './support.js';
 
@@ -55,17 +56,11 @@ function signed(parts: RequestParts, changes: SigningChanges = {}): ReturnType<t
     method: parts.method ?? 'GET',
     path: canonicalPath(parts.rawPath ?? '/'),
     query: canonicalQuery(parseQuery(parts.rawQuery ?? '')),
-    signedHeaders,
-    headerValue: (name) => values.get(name) ?? '',
+    headers: canonicalHeaders(signedHeaders, (name) => values.get(name) ?? ''),
     payloadHash: changes.payloadHash ?? values.get('x-amz-content-sha256') ?? emptyHash,
   });
   const [date = '', region = '', service = ''] = scope.split('/');
-  const signature = nodeKernels().signRequest(
-    deriveKey(credential.secretKey, date, region, service),
-    amzDate,
-    scope,
-    canonical,
-  );
+  const signature = signatureOf(deriveKey(credential.secretKey, date, region, service), amzDate, scope, canonical);
   const authorization =
     changes.authorization ?? ((c, s, g) => `AWS4-HMAC-SHA256 Credential=${c}, SignedHeaders=${s}, Signature=${g}`);
   const value = authorization(`${credential.accessKey}/${scope}`, signedHeaders.join(';'), signature);
@@ -474,12 +469,11 @@ describe('presigned form', () => {
       method: parts.method ?? 'GET',
       path: canonicalPath(parts.rawPath ?? '/'),
       query: canonicalQuery(pairs),
-      signedHeaders: names,
-      headerValue: (name) => values.get(name) ?? '',
+      headers: canonicalHeaders(names, (name) => values.get(name) ?? ''),
       payloadHash,
     });
     const key = deriveKey(credential.secretKey, '20130524', 'us-east-1', 's3');
-    const signature = nodeKernels().signRequest(key, exampleDate, exampleScope, canonical);
+    const signature = signatureOf(key, exampleDate, exampleScope, canonical);
     return request({ ...parts, headers, rawQuery: `${query}&X-Amz-Signature=${signature}` });
   };
 

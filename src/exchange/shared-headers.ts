@@ -1,0 +1,40 @@
+import type { ExchangeResponse, HeaderPairs } from './exchange.js';
+
+/** Headers that many answers have in common. One object for all of them, so that their lines are composed once. */
+export class SharedHeaders {
+  /** What a front made of them. */
+  lines: string | null = null;
+  #common: SharedHeaders | null = null;
+  #withCommon: SharedHeaders | null = null;
+
+  constructor(readonly pairs: HeaderPairs) {}
+
+  /** These behind those of all answers of a protocol: made once. */
+  behind(common: SharedHeaders): SharedHeaders {
+    if (this.#withCommon === null || this.#common !== common) {
+      this.#common = common;
+      this.#withCommon = new SharedHeaders([...common.pairs, ...this.pairs]);
+    }
+    return this.#withCommon;
+  }
+}
+
+type AnswerHeaders = Pick<ExchangeResponse, 'headers' | 'shared'>;
+
+/** All headers of an answer, put together when somebody goes through them. */
+export class AllHeaders implements Iterable<readonly [name: string, value: string]> {
+  readonly #answer: AnswerHeaders;
+
+  constructor(answer: AnswerHeaders) {
+    this.#answer = answer;
+  }
+
+  [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
+    return headersOf(this.#answer)[Symbol.iterator]();
+  }
+}
+
+/** All headers of an answer. */
+export function headersOf({ headers, shared }: AnswerHeaders): HeaderPairs {
+  return shared === undefined ? headers : [...shared.pairs, ...headers];
+}
