@@ -4,9 +4,10 @@
  */
 import type { PlacementId } from '../erasure/index.js';
 
-interface KeptBody {
+export interface KeptBody {
   readonly high: number;
-  readonly bytes: Uint8Array;
+  /** Null: it has left the cache. */
+  bytes: Uint8Array | null;
   /** Since it was last passed over: it is passed over once more. */
   isUsed: boolean;
 }
@@ -25,9 +26,18 @@ export class BodyCache {
     readonly bodyBytesMax: number,
   ) {}
 
-  get({ high, low }: PlacementId): Uint8Array | null {
+  get(id: PlacementId): Uint8Array | null {
+    const kept = this.find(id);
+    return kept === null ? null : this.use(kept);
+  }
+
+  /** For whoever asks for the same body time and again: `use` it, until it has left. */
+  find({ high, low }: PlacementId): KeptBody | null {
     const kept = this.#bodies.get(low);
-    if (kept?.high !== high) return null;
+    return kept?.high === high ? kept : null;
+  }
+
+  use(kept: KeptBody): Uint8Array | null {
     // A mark is cheaper than a place at the end of the row.
     kept.isUsed = true;
     return kept.bytes;
@@ -38,8 +48,9 @@ export class BodyCache {
     // Memory of its own: a piece of a shared pool would keep all of it alive.
     const copy = new Uint8Array(bytes.length);
     copy.set(bytes);
-    this.#bytes += copy.length - (this.#bodies.get(low)?.bytes.length ?? 0);
-    this.#bodies.delete(low);
+    const former = this.#bodies.get(low);
+    if (former !== undefined) this.#drop(low, former);
+    this.#bytes += copy.length;
     this.#bodies.set(low, { high, bytes: copy, isUsed: false });
     this.#makeRoom();
     return copy;
@@ -49,13 +60,20 @@ export class BodyCache {
   #makeRoom(): void {
     for (const [low, kept] of this.#bodies) {
       if (this.#bytes <= this.bytesMax) return;
-      this.#bodies.delete(low);
-      if (kept.isUsed) {
-        kept.isUsed = false;
-        this.#bodies.set(low, kept);
-      } else {
-        this.#bytes -= kept.bytes.length;
+      if (!kept.isUsed) {
+        this.#drop(low, kept);
+        continue;
       }
+      kept.isUsed = false;
+      this.#bodies.delete(low);
+      this.#bodies.set(low, kept);
     }
+  }
+
+  /** Whoever holds it must not keep its bytes alive. */
+  #drop(low: number, kept: KeptBody): void {
+    this.#bodies.delete(low);
+    this.#bytes -= kept.bytes?.length ?? 0;
+    kept.bytes = null;
   }
 }

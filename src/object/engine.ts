@@ -458,8 +458,13 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
 
   inMemory(bucket: string, key: string): ObjectInMemory | null {
     const latest = this.index.latest(this.#bucket(bucket), key);
-    if (latest === null || latest.record.placement.kind !== 'slots') return null;
-    const bytes = this.#bodies.get(latest.record.placement.id);
+    if (latest === null) return null;
+    if (latest.body === null || latest.body.bytes === null) {
+      const { placement } = latest.record;
+      latest.body = placement.kind === 'slots' ? this.#bodies.find(placement.id) : null;
+      if (latest.body === null) return null;
+    }
+    const bytes = this.#bodies.use(latest.body);
     return bytes === null ? null : { info: latest.info, bytes };
   }
 

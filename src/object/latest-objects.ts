@@ -2,15 +2,18 @@
  * Latest versions that were asked for lately, as they were decoded: a hot key costs neither a look at the index nor a
  * decoding. Whoever changes the entry of a key in the index has it forgotten here in the same step. Main thread.
  */
+import type { KeptBody } from './body-cache.js';
 import { objectInfo, type StoredObject } from './engine-context.js';
 import type { ObjectInfo } from './object-layer.js';
 
 export interface LatestObject extends StoredObject {
   readonly info: ObjectInfo;
+  /** Its bytes, as far as somebody has looked for them. */
+  body: KeptBody | null;
 }
 
 export function latestObject(bucket: string, { entry, record }: StoredObject): LatestObject {
-  return { entry, record, info: objectInfo(bucket, record) };
+  return { entry, record, info: objectInfo(bucket, record), body: null };
 }
 
 type Generation = Map<number, Map<string, LatestObject>>;

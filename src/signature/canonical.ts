@@ -2,7 +2,7 @@
  * The canonical request of SigV4, from what the client sent. Pure text functions, each tested alone and
  * against the signers of other implementations.
  */
-import { decodePath, encodeComponent, encodePath, type QueryPair } from './uri.js';
+import { canonicalPathText, decodePath, encodeComponent, encodePath, type QueryPair } from './uri.js';
 
 /**
  * ASCII white space only, as HTTP knows it: a no-break space within a value is text.
@@ -14,6 +14,8 @@ const outerSpace = /^ | $/g;
 
 /** S3 encodes the path once and never normalises it. */
 export function canonicalPath(rawPath: string): string {
+  // The usual one is what it would be made into.
+  if (canonicalPathText.test(rawPath)) return rawPath;
   return rawPath === '' ? '/' : encodePath(decodePath(rawPath));
 }
 
@@ -43,18 +45,14 @@ export function canonicalHeaderLine(name: string, value: string): string {
   return `${name}:${canonicalHeaderValue(value)}\n`;
 }
 
-export interface CanonicalHeaders {
-  /** Each with its line end. */
-  readonly lines: string;
-  /** Joined by semicolons. */
-  readonly names: string;
-}
-
-/** `names`: lower case, sorted, without duplicates. `valueOf`: of a signed header; duplicates joined with a comma. */
-export function canonicalHeaders(names: readonly string[], valueOf: (name: string) => string): CanonicalHeaders {
+/**
+ * Lines and names of the signed headers. `names`: lower case, sorted, without duplicates. `valueOf`: of a signed header;
+ * duplicates joined with a comma.
+ */
+export function canonicalHeaders(names: readonly string[], valueOf: (name: string) => string): string {
   let lines = '';
   for (const name of names) lines += canonicalHeaderLine(name, valueOf(name));
-  return { lines, names: names.join(';') };
+  return `${lines}\n${names.join(';')}`;
 }
 
 export interface CanonicalParts {
@@ -63,10 +61,11 @@ export interface CanonicalParts {
   readonly path: string;
   /** From `canonicalQuery`. */
   readonly query: string;
-  readonly headers: CanonicalHeaders;
+  /** From `canonicalHeaders`. */
+  readonly headers: string;
   readonly payloadHash: string;
 }
 
 export function canonicalRequest({ method, path, query, headers, payloadHash }: CanonicalParts): string {
-  return `${method}\n${path}\n${query}\n${headers.lines}\n${headers.names}\n${payloadHash}`;
+  return `${method}\n${path}\n${query}\n${headers}\n${payloadHash}`;
 }

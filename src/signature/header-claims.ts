@@ -35,7 +35,7 @@ export interface ReadClaims {
 
 interface Remembered {
   readonly context: SigningContext;
-  /** Behind the name of the algorithm, up to the signature. */
+  /** The header up to the signature. */
   readonly text: string;
   readonly claims: HeaderClaims;
   readonly lines: HeaderLines;
@@ -53,24 +53,27 @@ export class HeaderClaimsCache {
   /** Most requests are of the client that sent the one before: to compare is cheaper than to look up. */
   #last: Remembered | null = null;
 
-  /** Null unless the header is, but for its signature, the one that was read last. `start`: what stands before `text`. */
-  recall(authorization: string, start: string, { service, region }: SigningContext): ReadClaims | null {
+  /**
+   * Null unless the header is, but for its signature, the one that was read last. What stands for the signature may be
+   * none: whoever finds that it does not match asks `read` what is wrong with it.
+   */
+  recall(authorization: string, { service, region }: SigningContext): ReadClaims | null {
     const last = this.#last;
-    if (last === null || last.context.service !== service || last.context.region !== region) return null;
-    const { text, claims, lines } = last;
-    const signatureAt = start.length + text.length;
-    if (authorization.length !== signatureAt + signatureChars) return null;
-    if (!authorization.startsWith(text, start.length) || !authorization.startsWith(start)) return null;
-    const signature = authorization.slice(signatureAt);
-    return signature.includes(',') || signature.includes(' ') ? null : { claims, signature, lines };
+    if (last === null || authorization.length !== last.text.length + signatureChars) return null;
+    if (last.context.service !== service || last.context.region !== region) return null;
+    // What V8 makes of `startsWith` looks at one character after the other.
+    if (authorization.slice(0, last.text.length) !== last.text) return null;
+    return { claims: last.claims, signature: authorization.slice(last.text.length), lines: last.lines };
   }
 
   /**
    * Claims and signature of an Authorization header, behind the name of its algorithm. `parse` is asked when the text
-   * before the signature, which clients write last, is a new one in this context; it throws what is wrong.
+   * before the signature, which clients write last, is a new one in this context; it throws what is wrong. `start`: what
+   * stands before the components in the header.
    */
   read(
     components: string,
+    start: string,
     { service, region }: SigningContext,
     parse: (text: string) => { readonly claims: HeaderClaims; readonly signature: string },
   ): ReadClaims {
@@ -82,7 +85,8 @@ export class HeaderClaimsCache {
     const known = this.#claims.get(name);
     if (known !== undefined) {
       const read = withLines({ claims: known, signature: components.slice(signatureAt).trim() });
-      const text = components.slice(0, signatureAt);
+      // In one piece, since it is compared time and again.
+      const text = Buffer.from(start + components.slice(0, signatureAt), 'utf8').toString('utf8');
       this.#last = { context: { service, region }, text, claims: known, lines: read.lines };
       return read;
     }

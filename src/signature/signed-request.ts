@@ -9,6 +9,7 @@ import { nonEmpty, signingDateOfHeaders } from './checks.js';
 import { findScopeProblem, quote, splitCredential, type CredentialScope } from './credential-scope.js';
 import { claimsOf, type HeaderClaims, type HeaderClaimsCache, type ReadClaims } from './header-claims.js';
 import { HeaderLines } from './header-lines.js';
+import { algorithmStart } from './mechanism.js';
 import type { VerifyOptions } from './signature.js';
 import type { QueryPair } from './uri.js';
 
@@ -95,7 +96,7 @@ function parseComponents(text: string): HeaderComponents {
 
 /** `components`: of the Authorization header, behind the name of its algorithm. */
 export function readSignedHeader(components: string, options: VerifyOptions, cache: HeaderClaimsCache): ReadClaims {
-  return cache.read(components, options, (text) => {
+  return cache.read(components, algorithmStart, options, (text) => {
     const { Credential, SignedHeaders, Signature } = parseComponents(text);
     const sound = parseScope(Credential, options, headerMalformed);
     return { claims: claimsOf(sound, parseSignedHeaders(SignedHeaders, headerMalformed)), signature: Signature };

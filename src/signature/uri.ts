@@ -9,7 +9,8 @@ import { limits, Refusal } from '../base/index.js';
 export type QueryPair = readonly [name: string, value: string];
 
 const canonicalComponent = /^[A-Za-z0-9\-._~]*$/;
-const canonicalPathText = /^[A-Za-z0-9\-._~/]+$/;
+/** A path that its own encoding is. */
+export const canonicalPathText = /^[A-Za-z0-9\-._~/]+$/;
 /** What encodeURIComponent leaves alone but SigV4 does not. */
 const sparedCharacter = /[!'()*]/g;
 const encodedSlash = /%2F/g;

@@ -9,7 +9,7 @@ import { formatIsoSeconds } from './amz-date.js';
 import { canonicalHeaders, canonicalPath, canonicalQuery, canonicalRequest, type CanonicalParts } from './canonical.js';
 import { checkSessionToken, checkSkew, findCredential, mask, mismatch, secretHeaderNames } from './checks.js';
 import { scopeText } from './credential-scope.js';
-import { algorithmStart, detectMechanism, isOfPresigned } from './mechanism.js';
+import { detectMechanism, isOfPresigned, type Mechanism } from './mechanism.js';
 import { emptySha256Hex, parsePayloadClaim, unsignedPayload, type PayloadClaim } from './payload.js';
 import type {
   Authentication,
@@ -19,7 +19,7 @@ import type {
   VerifySignature,
 } from './signature.js';
 import { parsePresigned, readSignedHeader, signedByHeader, type SignedRequest } from './signed-request.js';
-import { HeaderClaimsCache } from './header-claims.js';
+import { HeaderClaimsCache, type ReadClaims } from './header-claims.js';
 import { SigningKeyCache } from './signing-keys.js';
 import { parseQuery, type QueryPair } from './uri.js';
 import { verifyV2 } from './v2.js';
@@ -37,27 +37,33 @@ export function createSignatureVerifier(kernels: SignatureKernels): VerifySignat
     // Nearly every request: signed in its headers, by the client that sent the one before.
     const authorization = request.headers.get('authorization');
     const isPlain = authorization !== undefined && !pairs.some(isOfPresigned);
-    const known = isPlain ? claims.recall(authorization, algorithmStart, options) : null;
-    if (known !== null) return accept(signedByHeader(known, request), { request, pairs, options });
+    const known = isPlain ? claims.recall(authorization, options) : null;
+    if (known !== null) {
+      const readAnew = (): void => void readHeader(detectMechanism(request, pairs), options);
+      return accept(signedByHeader(known, request), { request, pairs, options, readAnew });
+    }
     const mechanism = detectMechanism(request, pairs);
     if (mechanism.kind === 'anonymous') return acceptAnonymous(request);
     if (mechanism.kind === 'header-v2' || mechanism.kind === 'presigned-v2') {
       return verifyV2(kernels, { mechanism, request, pairs, options });
     }
-    const signed =
-      mechanism.kind === 'header-v4'
-        ? signedByHeader(readSignedHeader(mechanism.components, options, claims), request)
-        : parsePresigned(pairs, request, options);
-    return accept(signed, { request, pairs, options });
+    const read = readHeader(mechanism, options);
+    const signed = read === null ? parsePresigned(pairs, request, options) : signedByHeader(read, request);
+    return accept(signed, { request, pairs, options, readAnew: null });
   };
 
-  function accept(signed: SignedRequest, { request, pairs, options }: Omit<VerifyInput, 'signed' | 'credential'>) {
+  function readHeader(mechanism: Mechanism, options: VerifyOptions): ReadClaims | null {
+    return mechanism.kind === 'header-v4' ? readSignedHeader(mechanism.components, options, claims) : null;
+  }
+
+  function accept(signed: SignedRequest, from: Omit<VerifyInput, 'signed' | 'credential'>): Authentication {
+    const { request, pairs, options, readAnew } = from;
     const payloadHash = payloadLine(signed, options);
     const claim = parsePayloadClaim(payloadHash);
     checkTime(signed, options.nowMs);
     checkHeadersAreSigned(signed, request);
     const credential = findCredential(signed.scope.accessKey, options);
-    const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options }, payloadHash);
+    const signingKey = verify(kernels, cache, { request, pairs, signed, credential, options, readAnew }, payloadHash);
     return {
       kind: signed.kind,
       accessKey: credential.accessKey,
@@ -148,6 +154,8 @@ interface VerifyInput {
   readonly signed: SignedRequest;
   readonly credential: SigningCredential;
   readonly options: VerifyOptions;
+  /** Of a header that is known by its beginning: throws what is wrong with the rest, if anything is. */
+  readonly readAnew: (() => void) | null;
 }
 
 /** The signing key, once it has proved right. */
@@ -176,6 +184,7 @@ function verify(
   const cached = cache.find(keyName, credential.secretKey);
   const signingKey = cached ?? kernels.createSigningKey(credential.secretKey, scope.date, scope.region, scope.service);
   if (!kernels.verifyRequest(signingKey, signed.date.amzDate, scopeLine, canonical, signed.signature)) {
+    input.readAnew?.();
     throw mismatch(explain(kernels, input, parts, canonical, valueOf));
   }
   checkSessionToken(kernels, signed.sessionToken, credential);

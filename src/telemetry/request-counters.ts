@@ -59,6 +59,9 @@ const headerCodes: ReadonlySet<string> = new Set([
 
 class Table {
   readonly counts = new Map<string, Counting>();
+  /** Most requests are of the operation of the one before. */
+  #lastOperation = '';
+  #last: Counting | null = null;
 
   begun(operation: string): void {
     this.#of(operation).inFlight++;
@@ -91,6 +94,7 @@ class Table {
   }
 
   #of(operation: string): Counting {
+    if (this.#last !== null && operation === this.#lastOperation) return this.#last;
     let counts = this.counts.get(operation);
     if (counts === undefined) {
       counts = {
@@ -108,6 +112,8 @@ class Table {
       };
       this.counts.set(operation, counts);
     }
+    this.#lastOperation = operation;
+    this.#last = counts;
     return counts;
   }
 }

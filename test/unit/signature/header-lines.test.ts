@@ -21,30 +21,25 @@ describe('header lines of one client', () => {
   it('are right after a request in which a header was missing', () => {
     const names = ['a', 'b', 'c'];
     const lines = new HeaderLines(names);
-    const all = (value: string) => lines.of(() => value).lines;
-    expect(all('1')).toBe('a:1\nb:1\nc:1\n');
+    const all = (value: string) => lines.of(() => value);
+    expect(all('1')).toBe('a:1\nb:1\nc:1\n\na;b;c');
     const missing = (name: string): string => {
       if (name === 'b') throw new Error('missing');
       return '2';
     };
     expect(() => lines.of(missing)).toThrow('missing');
-    expect(all('1')).toBe('a:1\nb:1\nc:1\n');
+    expect(all('1')).toBe('a:1\nb:1\nc:1\n\na;b;c');
     expect(() => lines.of(missing)).toThrow('missing');
-    expect(all('2')).toBe('a:2\nb:2\nc:2\n');
+    expect(all('2')).toBe('a:2\nb:2\nc:2\n\na;b;c');
   });
 
-  it('are the same object for the same values, but where a value is secret', () => {
-    const lines = new HeaderLines(['host']);
-    expect(lines.of(() => 'h')).toBe(lines.of(() => 'h'));
-    const withToken = new HeaderLines(['host', 'x-amz-security-token']);
-    expect(withToken.of(() => 't')).toEqual({
-      lines: 'host:t\nx-amz-security-token:t\n',
-      names: 'host;x-amz-security-token',
-    });
-    expect(withToken.of(() => 't')).not.toBe(withToken.of(() => 't'));
+  it('are right where a value is secret', () => {
+    const lines = new HeaderLines(['host', 'x-amz-security-token']);
+    for (const value of ['t', 't', 'u'])
+      expect(lines.of(() => value)).toBe(`host:${value}\nx-amz-security-token:${value}\n\nhost;x-amz-security-token`);
   });
 
   it('may be none', () => {
-    expect(new HeaderLines([]).of(() => '')).toEqual({ lines: '', names: '' });
+    expect(new HeaderLines([]).of(() => '')).toBe('\n');
   });
 });

@@ -71,6 +71,30 @@ const refused = (input: ReturnType<typeof request>, changes: Partial<VerifyOptio
   refusalOf(() => verify(input, { ...options, ...changes }));
 
 describe('header form', () => {
+  it('is refused for what is wrong with it when the requests before were right', () => {
+    for (let time = 0; time < 3; time++) expect(verify(signed({}), options).kind).toBe('header-v4');
+    const ending = (change: (signature: string) => string) =>
+      signed(
+        {},
+        { authorization: (c, s, g) => `AWS4-HMAC-SHA256 Credential=${c}, SignedHeaders=${s}, Signature=${change(g)}` },
+      );
+    const extra = ',Extra=abcdef';
+    expect(refused(ending((signature) => signature.slice(extra.length) + extra)).code).toBe(
+      'AuthorizationHeaderMalformed',
+    );
+    expect(refused(ending((signature) => signature.slice(1) + ' ')).code).toBe('SignatureDoesNotMatch');
+    expect(refused(ending((signature) => signature.replace(/./, 'x'))).code).toBe('SignatureDoesNotMatch');
+    expect(
+      verify(
+        ending((signature) => `${signature} `),
+        options,
+      ).kind,
+    ).toBe('header-v4');
+    // A second signature is one too many, however well the first is known.
+    const twice = signed({ rawQuery: 'X-Amz-Signature=1' });
+    expect(refused(twice)).toMatchObject({ code: 'InvalidArgument' });
+  });
+
   it('accepts a request without x-amz-content-sha256 as one with an empty body', () => {
     expect(verify(signed({}), options).payload).toEqual({ kind: 'sha256', hex: emptyHash });
   });
