@@ -14,10 +14,8 @@ const lanesMax = 16;
 const streamsPerTaskMax = 32;
 /** A stream with so much to hash is held up by it. */
 const stripesWaitingMax = 2;
-/** Whoever has sent no stripe for so long is not waited for. */
+/** Whoever has sent no stripe for so long is not waited for: the memory of a stripe is worth more than a lane. */
 const silentMsMax = 100;
-/** Nobody is waited for longer: the memory of a stripe is worth more than a lane. */
-const waitMsMax = 20;
 
 interface Wanted {
   readonly dataOffset: number;
@@ -119,7 +117,7 @@ export class Md5Gatherer {
       this.#timer ??= setTimeout(() => {
         this.#timer = null;
         this.hurry();
-      }, waitMsMax);
+      }, silentMsMax);
       return;
     }
     // What comes in this round of the event loop goes with it.
