@@ -37,6 +37,7 @@
           {
             'dependencies': [
               'kernel_ssse3',
+              'kernel_sha',
               'kernel_avx2',
               'kernel_avx2_gfni',
               'kernel_avx512',
@@ -61,6 +62,12 @@
             'type': 'static_library',
             'cflags': ['<!@(node scripts/native-sources.cjs flags ssse3)'],
             'sources': ['<!@(node scripts/native-sources.cjs set ssse3)'],
+          },
+          {
+            'target_name': 'kernel_sha',
+            'type': 'static_library',
+            'cflags': ['<!@(node scripts/native-sources.cjs flags sha)'],
+            'sources': ['<!@(node scripts/native-sources.cjs set sha)'],
           },
           {
             'target_name': 'kernel_avx2',

@@ -11,6 +11,7 @@ const avx512 = ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq'];
 /** Kernels beyond the baseline: one set of flags each, so that wide code stays where dispatch.cc can leave it out. */
 const instructionSets = {
   ssse3: { flags: ['-mssse3', '-msse4.1', '-mpclmul'], stems: ['rs-ssse3', 'hash-sse41', 'crc-pclmul'] },
+  sha: { flags: ['-msha', '-msse4.1'], stems: ['sha256-ni'] },
   avx2: { flags: ['-mavx2'], stems: ['rs-avx2', 'hash-avx2', 'md5-avx2'] },
   'avx2-gfni': { flags: ['-mavx2', '-mgfni'], stems: ['rs-avx2-gfni'] },
   avx512: { flags: avx512, stems: ['rs-avx512', 'hash-avx512', 'md5-avx512'] },

@@ -38,13 +38,14 @@ napi_value CopyWithinArena(Call& call) {
   return call.Undefined();
 }
 
-napi_value SetNames(Call& call, napi_value rs, napi_value hash, napi_value crc, napi_value md5) {
+napi_value SetNames(Call& call, napi_value rs, napi_value hash, napi_value crc, napi_value md5, napi_value sha256) {
   napi_value object;
   Check(napi_create_object(call.env(), &object));
   Check(napi_set_named_property(call.env(), object, "rs", rs));
   Check(napi_set_named_property(call.env(), object, "highwayHash", hash));
   Check(napi_set_named_property(call.env(), object, "crc", crc));
   Check(napi_set_named_property(call.env(), object, "md5", md5));
+  Check(napi_set_named_property(call.env(), object, "sha256", sha256));
   return object;
 }
 
@@ -53,7 +54,8 @@ napi_value NameOf(Call& call, const char* name) { return call.Latin1Value(name, 
 napi_value GetPaths(Call& call) {
   const PathTable& table = Paths();
   return SetNames(call, NameOf(call, table.rsPaths[0].name), NameOf(call, table.hashPaths[0].name),
-                  NameOf(call, table.crcPaths[0].name), NameOf(call, table.md5Paths[0].name));
+                  NameOf(call, table.crcPaths[0].name), NameOf(call, table.md5Paths[0].name),
+                  NameOf(call, table.sha256Paths[0].name));
 }
 
 template <typename Path>
@@ -70,7 +72,8 @@ napi_value GetAvailablePaths(Call& call) {
   const PathTable& table = Paths();
   return SetNames(call, NamesOf(call, table.rsPaths, table.rsPathCount),
                   NamesOf(call, table.hashPaths, table.hashPathCount),
-                  NamesOf(call, table.crcPaths, table.crcPathCount), NamesOf(call, table.md5Paths, table.md5PathCount));
+                  NamesOf(call, table.crcPaths, table.crcPathCount), NamesOf(call, table.md5Paths, table.md5PathCount),
+                  NamesOf(call, table.sha256Paths, table.sha256PathCount));
 }
 
 constexpr Method kMethods[] = {

@@ -223,20 +223,25 @@ void ReadPass(Call& call, const double* numbers, napi_value ends, napi_value sig
   pass->chunks = ChunksOf(call, ends, signatures, pass->state, dataBytes);
 }
 
-// MD5 of all streams side by side; the rest stripe by stripe.
+// MD5 and SHA-256 of all streams side by side; the rest stripe by stripe.
 void RunPasses(KernelInstance& instance, Pass* passes, size_t count) {
   const HashKey& key = instance.hashKey();
-  Md5Job jobs[kPassesMax];
-  int jobCount = 0;
+  constexpr uint32_t kSideBySide = kDigestMd5 | kDigestSha256;
+  Md5Job md5Jobs[kPassesMax];
+  Sha256Job sha256Jobs[kPassesMax];
+  int md5Count = 0;
+  int sha256Count = 0;
   for (size_t i = 0; i < count; i++) {
     Pass& pass = passes[i];
     StreamState* state = pass.state;
-    pass.isAccepted = state == nullptr || StreamUpdate(state, pass.data, pass.dataBytes, pass.chunks, kDigestMd5);
-    if (pass.isAccepted && state != nullptr && state->digest.digests & kDigestMd5) {
-      jobs[jobCount++] = {&state->digest.md5, pass.data, pass.dataBytes};
-    }
+    pass.isAccepted = state == nullptr || StreamUpdate(state, pass.data, pass.dataBytes, pass.chunks, kSideBySide);
+    if (!pass.isAccepted || state == nullptr) continue;
+    DigestState& digest = state->digest;
+    if (digest.digests & kDigestMd5) md5Jobs[md5Count++] = {&digest.md5, pass.data, pass.dataBytes};
+    if (digest.digests & kDigestSha256) sha256Jobs[sha256Count++] = {&digest.sha256, pass.data, pass.dataBytes};
   }
-  Md5UpdateMany(Paths().md5, jobs, jobCount);
+  Md5UpdateMany(Paths().md5, md5Jobs, md5Count);
+  Sha256UpdateMany(Paths().sha256, sha256Jobs, sha256Count);
   for (size_t i = 0; i < count; i++) {
     const Pass& pass = passes[i];
     if (!pass.isAccepted) continue;

@@ -1,5 +1,9 @@
 #include "dispatch.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -22,7 +26,19 @@ constexpr Rank kRanks[] = {{"scalar", kScalar},      {"ssse3", kSsse3},   {"avx2
 struct CpuRank {
   bool has[kRankCount];
   bool hasVpclmul;
+  bool hasSha;
 };
+
+#if defined(__x86_64__)
+// CPUID leaf 7, EBX bit 29; __builtin_cpu_supports does not know the name in all compilers.
+bool HasShaExtensions() {
+  unsigned int eax = 0;
+  unsigned int ebx = 0;
+  unsigned int ecx = 0;
+  unsigned int edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx >> 29 & 1) != 0;
+}
+#endif
 
 // __builtin_cpu_supports also asks the operating system (XGETBV) for the wide registers.
 CpuRank DetectCpu() {
@@ -38,6 +54,7 @@ CpuRank DetectCpu() {
                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   cpu.has[kAvx512Gfni] = cpu.has[kAvx512] && __builtin_cpu_supports("gfni");
   cpu.hasVpclmul = cpu.has[kAvx512] && __builtin_cpu_supports("vpclmulqdq");
+  cpu.hasSha = cpu.has[kSsse3] && HasShaExtensions();
 #endif
   return cpu;
 }
@@ -167,6 +184,34 @@ bool AgreesMd5(const Md5Path* path) {
   return true;
 }
 
+bool AgreesSha256(Sha256Blocks blocks) {
+  constexpr int kMessages = 5;
+  auto data = std::make_unique<uint8_t[]>(kMessages * kTestBytes);
+  FillTest(data.get(), kMessages * kTestBytes, 5);
+  for (int count = 1; count <= kMessages; count++) {
+    SHA256_CTX contexts[2][kMessages];
+    for (int which = 0; which < 2; which++) {
+      for (int i = 0; i < count; i++) SHA256_Init(&contexts[which][i]);
+      // Twice, with odd lengths, so that the second time starts within a block.
+      for (int round = 0; round < 2; round++) {
+        Sha256Job jobs[kMessages];
+        for (int i = 0; i < count; i++) {
+          const size_t bytes = (static_cast<size_t>(i) * 211 + static_cast<size_t>(count) * 67) % (kTestBytes / 2);
+          jobs[i] = {&contexts[which][i], data.get() + static_cast<size_t>(i) * kTestBytes + round, bytes};
+        }
+        Sha256UpdateMany(which == 0 ? nullptr : blocks, jobs, count);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      uint8_t digests[2][SHA256_DIGEST_LENGTH];
+      SHA256_Final(digests[0], &contexts[0][i]);
+      SHA256_Final(digests[1], &contexts[1][i]);
+      if (std::memcmp(digests[0], digests[1], SHA256_DIGEST_LENGTH) != 0) return false;
+    }
+  }
+  return true;
+}
+
 class TableBuilder {
  public:
   TableBuilder(const CpuRank& cpu, int cap) : cpu_(cpu), cap_(cap) {}
@@ -183,11 +228,15 @@ class TableBuilder {
   void AddMd5(int rank, const char* name, const Md5Path* path) {
     if (Allows(rank) && AgreesMd5(path)) table_.md5Paths[table_.md5PathCount++] = {name, path};
   }
+  void AddSha256(int rank, const char* name, Sha256Blocks blocks) {
+    if (Allows(rank) && AgreesSha256(blocks)) table_.sha256Paths[table_.sha256PathCount++] = {name, blocks};
+  }
   PathTable Finish() {
     table_.rs = table_.rsPaths[0].apply;
     table_.hash = *table_.hashPaths[0].path;
     table_.crc = table_.crcPaths[0].update;
     table_.md5 = table_.md5Paths[0].path;
+    table_.sha256 = table_.sha256Paths[0].blocks;
     return table_;
   }
 
@@ -217,9 +266,11 @@ PathTable MakeTable() {
   builder.AddHash(kSsse3, "sse41", kHashSse41);
   if (cpu.hasVpclmul) builder.AddCrc(kAvx512, "vpclmul", CrcUpdateVpclmul);
   builder.AddCrc(kSsse3, "pclmul", CrcUpdatePclmul);
+  if (cpu.hasSha) builder.AddSha256(kSsse3, "sha-ni", Sha256BlocksShaNi);
 #endif
   builder.AddRs(kScalar, "scalar", RsApplyScalar);
   builder.AddMd5(kScalar, "openssl", nullptr);
+  builder.AddSha256(kScalar, "openssl", nullptr);
   builder.AddHash(kScalar, "scalar", kHashScalar);
   builder.AddCrc(kScalar, "table", CrcUpdateTable);
   PathTable table = builder.Finish();

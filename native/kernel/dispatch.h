@@ -6,6 +6,7 @@
 #include "highway-hash.h"
 #include "md5.h"
 #include "reed-solomon.h"
+#include "sha256.h"
 
 namespace granary {
 
@@ -28,6 +29,12 @@ struct NamedMd5Path {
   const Md5Path* path;
 };
 
+struct Sha256Path {
+  const char* name;
+  // Null: OpenSSL, message by message.
+  Sha256Blocks blocks;
+};
+
 constexpr int kPathsMax = 6;
 
 struct PathTable {
@@ -36,6 +43,7 @@ struct PathTable {
   HashPath hash;
   CrcUpdate crc;
   const Md5Path* md5;
+  Sha256Blocks sha256;
   // What the CPU can run and passed the self-test, best first; the first is selected.
   RsPath rsPaths[kPathsMax];
   int rsPathCount;
@@ -45,6 +53,8 @@ struct PathTable {
   int crcPathCount;
   NamedMd5Path md5Paths[kPathsMax];
   int md5PathCount;
+  Sha256Path sha256Paths[kPathsMax];
+  int sha256PathCount;
   // False when GRANARY_KERNEL names no known path (the table is then usable all the same).
   bool overrideKnown;
 };

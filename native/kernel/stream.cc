@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dispatch.h"
+
 namespace granary {
 namespace {
 
@@ -11,8 +13,8 @@ constexpr char kPayloadTitle[] = "AWS4-HMAC-SHA256-PAYLOAD\n";
 constexpr char kTrailerTitle[] = "AWS4-HMAC-SHA256-TRAILER\n";
 constexpr char kEmptySha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
 constexpr size_t kSha256HexBytes = 64;
-// Digest and chunk hash take turns on pieces that stay in the first-level cache.
-constexpr size_t kTurnBytes = 16384;
+// Chunks of one update that are hashed side by side.
+constexpr size_t kChunksAtOnce = 16;
 
 size_t Append(char* text, size_t at, const char* part, size_t bytes) {
   std::memcpy(text + at, part, bytes);
@@ -42,18 +44,6 @@ bool CheckLink(StreamState* state, const char* title, bool namesEmptyHash, SHA25
   HexOf(mac, sizeof(mac), state->previousSignature);
   if (!ConstantTimeEqual(mac, signature, sizeof(mac))) state->isRefused = 1;
   return state->isRefused == 0;
-}
-
-// One run of bytes without a chunk end inside.
-void Feed(StreamState* state, const uint8_t* data, size_t bytes, uint32_t skipped) {
-  if (!state->isSigned) return DigestUpdate(&state->digest, data, bytes, skipped);
-  while (bytes != 0) {
-    const size_t turn = std::min(bytes, kTurnBytes);
-    SHA256_Update(&state->chunk, data, turn);
-    DigestUpdate(&state->digest, data, turn, skipped);
-    data += turn;
-    bytes -= turn;
-  }
 }
 
 }  // namespace
@@ -87,17 +77,41 @@ bool StreamIsValid(const StreamState& state) {
 
 bool StreamUpdate(StreamState* state, const uint8_t* data, size_t bytes, const ChunkList& chunks, uint32_t skipped) {
   if (state->isRefused) return false;
-  size_t done = 0;
-  for (size_t i = 0; i < chunks.count; i++) {
-    // Checked by the binding; held again here, since the list may lie in shared memory.
-    const size_t end = std::max(done, std::min(bytes, static_cast<size_t>(chunks.ends[i])));
-    Feed(state, data + done, end - done, skipped);
-    done = end;
-    const bool isRight = CheckLink(state, kPayloadTitle, true, &state->chunk, chunks.signatures + i * kSignatureBytes);
-    SHA256_Init(&state->chunk);
-    if (!isRight) return false;
+  if (!state->isSigned) {
+    DigestUpdate(&state->digest, data, bytes, skipped);
+    return true;
   }
-  Feed(state, data + done, bytes - done, skipped);
+  size_t chunk = 0;
+  size_t done = 0;
+  // Each chunk has a hash of its own, so several go side by side; the last one may go on in the next update.
+  do {
+    SHA256_CTX hashes[kChunksAtOnce];
+    Sha256Job jobs[kChunksAtOnce];
+    const size_t first = chunk;
+    const size_t start = done;
+    int count = 0;
+    for (; count < static_cast<int>(kChunksAtOnce) && chunk <= chunks.count; count++, chunk++) {
+      // Checked by the binding; held again here, since the list may lie in shared memory.
+      const size_t end =
+          chunk == chunks.count ? bytes : std::max(done, std::min(bytes, static_cast<size_t>(chunks.ends[chunk])));
+      if (chunk == 0)
+        hashes[count] = state->chunk;
+      else
+        SHA256_Init(&hashes[count]);
+      jobs[count] = {&hashes[count], data + done, end - done};
+      done = end;
+    }
+    Sha256UpdateMany(Paths().sha256, jobs, count);
+    DigestUpdate(&state->digest, data + start, done - start, skipped);
+    for (int i = 0; i < count; i++) {
+      const size_t ended = first + static_cast<size_t>(i);
+      if (ended == chunks.count) {
+        state->chunk = hashes[i];
+      } else if (!CheckLink(state, kPayloadTitle, true, &hashes[i], chunks.signatures + ended * kSignatureBytes)) {
+        return false;
+      }
+    }
+  } while (chunk <= chunks.count);
   return true;
 }
 

@@ -29,6 +29,8 @@ export interface KernelPaths<Names> {
   readonly highwayHash: Names;
   readonly crc: Names;
   readonly md5: Names;
+  /** Of several messages at once. */
+  readonly sha256: Names;
 }
 
 export interface Kernels {
@@ -45,7 +47,7 @@ export interface Kernels {
   /** Copies `bytes` from `source[sourceStart…]` to the arena. Any alignment is fast. */
   copyToArena(arenaOffset: number, source: Uint8Array, sourceStart: number, bytes: number): void;
   copyWithinArena(to: number, from: number, bytes: number): void;
-  /** Selected path per kernel, for the banner and the bench: `{ rs: 'avx512-gfni', highwayHash: 'avx2', crc: 'pclmul', md5: 'avx2' }`. */
+  /** Selected path per kernel, for the banner and the bench: `{ rs: 'avx512-gfni', highwayHash: 'avx2', crc: 'pclmul', md5: 'avx2', sha256: 'sha-ni' }`. */
   paths(): KernelPaths<string>;
   /** Every path this CPU can run, best first. */
   availablePaths(): KernelPaths<readonly string[]>;

@@ -186,6 +186,38 @@ void FuzzMd5(Input input) {
   }
 }
 
+void FuzzSha256(Input input) {
+  const size_t count = static_cast<size_t>(input.UpTo(6));
+  std::vector<Block> blocks;
+  std::vector<size_t> lengths;
+  for (size_t i = 0; i < count; i++) {
+    lengths.push_back(static_cast<size_t>(input.Byte()) * (input.Byte() % 4u));
+    blocks.push_back(input.Take(lengths.back()));
+  }
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.sha256PathCount; p++) {
+    std::vector<SHA256_CTX> contexts(count);
+    std::vector<Sha256Job> jobs;
+    for (size_t i = 0; i < count; i++) {
+      SHA256_Init(&contexts[i]);
+      // Something of a block is there already.
+      SHA256_Update(&contexts[i], "abc", i % 4);
+      jobs.push_back({&contexts[i], blocks[i].data(), lengths[i]});
+    }
+    Sha256UpdateMany(table.sha256Paths[p].blocks, jobs.data(), static_cast<int>(count));
+    for (size_t i = 0; i < count; i++) {
+      SHA256_CTX plain;
+      uint8_t digests[2][SHA256_DIGEST_LENGTH];
+      SHA256_Init(&plain);
+      SHA256_Update(&plain, "abc", i % 4);
+      SHA256_Update(&plain, blocks[i].data(), lengths[i]);
+      SHA256_Final(digests[0], &plain);
+      SHA256_Final(digests[1], &contexts[i]);
+      Require(Same(digests[0], digests[1], SHA256_DIGEST_LENGTH), "a SHA-256", table.sha256Paths[p].name);
+    }
+  }
+}
+
 void FuzzPass(Input input) {
   const int k = input.UpTo(kDataShardsMax);
   const int m = input.Byte() % (kParityShardsMax + 1);
@@ -247,6 +279,7 @@ constexpr Target kTargets[] = {{"reed-solomon", FuzzReedSolomon},
                                {"highway-hash", FuzzHighwayHash},
                                {"crc", FuzzCrc},
                                {"md5", FuzzMd5},
+                               {"sha256", FuzzSha256},
                                {"pass", FuzzPass},
                                {"argon2", FuzzArgon2}};
 

@@ -247,6 +247,56 @@ void TestMd5Paths(Random* random) {
   }
 }
 
+void TestSha256Paths(Random* random) {
+  const PathTable& table = Paths();
+  for (int p = 0; p < table.sha256PathCount; p++) {
+    const Sha256Path& path = table.sha256Paths[p];
+    for (int round = 0; round < 200; round++) {
+      const size_t count = 1 + random->Below(9);
+      std::vector<SHA256_CTX> contexts(count);
+      std::vector<SHA256_CTX> expected(count);
+      for (size_t i = 0; i < count; i++) {
+        SHA256_Init(&contexts[i]);
+        SHA256_Init(&expected[i]);
+      }
+      for (int update = 0; update < 3; update++) {
+        std::vector<Sha256Job> jobs;
+        std::vector<Block> blocks;
+        for (size_t i = 0; i < count; i++) {
+          const size_t bytes = SomeLength(random);
+          blocks.emplace_back(bytes, random->Below(70));
+          random->Fill(blocks.back().data(), bytes);
+          jobs.push_back({&contexts[i], blocks.back().data(), bytes});
+          SHA256_Update(&expected[i], blocks.back().data(), bytes);
+        }
+        Sha256UpdateMany(path.blocks, jobs.data(), static_cast<int>(count));
+      }
+      for (size_t i = 0; i < count; i++) {
+        uint8_t digests[2][SHA256_DIGEST_LENGTH];
+        SHA256_Final(digests[0], &contexts[i]);
+        SHA256_Final(digests[1], &expected[i]);
+        EXPECT(std::memcmp(digests[0], digests[1], SHA256_DIGEST_LENGTH) == 0, "%s message %zu of %zu", path.name, i,
+               count);
+      }
+    }
+    // The length in bits carries into its second word at 512 MiB.
+    SHA256_CTX contexts[kSha256Lanes];
+    Sha256Job jobs[kSha256Lanes];
+    const Block block(640, 0);
+    random->Fill(block.data(), 640);
+    for (int i = 0; i < kSha256Lanes; i++) {
+      SHA256_Init(&contexts[i]);
+      contexts[i].Nl = 0xffffff00;
+      contexts[i].Nh = 5;
+      jobs[i] = {&contexts[i], block.data(), 640};
+    }
+    Sha256UpdateMany(path.blocks, jobs, kSha256Lanes);
+    for (const SHA256_CTX& context : contexts) {
+      EXPECT(context.Nl == 0xffffff00 + 640u * 8 && context.Nh == 6, "%s length", path.name);
+    }
+  }
+}
+
 void TestStripe(Random* random) {
   for (int round = 0; round < 150; round++) {
     const int k = 1 + static_cast<int>(random->Below(kDataShardsMax));
@@ -448,6 +498,7 @@ int main(int argc, char** argv) {
   TestHashPaths(&random);
   TestCrcPaths(&random);
   TestMd5Paths(&random);
+  TestSha256Paths(&random);
   TestStripe(&random);
   TestStream(&random);
   TestConstantTimeEqual(&random);

@@ -29,7 +29,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => rm(folder, { recursive: true }));
 
-it.each(['reed-solomon', 'highway-hash', 'crc', 'md5', 'pass', 'argon2'])(
+it.each(['reed-solomon', 'highway-hash', 'crc', 'md5', 'sha256', 'pass', 'argon2'])(
   'no input makes %s differ from its reference',
   async (kernel) => {
     // A failure prints the seed and the input.

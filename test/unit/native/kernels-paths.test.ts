@@ -25,17 +25,25 @@ describe('kernel paths', () => {
       highwayHash: available.highwayHash[0],
       crc: available.crc[0],
       md5: available.md5[0],
+      sha256: available.sha256[0],
     });
     expect(available.rs.at(-1)).toBe('scalar');
     expect(available.highwayHash.at(-1)).toBe('scalar');
     expect(available.crc.at(-1)).toBe('table');
     expect(available.md5.at(-1)).toBe('openssl');
+    expect(available.sha256.at(-1)).toBe('openssl');
   });
 
   it('gives the same bytes on every path that this CPU has', { timeout: 60_000 }, () => {
     const seed = 1 + Math.floor(Math.random() * 2 ** 31);
     const scalar = runProbe('scalar', seed);
-    expect(scalar.paths).toEqual({ rs: 'scalar', highwayHash: 'scalar', crc: 'table', md5: 'openssl' });
+    expect(scalar.paths).toEqual({
+      rs: 'scalar',
+      highwayHash: 'scalar',
+      crc: 'table',
+      md5: 'openssl',
+      sha256: 'openssl',
+    });
     for (const cap of kernels.availablePaths().rs) {
       const capped = runProbe(cap, seed);
       expect(capped.paths.rs).toBe(cap);

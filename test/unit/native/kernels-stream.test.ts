@@ -103,6 +103,55 @@ describe('streams of signed chunks', () => {
     expect(kernels.streamUpdate(stateAt, dataAt, 66_560, ends, raw(swapped))).toBe(0);
   });
 
+  it('are many in one update, or go on from one to the next, and are refused wherever one is wrong', () => {
+    const seed = 1 + Math.floor(Math.random() * 2 ** 30);
+    const content = seededBytes(150_000, seed);
+    const lengths = Array.from(
+      { length: 70 },
+      (_, index) => ((index * 7919 + seed) % 4001) * (index % 5 === 0 ? 0 : 1),
+    );
+    const ends: number[] = [];
+    const signatures: string[] = [];
+    let previous = documented.seedSignature;
+    let total = 0;
+    for (const length of lengths) {
+      const chunk = content.subarray(total, total + length);
+      const hash = createHash('sha256').update(chunk).digest('hex');
+      const emptyHash = createHash('sha256').digest('hex');
+      const text = `AWS4-HMAC-SHA256-PAYLOAD\n${amzDate}\n${scope}\n${previous}\n${emptyHash}\n${hash}`;
+      previous = kernels.sign(signingKey, text);
+      total += length;
+      ends.push(total);
+      signatures.push(previous);
+    }
+    const bytes = newArena(1 << 18);
+    bytes.set(content, dataAt);
+    const feed = (cuts: readonly number[], given: readonly string[]): number[] => {
+      const { seedSignature } = documented;
+      kernels.streamInit(stateAt, Digest.sha256, { signingKey, amzDate, scope, seedSignature });
+      let from = 0;
+      let chunk = 0;
+      return [...cuts, total].map((to, index, all) => {
+        const first = chunk;
+        const isLast = index === all.length - 1;
+        while (chunk < ends.length && (ends[chunk]! < to || isLast)) chunk++;
+        const inside = Float64Array.from(ends.slice(first, chunk), (end) => end - from);
+        const answer = kernels.streamUpdate(stateAt, dataAt + from, to - from, inside, raw(given.slice(first, chunk)));
+        from = to;
+        return answer;
+      });
+    };
+    const whole = createHash('sha256').update(content.subarray(0, total)).digest('hex');
+    for (const cuts of [[], [total >> 1], [1, 5000, 5001, 70_000], [total]]) {
+      expect(feed(cuts, signatures), `seed ${seed}, cut at ${cuts.join()}`).toEqual([...cuts, 0].map(() => 1));
+      expect(hex(kernels.streamDigest(stateAt, Digest.sha256))).toBe(whole);
+    }
+    for (const wrong of signatures.keys()) {
+      const given = signatures.map((signature, index) => (index === wrong ? '0'.repeat(64) : signature));
+      expect(feed([total >> 1], given).at(-1), `seed ${seed}, chunk ${wrong}`).toBe(0);
+    }
+  });
+
   it('go through putPass as through streamUpdate', () => {
     startDocumented(documented);
     kernels.setHashKey(new Uint8Array(32));
