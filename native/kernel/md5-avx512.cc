@@ -108,5 +108,6 @@ void Blocks(Md5Lane* lanes, int count, size_t blocks) {
 }  // namespace
 
 const Md5Path kMd5Avx512 = {Blocks, 1};
+const Md5Path kMd5Avx512Lanes = {Blocks, 2};
 
 }  // namespace granary

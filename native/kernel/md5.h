@@ -33,6 +33,8 @@ struct Md5Path {
 #if defined(__x86_64__)
 extern const Md5Path kMd5Avx2;
 extern const Md5Path kMd5Avx512;
+// The same, but a single stream goes to OpenSSL.
+extern const Md5Path kMd5Avx512Lanes;
 #endif
 
 struct Md5Job {
