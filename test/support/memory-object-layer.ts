@@ -192,9 +192,10 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
   }
 
   inMemory(bucketName: string, key: string): ObjectInMemory | null {
-    this.#bucket(bucketName);
-    if (!this.keepsInMemory) return null;
-    const { info, parts } = this.#object(bucketName, key, '');
+    const latest = this.#bucket(bucketName).objects.get(key)?.[0];
+    if (!this.keepsInMemory || !this.canRead || latest === undefined || latest.isMarker) return null;
+    const { info, parts } = latest;
+    if (info.bytes === 0 || info.partCount > 0) return null;
     return { info, bytes: Buffer.concat(parts.map((part) => part.bytes)) };
   }
 

@@ -162,6 +162,41 @@ describe('an engine on four drives', () => {
     expect(() => fixture.engine.open('b', 'k', '')).toThrow(expect.objectContaining({ code: 'NoSuchKey' }) as Error);
   });
 
+  it('has in memory what was read lately, and nothing that has changed since', async () => {
+    const fixture = await start(4);
+    const { engine } = fixture;
+    const inMemory = (key: string): Buffer | null => {
+      const found = engine.inMemory('b', key);
+      return found === null ? null : Buffer.from(found.bytes);
+    };
+    for (const body of [randomBytes(5000), randomBytes(6000), randomBytes(7000)]) {
+      const { etag } = await put(fixture, 'k', body);
+      expect(inMemory('k')).toBeNull();
+      expect((await get(fixture, 'k')).equals(body)).toBe(true);
+      expect(inMemory('k')?.equals(body)).toBe(true);
+      expect(engine.inMemory('b', 'k')?.info).toMatchObject({ bucket: 'b', key: 'k', etag, bytes: body.length });
+      expect(engine.head('b', 'k', '').etag).toBe(etag);
+    }
+    const snapshot = engine.open('b', 'k', '');
+    const metadata = { headers: { 'content-type': 'text/new' }, storageClass: 'STANDARD' };
+    await engine.replaceMetadata(snapshot, metadata, null);
+    snapshot.close();
+    expect(engine.inMemory('b', 'k')?.info.metadata).toEqual(metadata);
+    await engine.deleteObject('b', 'k', '', null);
+    expect(inMemory('k')).toBeNull();
+    expect(() => engine.head('b', 'k', '')).toThrow(expect.objectContaining({ code: 'NoSuchKey' }) as Error);
+    for (const [key, bytes] of [
+      ['inline', 100],
+      ['large', 300_000],
+    ] as const) {
+      await put(fixture, key, randomBytes(bytes));
+      await get(fixture, key);
+      expect(inMemory(key)).toBeNull();
+    }
+    expect(inMemory('absent')).toBeNull();
+    expect(() => engine.inMemory('nowhere', 'k')).toThrow(expect.objectContaining({ code: 'NoSuchBucket' }) as Error);
+  });
+
   it('decides conditions in commit order', async () => {
     const fixture = await start(4);
     const uploads = await Promise.all([1, 2, 3, 4].map((n) => feed(fixture, 'k', Buffer.from(`body ${n}`))));

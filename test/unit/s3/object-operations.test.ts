@@ -292,7 +292,11 @@ describe('conditional PUT', () => {
   });
 });
 
-describe('GetObject and HeadObject', () => {
+describe.each([false, true])('GetObject and HeadObject (read lately: %s)', (isInMemory) => {
+  beforeEach(() => {
+    world.objects.keepsInMemory = isInMemory;
+  });
+
   beforeEach(async () => {
     await put('/photos/k', '0123456789', {
       'content-type': 'text/plain',
