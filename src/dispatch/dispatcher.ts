@@ -9,6 +9,7 @@ import {
   AllHeaders,
   AnswerInstead,
   SharedHeaders,
+  requestIdHeader,
   type ExchangeHandler,
   type ExchangeRequest,
   type ExchangeResponse,
@@ -164,7 +165,7 @@ class Dispatcher<Deps> {
   }
 
   #headOf({ id }: ExchangeRequest, { status, headers, shared, close }: ExchangeResponse): AnswerHead {
-    const own: HeaderPairs = headers.length === 0 ? [[requestIdName, id]] : [[requestIdName, id], ...headers];
+    const own: HeaderPairs = headers.length === 0 ? [[requestIdHeader, id]] : [[requestIdHeader, id], ...headers];
     return { status, headers: own, shared: shared === undefined ? this.#shared : shared.behind(this.#shared), close };
   }
 
@@ -196,8 +197,6 @@ class Dispatcher<Deps> {
 function isForm({ headers }: ExchangeRequest): boolean {
   return /^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers.get('content-type') ?? '');
 }
-
-const requestIdName = 'x-amz-request-id';
 
 type AnswerHead = Pick<ExchangeResponse, 'status' | 'headers'> & {
   readonly shared: SharedHeaders;

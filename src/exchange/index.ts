@@ -13,5 +13,5 @@ export type {
 } from './exchange.js';
 export { AnswerInstead } from './answer-instead.js';
 export { HeaderMap } from './header-map.js';
-export { AllHeaders, SharedHeaders, headersOf } from './shared-headers.js';
+export { AllHeaders, SharedHeaders, headersOf, requestIdHeader } from './shared-headers.js';
 export type { Piece, PieceSource } from '../base/index.js';

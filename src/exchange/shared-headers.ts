@@ -1,9 +1,14 @@
 import type { ExchangeResponse, HeaderPairs } from './exchange.js';
 
+/** The one header of most answers that is their own. */
+export const requestIdHeader = 'x-amz-request-id';
+
 /** Headers that many answers have in common. One object for all of them, so that their lines are composed once. */
 export class SharedHeaders {
   /** What a front made of them. */
   lines: string | null = null;
+  /** A whole head, and where its request id stands. */
+  head: { readonly status: number; readonly bytes: Uint8Array; readonly idAt: number } | null = null;
   #common: SharedHeaders | null = null;
   #withCommon: SharedHeaders | null = null;
 

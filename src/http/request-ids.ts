@@ -8,6 +8,9 @@ function hex32(value: number): string {
   );
 }
 
+/** ASCII. */
+export const requestIdChars = 16;
+
 /** Request ids: a random half drawn anew every 2^32 requests, and a half that never repeats in between. */
 export class RequestIds {
   #prefix = '';

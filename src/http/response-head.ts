@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import type { ExchangeResponse, HeaderPairs, SharedHeaders } from '../exchange/index.js';
+import { requestIdHeader, type ExchangeResponse, type HeaderPairs, type SharedHeaders } from '../exchange/index.js';
+import { requestIdChars } from './request-ids.js';
 
 /** RFC 9110 section 5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -75,6 +76,27 @@ export class HeadComposer {
       text += known.line;
     }
     return isNamed ? text : text + this.#serverLine;
+  }
+
+  /**
+   * The whole head of an answer that has nothing of its own but the request's id: the bytes that the last such answer
+   * had, with another id in them. Null when it has more, or the id is of another form. Used before the next call.
+   */
+  again({ status, headers, shared }: Omit<ExchangeResponse, 'body'>): Uint8Array | null {
+    const own = headers[0];
+    if (shared === undefined || headers.length !== 1 || own?.[0] !== requestIdHeader) return null;
+    const id = own[1];
+    if (id.length !== requestIdChars) return null;
+    const { head } = shared;
+    if (head === null) {
+      const text = this.compose({ status, headers: [], shared }) + `\r\n${requestIdHeader}: `;
+      const bytes = Buffer.from(text + id, 'utf8');
+      shared.head = { status, bytes, idAt: bytes.length - requestIdChars };
+      return bytes;
+    }
+    if (head.status !== status) return null;
+    for (let index = 0; index < requestIdChars; index++) head.bytes[head.idAt + index] = id.charCodeAt(index);
+    return head.bytes;
   }
 
   /** Of headers that do not name the server. */

@@ -349,8 +349,13 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
   #send(response: ExchangeResponse): void {
     this.#phase = 'sending';
     const { status, body } = response;
+    const { heads } = this.#shared;
     const close = response.close === true || this.#shared.isClosing();
-    let head = this.#shared.heads.compose(response);
+    if (body.kind === 'bytes' && status === 200 && this.method === 'GET' && body.bytes.length <= bufferedBytesMax) {
+      this.#end(heads.again(response) ?? heads.compose(response), body.bytes, close);
+      return;
+    }
+    let head = heads.compose(response);
     if (this.method === 'HEAD' || isBodiless(status)) {
       const length = isBodiless(status) ? null : announcedLength(body);
       closeSource(body);
@@ -404,7 +409,7 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
     this.#over();
   }
 
-  #end(head: string, bytes: Uint8Array | string, close: boolean): void {
+  #end(head: string | Uint8Array, bytes: Uint8Array | string, close: boolean): void {
     const res = this.#res!;
     if (this.#corked) res.writeStatus(head).end(bytes, close);
     else res.cork(() => res.writeStatus(head).end(bytes, close));

@@ -19,7 +19,7 @@ export function latestObject(bucket: string, { entry, record }: StoredObject): L
 type Generation = Map<number, Map<string, LatestObject>>;
 
 /** What an object takes beside the text that it came from: maps, objects, and the head of an answer about it. */
-const overheadBytes = 2048;
+const overheadBytes = 3072;
 
 export class LatestObjects {
   /** By bucket and key. What is asked for moves to the young generation; when that is full, the old one goes as a whole. */

@@ -121,6 +121,24 @@ describe('heads', () => {
     );
   });
 
+  test('an answer with nothing of its own but its id has the bytes of the one before, with its id', () => {
+    const shared = new SharedHeaders([['ETag', '"é"']]);
+    const again = (status: number, headers: HeaderPairs): string | null => {
+      const bytes = heads.again({ status, headers, shared });
+      return bytes === null ? null : Buffer.from(bytes).toString('utf8');
+    };
+    const id = (digit: string): HeaderPairs => [['x-amz-request-id', digit.repeat(16)]];
+    for (const digit of ['0', 'A', '7', '7']) {
+      const head = `200 OK\r\nETag: "é"\r\nServer: Granary\r\nx-amz-request-id: ${digit.repeat(16)}`;
+      expect(again(200, id(digit))).toBe(head);
+    }
+    expect(again(206, id('0'))).toBeNull();
+    expect(again(200, [...id('0'), ['Content-Type', 'a/b']])).toBeNull();
+    expect(again(200, [['x-amz-request-id', 'short']])).toBeNull();
+    expect(again(200, [['etag', '0'.repeat(16)]])).toBeNull();
+    expect(heads.again({ status: 200, headers: id('0') })).toBeNull();
+  });
+
   test('no value can hold a line end', () => {
     for (let code = 0; code < 32; code++) {
       const cleaned = cleanValue(`a${String.fromCharCode(code)}b`);

@@ -25,7 +25,7 @@ function object(key: string, order: number, change: Partial<ObjectRecord> = {}):
 }
 
 /** By the account of the cache, of a key with one character. */
-const objectBytes = 2048 + 2 * (bodyBytes + 1);
+const objectBytes = 3072 + 2 * (bodyBytes + 1);
 
 describe('latest objects kept decoded', () => {
   it('are found by bucket and key, with what answers say of them', () => {
