@@ -1,6 +1,6 @@
 import type { PeerCertificate, PieceSource } from '../base/index.js';
 import type { HeaderMap } from './header-map.js';
-import type { SharedHeaders } from './shared-headers.js';
+import type { HeaderPairs, SharedHeaders } from './shared-headers.js';
 
 /** Consumes a request body. Called on the main thread, never after `aborted` or the last chunk. */
 export interface BodySink {
@@ -48,8 +48,6 @@ export interface ExchangeRequest {
   /** Runs once when the client goes away before the answer is complete; at once if it already has. */
   readonly onAborted: (listener: () => void) => void;
 }
-
-export type HeaderPairs = readonly (readonly [name: string, value: string])[];
 
 export type ResponseBody =
   /** No body. `length` is what HEAD announces; omitted, no Content-Length beyond what HTTP demands. */

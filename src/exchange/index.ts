@@ -8,10 +8,9 @@ export type {
   ExchangeHandler,
   ExchangeRequest,
   ExchangeResponse,
-  HeaderPairs,
   ResponseBody,
 } from './exchange.js';
 export { AnswerInstead } from './answer-instead.js';
 export { HeaderMap } from './header-map.js';
-export { AllHeaders, SharedHeaders, headersOf, requestIdHeader } from './shared-headers.js';
+export { AllHeaders, SharedHeaders, headersOf, requestIdHeader, type HeaderPairs } from './shared-headers.js';
 export type { Piece, PieceSource } from '../base/index.js';

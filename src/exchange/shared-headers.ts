@@ -1,4 +1,4 @@
-import type { ExchangeResponse, HeaderPairs } from './exchange.js';
+export type HeaderPairs = readonly (readonly [name: string, value: string])[];
 
 /** The one header of most answers that is their own. */
 export const requestIdHeader = 'x-amz-request-id';
@@ -24,7 +24,10 @@ export class SharedHeaders {
   }
 }
 
-type AnswerHeaders = Pick<ExchangeResponse, 'headers' | 'shared'>;
+interface AnswerHeaders {
+  readonly headers: HeaderPairs;
+  readonly shared?: SharedHeaders;
+}
 
 /** All headers of an answer, put together when somebody goes through them. */
 export class AllHeaders implements Iterable<readonly [name: string, value: string]> {

@@ -5,11 +5,9 @@ import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord }
 import type { BodyCache } from './body-cache.js';
 import type { HealQueue } from './heal-queue.js';
 import type { IndexState } from './index-state.js';
-import type { ObjectInfo } from './object-layer.js';
 import type { Overlay } from './overlay.js';
 import type { Readers } from './readers.js';
 import type { Reclaimer } from './reclaimer.js';
-import type { IndexEntry, ObjectRecord } from './records.js';
 import type { RepairTurns } from './repair-turns.js';
 
 /** Decides in commit order what is written, and hands over what takes its mark in the overlay back. */
@@ -53,23 +51,4 @@ export interface EngineContext {
   readonly heal: HealQueue;
   /** A shard that a reader met missing or wrong. `owner`: index key of the body. */
   reportDamage(owner: Buffer, placement: Placement, shardIndex: number): void;
-}
-
-export interface StoredObject {
-  readonly entry: IndexEntry;
-  readonly record: ObjectRecord;
-}
-
-export function objectInfo(bucket: string, record: ObjectRecord): ObjectInfo {
-  return {
-    bucket,
-    key: record.key,
-    bytes: record.bytes,
-    etag: record.etag,
-    modifiedMs: record.modifiedMs,
-    versionId: record.versionId,
-    metadata: record.metadata,
-    checksum: record.checksum,
-    partCount: record.multipart?.parts.length ?? 0,
-  };
 }

@@ -28,7 +28,8 @@ import {
 } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
-import { objectInfo, type DecideRecord, type EngineContext, type StoredObject } from './engine-context.js';
+import type { DecideRecord, EngineContext } from './engine-context.js';
+import { objectInfo, type StoredObject } from './stored-object.js';
 import { DeferredGarbage } from './deferred-garbage.js';
 import { HealQueue } from './heal-queue.js';
 import { HealTable, type HealTarget } from './heal-table.js';

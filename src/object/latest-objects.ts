@@ -3,7 +3,7 @@
  * decoding. Whoever changes the entry of a key in the index has it forgotten here in the same step. Main thread.
  */
 import type { KeptBody } from './body-cache.js';
-import { objectInfo, type StoredObject } from './engine-context.js';
+import { objectInfo, type StoredObject } from './stored-object.js';
 import type { ObjectInfo } from './object-layer.js';
 
 export interface LatestObject extends StoredObject {
@@ -44,7 +44,10 @@ export class LatestObjects {
   add(bucketId: number, key: string, object: LatestObject): void {
     if (object.record.multipart !== null) return;
     let ofBucket = this.#young.get(bucketId);
-    if (ofBucket === undefined) this.#young.set(bucketId, (ofBucket = new Map()));
+    if (ofBucket === undefined) {
+      ofBucket = new Map<string, LatestObject>();
+      this.#young.set(bucketId, ofBucket);
+    }
     ofBucket.set(key, object);
     this.#youngBytes += overheadBytes + 2 * (key.length + object.entry.body.length);
     if (this.#youngBytes <= this.bytesMax / 2) return;

@@ -23,7 +23,6 @@ import {
 } from '../erasure/index.js';
 import type { PreparedRecord } from '../journal/index.js';
 import type { DecideRecord, EngineContext } from './engine-context.js';
-import { objectInfo } from './engine-context.js';
 import { uploadKey } from './index-keys.js';
 import type { BucketState } from './index-state.js';
 import type {
@@ -42,6 +41,7 @@ import type {
 import { checkPrecondition } from './precondition.js';
 import { RecordType, encodeObject, encodePart, type ObjectRecord, type PartRecord } from './records.js';
 import { partInfo } from './snapshot.js';
+import { objectInfo } from './stored-object.js';
 import { currentEtag } from './versions.js';
 import { versionIdFor } from './version-id.js';
 
