@@ -89,7 +89,7 @@ const cases = [
   ['sha256Hex', 't', () => ['message']],
   ['createSigningKey', 'ssss', () => ['secret', '20260101', 'us-east-1', 's3']],
   ['sign', 'bs', () => [signingKey.slice(), 'message']],
-  ['signRequest', 'bsss', () => [signingKey.slice(), '20260101T000000Z', 'scope', 'request']],
+  ['verifyRequest', 'bssss', () => [signingKey.slice(), '20260101T000000Z', 'scope', 'request', 'a'.repeat(64)]],
   ['constantTimeEqual', 'tt', () => ['a', bytes()]],
   ['createIoQueue', 'xsnn', () => [arena, 'more', 1, 4], { result: (made) => made.close(1000) }],
   ['lockFile', 'n', () => [60_000]],
