@@ -97,11 +97,6 @@ napi_value Sign(Call& call) {
   return HexValue(call, mac);
 }
 
-// Takes as long whatever of two texts of one length differs.
-bool IsSame(const Text& a, const uint8_t* b, size_t bytes) {
-  return a.bytes() == bytes && ConstantTimeEqual(a.data(), b, bytes);
-}
-
 napi_value VerifyRequest(Call& call) {
   const HmacPads pads = SigningKeyOf(call, 0);
   Text amzDate;
@@ -128,7 +123,9 @@ napi_value VerifyRequest(Call& call) {
   uint8_t mac[kMacBytes];
   HmacFinish(pads, &context, mac);
   HexOf(mac, sizeof(mac), hex);
-  return call.BooleanValue(IsSame(signature, reinterpret_cast<const uint8_t*>(hex), sizeof(hex)));
+  const bool isSame = signature.bytes() == sizeof(hex) &&
+                      ConstantTimeEqual(signature.data(), reinterpret_cast<const uint8_t*>(hex), sizeof(hex));
+  return call.BooleanValue(isSame);
 }
 
 napi_value ConstantTimeEqualEntry(Call& call) {

@@ -10,6 +10,11 @@
 #include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "digest-jobs.h"
+#include "digest.h"
 
 namespace granary {
 namespace {
@@ -158,32 +163,45 @@ bool AgreesCrc(CrcUpdate update) {
   return true;
 }
 
-bool AgreesMd5(const Md5Path* path) {
-  constexpr int kStreams = kMd5LanesMax + 3;
+// `run` feeds jobs by the path in question, and by OpenSSL when it is told to.
+template <int kStreams, typename Job, typename Run>
+bool AgreesJobs(uint64_t seed, Run run) {
+  using Context = std::remove_pointer_t<decltype(Job::context)>;
   auto data = std::make_unique<uint8_t[]>(kStreams * kTestBytes);
-  FillTest(data.get(), kStreams * kTestBytes, 4);
+  FillTest(data.get(), kStreams * kTestBytes, seed);
   for (int count = 1; count <= kStreams; count++) {
-    MD5_CTX contexts[2][kStreams];
+    Context contexts[2][kStreams];
     for (int which = 0; which < 2; which++) {
-      for (int i = 0; i < count; i++) MD5_Init(&contexts[which][i]);
+      for (int i = 0; i < count; i++) Begin(&contexts[which][i]);
       // Twice, with odd lengths, so that the second time starts within a block.
       for (int round = 0; round < 2; round++) {
-        Md5Job jobs[kStreams];
+        Job jobs[kStreams];
         for (int i = 0; i < count; i++) {
           const size_t bytes = (static_cast<size_t>(i) * 211 + static_cast<size_t>(count) * 67) % (kTestBytes / 2);
           jobs[i] = {&contexts[which][i], data.get() + static_cast<size_t>(i) * kTestBytes + round, bytes};
         }
-        Md5UpdateMany(which == 0 ? nullptr : path, jobs, count);
+        run(which == 0, jobs, count);
       }
     }
     for (int i = 0; i < count; i++) {
-      uint8_t digests[2][MD5_DIGEST_LENGTH];
-      MD5_Final(digests[0], &contexts[0][i]);
-      MD5_Final(digests[1], &contexts[1][i]);
-      if (std::memcmp(digests[0], digests[1], MD5_DIGEST_LENGTH) != 0) return false;
+      uint8_t digests[2][kDigestBytesMax];
+      const size_t bytes = End(&contexts[0][i], digests[0]);
+      End(&contexts[1][i], digests[1]);
+      if (std::memcmp(digests[0], digests[1], bytes) != 0) return false;
     }
   }
   return true;
+}
+
+bool AgreesMd5(const Md5Path* path) {
+  return AgreesJobs<kMd5LanesMax + 3, Md5Job>(
+      4, [&](bool isReference, Md5Job* jobs, int count) { Md5UpdateMany(isReference ? nullptr : path, jobs, count); });
+}
+
+bool AgreesSha256(Sha256Blocks blocks) {
+  return AgreesJobs<2 * kSha256Lanes + 1, Sha256Job>(5, [&](bool isReference, Sha256Job* jobs, int count) {
+    Sha256UpdateMany(isReference ? nullptr : blocks, jobs, count);
+  });
 }
 
 // Whether a single stream is quicker through the path than through OpenSSL: it is where a step of a vector takes one
@@ -207,34 +225,6 @@ bool IsFasterAlone(const Md5Path& path) {
   return best[1] <= best[0];
 }
 
-bool AgreesSha256(Sha256Blocks blocks) {
-  constexpr int kMessages = 5;
-  auto data = std::make_unique<uint8_t[]>(kMessages * kTestBytes);
-  FillTest(data.get(), kMessages * kTestBytes, 5);
-  for (int count = 1; count <= kMessages; count++) {
-    SHA256_CTX contexts[2][kMessages];
-    for (int which = 0; which < 2; which++) {
-      for (int i = 0; i < count; i++) SHA256_Init(&contexts[which][i]);
-      // Twice, with odd lengths, so that the second time starts within a block.
-      for (int round = 0; round < 2; round++) {
-        Sha256Job jobs[kMessages];
-        for (int i = 0; i < count; i++) {
-          const size_t bytes = (static_cast<size_t>(i) * 211 + static_cast<size_t>(count) * 67) % (kTestBytes / 2);
-          jobs[i] = {&contexts[which][i], data.get() + static_cast<size_t>(i) * kTestBytes + round, bytes};
-        }
-        Sha256UpdateMany(which == 0 ? nullptr : blocks, jobs, count);
-      }
-    }
-    for (int i = 0; i < count; i++) {
-      uint8_t digests[2][SHA256_DIGEST_LENGTH];
-      SHA256_Final(digests[0], &contexts[0][i]);
-      SHA256_Final(digests[1], &contexts[1][i]);
-      if (std::memcmp(digests[0], digests[1], SHA256_DIGEST_LENGTH) != 0) return false;
-    }
-  }
-  return true;
-}
-
 class TableBuilder {
  public:
   TableBuilder(const CpuRank& cpu, int cap) : cpu_(cpu), cap_(cap) {}
@@ -250,6 +240,11 @@ class TableBuilder {
   }
   void AddMd5(int rank, const char* name, const Md5Path* path) {
     if (Allows(rank) && AgreesMd5(path)) table_.md5Paths[table_.md5PathCount++] = {name, path};
+  }
+  // Of the first two, which differ for a single stream alone: the quicker one first. Only what may be selected is run.
+  void OrderMd5() {
+    NamedMd5Path* const paths = table_.md5Paths;
+    if (table_.md5PathCount == 2 && !IsFasterAlone(*paths[0].path)) std::swap(paths[0], paths[1]);
   }
   void AddSha256(int rank, const char* name, Sha256Blocks blocks) {
     if (Allows(rank) && AgreesSha256(blocks)) table_.sha256Paths[table_.sha256PathCount++] = {name, blocks};
@@ -282,11 +277,10 @@ PathTable MakeTable() {
   builder.AddRs(kAvx2Gfni, "avx2-gfni", RsApplyAvx2Gfni);
   builder.AddRs(kAvx2, "avx2", RsApplyAvx2);
   builder.AddRs(kSsse3, "ssse3", RsApplySsse3);
-  // Both, whichever comes first, so that the tests reach them.
-  const bool isAloneFirst = cpu.has[kAvx512] && IsFasterAlone(kMd5Avx512);
-  if (isAloneFirst) builder.AddMd5(kAvx512, "avx512", &kMd5Avx512);
+  // Both, so that the tests reach them.
+  builder.AddMd5(kAvx512, "avx512", &kMd5Avx512);
   builder.AddMd5(kAvx512, "avx512-lanes", &kMd5Avx512Lanes);
-  if (!isAloneFirst) builder.AddMd5(kAvx512, "avx512", &kMd5Avx512);
+  builder.OrderMd5();
   builder.AddMd5(kAvx2, "avx2", &kMd5Avx2);
   builder.AddHash(kAvx512, "avx512", kHashAvx512);
   builder.AddHash(kAvx2, "avx2", kHashAvx2);

@@ -2,22 +2,10 @@
 
 #include <algorithm>
 
+#include "digest-jobs.h"
+
 namespace granary {
 namespace {
-
-// The stream's length in bits lies in two 32-bit words.
-void AddLength(MD5_CTX* context, size_t bytes) {
-  const uint64_t bits = (static_cast<uint64_t>(context->Nh) << 32 | context->Nl) + (static_cast<uint64_t>(bytes) << 3);
-  context->Nl = static_cast<MD5_LONG>(bits);
-  context->Nh = static_cast<MD5_LONG>(bits >> 32);
-}
-
-void Feed(Md5Job* job, size_t bytes) {
-  if (bytes == 0) return;
-  MD5_Update(job->context, job->data, bytes);
-  job->data += bytes;
-  job->bytes -= bytes;
-}
 
 // Whole blocks of up to kMd5LanesMax jobs, as far as the shortest goes.
 void RunLanes(const Md5Path& path, Md5Job* const* jobs, int count, size_t blocks) {
@@ -33,9 +21,7 @@ void RunLanes(const Md5Path& path, Md5Job* const* jobs, int count, size_t blocks
     context.B = lanes[i].words[1];
     context.C = lanes[i].words[2];
     context.D = lanes[i].words[3];
-    AddLength(&context, blocks * kMd5BlockBytes);
-    jobs[i]->data += blocks * kMd5BlockBytes;
-    jobs[i]->bytes -= blocks * kMd5BlockBytes;
+    TakeBlocks(jobs[i], blocks);
   }
 }
 
@@ -57,11 +43,7 @@ void Md5UpdateMany(const Md5Path* path, Md5Job* jobs, int count) {
   for (int first = 0; first < count; first += kMd5LanesMax) {
     Md5Job* group = jobs + first;
     const int groupCount = std::min(count - first, kMd5LanesMax);
-    // A block begun earlier is filled up first.
-    for (int i = 0; i < groupCount; i++) {
-      const size_t begun = group[i].context->num;
-      if (begun != 0) Feed(&group[i], std::min(group[i].bytes, kMd5BlockBytes - begun));
-    }
+    for (int i = 0; i < groupCount; i++) FillBegun(&group[i]);
     if (path != nullptr) {
       Md5Job* order[kMd5LanesMax];
       int live = LongestFirst(group, groupCount, order);

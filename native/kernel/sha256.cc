@@ -3,22 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "digest-jobs.h"
+
 namespace granary {
 namespace {
-
-// The message's length in bits lies in two 32-bit words.
-void AddLength(SHA256_CTX* context, size_t bytes) {
-  const uint64_t bits = (static_cast<uint64_t>(context->Nh) << 32 | context->Nl) + (static_cast<uint64_t>(bytes) << 3);
-  context->Nl = static_cast<SHA_LONG>(bits);
-  context->Nh = static_cast<SHA_LONG>(bits >> 32);
-}
-
-void Feed(Sha256Job* job, size_t bytes) {
-  if (bytes == 0) return;
-  SHA256_Update(job->context, job->data, bytes);
-  job->data += bytes;
-  job->bytes -= bytes;
-}
 
 // Whole blocks of two jobs, as far as the shorter one goes.
 void RunPair(Sha256Blocks run, Sha256Job* const* jobs) {
@@ -31,20 +19,14 @@ void RunPair(Sha256Blocks run, Sha256Job* const* jobs) {
   run(lanes, blocks);
   for (int i = 0; i < kSha256Lanes; i++) {
     std::memcpy(jobs[i]->context->h, lanes[i].words, sizeof(lanes[i].words));
-    AddLength(jobs[i]->context, blocks * kSha256BlockBytes);
-    jobs[i]->data += blocks * kSha256BlockBytes;
-    jobs[i]->bytes -= blocks * kSha256BlockBytes;
+    TakeBlocks(jobs[i], blocks);
   }
 }
 
 }  // namespace
 
 void Sha256UpdateMany(Sha256Blocks blocks, Sha256Job* jobs, int count) {
-  // A block begun earlier is filled up first.
-  for (int i = 0; i < count; i++) {
-    const size_t begun = jobs[i].context->num;
-    if (begun != 0) Feed(&jobs[i], std::min(jobs[i].bytes, kSha256BlockBytes - begun));
-  }
+  for (int i = 0; i < count; i++) FillBegun(&jobs[i]);
   if (blocks != nullptr) {
     Sha256Job* pair[kSha256Lanes] = {nullptr, nullptr};
     int next = 0;
