@@ -351,12 +351,8 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
     const { status, body } = response;
     const { heads } = this.#shared;
     const close = response.close === true || this.#shared.isClosing();
-    if (body.kind === 'bytes' && status === 200 && this.method === 'GET' && body.bytes.length <= bufferedBytesMax) {
-      this.#end(heads.again(response) ?? heads.compose(response), body.bytes, close);
-      return;
-    }
-    let head = heads.compose(response);
     if (this.method === 'HEAD' || isBodiless(status)) {
+      let head = heads.compose(response);
       const length = isBodiless(status) ? null : announcedLength(body);
       closeSource(body);
       // Given a length, the library of this version never considers the answer done; so it is told none.
@@ -365,11 +361,14 @@ export class UwsExchange implements ExchangeRequest, RosterMember {
       this.#write((res) => res.writeStatus(head).endWithoutBody());
       return;
     }
+    if (body.kind === 'bytes' && body.bytes.length <= bufferedBytesMax) {
+      this.#end(heads.again(response) ?? heads.compose(response), body.bytes, close);
+      return;
+    }
+    const head = heads.compose(response);
     if (body.kind === 'empty' || (body.kind === 'stream' && body.length === 0)) {
       closeSource(body);
       this.#end(head, '', close);
-    } else if (body.kind === 'bytes' && body.bytes.length <= bufferedBytesMax) {
-      this.#end(head, body.bytes, close);
     } else if (body.kind === 'bytes') {
       const bytes = typeof body.bytes === 'string' ? Buffer.from(body.bytes) : body.bytes;
       this.#stream(head, bytes.length, onePiece(bytes), close);

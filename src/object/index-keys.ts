@@ -31,6 +31,11 @@ function numberOf(indexKey: Buffer): number {
   return indexKey.readUInt32BE(1) * 0x1_0000_0000 + indexKey.readUInt32BE(5);
 }
 
+/** The bucket in a key of the index that has it behind its kind: of objects, versions, usage. */
+export function bucketOfKey(indexKey: Buffer): number {
+  return numberOf(indexKey);
+}
+
 /** Kind and number. */
 const objectHeadBytes = 9;
 /** Kind, number, S3 key, and room for `tail` bytes behind it. */
@@ -116,11 +121,6 @@ export function isObjectKey(indexKey: Uint8Array): boolean {
 /** Of the latest version of a key. */
 export function isLatestKey(indexKey: Uint8Array): boolean {
   return indexKey[0] === kindByte('object');
-}
-
-/** The bucket in an object key of the index. */
-export function bucketOfObjectKey(indexKey: Buffer): number {
-  return numberOf(indexKey);
 }
 
 /** The S3 key in an object key of the index. */
@@ -231,10 +231,6 @@ export const garbageRange = { start: Buffer.from(kinds.garbage), end: successor(
 
 export function usageKey(bucketId: number): Buffer {
   return withNumber('usage', bucketId, 0);
-}
-
-export function bucketOfUsageKey(indexKey: Buffer): number {
-  return numberOf(indexKey);
 }
 
 export const usageRange = { start: Buffer.from(kinds.usage), end: successor(Buffer.from(kinds.usage)) };

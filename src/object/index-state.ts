@@ -10,8 +10,7 @@ import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
 import {
   bucketKey,
-  bucketOfObjectKey,
-  bucketOfUsageKey,
+  bucketOfKey,
   bucketRange,
   documentKey,
   documentPrefix,
@@ -297,7 +296,7 @@ export class IndexState {
     }
     await this.catalog.write((batch) => {
       for (const { key, value } of staging.changes.values()) {
-        if (isLatestKey(key)) this.#latest.forget(bucketOfObjectKey(key), keyOfObjectKey(key));
+        if (isLatestKey(key)) this.#latest.forget(bucketOfKey(key), keyOfObjectKey(key));
         if (value === null) batch.delete(key);
         else {
           batch.put(key, value);
@@ -321,7 +320,7 @@ export class IndexState {
     }
     // Also of buckets whose record is still to come: compaction may have moved it behind those of its objects.
     for (const { key, value } of this.catalog.range(usageRange)) {
-      this.#usage.set(bucketOfUsageKey(key), UsageCounter.decode(value));
+      this.#usage.set(bucketOfKey(key), UsageCounter.decode(value));
     }
     for (const { value } of this.catalog.range(documentRange)) {
       this.#keepDocument(decodeBucketDocument(decodeEntry(value).body));

@@ -4,7 +4,7 @@ import { SharedHeaders, type HeaderPairs } from '../exchange/index.js';
 import type { Checksum, ObjectInfo } from '../object/index.js';
 import { checksumHeader } from './checksum.js';
 
-const noOverrides: ReadonlyMap<string, string> = new Map();
+export const noOverrides: ReadonlyMap<string, string> = new Map();
 
 type MutablePairs = [name: string, value: string][];
 

@@ -6,7 +6,7 @@ import type { ObjectInfo, ObjectSnapshot } from '../object/index.js';
 import { judgeRead, keepsRange, parseReadConditions, type ReadConditions } from './conditional.js';
 import { AnswerRefusal, s3Error } from './errors.js';
 import { refuseUnsupportedRead } from './metadata.js';
-import { cacheHeaders, checksumHeaders, objectHeaders } from './object-headers.js';
+import { cacheHeaders, checksumHeaders, noOverrides, objectHeaders } from './object-headers.js';
 import { parsePartNumber, parseVersionId } from './parameters.js';
 import { resolveRange, type ByteRange } from './range.js';
 
@@ -39,7 +39,6 @@ const overrideParameters = [
   'response-content-type',
   'response-expires',
 ] as const;
-const noOverrides: ReadonlyMap<string, string> = new Map();
 
 export function parseRead(call: ParsedCall): ReadInput {
   const { request, query } = call;

@@ -79,12 +79,9 @@ export function route(table: OperationTable, call: ParsedCall): S3Operation {
     const value = request.headers.get(header);
     if (value !== undefined && !isHarmless(value.toLowerCase())) throw s3Error('NotImplemented');
   }
-  const subResource = subResourceOf(call.query);
-  // Most requests are these.
-  if (key !== '' && subResource === null && request.method === 'GET' && table.object['GET'] !== undefined)
-    return table.object['GET'];
   const shape = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object';
   const operations = table[shape];
+  const subResource = subResourceOf(call.query);
   if (subResource === null) return operations[selector(call, shape)] ?? refuseMethod(operations, call);
   const copySource = request.method === 'PUT' && request.headers.has('x-amz-copy-source') ? ' +copy' : '';
   const operation = operations[`${request.method} ?${subResource}${copySource}`];
