@@ -128,9 +128,9 @@ function fileChoices(workspace: Workspace, folder: string): Choice[] {
     const run = async (way: string): Promise<Run> =>
       perBatch(await runFiles(workspace, folder, ['append', kibibytes * KiB, batches, way]));
     return {
-      ...{ name: `choice.log.direct.${kibibytes}KiB`, units: byBatch, otherName: 'O_DIRECT', rounds },
-      chosen: () => run('buffered'),
-      other: () => run('direct'),
+      ...{ name: `choice.log.buffered.${kibibytes}KiB`, units: byBatch, otherName: 'through the page cache', rounds },
+      chosen: () => run('direct'),
+      other: () => run('buffered'),
     };
   });
   const blob = async (way: string): Promise<Run> =>

@@ -108,6 +108,9 @@ export const slotObjectBytesMax = 256 * KiB;
 /** Small bodies kept in memory for the next GET: all of them, and each. */
 export const bodyCacheBytesMax = 32 * MiB;
 export const cachedBodyBytesMax = 32 * KiB;
+/** Bodies as small that were written a moment ago: all of them, and their count. */
+export const writtenBodiesBytesMax = 64 * MiB;
+export const writtenBodiesCountMax = 65_536;
 /** What the index says of objects that were read lately, decoded. */
 export const latestObjectsBytesMax = 32 * MiB;
 /** A pass over so little is cheaper on the calling thread than a hop to a worker. */

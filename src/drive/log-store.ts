@@ -1,13 +1,14 @@
 /**
  * The log files of one drive. Writes go through a queue of one thread, so their order is that of the
- * calls; reads and the making of files go through others. Descriptors are kept open, the least recently
- * used ones are closed first, and never while a call uses them.
+ * calls; reads and the making of files go through others. Writes go past the page cache, which costs less CPU time
+ * and leaves it to what is read (bench: `choice.log.buffered`): so they have descriptors of their own.
  */
 import { MiB, invariant, limits, type Segments } from '../base/index.js';
-import { IoFlag, IoKind, type IoResult } from '../native/index.js';
+import { IoFlag, IoKind, type IoRequest, type IoResult } from '../native/index.js';
 import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
 import { EEXIST, ENOSPC, EROFS } from './errno.js';
+import { OpenFiles } from './open-files.js';
 import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
@@ -22,15 +23,12 @@ export interface LogQueues {
 
 type RunStep = (request: Parameters<DriveCalls['run']>[0]['request']) => Promise<DriveResult<IoResult>>;
 
-interface OpenFile {
-  readonly fd: number;
-  users: number;
-  isRetired: boolean;
-}
+/** Batches go to one file; a drive that catches up is given the rest of those behind it. */
+const writtenFilesOpenMax = 4;
 
 export class LocalLogStore implements LogStore {
-  /** Least recently used first. */
-  readonly #open = new Map<number, OpenFile>();
+  readonly #reading: OpenFiles;
+  readonly #writing: OpenFiles;
   readonly #syncFlags: number;
 
   constructor(
@@ -38,6 +36,9 @@ export class LocalLogStore implements LogStore {
     private readonly queues: LogQueues,
     isSynced: boolean,
   ) {
+    const close = (fd: number): void => queues.read.closeDescriptor(fd);
+    this.#reading = new OpenFiles(limits.logFilesOpenMax - writtenFilesOpenMax, close);
+    this.#writing = new OpenFiles(writtenFilesOpenMax, close);
     this.#syncFlags = isSynced ? IoFlag.sync : 0;
   }
 
@@ -107,7 +108,7 @@ export class LocalLogStore implements LogStore {
       ? await run({ kind: IoKind.rename, path: newPath, toPath: path, flags: this.#directorySync })
       : filled;
     if (renamed.ok) {
-      this.#adopt(fileNumber, fd);
+      this.#writing.adopt(fileNumber, fd);
       return { ok: true, value: undefined };
     }
     this.#closeAfter(fd, renamed.fault);
@@ -119,8 +120,8 @@ export class LocalLogStore implements LogStore {
   async freeFile(fileNumber: number, keep: boolean): Promise<DriveResult<void>> {
     const name = logFileName(fileNumber);
     const path = this.#path(name);
-    const file = this.#open.get(fileNumber);
-    if (file !== undefined) this.#retire(fileNumber, file);
+    this.#reading.retire(fileNumber);
+    this.#writing.retire(fileNumber);
     // The one that was kept before goes by being written over.
     const step = keep ? { kind: IoKind.rename, toPath: this.#path(freedLogFile) } : { kind: IoKind.unlink };
     const request = { ...step, path, flags: this.#directorySync };
@@ -129,25 +130,25 @@ export class LocalLogStore implements LogStore {
   }
 
   write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>> {
-    const flags = this.#syncFlags | IoFlag.write | IoFlag.named;
-    return this.#transfer(this.queues.write, IoKind.write, flags, fileNumber, fileOffset, segments, () => undefined);
+    const flags = this.#syncFlags | IoFlag.write | IoFlag.named | IoFlag.direct;
+    const request = { kind: IoKind.write, fileOffset, segments, flags };
+    return this.#transfer(this.queues.write, this.#writing, fileNumber, request, () => undefined);
   }
 
   read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
-    const flags = IoFlag.write;
-    return this.#transfer(this.queues.read, IoKind.read, flags, fileNumber, fileOffset, segments, (got) => got.bytes);
+    const request = { kind: IoKind.read, fileOffset, segments };
+    return this.#transfer(this.queues.read, this.#reading, fileNumber, request, (got) => got.bytes);
   }
 
   readNow(fileNumber: number, fileOffset: number, arenaOffset: number, bytes: number): number {
-    const file = this.#open.get(fileNumber);
-    if (file === undefined) return -1;
-    this.#touch(fileNumber, file);
-    return this.queues.read.readNow(file.fd, fileOffset, arenaOffset, bytes);
+    const file = this.#reading.find(fileNumber);
+    return file === null ? -1 : this.queues.read.readNow(file.fd, fileOffset, arenaOffset, bytes);
   }
 
   /** Closes every descriptor, those in use when their calls end. */
   closeFiles(): void {
-    for (const [fileNumber, file] of this.#open) this.#retire(fileNumber, file);
+    this.#reading.close();
+    this.#writing.close();
   }
 
   /**
@@ -156,35 +157,28 @@ export class LocalLogStore implements LogStore {
    */
   async #transfer<T>(
     calls: DriveCalls,
-    kind: number,
-    flags: number,
+    files: OpenFiles,
     fileNumber: number,
-    fileOffset: number,
-    segments: Segments,
+    request: Pick<IoRequest, 'kind' | 'fileOffset' | 'segments' | 'flags'>,
     value: (result: IoResult) => T,
   ): Promise<DriveResult<T>> {
     const name = logFileName(fileNumber);
-    const describe = (): string => `${kind === IoKind.write ? 'write' : 'read'} ${name} at ${fileOffset}`;
-    const file = this.#open.get(fileNumber);
-    if (file === undefined) {
-      const request = { kind, path: this.#path(name), fileOffset, segments, flags };
-      const answer = await calls.run({ request, describe, repeats: kind === IoKind.read });
-      if (!answer.ok) {
-        // A file system that went read-only can still be read; its descriptor would be no good for writing.
-        if (kind !== IoKind.read || answer.fault.errno !== EROFS) return answer;
-        const again = await calls.run({ request: { ...request, flags: IoFlag.close }, describe, repeats: true });
-        return again.ok ? { ok: true, value: value(again.value) } : again;
-      }
-      this.#adopt(fileNumber, answer.value.fd);
+    const isRead = request.kind === IoKind.read;
+    const describe = (): string => `${isRead ? 'read' : 'write'} ${name} at ${request.fileOffset}`;
+    const file = files.find(fileNumber);
+    if (file === null) {
+      const path = this.#path(name);
+      const answer = await calls.run({ request: { ...request, path }, describe, repeats: isRead });
+      if (!answer.ok) return answer;
+      files.adopt(fileNumber, answer.value.fd);
       return { ok: true, value: value(answer.value) };
     }
-    this.#touch(fileNumber, file);
     file.users++;
-    const onEnd = (): void => this.#release(file);
-    const answer = await calls.run({ request: { kind, fd: file.fd, fileOffset, segments, flags }, describe, onEnd });
+    const onEnd = (): void => files.release(file);
+    const answer = await calls.run({ request: { ...request, fd: file.fd }, describe, onEnd });
     if (answer.ok) return { ok: true, value: value(answer.value) };
     // A file that has lost its name may have come back under it: the next call looks again.
-    if (answer.fault.kind === 'missing') this.#retire(fileNumber, file);
+    if (answer.fault.kind === 'missing') files.retire(fileNumber);
     return answer;
   }
 
@@ -206,34 +200,6 @@ export class LocalLogStore implements LogStore {
       if (!filled.ok) return filled;
     }
     return { ok: true, value: null };
-  }
-
-  #adopt(fileNumber: number, fd: number): void {
-    invariant(fd >= 0, 'a call that opened a file answers its descriptor');
-    if (this.#open.has(fileNumber)) {
-      this.queues.read.closeDescriptor(fd);
-      return;
-    }
-    this.#open.set(fileNumber, { fd, users: 0, isRetired: false });
-    const [oldest] = this.#open;
-    if (this.#open.size > limits.logFilesOpenMax && oldest !== undefined) this.#retire(...oldest);
-  }
-
-  #touch(fileNumber: number, file: OpenFile): void {
-    this.#open.delete(fileNumber);
-    this.#open.set(fileNumber, file);
-  }
-
-  #retire(fileNumber: number, file: OpenFile): void {
-    if (this.#open.get(fileNumber) === file) this.#open.delete(fileNumber);
-    file.isRetired = true;
-    if (file.users === 0) this.queues.read.closeDescriptor(file.fd);
-  }
-
-  #release(file: OpenFile): void {
-    file.users--;
-    invariant(file.users >= 0, 'a descriptor is released as often as it is used');
-    if (file.isRetired && file.users === 0) this.queues.read.closeDescriptor(file.fd);
   }
 
   /** A descriptor must not be closed, and its number given to another file, while a thread uses it. */

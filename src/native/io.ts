@@ -20,8 +20,9 @@ export const IoFlag = {
   /** ENOENT, before anything is moved, when the open file has lost its last name. */
   named: 32,
   /**
-   * Of a write: past the page cache where file offset, memory and length allow it, and the file system does. The bytes
-   * are durable after a sync like all others. Nobody else uses the descriptor meanwhile.
+   * Of a write: past the page cache where file offset and length allow it, and the file system does; from memory that
+   * is not aligned by way of a copy. The bytes are durable after a sync like all others. Nobody else uses the descriptor
+   * meanwhile.
    */
   direct: 64,
 } as const;

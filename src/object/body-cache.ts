@@ -1,8 +1,10 @@
 /**
- * Verified bytes of small bodies that were read lately, so that a hot object costs no system call and no hash.
- * A body never changes under its id, and ids never come back: nothing has to be invalidated. Main thread.
+ * Verified bytes of small bodies that were read lately, so that a hot object costs no system call and no hash, and of
+ * those that were written a moment ago, which is where the first reader finds them. A body never changes under its id,
+ * and ids never come back: nothing has to be invalidated. Main thread.
  */
 import type { PlacementId } from '../erasure/index.js';
+import type { WrittenBodies } from './written-bodies.js';
 
 export interface KeptBody {
   readonly high: number;
@@ -24,6 +26,7 @@ export class BodyCache {
   constructor(
     private readonly bytesMax: number,
     readonly bodyBytesMax: number,
+    private readonly written: WrittenBodies,
   ) {}
 
   get(id: PlacementId): Uint8Array | null {
@@ -32,9 +35,16 @@ export class BodyCache {
   }
 
   /** For whoever asks for the same body time and again: `use` it, until it has left. */
-  find({ high, low }: PlacementId): KeptBody | null {
-    const kept = this.#bodies.get(low);
-    return kept?.high === high ? kept : null;
+  find(id: PlacementId): KeptBody | null {
+    const kept = this.#bodies.get(id.low);
+    if (kept?.high === id.high) return kept;
+    const bytes = this.written.get(id);
+    return bytes === null ? null : this.#keep(id, copyOf(bytes));
+  }
+
+  /** A body that has become durable: it takes no room from those that are read before somebody reads it. */
+  noteWritten(id: PlacementId, bytes: Uint8Array): void {
+    this.written.put(id, bytes);
   }
 
   use(kept: KeptBody): Uint8Array | null {
@@ -44,16 +54,20 @@ export class BodyCache {
   }
 
   /** Keeps a copy. */
-  put({ high, low }: PlacementId, bytes: Uint8Array): Uint8Array {
-    // Memory of its own: a piece of a shared pool would keep all of it alive.
-    const copy = new Uint8Array(bytes.length);
-    copy.set(bytes);
+  put(id: PlacementId, bytes: Uint8Array): Uint8Array {
+    const copy = copyOf(bytes);
+    this.#keep(id, copy);
+    return copy;
+  }
+
+  #keep({ high, low }: PlacementId, bytes: Uint8Array): KeptBody {
     const former = this.#bodies.get(low);
     if (former !== undefined) this.#drop(low, former);
-    this.#bytes += copy.length;
-    this.#bodies.set(low, { high, bytes: copy, isUsed: false });
+    const kept: KeptBody = { high, bytes, isUsed: false };
+    this.#bytes += bytes.length;
+    this.#bodies.set(low, kept);
     this.#makeRoom();
-    return copy;
+    return kept;
   }
 
   /** Whoever was asked for since the row came to it goes to the end; the first that was not goes. */
@@ -76,4 +90,11 @@ export class BodyCache {
     this.#bytes -= kept.bytes?.length ?? 0;
     kept.bytes = null;
   }
+}
+
+/** Memory of its own: a piece of a shared pool would keep all of it alive. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

@@ -27,6 +27,7 @@ import {
   type PreparedRecord,
 } from '../journal/index.js';
 import { BodyCache } from './body-cache.js';
+import { WrittenBodies } from './written-bodies.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
 import type { DecideRecord, EngineContext } from './engine-context.js';
 import { objectInfo, type StoredObject } from './stored-object.js';
@@ -183,7 +184,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
   readonly #heal: HealQueue;
-  readonly #bodies = new BodyCache(limits.bodyCacheBytesMax, limits.cachedBodyBytesMax);
+  readonly #bodies = new BodyCache(
+    limits.bodyCacheBytesMax,
+    limits.cachedBodyBytesMax,
+    new WrittenBodies(limits.writtenBodiesBytesMax, limits.writtenBodiesCountMax),
+  );
   readonly #openBlobs = new Set<string>();
   /** By set; empty until the engine is started. */
   #journals: readonly Journal[] = [];

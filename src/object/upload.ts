@@ -810,6 +810,7 @@ export class EngineUpload implements Upload {
     return this.context.commit(decide, 'grow').then(
       () => {
         this.#closeBlob();
+        this.#noteWritten();
         this.#callEnded();
         this.#releaseAll();
         return result();
@@ -822,6 +823,14 @@ export class EngineUpload implements Upload {
         throw error;
       },
     );
+  }
+
+  #noteWritten(): void {
+    const { bodies, slabs } = this.context;
+    const { bytes } = this.options;
+    if (this.#slots === null || bytes > bodies.bodyBytesMax) return;
+    const { dataOffset } = this.#slots;
+    bodies.noteWritten(this.#id, slabs.view.subarray(dataOffset, dataOffset + bytes));
   }
 
   #abortSignal(): AbortSignal {

@@ -61,16 +61,17 @@ describe('writes past the page cache', () => {
     Number(spawnSync('fincore', ['-b', '-n', '-o', 'RES', path], { encoding: 'utf8' }).stdout);
 
   it.each([
-    ['aligned', 0, 512 * 1024, 8192, 0],
-    ['of memory that is not aligned', 64, 512 * 1024, 8192, 512 * 1024],
-    ['to a place that is not aligned', 0, 512 * 1024, 8256, 516 * 1024],
-    ['of a length that is not aligned', 0, 512 * 1024 + 1, 8192, 516 * 1024],
-    ['that are short', 0, 32 * 1024, 8192, 32 * 1024],
-  ])('%s', async (_what, offset, length, fileOffset, resident) => {
+    ['aligned', 0, 512 * 1024, 8192, IoFlag.sync, 0],
+    ['of memory that is not aligned', 64, 512 * 1024, 8192, IoFlag.sync, 0],
+    ['to a place that is not aligned', 0, 512 * 1024, 8256, IoFlag.sync, 516 * 1024],
+    ['of a length that is not aligned', 0, 512 * 1024 + 1, 8192, IoFlag.sync, 516 * 1024],
+    ['that are short, and synced', 0, 8 * 1024, 8192, IoFlag.sync, 0],
+    ['that are short, and synced later', 0, 32 * 1024, 8192, 0, 32 * 1024],
+  ])('%s', async (_what, offset, length, fileOffset, flags, resident) => {
     const direct = io.createIoQueue(aligned, 'direct', 1, 10_000);
     const path = newPath();
     randomBytes(bytes.length).copy(bytes);
-    const request = { kind: IoKind.write, path, fileOffset, flags: IoFlag.direct | IoFlag.sync };
+    const request = { kind: IoKind.write, path, fileOffset, flags: IoFlag.direct | flags };
     const made = await direct.submit({
       ...request,
       segments: Float64Array.of(offset, length),
@@ -86,6 +87,31 @@ describe('writes past the page cache', () => {
     const written = readFileSync(path);
     expect(written.subarray(fileOffset).equals(bytes.subarray(offset, offset + length))).toBe(true);
     expect(written.subarray(1, 6).equals(bytes.subarray(3, 8))).toBe(true);
+    await direct.close(1000);
+  });
+
+  it('of many pieces, as one run', async () => {
+    const direct = io.createIoQueue(aligned, 'direct', 1, 10_000);
+    randomBytes(bytes.length).copy(bytes);
+    // More than is gathered at once, in pieces of which none ends where a page does but the last.
+    const segments: number[] = [];
+    const parts: Buffer[] = [];
+    let total = 0;
+    for (let index = 0; total < 2_500_000; index++) {
+      const [at, length] = [index * 37, index % 9 === 0 ? 0 : 1 + ((index * 1013) % 6000)];
+      segments.push(at, length);
+      parts.push(bytes.subarray(at, at + length));
+      total += length;
+    }
+    const rest = (4096 - (total % 4096)) % 4096;
+    segments.push(5, rest);
+    const whole = Buffer.concat([...parts, bytes.subarray(5, 5 + rest)]);
+    const path = newPath();
+    const flags = createAndClose | IoFlag.direct | IoFlag.sync;
+    const write = { kind: IoKind.write, path, fileOffset: 4096, segments: Float64Array.from(segments), flags };
+    expect(await direct.submit(write)).toEqual({ errno: 0, bytes: whole.length, fd: -1 });
+    if (statfsSync(folder).type !== tmpfsMagic) expect(residentBytes(path)).toBe(0);
+    expect(readFileSync(path).subarray(4096).equals(whole)).toBe(true);
     await direct.close(1000);
   });
 });
