@@ -315,13 +315,14 @@ describe('service', () => {
   test('restart is the same process with what was set, without a leak of descriptors', async () => {
     const descriptors = () => readdirSync(`/proc/${server.pid}/fd`).length;
     await must(set('site region=eu-9 name=nine'));
-    const before = descriptors();
-    for (const round of [1, 2]) {
+    const counts: number[] = [];
+    for (const round of [1, 2, 3]) {
       const answer = await must(service({ action: 'restart', type: '2' }));
       expect(JSON.parse(answer.body.toString())).toMatchObject({ action: 'restart', dryRun: false });
       // Clients wait by the health: from the answer on it is not well until the new process is.
       expect((await fetch(`${server.url}/minio/health/cluster`).catch(() => ({ status: 0 }))).status).not.toBe(200);
       await server.ready(round);
+      counts.push(descriptors());
     }
     const started =
       server
@@ -333,7 +334,9 @@ describe('service', () => {
     const other = await send({ ...wire(), region: 'eu-9' }, { method: 'GET', path: '/' });
     expect(other.status).toBe(200);
     expect(other.headers['x-amz-bucket-region']).toBe('eu-9');
-    expect(descriptors()).toBeLessThanOrEqual(before + 4);
+    // A start opens more than the one that made the drives: its log is read. One start is as good as another.
+    const [first = 0, , last = Infinity] = counts;
+    expect(last).toBeLessThanOrEqual(first + 4);
   }, 150_000);
 });
 

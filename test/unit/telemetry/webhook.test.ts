@@ -70,7 +70,8 @@ describe('a webhook', () => {
   test('gets every entry once, in order, with the token as it is', async () => {
     open({ authToken: 'Bearer abc' });
     for (let n = 0; n < 50; n++) target.send(`{"n":${n}}`);
-    await until(() => received.length === 50);
+    // The last one has arrived before its answer has.
+    await until(() => received.length === 50 && target.statistics().queueLength === 0);
     expect(received.map(({ body }) => body)).toEqual(Array.from({ length: 50 }, (_, n) => `{"n":${n}}\n`));
     expect(received[0]).toMatchObject({ authorization: 'Bearer abc', contentType: 'application/json' });
     expect(target.statistics()).toEqual({ queueLength: 0, totalMessages: 50, failedMessages: 0, isOnline: true });
