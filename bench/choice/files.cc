@@ -2,7 +2,8 @@
 // threads for each as the server has. What is written lies in memory that is aligned to pages, as the server's does.
 //
 //   files append FOLDER BYTES BATCHES buffered|direct
-//     batches of the log: BYTES to the next place of a file of zeroes and fdatasync, on all drives, before the next
+//     batches of the log: BYTES to the next place of a file of zeroes and fdatasync, on all drives, before the next;
+//     direct: gathered in such memory first, because what a batch is made of is not aligned
 //   files blobs FOLDER BYTES OBJECTS buffered|direct
 //     OBJECTS new files of BYTES on each drive, piece by piece, fdatasync, their folder, close; then removed
 //   files read FOLDER BYTES OBJECTS plain|sequential|willneed|direct
@@ -153,7 +154,6 @@ int Append(const Task& task) {
     std::vector<std::thread> threads;
     for (const int log : logs) {
       threads.emplace_back([&, log] {
-        // As the server does: what a batch is made of lies here and there, and is not aligned.
         uint8_t* gathered = task.DirectFlag() == 0 ? nullptr : AlignedMemory(task.bytes);
         for (size_t index = 0; index < task.count; index++) {
           pthread_barrier_wait(&together);

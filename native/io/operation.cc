@@ -129,7 +129,7 @@ class DirectMode {
   bool isOn_ = false;
 };
 
-// Of the calling thread: the same memory for each of its writes.
+// Of the calling thread: the same memory for each of its writes. Null when there is none.
 uint8_t* GatherMemory() {
   struct Free {
     void operator()(uint8_t* memory) const { ::free(memory); }
@@ -139,12 +139,27 @@ uint8_t* GatherMemory() {
   return memory.get();
 }
 
+// Writes one run of bytes whole.
+int WriteRun(int fd, uint64_t fileOffset, const uint8_t* from, size_t bytes, DirectMode* direct, uint64_t* moved) {
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t got = ::pwrite(fd, from + done, bytes - done, static_cast<off_t>(fileOffset + done));
+    if (got < 0) {
+      const int error = errno;
+      if (error == EINTR || direct->EndAfter(error)) continue;
+      return error;
+    }
+    // A write that moves nothing and names no reason would otherwise be repeated for ever.
+    if (got == 0) return EIO;
+    done += static_cast<size_t>(got);
+    *moved += static_cast<uint64_t>(got);
+  }
+  return 0;
+}
+
 // Writes all vectors, in aligned pieces: the drive takes them from memory that nobody else writes to meanwhile, in a
 // few large runs instead of many small ones.
-int WriteGathered(const Operation& operation, int fd, const std::vector<iovec>& vectors, DirectMode* direct,
-                  uint64_t* moved) {
-  uint8_t* memory = GatherMemory();
-  if (memory == nullptr) return ENOMEM;
+int WriteGathered(const Operation& operation, int fd, const std::vector<iovec>& vectors, uint8_t* memory,
+                  DirectMode* direct, uint64_t* moved) {
   size_t next = 0;
   size_t taken = 0;
   while (next < vectors.size()) {
@@ -159,18 +174,8 @@ int WriteGathered(const Operation& operation, int fd, const std::vector<iovec>& 
       next++;
       taken = 0;
     }
-    for (size_t written = 0; written < filled;) {
-      const off_t at = static_cast<off_t>(operation.fileOffset + *moved);
-      const ssize_t got = ::pwrite(fd, memory + written, filled - written, at);
-      if (got < 0) {
-        const int error = errno;
-        if (error == EINTR || direct->EndAfter(error)) continue;
-        return error;
-      }
-      if (got == 0) return EIO;
-      written += static_cast<size_t>(got);
-      *moved += static_cast<uint64_t>(got);
-    }
+    const int error = WriteRun(fd, operation.fileOffset + *moved, memory, filled, direct, moved);
+    if (error != 0) return error;
   }
   return 0;
 }
@@ -185,7 +190,9 @@ int Transfer(const Operation& operation, int fd, uint8_t* arena, uint64_t* moved
   }
   const bool isDirect = IsForDirect(operation, vectors);
   DirectMode direct(fd, isDirect);
-  if (isDirect && !AreAligned(vectors)) return WriteGathered(operation, fd, vectors, &direct, moved);
+  uint8_t* gathered = isDirect && !AreAligned(vectors) ? GatherMemory() : nullptr;
+  // Without memory it is refused below as it lies, and goes through the page cache.
+  if (gathered != nullptr) return WriteGathered(operation, fd, vectors, gathered, &direct, moved);
   size_t first = 0;
   while (first < vectors.size()) {
     const int count = static_cast<int>(std::min(vectors.size() - first, kVectorCountMax));
@@ -260,14 +267,8 @@ int ZeroFill(const Operation& operation, int fd, uint64_t* moved) {
   DirectMode direct(fd, IsAligned(operation.fileOffset) && IsAligned(operation.bytes));
   while (*moved < operation.bytes) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(operation.bytes - *moved, pieceBytes));
-    const ssize_t got = ::pwrite(fd, zeroes, wanted, static_cast<off_t>(operation.fileOffset + *moved));
-    if (got < 0) {
-      const int error = errno;
-      if (error == EINTR || direct.EndAfter(error)) continue;
-      return error;
-    }
-    if (got == 0) return EIO;
-    *moved += static_cast<uint64_t>(got);
+    const int error = WriteRun(fd, operation.fileOffset + *moved, zeroes, wanted, &direct, moved);
+    if (error != 0) return error;
   }
   return 0;
 }
