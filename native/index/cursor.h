@@ -29,29 +29,42 @@ class Cursor {
 };
 
 // Several collections as one, the newest first: of entries with the same key the newest counts.
-// Goes in one direction between two seeks: Next after Seek, Previous after SeekBefore.
+// Goes in one direction between two seeks: Next after Seek, Previous after SeekBefore. As long as one source has the
+// next keys alone, each costs one comparison; a change of source costs about log2 of their number.
 class MergingCursor : public Cursor {
  public:
-  explicit MergingCursor(std::vector<std::unique_ptr<Cursor>> sources) : sources_(std::move(sources)) {}
+  explicit MergingCursor(std::vector<std::unique_ptr<Cursor>> sources) : sources_(std::move(sources)) {
+    heads_.reserve(sources_.size());
+  }
 
   void Seek(Slice key) override;
   void SeekBefore(Slice key) override;
   void Next() override { Advance(); }
   void Previous() override { Advance(); }
-  bool IsValid() const override { return current_ != nullptr; }
-  Slice key() const override { return current_->key(); }
-  Slice value() const override { return current_->value(); }
-  bool IsDeletion() const override { return current_->IsDeletion(); }
+  bool IsValid() const override { return !heads_.empty(); }
+  Slice key() const override { return heads_.front().key; }
+  Slice value() const override { return heads_.front().source->value(); }
+  bool IsDeletion() const override { return heads_.front().source->IsDeletion(); }
   const std::string& failure() const override { return failure_; }
 
  private:
+  // A source that has an entry, and where it stands.
+  struct Head {
+    Cursor* source;
+    Slice key;
+    // Its index among the sources: the newest is 0.
+    size_t age;
+  };
+
+  void Gather();
   void Advance();
-  void Choose();
+  bool GoesBefore(const Head& one, const Head& other) const;
+  bool HasFailed(const Cursor& source);
 
   std::vector<std::unique_ptr<Cursor>> sources_;
-  Cursor* current_ = nullptr;
+  // In the order of this cursor's direction, the newest first among equal keys: the first is the current one.
+  std::vector<Head> heads_;
   bool isForward_ = true;
-  std::string key_;
   std::string failure_;
 };
 

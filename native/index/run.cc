@@ -37,12 +37,21 @@ uint64_t HashOf(Slice key) {
   return Mix(hash ^ rest);
 }
 
-template <typename Visit>
-void EachBit(uint64_t hash, uint64_t bits, Visit visit) {
-  // The second hash is odd: every probe is another bit.
-  const uint64_t step = Mix(hash) | 1;
-  for (int probe = 0; probe < kFilterProbes; probe++) visit((hash + static_cast<uint64_t>(probe) * step) % bits);
-}
+// The bits of a key in a filter. The second hash is odd: every probe is another bit.
+class Probes {
+ public:
+  Probes(uint64_t hash, uint64_t bits) : at_(hash), step_(Mix(hash) | 1), bits_(bits) {}
+  uint64_t Next() {
+    const uint64_t bit = at_ % bits_;
+    at_ += step_;
+    return bit;
+  }
+
+ private:
+  uint64_t at_;
+  const uint64_t step_;
+  const uint64_t bits_;
+};
 
 }  // namespace
 
@@ -182,11 +191,16 @@ bool Run::ReadTail(std::string* failure) {
   return true;
 }
 
-bool Run::MayHave(Slice key) const {
-  bool isSet = true;
-  EachBit(HashOf(key), filterBits_,
-          [&](uint64_t bit) { isSet = isSet && (filter_[bit / 8] & (1u << (bit % 8))) != 0; });
-  return isSet;
+uint64_t Run::FilterHashOf(Slice key) { return HashOf(key); }
+
+bool Run::MayHave(uint64_t filterHash) const {
+  Probes probes(filterHash, filterBits_);
+  for (int probe = 0; probe < kFilterProbes; probe++) {
+    const uint64_t bit = probes.Next();
+    // Of a key that is not here, half of the bits are not set: two probes tell, mostly.
+    if ((filter_[bit / 8] & (1u << (bit % 8))) == 0) return false;
+  }
+  return true;
 }
 
 uint32_t Run::BlockFor(Slice key) const {
@@ -337,8 +351,11 @@ int RunWriter::Finish() {
   std::string tail = table_;
   std::string filter(static_cast<size_t>(entryCount * kFilterBitsPerKey / 8 + 8), '\0');
   for (const uint64_t hash : hashes_) {
-    EachBit(hash, filter.size() * 8,
-            [&](uint64_t bit) { filter[bit / 8] = static_cast<char>(filter[bit / 8] | (1 << (bit % 8))); });
+    Probes probes(hash, filter.size() * 8);
+    for (int probe = 0; probe < kFilterProbes; probe++) {
+      const uint64_t bit = probes.Next();
+      filter[bit / 8] = static_cast<char>(filter[bit / 8] | (1 << (bit % 8)));
+    }
   }
   tail.append(filter);
   std::string footer(kMagic, kMagicBytes);

@@ -78,8 +78,10 @@ class Run {
   uint64_t bytes() const { return fileBytes_; }
   uint32_t blockCount() const { return static_cast<uint32_t>(blocks_.size()); }
 
-  // False: the key is certainly not here.
-  bool MayHave(Slice key) const;
+  // What the filters of all runs ask of a key.
+  static uint64_t FilterHashOf(Slice key);
+  // False: the key of this hash is certainly not here.
+  bool MayHave(uint64_t filterHash) const;
   // The first block that may hold the key or one after it; blockCount() when none does.
   uint32_t BlockFor(Slice key) const;
   // Null with `failure` set when it cannot be read whole. `cache` may be null.

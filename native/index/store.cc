@@ -23,8 +23,8 @@ constexpr size_t kManifestBytesMax = size_t{1} << 20;
 constexpr char kRunSuffix[] = ".run";
 constexpr char kNewSuffix[] = ".new";
 // So many runs of one level become one of the next: each byte is written once per level, and a look-up
-// asks at most three runs of each.
-constexpr size_t kRunsPerMerge = 4;
+// asks the filters of at most seven runs of each.
+constexpr size_t kRunsPerMerge = 8;
 constexpr uint32_t kLevelMax = 20;
 // A merge looks whether a table waits to be written after so many entries.
 constexpr uint64_t kEntriesBetweenLooks = 4096;
@@ -173,8 +173,9 @@ Store::Found Store::Get(Slice key, Slice* value, std::string* failure) {
       if (inMemory != MemoryTable::Found::kNothing) break;
     }
     if (inMemory == MemoryTable::Found::kNothing) {
+      const uint64_t hash = Run::FilterHashOf(key);
       for (const auto& run : runs_) {
-        if (run->MayHave(key)) runs.push_back(run);
+        if (run->MayHave(hash)) runs.push_back(run);
       }
     }
   }
