@@ -25,7 +25,15 @@ export function stateWarnings(report: StartReport): readonly string[] {
   const away = drives
     .filter(({ state }) => state === 'offline' || state === 'catching-up')
     .map(({ path, state, note }) => `Drive ${path} is ${stateWords[state]}${note === null ? '' : `: ${note}`}.`);
-  return report.readOnly ? [...away, 'Too few drives are in service for writes: the server is read-only.'] : away;
+  return report.readOnly ? [...away, `Too few drives are in service for writes: ${readOnlyText(report)}.`] : away;
+}
+
+/** The rule: docs/engine.md, "Several sets". */
+function readOnlyText({ sets }: StartReport): string {
+  const names = sets.flatMap(({ canWrite }, index) => (canWrite ? [] : [`set ${index + 1}`]));
+  if (names.length === sets.length) return 'the server is read-only';
+  const are = names.length === 1 ? 'is' : 'are';
+  return `${names.join(', ')} ${are} read-only, and until that ends no new key is taken; keys that lie in the other sets can be written`;
 }
 
 const stateWords = { online: 'online', formatted: 'new', 'catching-up': 'catching up', offline: 'offline' } as const;
@@ -47,7 +55,7 @@ export function banner(config: Config, server: RunningServer, paint: Paint, took
     ...report.sets.flatMap((set, index) =>
       setLines(set, report.sets.length > 1 ? `Set ${index + 1}` : 'Drives', hasPools, paint),
     ),
-    ...(report.readOnly ? ['', paint.red('Read-only: too few drives are there for writes.')] : []),
+    ...(report.readOnly ? ['', paint.red(`Too few drives are there for writes: ${readOnlyText(report)}.`)] : []),
     '',
     ...connectLines(config, server.region, urls[0] as string, paint),
     '',
@@ -71,6 +79,9 @@ function setLines(set: SetReport, name: string, hasPools: boolean, paint: Paint)
     ...field(name, `${online === total ? paint.green(count) : paint.yellow(count)}, ${layout(set)}${pool}`),
     ...set.drives.map((drive) => driveLine(drive, paint)),
     ...field('May fail', tolerance(set)),
+    ...set.weakerClasses.flatMap(({ storageClass, mayFailForReads }) =>
+      field('', `of large objects of ${storageClass}: ${drivesText(mayFailForReads)}`),
+    ),
   ];
 }
 
@@ -89,9 +100,12 @@ function driveLine(drive: DriveReport, paint: Paint): string {
 }
 
 function tolerance({ mayFailForReads: reads, mayFailForWrites: writes }: SetReport): string {
-  const drives = (count: number) => (count === 1 ? '1 drive' : `${count} drives`);
-  if (reads === writes) return reads === 0 ? 'no drive: losing one loses data' : `${drives(reads)}`;
-  return `${drives(reads)} with everything readable, ${writes === 0 ? 'none' : writes} with writes going on`;
+  if (reads === writes) return reads === 0 ? 'no drive: losing one loses data' : drivesText(reads);
+  return `${drivesText(reads)} with everything readable, ${writes === 0 ? 'none' : writes} with writes going on`;
+}
+
+function drivesText(count: number): string {
+  return count === 0 ? 'no drive' : count === 1 ? '1 drive' : `${count} drives`;
 }
 
 function connectLines(config: Config, region: string, url: string, paint: Paint): string[] {

@@ -43,10 +43,12 @@ Examples:
   granary server /mnt/data                      one folder, no redundancy
   granary server /mnt/drive{1...4}              four drives: any two may fail and everything is still readable
   granary server --address 127.0.0.1:9000 /data
+  granary server /mnt/old{1...4} /mnt/new{1...4}   a second group of drives, added to a deployment of the first
   MINIO_ROOT_USER=admin MINIO_ROOT_PASSWORD=long-and-secret granary server /mnt/drive{1...8}
 
 Environment: MINIO_ROOT_USER, MINIO_ROOT_PASSWORD (or …_FILE), MINIO_VOLUMES, MINIO_OPTS, MINIO_CONFIG_ENV_FILE,
-MINIO_REGION, MINIO_DOMAIN, MINIO_STORAGE_CLASS_STANDARD, MINIO_SERVER_URL. See docs/operating.md.
+MINIO_REGION, MINIO_DOMAIN, MINIO_STORAGE_CLASS_STANDARD, MINIO_ERASURE_SET_DRIVE_COUNT, MINIO_SERVER_URL.
+See docs/operating.md.
 Exit code: 0 after an orderly stop, 1 for every error.`;
 
 interface Built {
@@ -73,7 +75,10 @@ function build(version: string): Built {
   const server = program
     .command('server')
     .description('serve S3 from local drives')
-    .argument('[DIR...]', 'one folder per drive, 1 to 16; {1...4} stands for 1 2 3 4')
+    .argument(
+      '[DIR...]',
+      'one folder per drive; {1...4} stands for 1 2 3 4, and each argument with it is a group of drives',
+    )
     .addOption(new Option('--address <HOST:PORT>', 'listen address (default ":9000", all interfaces)'))
     .addOption(new Option('-S, --certs-dir <DIR>', 'folder with public.crt and private.key: serves HTTPS'))
     .addOption(new Option('--index-dir <DIR>', 'folder of the index (default: on the first drive)'))

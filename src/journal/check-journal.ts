@@ -99,7 +99,7 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
   if (verdict.kind === 'refused') {
     const reachable = findings.drives.filter((drive) => drive !== null).length;
     throw new StartupError(
-      `${bitCount(verdict.current)} of ${drives.length} drives hold everything that was acknowledged, ${dataShards} are needed (${reachable} can be read)`,
+      `set ${setIndex + 1}: ${bitCount(verdict.current)} of ${drives.length} drives hold everything that was acknowledged, ${dataShards} are needed (${reachable} can be read)`,
       'bring back the missing drives',
     );
   }

@@ -4,6 +4,7 @@
 export type * from './object-layer.js';
 export type * from './upkeep.js';
 export { Engine, type EngineOptions } from './engine.js';
+export { storageClasses } from './records.js';
 export { usageSizeBounds, type BucketUsage } from './usage.js';
 export { StaleUploads, type StaleUploadSettings, type StaleUploadsOptions } from './stale-uploads.js';
 export {

@@ -128,7 +128,7 @@ export interface MovedRecord {
 
 const algorithms: readonly ChecksumAlgorithm[] = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'];
 const checksumTypes = ['FULL_OBJECT', 'COMPOSITE'] as const;
-const storageClasses = ['STANDARD', 'REDUCED_REDUNDANCY'] as const;
+export const storageClasses = ['STANDARD', 'REDUCED_REDUNDANCY'] as const;
 const documentKinds: readonly BucketDocumentKind[] = [
   'policy',
   'versioning',

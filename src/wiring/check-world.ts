@@ -69,6 +69,12 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     }));
     const logs: CheckedLog[] = [];
     for (const [setIndex, { drives, dataShards }] of sets.entries()) {
+      if (drives.every((drive) => drive === null)) {
+        throw new StartupError(
+          `no folder that was named holds a drive of set ${setIndex + 1} of ${sets.length} of this deployment`,
+          'name the folders of all groups, as the server does',
+        );
+      }
       const stores = drives.map((drive) => drive?.log ?? null);
       const { deploymentId } = format;
       const common = { slabs: arena, kernels, clock: systemClock, log };

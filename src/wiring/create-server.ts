@@ -143,7 +143,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   teardown.add(() => engine.close());
 
-  const opened = await openSetJournals(deployment, arena, engine, log);
+  const opened = await openSetJournals(deployment, sets, arena, engine, log);
   const journals = opened.map(({ journal }) => journal);
   teardown.add(async () => {
     await Promise.all(journals.map((journal) => journal.close()));
@@ -329,7 +329,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     region,
     siteName: settings.read(siteSubsystem).name,
     roleArns: [...external.roles.keys()],
-    report: startReport(version, deployment, opened, options.durability === 'relaxed', [
+    report: startReport(version, deployment, opened, engine, options.durability === 'relaxed', [
       ...external.warnings,
       ...authorization.warnings,
     ]),

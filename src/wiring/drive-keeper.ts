@@ -236,7 +236,7 @@ export class DriveKeeper {
   }
 
   #setOf({ setIndex }: Spot): { readonly set?: number } {
-    return this.options.sets.length === 1 ? {} : { set: setIndex };
+    return this.options.sets.length === 1 ? {} : { set: setIndex + 1 };
   }
 
   #tellProgress(): void {

@@ -38,7 +38,7 @@ export async function mendDrives(
     const log = (text: string): void => logger.warn(text);
     const engine = new Engine({ ...engineSets(deployment, sets), catalog, compute, slabs: arena, log });
     undo.push(() => engine.close());
-    const opened = await openSetJournals(deployment, arena, engine, logger);
+    const opened = await openSetJournals(deployment, sets, arena, engine, logger);
     for (const [setIndex, { journal }] of opened.entries()) {
       undo.push(() => journal.close());
       sets[setIndex]?.start(journal);

@@ -1,6 +1,7 @@
 /** What the banner says about the drives, from what start-up found. */
 import { writeQuorum } from '../erasure/index.js';
 import type { OpenedJournal } from '../journal/index.js';
+import { storageClasses, type Engine } from '../object/index.js';
 import type { DeployedSet, Deployment } from './deployment.js';
 import type { DriveReport, SetReport, StartReport } from './types.js';
 
@@ -12,19 +13,24 @@ export function startReport(
   deployment: Deployment,
   /** By set. */
   opened: readonly OpenedJournal[],
+  { parityOf }: Pick<Engine, 'parityOf'>,
   isRelaxed: boolean,
   others: readonly string[],
 ): StartReport {
   return {
     version,
     deploymentId: deployment.deploymentId,
-    sets: deployment.sets.map((set, setIndex) => setReport(set, opened[setIndex])),
+    sets: deployment.sets.map((set, setIndex) => setReport(set, opened[setIndex], parityOf)),
     readOnly: opened.some(({ journal }) => !journal.health().canWrite),
     warnings: [...deployment.warnings, ...(isRelaxed ? [relaxedWarning] : []), ...others],
   };
 }
 
-function setReport({ poolIndex, dataShards, parityShards, places }: DeployedSet, opened?: OpenedJournal): SetReport {
+function setReport(
+  { poolIndex, dataShards, parityShards, places }: DeployedSet,
+  opened: OpenedJournal | undefined,
+  parityOf: Engine['parityOf'],
+): SetReport {
   const health = opened?.journal.health();
   const inSync = new Set(health?.inSync);
   const catchingUp = new Set(health?.catchingUp.map(({ position }) => position));
@@ -36,7 +42,13 @@ function setReport({ poolIndex, dataShards, parityShards, places }: DeployedSet,
       return { path, state: 'catching-up', note: place.note ?? 'was away: being brought up to date' };
     return { path, state: 'offline', note: 'cannot be written' };
   });
-  const mayFailForReads = Math.max(0, inSync.size - dataShards);
+  const forReads = (parity: number): number => Math.max(0, inSync.size - (dataShards + parityShards - parity));
+  const mayFailForReads = forReads(parityShards);
   const mayFailForWrites = Math.max(0, inSync.size - writeQuorum(dataShards, parityShards));
-  return { poolIndex, dataShards, parityShards, drives, mayFailForReads, mayFailForWrites };
+  const weakerClasses = storageClasses.flatMap((storageClass) => {
+    const parity = parityOf(storageClass);
+    return parity < parityShards ? [{ storageClass, mayFailForReads: forReads(parity) }] : [];
+  });
+  const canWrite = health?.canWrite === true;
+  return { poolIndex, dataShards, parityShards, drives, canWrite, mayFailForReads, mayFailForWrites, weakerClasses };
 }

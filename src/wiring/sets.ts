@@ -1,6 +1,6 @@
 /** The sets of a deployment as the running server has them: their drives, what the engine is given, their journals. */
 import { systemClock } from '../base/index.js';
-import { openJournals, type Journal, type OpenedJournal } from '../journal/index.js';
+import { openJournals, type Journal, type JournalLog, type OpenedJournal } from '../journal/index.js';
 import { kernels } from '../native/index.js';
 import type { Engine, EngineOptions } from '../object/index.js';
 import type { SlabArena } from '../pool/index.js';
@@ -34,6 +34,7 @@ export function engineSets(
 
 export function openSetJournals(
   deployment: Deployment,
+  live: readonly LiveSet[],
   arena: SlabArena,
   engine: Engine,
   log: Logger,
@@ -48,9 +49,40 @@ export function openSetJournals(
       kernels,
       clock: systemClock,
       ...engine.partOf(setIndex),
-      log,
+      log: setJournalLog(log, deployment.sets.length > 1 ? setIndex + 1 : null, (position) => {
+        // Drives may be exchanged, and come back in another folder.
+        return live[setIndex]?.drive(position)?.path ?? places[position]?.path ?? null;
+      }),
     })),
   );
+}
+
+/** Lines of a journal, which knows positions: `setNumber`, from 1, and the drive's folder are told to whoever reads them. */
+export function setJournalLog(
+  log: Pick<Logger, 'info' | 'warn' | 'error'>,
+  setNumber: number | null,
+  pathOf: (position: number) => string | null,
+): JournalLog {
+  const told = (details: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> => {
+    const { position, drive } = details;
+    const path = typeof position === 'number' && drive === undefined ? pathOf(position) : null;
+    return {
+      ...(setNumber !== null && { set: setNumber }),
+      ...(path !== null && { drive: path }),
+      ...details,
+    };
+  };
+  return {
+    info: (message, details) => {
+      log.info(message, told(details));
+    },
+    warn: (message, details) => {
+      log.warn(message, told(details));
+    },
+    error: (message, details) => {
+      log.error(message, told(details));
+    },
+  };
 }
 
 /** When no record may be missing from any history, what no record names can go. */

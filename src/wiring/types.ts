@@ -98,15 +98,19 @@ export interface SetReport {
   readonly dataShards: number;
   readonly parityShards: number;
   readonly drives: readonly DriveReport[];
-  /** Further drives that may fail from now on with everything still readable; and still writable. */
+  readonly canWrite: boolean;
+  /** Further drives that may fail from now on with everything that has the set's parity still readable; and still writable. */
   readonly mayFailForReads: number;
   readonly mayFailForWrites: number;
+  /** Storage classes whose large objects get less parity than the set has, and how many drives these may lose. */
+  readonly weakerClasses: readonly { readonly storageClass: string; readonly mayFailForReads: number }[];
 }
 
 export interface StartReport {
   readonly version: string;
   readonly deploymentId: string;
   readonly sets: readonly SetReport[];
+  /** A set at least has too few drives for writes: see `canWrite`. */
   readonly readOnly: boolean;
   /** One line each, for people. */
   readonly warnings: readonly string[];

@@ -112,6 +112,8 @@ describe('version 3', () => {
     expect(valueOf(all, 'minio_cluster_health_drives_online_count')).toBe(4);
     expect(valueOf(all, 'minio_cluster_erasure_set_read_tolerance', { pool_id: '0', set_id: '0' })).toBe(2);
     expect(valueOf(all, 'minio_cluster_erasure_set_write_tolerance', { pool_id: '0', set_id: '0' })).toBe(1);
+    const ofClass = { pool_id: '0', set_id: '0', storage_class: 'REDUCED_REDUNDANCY' };
+    expect(valueOf(all, 'minio_cluster_erasure_set_class_read_tolerance', ofClass)).toBe(1);
     expect(valueOf(all, 'minio_cluster_config_standard_parity')).toBe(2);
     expect(valueOf(all, 'minio_system_drive_health', { drive_index: '3' })).toBe(1);
     const usage = await scrape('/minio/metrics/v3/cluster/usage');

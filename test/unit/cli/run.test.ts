@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { StartupError } from '../../../src/base/index.js';
 import type { Outcome } from '../../../src/cli/run.js';
-import { settle, TestCommand } from './world.js';
+import { healthyReport, settle, TestCommand } from './world.js';
 
 async function runToStop(command: TestCommand): Promise<Outcome> {
   const done = command.run();
@@ -121,8 +121,10 @@ describe('granary server', () => {
               { path: '/mnt/3\u001b[2J', state: 'catching-up', note: null },
               { path: '/mnt/4', state: 'online', note: null },
             ],
+            canWrite: false,
             mayFailForReads: 0,
             mayFailForWrites: 0,
+            weakerClasses: [{ storageClass: 'REDUCED_REDUNDANCY', mayFailForReads: 0 }],
           },
         ],
       },
@@ -136,8 +138,24 @@ describe('granary server', () => {
     expect(command.out).toContain('✗ /mnt/2  offline: no such folder');
     expect(command.out).toContain('… /mnt/3\\x1b[2J  catching up');
     expect(command.out).toContain('✓ /mnt/1  new');
-    expect(command.out).toContain('Read-only');
+    expect(command.out).toContain('Too few drives are there for writes: the server is read-only.');
     expect(command.out).toContain('no drive: losing one loses data');
+    expect(command.out).toContain('of large objects of REDUCED_REDUNDANCY: no drive');
+  });
+
+  test('one set that cannot be written is named, and what that means for the others', async () => {
+    const [healthy] = healthyReport.sets;
+    const away = { ...healthy!, poolIndex: 1, canWrite: false, mayFailForReads: 0, mayFailForWrites: 0 };
+    const command = new TestCommand(['server', '/mnt/{1...4}', '/new/{1...4}'], {
+      report: { readOnly: true, sets: [healthy!, away] },
+    });
+    await runToStop(command);
+    const text =
+      'set 2 is read-only, and until that ends no new key is taken; keys that lie in the other sets can be written.';
+    expect(command.err).toContain(`WARNING: Too few drives are in service for writes: ${text}`);
+    expect(command.out).toContain(`Too few drives are there for writes: ${text}`);
+    expect(command.out).not.toContain('the server is read-only');
+    expect(command.out).toContain('of large objects of REDUCED_REDUNDANCY: 1 drive');
   });
 
   test('--quiet leaves the banner out, --json makes every line an object', async () => {
