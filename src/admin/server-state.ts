@@ -18,7 +18,7 @@ export interface DriveFacts {
    * `offline`: not there.
    */
   readonly state: 'ok' | 'faulty' | 'offline';
-  /** From 0 to 1 while it is brought up to date, else null. */
+  /** From 0 to 1 while it is brought up to date, else null; 1 while only bodies are still to be rebuilt on it. */
   readonly catchUp: number | null;
   /** Of its file system; null when it did not say in time. */
   readonly space: { readonly totalBytes: number; readonly freeBytes: number } | null;

@@ -56,6 +56,7 @@ interface Target {
   last: BatchHeader | null;
   /** The attempt took too long, and was given up. */
   isLate: boolean;
+  readonly round: number;
 }
 
 const unpaced: CatchUpPace = {
@@ -76,6 +77,8 @@ export class CatchUp {
   readonly #at = new Map<number, number>();
   readonly #paces = new Set<CatchUpPace>();
   #isClosed = false;
+  /** Counts interruptions: what was begun in an earlier one ends. */
+  #round = 0;
 
   constructor(
     private readonly setLog: SetLog,
@@ -130,8 +133,13 @@ export class CatchUp {
     this.#running.set(position, run);
   }
 
-  get isBusy(): boolean {
-    return this.#running.size > 0;
+  /** Ends what runs at the next batch. Answers the drives that were being brought up: they have to be started again. */
+  async interrupt(): Promise<number[]> {
+    const positions = [...this.#progress.keys()];
+    this.#round++;
+    for (const pace of this.#paces) pace.close();
+    await Promise.all(this.#running.values());
+    return positions;
   }
 
   /** Goes on with what could not be healed before. */
@@ -162,13 +170,14 @@ export class CatchUp {
 
   async #run(position: number, store: LogStore): Promise<boolean> {
     const { log } = this.setLog;
+    const round = this.#round;
     try {
       await this.#catchUp(position, store);
       this.#waits.delete(position);
       log.info('A drive holds everything again', { position });
       return true;
     } catch (error) {
-      if (this.#isClosed) return false;
+      if (this.#isClosed || round !== this.#round) return false;
       if (error instanceof Later) log.warn(`Catch-up is interrupted: ${error.message}`, { position });
       else log.error('Catch-up failed', { position, cause: String(error) });
       const wait = Math.min(retryMsMax, this.#waits.get(position) ?? retryMsMin);
@@ -183,7 +192,7 @@ export class CatchUp {
     // Nothing may go from under our feet, wherever the drive turns out to be.
     this.#at.set(position, 0);
     try {
-      const target = await this.#open(position, store, common);
+      const target = await this.#open(position, store, common, this.#round);
       this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
       await this.#prepare(target);
       await this.#copyHistory(target);
@@ -196,7 +205,7 @@ export class CatchUp {
   }
 
   /** Scans the drive back to the last batch that it shares with the history. */
-  async #open(position: number, store: LogStore, common: CommonReader): Promise<Target> {
+  async #open(position: number, store: LogStore, common: CommonReader, round: number): Promise<Target> {
     const { codec } = this.setLog;
     const state = valueOf(await DriveStateFile.open(codec, store));
     this.setLog.states.set(position, state);
@@ -215,7 +224,8 @@ export class CatchUp {
       if (last !== null || from <= oldest || isBehind) {
         this.#at.set(position, last?.fileNumber ?? firstFile);
         const isFull = last === null;
-        return { position, store, state, scan, common, pending: isFull ? [] : pending, last, isLate: false };
+        const begun = { position, store, state, scan, common, round };
+        return { ...begun, pending: isFull ? [] : pending, last, isLate: false };
       }
       from--;
     }
@@ -223,6 +233,10 @@ export class CatchUp {
 
   async #lastShared(scan: DriveScan, position: number, common: CommonReader): Promise<BatchHeader | null> {
     const tip = this.setLog.head.last;
+    // Unless the others can be read now, what the drive has would be taken for foreign, and be cut off.
+    if (tip !== null && (await common.read(tip, { digest: tip.digest }, this.#sources(position))) === null) {
+      throw new Later('the other drives cannot be read');
+    }
     for (const header of [...scan.batches].reverse()) {
       if (tip === null || header.sequence > tip.sequence) continue;
       const found = await common.read(header, { digest: header.digest }, this.#sources(position));
@@ -265,6 +279,7 @@ export class CatchUp {
     let isOutrun = false;
     for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
+      if (target.round !== this.#round) throw new Later('the set is looked at anew');
       const tip = this.setLog.head.last;
       const behind = this.#behind(target);
       // To the very tip while that can be had: what is left for the held stretch joins with its blobs unhealed.
@@ -363,24 +378,32 @@ export class CatchUp {
   /** Whether there was anything to be looked at. */
   async #healBatch(target: Target, header: BatchHeader, records: readonly LogRecord[]): Promise<boolean> {
     const slotless = records.filter((record) => record.slots === null);
-    await this.#noteHeals(target, header, await this.#healAll(slotless, target.position));
+    const { failed, isFull } = await this.#healAll(slotless, target.position);
+    // In the set it would end the writes of all, and not hold what it counts for.
+    if (isFull) throw new Later('it has no room for what the others hold');
+    await this.#noteHeals(target, header, failed);
     return slotless.length > 0;
   }
 
-  async #healAll(records: readonly LogRecord[], position: number): Promise<LogRecord[]> {
+  async #healAll(
+    records: readonly LogRecord[],
+    position: number,
+  ): Promise<{ readonly failed: LogRecord[]; readonly isFull: boolean }> {
     const failed: LogRecord[] = [];
+    let isFull = false;
     await this.#paced(healsAtOnce, async (paces) => {
       let next = 0;
       const lane = async (pace: CatchUpPace): Promise<void> => {
         for (let record = records[next++]; record !== undefined; record = records[next++]) {
           pace.restart();
-          const isHealed = await this.options.healRecord(record, position, pace).catch(() => false);
-          if (!isHealed) failed.push(record);
+          const outcome = await this.options.healRecord(record, position, pace).catch(() => 'later');
+          if (outcome !== 'healed') failed.push(record);
+          isFull ||= outcome === 'full';
         }
       };
       await Promise.all(paces.slice(0, records.length).map(lane));
     });
-    return failed;
+    return { failed, isFull };
   }
 
   async #paced<T>(lanes: number, act: (paces: readonly CatchUpPace[]) => Promise<T>): Promise<T> {
@@ -415,8 +438,9 @@ export class CatchUp {
     const left: PendingHeal[] = [];
     try {
       const pending = [...state.state.pendingHeals];
+      const round = this.#round;
       for (const heal of pending) {
-        if (this.#isClosed) return;
+        if (this.#isClosed || round !== this.#round) return;
         const read = await common.read(heal, {}, this.#sources(-1));
         const record = read?.records.find(({ order }) => order === heal.order);
         if (read === null || record === undefined || !(await this.#healOne(common, read.header, record, position))) {
@@ -436,7 +460,7 @@ export class CatchUp {
   }
 
   async #healOne(common: CommonReader, header: BatchHeader, record: LogRecord, position: number): Promise<boolean> {
-    if (record.slots === null) return (await this.#healAll([record], position)).length === 0;
+    if (record.slots === null) return (await this.#healAll([record], position)).failed.length === 0;
     const written = await writeBatchTo(this.setLog, common, header, position);
     return written.ok && !written.unrebuilt.some(({ order }) => order === record.order);
   }

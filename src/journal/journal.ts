@@ -96,14 +96,17 @@ export interface CatchUpPace {
 export type NewCatchUpPace = (lanes: number) => CatchUpPace;
 
 /**
- * Catch-up calls it for records without slots that a drive missed, before the drive counts again. True
- * when the drive holds all that the record says it should; false to be called again later.
+ * Catch-up calls it for records without slots that a drive missed, before the drive counts again.
+ * `healed`: the drive holds all that the record says it should; `later`: to be called again; `full`: there is no room
+ * for it on the drive.
  */
 export type HealRecord = (
   record: LogRecord,
   position: number,
   pace: Pick<CatchUpPace, 'restart' | 'step'>,
-) => Promise<boolean>;
+) => Promise<HealOutcome>;
+
+export type HealOutcome = 'healed' | 'later' | 'full';
 
 /** One piece of a record that is still in use: it is written again, at the end of the log. */
 export interface RecordMove {
@@ -198,6 +201,8 @@ export interface Journal {
   verifyFile(fileNumber: number, options: VerifyFileOptions): Promise<LogFileReport>;
   /** Positions in S now; an upload counts a drive only if it stayed in from first byte to commit. */
   health(): JournalHealth;
+  /** Positions in S that lack bodies which could not be rebuilt yet, and how many: such a drive bears no loss of another. */
+  unhealed(): ReadonlyMap<number, number>;
   /** Waits for what is under way; nothing is committed afterwards. */
   close(): Promise<void>;
 }

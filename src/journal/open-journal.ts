@@ -306,11 +306,15 @@ class Opening {
     return isWritable;
   }
 
-  /** A read-only set looks again. What it shows already is not taken back: that takes a new start. */
+  /**
+   * A read-only set looks again. What it shows already is not taken back: that takes a new start. Even when there are
+   * too few drives to be written the end of the history may be another than before: of the batch that was under way when
+   * the set stopped, and those that come back are brought up to it.
+   */
   async #reopen(): Promise<boolean> {
     const findings = await examine(this.#setLog, this.options.dataShards);
     const { verdict } = findings;
-    if (verdict.kind !== 'serve' || !verdict.isWritable) return false;
+    if (verdict.kind !== 'serve') return false;
     this.#findings = findings;
     await this.bringUp();
     const lostBefore = this.#lost;

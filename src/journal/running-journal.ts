@@ -27,6 +27,8 @@ const rejoinMsMin = 30_000;
 const rejoinMsMax = 3_600_000;
 /** A set that had to stop looks at its drives again after this, then after twice as long. */
 const restartMsDefault = 10_000;
+/** When a drive has come back to it. */
+const restartSoonMs = 1_000;
 const restartMsMax = 300_000;
 
 export interface RunningOptions {
@@ -65,7 +67,10 @@ export class RunningJournal implements Journal {
       healRecord: options.healRecord,
       newPace: options.newPace,
       findBehindHole: options.findBehindHole,
-      join: async (position, last) => await (this.#sequencer?.join(position, last) ?? last()),
+      join: async (position, last) => {
+        const sequencer = this.#isReadOnly ? null : this.#sequencer;
+        return await (sequencer === null ? last() : sequencer.join(position, last));
+      },
       onJoined: (position) => this.#onJoined(position),
     });
     if (isWritable) this.#beginWriting();
@@ -85,8 +90,9 @@ export class RunningJournal implements Journal {
   async reportFault(position: number, operation: string): Promise<void> {
     if (!hasBit(this.setLog.members, position)) return;
     this.setLog.log.error('A drive leaves the set', { position, operation });
-    // Without a sequencer nothing is written, and nothing relies on S.
-    await this.#sequencer?.fence(1 << position).catch(() => undefined);
+    if (this.canWrite) await this.#sequencer?.fence(1 << position).catch(() => undefined);
+    // While nothing can be written, nothing relies on S; but what has gone must not be taken for there.
+    if (!this.canWrite) this.setLog.members &= ~(1 << position);
   }
 
   reportFull(): void {
@@ -99,6 +105,8 @@ export class RunningJournal implements Journal {
     if (this.#isClosed || hasBit(this.setLog.members, position)) return;
     this.setLog.stores[position] = store;
     this.#catchUp.start(position);
+    // With too few others to copy from it may still be one of enough.
+    if (this.#isReadOnly) this.#restartLater(Math.min(restartSoonMs, this.#restartMs));
   }
 
   logFiles(): readonly number[] {
@@ -132,6 +140,15 @@ export class RunningJournal implements Journal {
     return this.options.isWhole();
   }
 
+  /** Too few drives for writes: a look at all of them may find enough. */
+  get #isReadOnly(): boolean {
+    return this.#sequencer === null || this.#sequencer.isStopped;
+  }
+
+  get #restartMs(): number {
+    return this.options.restartMs ?? restartMsDefault;
+  }
+
   health(): JournalHealth {
     const { members, head } = this.setLog;
     return {
@@ -142,6 +159,15 @@ export class RunningJournal implements Journal {
       canWrite: this.canWrite,
       catchingUp: this.#catchUp.progress,
     };
+  }
+
+  unhealed(): ReadonlyMap<number, number> {
+    const found = new Map<number, number>();
+    for (const position of this.setLog.positions(this.setLog.members)) {
+      const count = this.setLog.states.get(position)?.state.pendingHeals.length ?? 0;
+      if (count > 0) found.set(position, count);
+    }
+    return found;
   }
 
   /** How much of the log is in use, and what compaction does about the rest; null while nothing can be written. */
@@ -167,22 +193,36 @@ export class RunningJournal implements Journal {
    * until then the set is read-only.
    */
   #restartLater(waitMs: number): void {
+    clearTimeout(this.#restartTimer);
     if (this.#isClosed) return;
     this.#restartTimer = setTimeout(() => {
-      const restarted = this.#restart();
-      this.#reopening = restarted.then(
-        () => undefined,
-        () => undefined,
-      );
-      void restarted.then((isWritable) => {
-        this.#reopening = null;
-        if (!isWritable) this.#restartLater(Math.min(restartMsMax, 2 * waitMs));
+      // Whoever is being brought up tells when it is whole.
+      const restarted = this.#catchUp.progress.length > 0 ? Promise.resolve() : this.#restart();
+      void restarted.then(() => {
+        if (!this.#isReadOnly || this.#isClosed) return;
+        // Those that failed once, and did not vanish, may be well again.
+        this.setLog.setHangingAside();
+        this.#startOthers();
+        this.#restartLater(Math.min(restartMsMax, 2 * waitMs));
       });
     }, waitMs);
     this.#restartTimer.unref();
   }
 
-  async #restart(): Promise<boolean> {
+  /** One at a time, and only of a set that is read-only. */
+  #restart(): Promise<void> {
+    this.#reopening ??= this.#restartNow()
+      .catch((error: unknown) => {
+        this.setLog.log.error('The set stays read-only', { cause: String(error) });
+      })
+      .finally(() => {
+        this.#reopening = null;
+      });
+    return this.#reopening;
+  }
+
+  async #restartNow(): Promise<void> {
+    if (!this.#isReadOnly) return;
     const stopped = this.#sequencer;
     if (stopped !== null) {
       const compacted = this.#compactor?.close();
@@ -191,18 +231,30 @@ export class RunningJournal implements Journal {
       this.#compactor = null;
       this.#sequencer = null;
     }
-    if (this.#isClosed || this.#catchUp.isBusy) return false;
+    // A drive that takes hours must not keep those that are whole from being written.
+    const interrupted = await this.#catchUp.interrupt();
+    if (this.#isClosed) return;
     this.setLog.setHangingAside();
-    await this.#reopen();
-    return this.#sequencer !== null;
+    const before = this.setLog.head.last;
+    const isWritable = await this.options.reopen().finally(() => {
+      for (const position of interrupted) this.#catchUp.start(position);
+    });
+    if (this.#isClosed) return;
+    if (isWritable) {
+      this.#beginWriting();
+      this.setLog.log.info('The set takes writes again');
+    }
+    // Those that were whole, and were not enough, are brought up to what counts now.
+    if (isWritable || this.setLog.head.last?.digest !== before?.digest) this.#startOthers();
   }
 
   #beginWriting(): void {
+    clearTimeout(this.#restartTimer);
     const onLeave = (position: number): void => {
       // A call that hangs must have ended before: it would write over what catch-up copies.
       void this.setLog.settled(position).then(() => this.#rejoinLater(position));
     };
-    const onStop = (): void => this.#restartLater(this.options.restartMs ?? restartMsDefault);
+    const onStop = (): void => this.#restartLater(this.#restartMs);
     const hasIndexRoom = (): boolean => this.options.space?.hasRoom() ?? true;
     this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop, hasIndexRoom);
     const { space, findBehindHole, compactEveryMs } = this.options;
@@ -230,21 +282,8 @@ export class RunningJournal implements Journal {
 
   #onJoined(position: number): void {
     if (this.#isClosed) return;
-    if (this.#sequencer !== null) this.#catchUp.heal(position);
-    else if (!this.#catchUp.isBusy && this.#reopening === null) {
-      this.#reopening = this.#reopen().finally(() => (this.#reopening = null));
-    }
-  }
-
-  /** A read-only set has got another whole drive: it may be enough for a final verdict. */
-  async #reopen(): Promise<void> {
-    try {
-      if (!(await this.options.reopen()) || this.#isClosed) return;
-      this.#beginWriting();
-      this.setLog.log.info('The set takes writes again');
-    } catch (error) {
-      this.setLog.log.error('The set stays read-only', { cause: String(error) });
-    }
-    if (!this.#isClosed) this.#startOthers();
+    // A read-only set has got another whole drive: it may be enough for a final verdict.
+    if (this.#isReadOnly) void this.#restart();
+    else this.#catchUp.heal(position);
   }
 }

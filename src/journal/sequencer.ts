@@ -119,6 +119,11 @@ export class Sequencer {
     return !this.#isStopped && !this.#isClosed && this.#failure === null;
   }
 
+  /** S fell below w: a start anew may find enough drives. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
   commit(prepare: Prepare, purpose: CommitPurpose): Promise<LogRecord> {
     return new Promise((resolve, reject) => {
       if (!this.canWrite) {
@@ -421,6 +426,8 @@ export class Sequencer {
     }
     const rest = this.setLog.members & ~maskOf([...faults.keys()]);
     if (bitCount(rest) < this.setLog.writeQuorum) {
+      // What has gone is not to be taken for there; whether the batch counts is decided as at a start.
+      this.setLog.members = rest;
       this.#stop();
       return false;
     }

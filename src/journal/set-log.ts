@@ -350,7 +350,7 @@ export class SetLog {
 
   /**
    * Writes S down on all of S. Who fails is left out of the next try. Answers whether an epoch of at
-   * least w members is durable; S and the end of the log have changed then.
+   * least w members is durable; S and the end of the log have changed then. If not, S is what is left.
    */
   async openEpoch(wanted: number): Promise<boolean> {
     let mask = wanted;
@@ -375,6 +375,7 @@ export class SetLog {
       }
       mask &= ~this.#report(faults, 'leaves the set');
     }
+    this.members = mask;
     return false;
   }
 

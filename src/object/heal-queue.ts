@@ -43,6 +43,8 @@ export interface RepairOutcome {
   readonly rewritten: number;
   /** Positions whose drive cannot be asked now. */
   readonly unreachable: number;
+  /** There is no room for a shard. */
+  readonly isFull: boolean;
   readonly bytes: number;
 }
 

@@ -15,7 +15,8 @@ import {
   type BlobState,
   type StripeLayout,
 } from '../erasure/index.js';
-import type { CatchUpPace, LogRecord } from '../journal/index.js';
+import { Refusal } from '../base/index.js';
+import type { CatchUpPace, HealOutcome, LogRecord } from '../journal/index.js';
 import { blobBodyAt, type BlobBody } from './bodies.js';
 import type { EngineContext } from './engine-context.js';
 import type { RepairOutcome } from './heal-queue.js';
@@ -36,21 +37,21 @@ export type RepairPace = Pick<CatchUpPace, 'restart' | 'step'>;
 
 type BlobTarget = Extract<HealTarget, { kind: 'blob' }>;
 
-/** For the journal's catch-up. True when the drive holds its shard now, or the record needs none. */
+/** For the journal's catch-up. `healed` when the drive holds its shard now, or the record needs none. */
 export async function healRecord(
   context: EngineContext,
   record: LogRecord,
   position: number,
   pace: RepairPace,
-): Promise<boolean> {
+): Promise<HealOutcome> {
   const target = targetOf(record);
-  if (target === null) return true;
+  if (target === null) return 'healed';
   const mask = 1 << position;
-  const { sound } = await context.repairs.run(() => repairBlob(context, target, mask, pace));
+  const { sound, isFull } = await context.repairs.run(() => repairBlob(context, target, mask, pace));
   await pace.step(0);
-  if ((sound & mask) === 0) return false;
+  if ((sound & mask) === 0) return isFull ? 'full' : 'later';
   await context.heal.table.remove(target, mask);
-  return true;
+  return 'healed';
 }
 
 function targetOf(record: LogRecord): BlobTarget | null {
@@ -89,7 +90,7 @@ async function repair(
   const { index, reclaimer } = context;
   pace.restart();
   const indexed = blobBodyAt(index.catalog, target.owner, target.name);
-  if (indexed === null) return { sound: positions, rewritten: 0, unreachable: 0, bytes: 0 };
+  if (indexed === null) return { sound: positions, rewritten: 0, unreachable: 0, isFull: false, bytes: 0 };
   // The files stay until this is done, as for a reader.
   reclaimer.pin(indexed.dataOrder);
   try {
@@ -103,7 +104,8 @@ async function repair(
     const { positions: committed } = indexed.body.placement;
     const unproven = having('sound').filter((position) => (committed & (1 << position)) === 0);
     const wrong = [...having('bad', 'missing'), ...unproven];
-    const rewritten = wrong.length === 0 ? [] : await rewrite(context, indexed, wrong, pace);
+    const { rewritten, isFull } =
+      wrong.length === 0 ? { rewritten: [], isFull: false } : await rewrite(context, indexed, wrong, pace);
     if (rewritten.length > 0 && blobBodyAt(index.catalog, target.owner, target.name) === null) {
       // A part that has gone meanwhile, and its files with it, before there was one on these drives.
       await Promise.all(rewritten.map(async (position) => context.set.drive(position)?.blobs.unlink(target.name)));
@@ -112,6 +114,7 @@ async function repair(
       sound: (maskOf(having('sound')) & ~maskOf(unproven)) | maskOf(rewritten),
       rewritten: maskOf(rewritten),
       unreachable: maskOf(having('unreachable')),
+      isFull,
       bytes: rewritten.length * Math.ceil(indexed.body.bytes / indexed.body.placement.geometry.dataShards),
     };
   } finally {
@@ -131,13 +134,13 @@ function stateAt(context: EngineContext, { body }: BlobBody, position: number, s
   );
 }
 
-/** Answers the positions that hold a sound file now. */
+/** `rewritten`: the positions that hold a sound file now. */
 async function rewrite(
   context: EngineContext,
   indexed: BlobBody,
   wanted: readonly number[],
   pace: RepairPace,
-): Promise<number[]> {
+): Promise<{ readonly rewritten: number[]; readonly isFull: boolean }> {
   const { body } = indexed;
   const { placement } = body;
   const { compute, slabs, set } = context;
@@ -196,12 +199,12 @@ async function rewrite(
     );
     const failed = written.filter((_, index) => done[index] !== true);
     await Promise.all(failed.map(async (position) => blobsAt(position)?.unlink(fileName)));
-    return written.filter((_, index) => done[index] === true);
+    return { rewritten: written.filter((_, index) => done[index] === true), isFull: false };
   } catch (error) {
     // Not enough sound shards, or the drives failed again: the caller keeps the blob on its list.
     context.heal.noteFailure(name, error);
     await writer.abort();
-    return [];
+    return { rewritten: [], isFull: error instanceof Refusal && error.code === 'XMinioStorageFull' };
   } finally {
     reader.close();
     writer.stuck.release(slab);

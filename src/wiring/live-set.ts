@@ -93,7 +93,8 @@ export class LiveSet implements DriveSet {
   #watch(): readonly number[] {
     invariant(this.#journal !== null, 'the journal is open before anything is written');
     const { epoch, inSync } = this.#journal.health();
-    if (epoch !== this.#epoch) {
+    // Of a set that stopped it shrinks without one.
+    if (epoch !== this.#epoch || inSync.length !== this.#members.length) {
       this.#epoch = epoch;
       for (const position of this.#members) {
         if (!inSync.includes(position)) this.#departures[position] = (this.#departures[position] ?? 0) + 1;

@@ -33,16 +33,21 @@ function setReport(
 ): SetReport {
   const health = opened?.journal.health();
   const inSync = new Set(health?.inSync);
+  const unhealed = opened?.journal.unhealed() ?? new Map<number, number>();
   const catchingUp = new Set(health?.catchingUp.map(({ position }) => position));
   const drives = places.map((place): DriveReport => {
     const path = place.path ?? `drive ${place.position + 1}`;
     if (place.drive === null) return { path, state: 'offline', note: place.note };
+    const lacking = unhealed.get(place.position) ?? 0;
+    if (lacking > 0) return { path, state: 'catching-up', note: `${lacking} objects are still to be rebuilt on it` };
     if (inSync.has(place.position)) return { path, state: place.isNew ? 'formatted' : 'online', note: null };
     if (catchingUp.has(place.position))
       return { path, state: 'catching-up', note: place.note ?? 'was away: being brought up to date' };
     return { path, state: 'offline', note: 'cannot be written' };
   });
-  const forReads = (parity: number): number => Math.max(0, inSync.size - (dataShards + parityShards - parity));
+  // One that lacks bodies stands in for nobody.
+  const wholeCount = inSync.size - unhealed.size;
+  const forReads = (parity: number): number => Math.max(0, wholeCount - (dataShards + parityShards - parity));
   const mayFailForReads = forReads(parityShards);
   const mayFailForWrites = Math.max(0, inSync.size - writeQuorum(dataShards, parityShards));
   const weakerClasses = storageClasses.flatMap((storageClass) => {

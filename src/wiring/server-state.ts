@@ -15,7 +15,7 @@ interface Options {
   /** By index. Drives may be exchanged while the server runs. */
   readonly sets: readonly {
     readonly set: { drive(position: number): Drive | null };
-    readonly journal: Pick<Journal, 'health'>;
+    readonly journal: Pick<Journal, 'health' | 'unhealed'>;
   }[];
   readonly readCache: ReadCache | null;
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
@@ -43,8 +43,12 @@ export function serverState({ startedMs, deployment, sets, readCache, engine }: 
       const facts = deployment.sets.flatMap((deployed) => {
         const live = sets[deployed.setIndex];
         const { inSync = [], catchingUp = [] } = live?.journal.health() ?? {};
+        const unhealed = live?.journal.unhealed();
         return deployed.places.map((place) => {
-          const progress = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
+          // Its log is whole; bodies of large objects are not yet.
+          const isUnhealed = unhealed?.has(place.position) === true;
+          const copied = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
+          const progress = copied ?? (isUnhealed ? 1 : null);
           const drive = live?.set.drive(place.position) ?? null;
           return factsOf({ ...place, drive }, deployed, inSync.includes(place.position), progress);
         });

@@ -274,6 +274,76 @@ describe('under load', () => {
   });
 });
 
+describe('as many drives as may be lost', () => {
+  it.each(['at once', 'one after the other'])(
+    'deleted %s under load and replaced by empty folders: rebuilt without a restart, and any two carry the data',
+    async (how) => {
+      const { server, s3 } = await startFilled();
+      let isOver = false;
+      let count = 0;
+      let acknowledged = 0;
+      // A key whose write was refused may hold either: it is not written again.
+      const load = Array.from({ length: 3 }, async (_, worker) => {
+        while (!isOver) {
+          const key = `load${worker}/${count++}`;
+          const body = randomBytes(1 + ((count * 77_777) % 400_000));
+          const isDone = await put(s3, key, body).then(
+            () => true,
+            (error: unknown) => {
+              expect((error as Error).name).toBe('SlowDownWrite');
+              return false;
+            },
+          );
+          if (isDone) acknowledged++;
+          else await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      });
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      const victims = [drives[1] ?? '', drives[2] ?? ''];
+      for (const victim of victims) {
+        rmSync(victim, { recursive: true, force: true });
+        if (how === 'one after the other') await new Promise((resolve) => setTimeout(resolve, 5000));
+      }
+      await expect.poll(() => server.output().includes('Too few drives'), { timeout: 15_000 }).toBe(true);
+      // One of them takes the set below the write quorum; with either back it has enough.
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      for (const victim of victims) mkdirSync(victim);
+      await expect.poll(() => server.output().includes('The set takes writes again'), { timeout: 40_000 }).toBe(true);
+      const before = acknowledged;
+      await expect.poll(() => acknowledged, { timeout: 20_000 }).toBeGreaterThan(before + 20);
+      isOver = true;
+      await Promise.all(load);
+      const isWhole = (path: string): boolean =>
+        server
+          .output()
+          .split('\n')
+          .some((line) => line.includes('holds everything again') && line.includes(`"${path}"`));
+      for (const victim of victims) await expect.poll(() => isWhole(victim), { timeout: 60_000 }).toBe(true);
+      await expectAll(s3);
+      const names = new Set(filesBelow(join(drives[0] ?? '', 'blobs')).map((file) => file.split('/').at(-1)));
+      for (const victim of victims) {
+        const missing = (): number => {
+          const there = new Set(filesBelow(join(victim, 'blobs')).map((file) => file.split('/').at(-1)));
+          return [...names].filter((name) => !there.has(name)).length;
+        };
+        await expect.poll(missing, { timeout: 60_000 }).toBeLessThanOrEqual(0);
+      }
+      await stop(server);
+      for (const pair of [
+        [1, 2],
+        [0, 3],
+        [0, 1],
+        [2, 3],
+      ]) {
+        const half = await start(pair.map((index) => drives[index] ?? ''));
+        await expectAll(client(half));
+        await stop(half);
+      }
+    },
+    240_000,
+  );
+});
+
 describe('while the server runs', () => {
   const blobs = (drive: string): number => filesBelow(join(drive, 'blobs')).length;
   const back = 'holds everything again';

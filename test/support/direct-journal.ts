@@ -85,6 +85,10 @@ export class DirectJournal implements Journal {
     return Promise.resolve({ sound: positions, ...none });
   }
 
+  unhealed(): ReadonlyMap<number, number> {
+    return new Map();
+  }
+
   health(): JournalHealth {
     const inSync = this.drives.flatMap((drive, position) => (drive === null ? [] : [position]));
     return {

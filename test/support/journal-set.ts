@@ -104,7 +104,7 @@ export class JournalSet {
       indexPosition: this.index.position,
       discardIndex: this.index.discard,
       apply: this.index.apply,
-      healRecord: () => Promise.resolve(true),
+      healRecord: () => Promise.resolve('healed'),
       logFileBytes: MiB,
       ...overrides,
     };

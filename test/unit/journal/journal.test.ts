@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Refusal, StartupError } from '../../../src/base/index.js';
-import type { CatchUpPace, LogRecord, RunningJournal } from '../../../src/journal/index.js';
-import { JournalSet, TestIndex } from '../../support/journal-set.js';
+import type { CatchUpPace, HealRecord, LogRecord, RunningJournal } from '../../../src/journal/index.js';
+import { JournalSet, TestIndex, quietLog } from '../../support/journal-set.js';
+import { MemoryLogStore } from '../../support/memory-log-store.js';
 
 /** Commits a record and frees its slots. */
 async function put(set: JournalSet, journal: RunningJournal, text: string, slotBytes = 0): Promise<LogRecord> {
@@ -180,7 +181,7 @@ describe('faults', () => {
     for (const store of set.stores.slice(0, 2)) store.failWrite = () => 'io';
     await expect(put(set, journal, 'two')).rejects.toMatchObject({ code: 'SlowDownWrite' });
     await expect(put(set, journal, 'three')).rejects.toMatchObject({ code: 'SlowDownWrite' });
-    expect(journal.health()).toMatchObject({ canRead: true, canWrite: false, inSync: [0, 1, 2, 3] });
+    expect(journal.health()).toMatchObject({ canRead: true, canWrite: false, inSync: [2, 3] });
     await journal.close();
     for (const store of set.stores) store.failWrite = () => null;
     // It lies whole on two drives, so it is kept; a record without slots needs only one.
@@ -205,6 +206,70 @@ describe('faults', () => {
     await journal.close();
     expect(set.index.bodies).toEqual(['one', 'two', 'three']);
     expect(await replayed(set, 0b0011)).toEqual(['one', 'two', 'three']);
+  });
+
+  it('fills an empty drive up to the batch under way when the set stopped, and takes writes with it', async () => {
+    const set = new JournalSet(4, 2);
+    const lines: string[] = [];
+    const log = { ...quietLog, info: (text: string) => void lines.push(text) };
+    const { journal } = await set.open({ restartMs: 50, log });
+    await put(set, journal, 'one', 3000);
+    for (const store of set.stores.slice(1, 3)) Object.assign(store, { failWrite: () => 'io', failOutcome: 'lost' });
+    await expect(put(set, journal, 'two', 3000)).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    expect(journal.health()).toMatchObject({ inSync: [0, 3], canWrite: false });
+    const empty = new MemoryLogStore(set.machine, '/set1/new');
+    journal.joinDrive(1, empty);
+    await until(() => journal.health().canWrite);
+    // It lay whole on two drives: it happened.
+    expect(set.index.bodies).toEqual(['one', 'two']);
+    await put(set, journal, 'three', 3000);
+    expect(journal.health().inSync).toEqual([0, 1, 3]);
+    // No start anew that was still to come breaks into what is well again.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await put(set, journal, 'four', 3000);
+    expect(lines.filter((text) => text === 'The set takes writes again')).toHaveLength(1);
+    await journal.close();
+    set.stores[1] = empty;
+    expect(await replayed(set, 0b0011)).toEqual(['one', 'two', 'three', 'four']);
+  });
+
+  it('takes what has gone for gone, also in a set that it stops, and has an empty drive in its place', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open({ restartMs: 5 });
+    await put(set, journal, 'one', 3000);
+    await journal.reportFault(1, 'look at .granary/format.json');
+    expect(journal.health()).toMatchObject({ inSync: [0, 2, 3], canWrite: true });
+    await journal.reportFault(2, 'look at .granary/format.json');
+    expect(journal.health()).toMatchObject({ inSync: [0, 3], canRead: true, canWrite: false });
+    await journal.reportFault(3, 'look at .granary/format.json');
+    expect(journal.health()).toMatchObject({ inSync: [0], canRead: false, canWrite: false });
+    const empty = new MemoryLogStore(set.machine, '/set1/new');
+    const [, , , fourth] = set.stores;
+    journal.joinDrive(2, empty);
+    if (fourth) journal.joinDrive(3, fourth);
+    await until(() => journal.health().canWrite);
+    await put(set, journal, 'two', 3000);
+    expect(journal.health().inSync).toEqual(expect.arrayContaining([0, 2, 3]));
+    await journal.close();
+    set.stores[2] = empty;
+    expect(await replayed(set, 0b0101)).toEqual(['one', 'two']);
+  });
+
+  it('cuts nothing off drives that come back while no other can be read', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open({ restartMs: 5 });
+    await put(set, journal, 'one', 3000);
+    const two = await put(set, journal, 'two', 3000);
+    for (const position of [0, 1, 2, 3]) await journal.reportFault(position, 'look at .granary/format.json');
+    expect(journal.health()).toMatchObject({ inSync: [], canRead: false, canWrite: false });
+    for (const [position, store] of set.stores.entries()) journal.joinDrive(position, store);
+    await until(() => journal.health().canWrite);
+    await put(set, journal, 'three', 3000);
+    await until(() => journal.health().inSync.length === 4);
+    expect(set.validSlots(two)).toEqual([0, 1, 2, 3]);
+    await journal.close();
+    expect(await replayed(set, 0b0011)).toEqual(['one', 'two', 'three']);
+    expect(await replayed(set, 0b1100)).toEqual(['one', 'two', 'three']);
   });
 
   it('waits when more drives are slow at once than may be lost', async () => {
@@ -559,19 +624,20 @@ describe('catch-up', () => {
     set.stores[0]?.empty();
     let isBroken = true;
     const asked = new Map<string, number>();
-    const healRecord = (record: LogRecord, position: number): Promise<boolean> => {
+    const healRecord: HealRecord = (record, position) => {
       const text = `${Buffer.from(record.body).toString()}@${String(position)}`;
       asked.set(text, (asked.get(text) ?? 0) + 1);
-      return Promise.resolve(!(isBroken && text.startsWith('r7')));
+      return Promise.resolve(isBroken && text.startsWith('r7') ? 'later' : 'healed');
     };
     const second = await set.open({ healRecord });
     await until(() => second.journal.health().inSync.length === 4 && asked.has('r11@0'));
+    expect([...second.journal.unhealed()]).toEqual([[0, 1]]);
     await second.journal.close();
     expect([...asked.keys()].sort()).toEqual(Array.from({ length: 12 }, (_, index) => `r${String(index)}@0`).sort());
     asked.clear();
     isBroken = false;
     const third = await set.open({ healRecord });
-    await until(() => asked.size > 0);
+    await until(() => asked.size > 0 && third.journal.unhealed().size === 0);
     await third.journal.close();
     expect([...asked.keys()]).toEqual(['r7@0']);
     asked.clear();
@@ -579,6 +645,29 @@ describe('catch-up', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     await fourth.journal.close();
     expect([...asked.keys()]).toEqual([]);
+  });
+});
+
+describe('a drive without room', () => {
+  it('stays out as long as it cannot hold what the others do', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 5; index++) await put(set, first.journal, `r${String(index)}`);
+    await first.journal.close();
+    set.stores[0]?.empty();
+    let asked = 0;
+    const healRecord: HealRecord = (record) => {
+      asked++;
+      return Promise.resolve(Buffer.from(record.body).toString() === 'r3' ? 'full' : 'healed');
+    };
+    const lines: string[] = [];
+    const log = { ...quietLog, warn: (text: string) => void lines.push(text) };
+    const { journal } = await set.open({ healRecord, log });
+    await until(() => asked >= 4 && lines.length > 0);
+    expect(lines).toEqual(['Catch-up is interrupted: it has no room for what the others hold']);
+    expect(journal.health()).toMatchObject({ inSync: [1, 2, 3], canWrite: true });
+    await put(set, journal, 'r5');
+    await journal.close();
   });
 });
 

@@ -24,7 +24,7 @@ describe('a repair of what a drive lacks', () => {
       // The fourth drive joins just now.
       members = [0, 1, 2, 3];
       await Promise.resolve();
-      return { sound: positions, rewritten: positions, unreachable: 0, bytes: 1 };
+      return { sound: positions, rewritten: positions, unreachable: 0, isFull: false, bytes: 1 };
     };
     const added = table.add(target, 0b1001);
     await vi.runOnlyPendingTimersAsync();

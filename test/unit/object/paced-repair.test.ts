@@ -67,7 +67,7 @@ it('waits after each stripe, with nothing of the next one written', async () => 
     goOn();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  expect(await over).toBe(true);
+  expect(await over).toBe('healed');
   expect(filesBelow(blobs)).toEqual([file]);
   expect(readFileSync(file).equals(before)).toBe(true);
 });
