@@ -64,6 +64,7 @@ async function keep(): Promise<Kept> {
   inSync = new Set(places.flatMap(({ drive, position }) => (drive === null ? [] : [position])));
   const journal = {
     health: () => ({ epoch, inSync: [...inSync], catchingUp: [] }),
+    unhealed: () => new Map<number, number>(),
     joinDrive: (position: number) => {
       epoch++;
       inSync.add(position);
