@@ -110,7 +110,7 @@ async function measureAll(
   const { quick } = options;
   const isNamed = only !== null;
   // Kernels first: the path rows leave a disk behind that has work to do.
-  if (wantsSome(/kernel|pass/)) await attempt('kernel', () => kernelRows({ quick, onProgress }));
+  if (wantsSome(/kernel|pass/)) await attempt('kernel', () => kernelRows({ quick, wants, onProgress }));
   if (wants(lanesName) && (!quick || isNamed)) await attempt(lanesName, async () => [await lanesRow({ onProgress })]);
   if (wantsSome(/micro|js|policy/) && (!quick || isNamed)) await attempt('micro', () => microRows(onProgress));
   // The disk first, while nothing was removed from it.

@@ -3,7 +3,7 @@
  *
  * Estimate (limits.md): O_DIRECT saves the copy into the page cache, half of the CPU time of a write; what is written is
  * not in memory for the GET that follows. A new file for a shard costs half a millisecond, so small objects belong into
- * the log. A hop to a thread and back costs 20 µs or more, a read from memory 2.
+ * the log. A hop to a thread and back costs 20 µs or more, a read from memory 2. (The index: index-rows.ts.)
  *
  * Result: docs/performance.md.
  *
@@ -20,67 +20,13 @@ import { outputOf, type LoadFigures } from '../load/load.js';
 import type { PlannedRequest } from '../load/plan.js';
 import { startGranary } from '../path/servers.js';
 import type { ReportRow } from '../report.js';
-import { median } from '../statistics.js';
 import type { Workspace } from '../workspace.js';
-
-export interface ChoiceOptions {
-  readonly wants: (name: string) => boolean;
-  readonly onProgress: (text: string) => void;
-  readonly onFailure: (name: string, error: unknown) => void;
-}
+import { measureChoice, type Choice, type ChoiceOptions, type Run } from './choice.js';
+import { indexRows } from './index-rows.js';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const rounds = 5;
-
-/** What one run of a way came to. */
-interface Run {
-  readonly perSecond: number;
-  /** Of one operation, or of one byte. */
-  readonly cpu: number;
-}
-
-interface Choice {
-  readonly name: string;
-  readonly units: { readonly rate: string; readonly cpu: string };
-  /** What is not chosen. */
-  readonly otherName: string;
-  readonly rounds: number;
-  readonly chosen: () => Promise<Run>;
-  readonly other: () => Promise<Run>;
-}
-
-export function choiceRows(
-  { name, units, otherName }: Pick<Choice, 'name' | 'units' | 'otherName'>,
-  chosen: readonly Run[],
-  other: readonly Run[],
-): ReportRow[] {
-  const rate = median(chosen.map((run) => run.perSecond));
-  const otherRate = median(other.map((run) => run.perSecond));
-  const cpu = median(chosen.map((run) => run.cpu));
-  const otherCpu = median(other.map((run) => run.cpu));
-  return [
-    {
-      ...{ name, unit: units.rate, value: rate, ratio: rate / otherRate },
-      anchor: { name: `${otherName} (${units.rate})`, value: otherRate },
-    },
-    {
-      ...{ name: `${name}.cpu`, unit: units.cpu, value: cpu, ratio: otherCpu / cpu },
-      anchor: { name: `${otherName} (${units.cpu})`, value: otherCpu },
-    },
-  ];
-}
-
-async function measureChoice(choice: Choice, onProgress: (text: string) => void): Promise<ReportRow[]> {
-  const chosen: Run[] = [];
-  const other: Run[] = [];
-  for (let round = 1; round <= choice.rounds; round++) {
-    onProgress(`${choice.name}: round ${round} of ${choice.rounds}`);
-    chosen.push(await choice.chosen());
-    other.push(await choice.other());
-  }
-  return choiceRows(choice, chosen, other);
-}
 
 // ---- files ----
 
@@ -315,6 +261,7 @@ export async function choicesRows(workspace: Workspace, options: ChoiceOptions):
     for (const choice of fileChoices(workspace, folder))
       await attempt(choice.name, () => measureChoice(choice, onProgress));
     await attempt(nowaitName, () => nowaitRows(workspace, onProgress));
+    rows.push(...(await indexRows(workspace, options)));
     for (const threshold of thresholds)
       await attempt(thresholdName(threshold.label), () => thresholdRows(workspace, threshold, onProgress));
   } finally {

@@ -97,10 +97,14 @@ async function measure(subject: Subject, name: string, ours: Meter, anchor: Mete
   return { name, unit: 'GB/s', value, anchor: anchorRow, ratio: value / anchorValue };
 }
 
+export interface KernelOptions extends BenchOptions {
+  readonly wants: (name: string) => boolean;
+}
+
 type PathLists = Record<NonNullable<Subject['kernel']>, string[]>;
 
 /** The other paths of this CPU, as rows like `kernel.rs.encode.4+2.avx2`. */
-async function otherPathRows(all: readonly Subject[], anchor: Meter, effort: Effort, options: BenchOptions) {
+async function otherPathRows(all: readonly Subject[], anchor: Meter, effort: Effort, options: KernelOptions) {
   const best = addonMeter('');
   const available = JSON.parse(await best.ask('paths')) as PathLists;
   await best.close();
@@ -114,6 +118,7 @@ async function otherPathRows(all: readonly Subject[], anchor: Meter, effort: Eff
       for (const subject of all.filter((each) => each.kernel && fresh(each.kernel))) {
         if (!subject.kernel || capped[subject.kernel][0] === available[subject.kernel][0]) continue;
         const name = `${subject.name}.${capped[subject.kernel][0] ?? ''}`;
+        if (!options.wants(name)) continue;
         options.onProgress(name);
         rows.push(await measure(subject, name, meter, anchor, effort));
       }
@@ -125,13 +130,14 @@ async function otherPathRows(all: readonly Subject[], anchor: Meter, effort: Eff
   return rows;
 }
 
-export async function kernelRows(options: BenchOptions): Promise<BenchRow[]> {
+export async function kernelRows(options: KernelOptions): Promise<BenchRow[]> {
   const effort = options.quick ? { rounds: 7, milliseconds: 10 } : { rounds: 15, milliseconds: 40 };
   return withAnchorMeter(async (anchor) => {
     const rows: BenchRow[] = [];
     const ours = addonMeter('');
     try {
       for (const subject of subjects()) {
+        if (!options.wants(subject.name)) continue;
         options.onProgress(subject.name);
         rows.push(await measure(subject, subject.name, ours, anchor, effort));
       }

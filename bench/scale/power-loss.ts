@@ -52,8 +52,8 @@ async function loseLastBatch(drive: string): Promise<void> {
   throw new Error(`there is no batch in ${folder}`);
 }
 
-async function loseIndexTail(drive: string): Promise<void> {
-  const folder = path.join(drive, runsFolder);
+/** Of an index that no server has, in its folder `runs`. */
+export async function loseUnsyncedRuns(folder: string): Promise<void> {
   const manifest = await readFile(path.join(folder, manifestName), 'utf8');
   for (const name of unsyncedIndexFiles(manifest, await readdir(folder))) await rm(path.join(folder, name));
 }
@@ -71,7 +71,7 @@ export async function forgetPages(workspace: Workspace, folders: readonly string
 /** Of drives that no server has. The index is on the first, the last one loses its last batch. */
 export async function losePower(workspace: Workspace, drives: readonly string[]): Promise<void> {
   const [first = '', last = ''] = [drives[0], drives.at(-1)];
-  await loseIndexTail(first);
+  await loseUnsyncedRuns(path.join(first, runsFolder));
   await loseLastBatch(last);
   await forgetPages(workspace, drives);
 }

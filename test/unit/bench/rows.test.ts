@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { choiceRows } from '../../../bench/choice/choice-rows.js';
+import { choiceRows } from '../../../bench/choice/choice.js';
+import { failingRow, restartRow } from '../../../bench/choice/index-rows.js';
 import { boundParts, boundRow } from '../../../bench/kernel/bound.js';
 import type { LoadFigures } from '../../../bench/load/load.js';
 import { missingNames, missingRows } from '../../../bench/path/missing.js';
@@ -50,4 +51,23 @@ test('drives that are missing cost CPU time and throughput', () => {
   expect(cpu?.ratio).toBeCloseTo(0.8);
   expect(rate?.ratio).toBeCloseTo(0.8);
   expect(rate?.value).toBeCloseTo((128 * 2 ** 20) / 125_000);
+});
+
+describe('the index', () => {
+  test('that is there sooner after a power loss is the better one', () => {
+    const runs = (...milliseconds: number[]) => milliseconds.map((ms) => ({ milliseconds: ms, replayed: ms * 10 }));
+    const row = restartRow('choice.index.x', runs(90, 10, 20), runs(100, 100, 100), 'other');
+    expect(row).toMatchObject({ value: 20, ratio: 5, anchor: { name: 'other (ms)', value: 100 } });
+    expect(row.note).toContain('900, 100, 200; other: 1000, 1000, 1000');
+  });
+
+  test.each([
+    ['errors are what is asked for', { errors: 3, wrongAnswers: 0 }, 1],
+    ['a wrong answer beside them is not', { errors: 3, wrongAnswers: 1 }, 0],
+    ['nor is it not to notice', { errors: 0, wrongAnswers: 0 }, 0],
+    ['nor to die', 'SIGBUS' as const, 0],
+  ])('on a disk that fails: %s', (_, end, value) => {
+    expect(failingRow(end, { errors: 1, wrongAnswers: 0 }, 'other')).toMatchObject({ value, ratio: value });
+    expect(failingRow({ errors: 1, wrongAnswers: 0 }, end, 'other').anchor.value).toBe(value);
+  });
 });
