@@ -9,6 +9,7 @@ import type {
   Checks,
   FsckReport,
   InspectReport,
+  RecordCopy,
   ShardPlace,
   VersionPlace,
 } from '../wiring/index.js';
@@ -189,34 +190,71 @@ function inspectText({ bucket, key, versions, drives }: InspectReport, paint: Pa
 }
 
 function versionText(version: VersionPlace, drives: readonly CheckedDrive[], paint: Paint): string {
-  const { versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, bodies } = version;
+  const { versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, copies, bodies } = version;
   const facts = isDeleteMarker ? 'delete marker' : `${size(bytes)} (${bytes} bytes), ETag ${etag}`;
   const head = `version ${printable(versionId)}${isLatest ? ' (latest)' : ''}: ${facts}, ${new Date(modifiedMs).toISOString()}\n`;
-  return isDeleteMarker ? head : head + bodies.map((body) => bodyText(body, drives, paint)).join('');
+  const shown = isDeleteMarker ? [] : bodies;
+  // Bytes in the record are not told apart from it.
+  const isInRecord = shown.some(({ partNumber, kind }) => partNumber === null && kind === 'inline');
+  const isAll = shown.every(({ kind }) => kind === 'none');
+  const record = isInRecord ? '' : `  its record: ${copiesText(copies, drives, paint, isAll ? 'all' : 'wrong')}`;
+  return head + shown.map((body) => bodyText(body, copies, drives, paint)).join('') + record;
 }
 
-function bodyText(body: BodyPlace, drives: readonly CheckedDrive[], paint: Paint): string {
-  const { partNumber, bytes, kind, dataShards, parityShards, shards, isReadable } = body;
+function bodyText(
+  body: BodyPlace,
+  ofVersion: readonly RecordCopy[],
+  drives: readonly CheckedDrive[],
+  paint: Paint,
+): string {
+  const { partNumber, bytes, kind, dataShards, parityShards, shards, copies, isReadable } = body;
   const what = partNumber === null ? '' : `part ${partNumber}, ${size(bytes)}: `;
   if (kind === 'none') return `  ${what}no bytes\n`;
-  if (kind === 'inline') return `  ${what}in its record, on every drive\n`;
+  const ofRecord = partNumber === null ? ofVersion : copies;
+  if (kind === 'inline') return `  ${what}in its record, ${copiesText(ofRecord, drives, paint, 'all')}`;
   const place = kind === 'blob' ? 'blob files' : 'the log';
   const good = shards.filter(({ state }) => state === 'sound').length;
   const verdict = isReadable
     ? `${good} of ${shards.length} shards are good`
     : paint.red(`CANNOT BE READ: ${good} good shards of ${dataShards} that it takes`);
   const lines = shards.map((shard) => shardLine(shard, drives[shard.position]?.path ?? '', paint));
-  return `  ${what}${dataShards}+${parityShards} in ${place}, ${verdict}\n${lines.join('')}`;
+  // A record that is whole everywhere is not worth a line for each part.
+  const isWhole = copies.every(({ state }) => state === 'sound');
+  const record = isWhole ? '' : `    its record: ${copiesText(copies, drives, paint, 'wrong')}`;
+  return `  ${what}${dataShards}+${parityShards} in ${place}, ${verdict}\n${lines.join('')}${record}`;
 }
 
-function shardLine({ shard, kind, file, offset, bytes, state }: ShardPlace, drive: string, paint: Paint): string {
+function shardLine({ shard, kind, ...place }: ShardPlace, drive: string, paint: Paint): string {
+  return placeLine(`shard ${shard} (${kind})`, place, drive, paint);
+}
+
+/** How many copies of a record are good, and below it where each lies, or each that is not good. */
+function copiesText(
+  copies: readonly RecordCopy[],
+  drives: readonly CheckedDrive[],
+  paint: Paint,
+  listed: 'all' | 'wrong',
+): string {
+  const good = copies.filter(({ state }) => state === 'sound').length;
+  const lines = copies
+    .filter(({ state }) => listed === 'all' || state !== 'sound')
+    .map((copy) => placeLine('copy', copy, drives[copy.position]?.path ?? '', paint));
+  return `${good} of ${copies.length} copies are good\n${lines.join('')}`;
+}
+
+function placeLine(
+  what: string,
+  { file, offset, bytes, state }: Omit<RecordCopy, 'position'>,
+  drive: string,
+  paint: Paint,
+): string {
   const states = {
     sound: paint.green('good'),
     bad: paint.red('damaged'),
     missing: paint.red('missing'),
     unreachable: paint.yellow('drive not there'),
   };
-  return `    shard ${shard} (${kind}): ${states[state]}  ${printable(`${drive}/${file}`)} at ${offset}, ${bytes} bytes\n`;
+  return `    ${what}: ${states[state]}  ${printable(`${drive}/${file}`)} at ${offset}, ${bytes} bytes\n`;
 }
 
 function count(number: number, one: string, many = `${one}s`): string {

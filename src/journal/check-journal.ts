@@ -7,9 +7,10 @@ import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
-import type { ApplyBatch, LogFileReport, LogPosition } from './journal.js';
+import type { ApplyBatch, LogFileReport, LogPosition, LogRecord } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { writeQuorumOf } from './open-journal.js';
+import { locateRecords, type LocatedRecord } from './record-copies.js';
 import { chainHeaders, examine, findBehindHole, type Findings } from './recovery.js';
 import { HistoryEnds, readHistory, replayInOrder, type HistoryOptions, type SetReplay } from './replay.js';
 import { SetLog, type JournalLog } from './set-log.js';
@@ -57,6 +58,8 @@ export interface CheckedLog {
   readonly files: readonly number[];
   /** Drives that hold a file's copies of everything, and what is wrong in it. */
   verifyFile(fileNumber: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
+  /** Records of the history in this file, with what each drive has of them, in the order in which they lie there. */
+  locateRecords(fileNumber: number, isWanted: (record: LogRecord) => boolean): Promise<LocatedRecord[]>;
   /** For `replayChecked`. */
   openReplay(apply: ApplyBatch): CheckedReplay;
   /** Largest part of a file that is in use: for progress. */
@@ -129,6 +132,7 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
       isNew: true,
       tip: null,
       verifyFile: () => Promise.resolve(none),
+      locateRecords: () => Promise.resolve([]),
       openReplay: () => ({
         holes: 0,
         sequence: null,
@@ -167,6 +171,7 @@ function served(
     bytes: files.reduce((sum, fileNumber) => sum + setLog.fileBytes(fileNumber), 0) * bitCount(verdict.current),
     verifyFile: (fileNumber, pace) =>
       verifyLogFile(setLog, fileNumber, { positions: verdict.current, isRepair: false, pace }, () => undefined),
+    locateRecords: (fileNumber, isWanted) => locateRecords(setLog, { fileNumber, tip }, isWanted),
     openReplay: (apply) => new HistoryReplay(setLog, tip, apply),
   };
 }

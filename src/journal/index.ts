@@ -23,3 +23,4 @@ export {
   type CheckedLog,
   type DriveLogState,
 } from './check-journal.js';
+export type { CopyState, LocatedRecord } from './record-copies.js';

@@ -299,7 +299,7 @@ function zeroes(setLog: SetLog, bytes: number): Float64Array {
 /** The first readable batch behind a place where no drive has one. */
 export async function findBehindHole(
   setLog: SetLog,
-  last: BatchHeader | null,
+  last: Pick<BatchHeader, 'fileNumber' | 'sequence'> | null,
   sources: number,
 ): Promise<BatchHeader | null> {
   let best: BatchHeader | null = null;

@@ -3,7 +3,7 @@ import { StartupError, limits } from '../base/index.js';
 import { openExistingCatalog, removeRunCatalog } from '../catalog/index.js';
 import { blobFileName, logFileName } from '../drive/index.js';
 import { replayChecked, type CheckedLog } from '../journal/index.js';
-import type { VersionPlace } from '../object/index.js';
+import type { RecordCopy, VersionPlace } from '../object/index.js';
 import { SlabArena } from '../pool/index.js';
 import { createLogger, type Logger } from '../telemetry/index.js';
 import type {
@@ -46,7 +46,7 @@ async function inspect(
     await world.store.begin();
     await replayChecked(world.logs, (setIndex) => world.store.applyOf(setIndex));
     await world.store.settle();
-    const versions = await world.store.locate(bucket, key);
+    const versions = await world.store.locate(bucket, key, world.logs);
     if (versions === null) throw new StartupError(`there is no bucket ${bucket}`, 'see the names with a listing');
     return { bucket, key, drives: world.drives, versions: versions.map(withFiles) };
   } finally {
@@ -56,14 +56,16 @@ async function inspect(
 
 /** With the names that the files have on a drive. */
 function withFiles(version: VersionPlace): VersionPlace {
+  const named = (copies: readonly RecordCopy[]): RecordCopy[] =>
+    copies.map((copy) => ({ ...copy, file: logFileName(Number(copy.file)) }));
   const bodies = version.bodies.map((body) => {
     const shards = body.shards.map((shard) => ({
       ...shard,
       file: body.kind === 'blob' ? blobFileName(shard.file) : logFileName(Number(shard.file)),
     }));
-    return { ...body, shards };
+    return { ...body, copies: named(body.copies), shards };
   });
-  return { ...version, bodies };
+  return { ...version, copies: named(version.copies), bodies };
 }
 
 async function look(

@@ -30,6 +30,7 @@ export type {
   BodyPlace,
   DamagedBody,
   OrphanFindings,
+  RecordCopy,
   ShardPlace,
   VersionPlace,
 } from '../object/index.js';

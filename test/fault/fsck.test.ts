@@ -308,7 +308,9 @@ describe('inspect', () => {
     expect(parts.out).toContain('part 1, 5.0 MiB: 2+2 in blob files, 3 of 4 shards are good');
     expect(parts.out).toContain('part 2, 68.4 KiB: 2+2 in the log, 4 of 4 shards are good');
     expect(parts.out).toMatch(/shard \d \((data|parity)\): missing {2}.*drive2\/blobs\//);
-    expect((await granary('inspect', 'box', 'size200', ...drives)).out).toContain('in its record, on every drive');
+    expect((await granary('inspect', 'box', 'size200', ...drives)).out).toContain(
+      'in its record, 4 of 4 copies are good',
+    );
     expect((await granary('inspect', 'box', 'size0', ...drives)).out).toContain('no bytes');
 
     const none = await granary('inspect', 'box', 'never', ...drives);
@@ -318,6 +320,41 @@ describe('inspect', () => {
     expect(noBucket).toMatchObject({ code: 2 });
     expect(noBucket.err).toContain('there is no bucket nowhere');
     expect((await fsck('--repair')).code).toBe(0);
+  });
+
+  it('says which drives have a sound copy of a record: with the bytes of a small object, an empty one, a marker', async () => {
+    const look = async (bucket: string, key: string): Promise<InspectReport['versions']> => {
+      const { out } = await granary('inspect', '--json', bucket, key, ...drives);
+      return (JSON.parse(out) as InspectReport).versions;
+    };
+    const [tiny] = await look('box', 'size200');
+    const [copy] = tiny?.copies ?? [];
+    expect(tiny?.copies.map(({ position, state }) => ({ position, state }))).toEqual(
+      [0, 1, 2, 3].map((position) => ({ position, state: 'sound' })),
+    );
+    // The bytes are where it says.
+    const there = readFileSync(join(drives[2] ?? '', copy?.file ?? '')).subarray(copy?.offset);
+    expect(there.subarray(0, copy?.bytes).includes(bodies.get('size200') ?? '')).toBe(true);
+
+    const places = { tiny: copy?.offset ?? 0, empty: (await look('box', 'size0'))[0]?.copies[0]?.offset ?? 0 };
+    const marker = (await look('versioned', 'v'))[0]?.copies[0]?.offset ?? 0;
+    flip(logOf(1), places.tiny + 40);
+    flip(logOf(3), places.empty + 40);
+    flip(logOf(0), marker + 40);
+    renameSync(drives[2] ?? '', `${drives[2]}.away`);
+    const states = async (bucket: string, key: string): Promise<string[] | undefined> =>
+      (await look(bucket, key))[0]?.copies.map(({ state }) => state);
+    expect(await states('box', 'size200')).toEqual(['sound', 'bad', 'unreachable', 'sound']);
+    expect(await states('box', 'size0')).toEqual(['sound', 'sound', 'unreachable', 'bad']);
+    expect(await states('versioned', 'v')).toEqual(['bad', 'sound', 'unreachable', 'sound']);
+    const { code, out } = await granary('inspect', 'box', 'size200', ...drives);
+    expect(code).toBe(0);
+    expect(out).toContain('in its record, 2 of 4 copies are good');
+    expect(out).toMatch(/copy: damaged {2}.*drive2\/log\/00000001\.log at \d+, \d+ bytes/);
+    expect(out).toMatch(/copy: drive not there {2}.*drive3\/log\//);
+    renameSync(`${drives[2]}.away`, drives[2] ?? '');
+    expect((await fsck('--repair')).code).toBe(0);
+    expect(await states('box', 'size200')).toEqual(['sound', 'sound', 'sound', 'sound']);
   });
 
   it('leaves everything to the server that comes next', async () => {
