@@ -131,9 +131,13 @@ function tailText({ log }: CheckReport): string {
   return finished + dropped;
 }
 
-function driveLine({ path, state, faults }: CheckedDrive, paint: Paint): string {
+function driveLine({ path, state, lacking, faults }: CheckedDrive, paint: Paint): string {
+  const last = lacking === 1 ? 'the last batch, which' : `the last ${lacking} batches, which`;
   const words = {
-    current: paint.green('holds everything'),
+    current:
+      lacking === 0
+        ? paint.green('holds everything')
+        : paint.yellow(`holds all but ${last} the next start writes to it`),
     behind: paint.yellow('lacks some of the history'),
     unreadable: paint.red('its log cannot be read'),
     absent: paint.red('not there'),

@@ -13,7 +13,7 @@ import { writeQuorumOf } from './open-journal.js';
 import { locateRecords, type LocatedRecord } from './record-copies.js';
 import { chainHeaders, examine, findBehindHole, type Findings } from './recovery.js';
 import { HistoryEnds, readHistory, replayInOrder, type HistoryOptions, type SetReplay } from './replay.js';
-import { SetLog, type JournalLog } from './set-log.js';
+import { SetLog, type JournalLog, type ShortFile } from './set-log.js';
 import { verifyLogFile } from './verify-file.js';
 
 export interface CheckOptions {
@@ -44,6 +44,10 @@ export type DriveLogState =
 export interface CheckedLog {
   /** By position. */
   readonly drives: readonly DriveLogState[];
+  /** By position: batches at the end of the history that the next start writes to the drive. */
+  readonly lacking: readonly number[];
+  /** By position: log files that are shorter than they should be. */
+  readonly shortFiles: readonly (readonly ShortFile[])[];
   /** Drives with the whole history, as bits. */
   readonly current: number;
   readonly isWritable: boolean;
@@ -127,6 +131,8 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
     return {
       ...nothing,
       drives: states,
+      lacking: drives.map(() => 0),
+      shortFiles: shortFilesOf(setLog),
       current: verdict.current,
       isWritable: true,
       isNew: true,
@@ -160,6 +166,8 @@ function served(
   const files = setLog.fileNumbers(verdict.current).filter((fileNumber) => fileNumber >= setLog.firstFile);
   return {
     drives: states,
+    lacking: states.map((_, position) => (hasBit(verdict.current, position) ? lackingOf(verdict, position) : 0)),
+    shortFiles: shortFilesOf(setLog),
     current: verdict.current,
     isWritable: verdict.isWritable,
     isNew: false,
@@ -174,6 +182,15 @@ function served(
     locateRecords: (fileNumber, isWanted) => locateRecords(setLog, { fileNumber, tip }, isWanted),
     openReplay: (apply) => new HistoryReplay(setLog, tip, apply),
   };
+}
+
+function shortFilesOf(setLog: SetLog): (readonly ShortFile[])[] {
+  return setLog.stores.map((_, position) => setLog.shortFiles(position, setLog.firstFile));
+}
+
+function lackingOf({ drives, chain }: ServeVerdict, position: number): number {
+  const ancestor = drives[position]?.ancestor ?? null;
+  return chain.length - 1 - chain.findIndex(({ digest }) => digest === ancestor);
 }
 
 /** The last batch that every current drive holds. */

@@ -26,6 +26,8 @@ export interface CheckProgress {
 export interface CheckedDrive {
   readonly path: string;
   readonly state: 'current' | 'behind' | 'unreadable' | 'absent';
+  /** Batches at the end of the log that a current drive lacks: the next start writes them. */
+  readonly lacking: number;
   /** What is wrong with it, one line each. */
   readonly faults: readonly string[];
 }

@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import { StartupError, invariant, systemClock } from '../base/index.js';
 import { openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
-import { probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
+import { logFileName, probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
-import { checkJournal, type CheckedLog } from '../journal/index.js';
+import { checkJournal, type CheckedLog, type ShortFile } from '../journal/index.js';
 import { kernels } from '../native/index.js';
 import { StoreCheck } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
@@ -97,7 +97,11 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
         inSet.map(({ path, probe, reason }, position) => ({
           path,
           state: logs[setIndex]?.drives[position] ?? 'absent',
-          faults: probe?.faults ?? [reason ?? 'no folder for it was named'],
+          lacking: logs[setIndex]?.lacking[position] ?? 0,
+          faults:
+            probe === null
+              ? [reason ?? 'no folder for it was named']
+              : [...probe.faults, ...(logs[setIndex]?.shortFiles[position] ?? []).map(shortFileText)],
         })),
       ),
       store: new StoreCheck({
@@ -113,6 +117,10 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     await close();
     throw error;
   }
+}
+
+function shortFileText({ fileNumber, bytes, fullBytes }: ShortFile): string {
+  return `${logFileName(fileNumber)} was cut short: it has ${bytes} of ${fullBytes} bytes`;
 }
 
 interface CheckedPlace {

@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -214,6 +215,40 @@ describe('fsck', () => {
     rmSync(third, { recursive: true });
     for (const drive of [first, third]) renameSync(`${drive}.away`, drive);
     expect((await fsck()).code).toBe(0);
+  });
+
+  it('says that a log file was cut short and what its drive lacks, and has it filled up again', async () => {
+    let running = await startServer(drives);
+    for (const number of [1, 2, 3, 4, 5]) await put(client(running), `late${number}`, randomBytes(100));
+    await running.stop();
+    const whole = readFileSync(logOf(2));
+    const used = whole.findLastIndex((byte) => byte !== 0) + 1;
+    truncateSync(logOf(2), used - 8192);
+    const found = await fsck();
+    const fault = `log/00000001.log was cut short: it has ${used - 8192} of ${whole.length} bytes`;
+    const [, , third] = found.report.now.drives;
+    expect(third).toMatchObject({ state: 'current', faults: [fault] });
+    expect(third?.lacking).toBeGreaterThan(1);
+    expect(found.report.now.problems).toContain(`${drives[2]}: ${fault}`);
+    const { code, out } = await granary('fsck', ...drives);
+    expect(code).toBe(1);
+    expect(out).toMatch(/drive3 {2}holds all but the last \d+ batches, which the next start writes to it; log/);
+    expect(out).toContain('To mend it: granary fsck --repair');
+
+    // A start does the same as the repair.
+    running = await startServer(drives);
+    await expectAll(client(running));
+    await running.stop();
+    expect(running.output()).toContain('A log file was cut short: it has its full length again');
+    expect(readFileSync(logOf(2)).subarray(0, used).equals(whole.subarray(0, used))).toBe(true);
+    expect(statSync(logOf(2)).size).toBe(whole.length);
+    expect((await fsck()).report.now.problems).toEqual([]);
+
+    // Through many epochs: the drive is caught up.
+    truncateSync(logOf(2), 5000);
+    expect((await fsck()).report.now.drives[2]?.state).toBe('behind');
+    expect((await fsck('--repair')).report.now.problems).toEqual([]);
+    expect(statSync(logOf(2)).blocks * 512).toBeGreaterThanOrEqual(whole.length);
   });
 
   it('rebuilds the index from logs and blobs alone', async () => {

@@ -10,8 +10,8 @@ const clean: CheckReport = {
   deploymentId: '00000000-0000-4000-8000-000000000001',
   sets: [{ dataShards: 1, parityShards: 1 }],
   drives: [
-    { path: '/mnt/1', state: 'current', faults: [] },
-    { path: '/mnt/2', state: 'current', faults: [] },
+    { path: '/mnt/1', state: 'current', lacking: 0, faults: [] },
+    { path: '/mnt/2', state: 'current', lacking: 0, faults: [] },
   ],
   log: {
     files: 1,
