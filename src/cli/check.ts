@@ -29,7 +29,7 @@ export type CheckExitCode = 0 | 1 | 2;
 
 export async function runCheck(invocation: CheckInvocation, world: CheckWorld): Promise<CheckExitCode> {
   const printer = new Printer(world, world.environment, invocation.isJson);
-  const progress = new ProgressBar(world.err);
+  const progress = new ProgressBar(world.err, invocation.kind === 'fsck' && invocation.isQuiet);
   try {
     const drives = expandDrives(namedDrives(invocation.drives, world.environment), world.workingFolder).flat();
     if (drives.length === 0) {
@@ -95,7 +95,10 @@ function fsckText(found: FsckReport, paint: Paint): string {
   const lines = [
     `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}${setsText(now)}`,
     ...now.drives.map((drive) => driveLine(drive, paint)),
-    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read${tailText(now)}`,
+    ...now.unused.map(
+      ({ path, reason }) => `  ${printable(path)}  ${paint.yellow('is none of the drives')}; ${printable(reason)}`,
+    ),
+    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'copy of a batch', 'copies of batches')} verified, ${size(now.log.bytes)} read${tailText(now)}`,
     `${paint.bold('Blobs')}   ${count(now.blobs.bodies, 'object or part', 'objects and parts')}, ${count(now.blobs.shards, 'shard')} verified`,
     `${paint.bold('Index')}   ${indexText(now.index.state)}; ${count(now.buckets, 'bucket')}, ${count(now.objects, 'object')}`,
     ...damageLines(now),
@@ -104,9 +107,7 @@ function fsckText(found: FsckReport, paint: Paint): string {
     lines.push(
       `${paint.bold('Before')}  ${before.problems.length === 0 ? 'nothing was wrong' : before.problems.map(printable).join('; ')}`,
     );
-    lines.push(
-      `${paint.bold('Repair')}  ${count(found.repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`,
-    );
+    lines.push(`${paint.bold('Repair')}  ${repairText(found.repairedShards, before, now)}`);
   }
   const verdict =
     now.problems.length === 0
@@ -150,6 +151,7 @@ function indexText(state: CheckReport['index']['state']): string {
     right: 'agrees with the logs',
     behind: 'is brought up to date by the next start',
     absent: 'is built by the next start',
+    damaged: 'is damaged: it can be built anew from the logs',
     wrong: 'does not agree with the logs',
   };
   return words[state];
@@ -175,14 +177,49 @@ function problemLines({ problems }: CheckReport, paint: Paint): string {
   return problems.map((problem) => `${paint.red('WRONG:')} ${printable(problem)}\n`).join('');
 }
 
-function remedy({ blobs, log, index }: CheckReport, before: CheckReport | null): string {
+/** What is different behind a repair. */
+function repairText(repairedShards: number, before: CheckReport, now: CheckReport): string {
+  const drives = now.drives.flatMap(({ path, state, faults }, index) => {
+    const was = before.drives[index];
+    if (was === undefined || state !== 'current') return [];
+    if (was.absence === 'empty') return [`${printable(path)} filled from the others`];
+    if (was.state !== 'current' || was.lacking > 0) return [`${printable(path)} brought up to date`];
+    return was.faults.length > faults.length ? [`${printable(path)} put right`] : [];
+  });
+  const files = before.orphans.count - now.orphans.count;
+  const leftovers = files > 0 ? [`${count(files, 'leftover file')} removed`] : [];
+  const how = before.index.state === 'behind' ? 'brought up to date' : 'built anew';
+  const index = before.index.state !== 'right' && now.index.state === 'right' ? [`the index ${how}`] : [];
+  const shards = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
+  const others = [...drives, ...leftovers, ...index];
+  return [...others, ...(repairedShards > 0 || others.length === 0 ? [shards] : [])].join('; ');
+}
+
+function remedy(now: CheckReport, before: CheckReport | null): string {
+  const { blobs, log, index, orphans, drives } = now;
   const isLost = blobs.unreadable + log.unreadableRecords + log.holes + log.unreadableBatches > 0;
   if (isLost)
     return 'Nothing of what cannot be read is removed: bring back drives or copies of them, and run it again.\n';
-  if (before !== null) return 'This is left after the repair.\n';
-  return index.state === 'wrong'
-    ? 'To mend it: granary fsck --rebuild --repair …\n'
-    : 'To mend it: granary fsck --repair …\n';
+  const unusable = drives.filter(({ absence, state }) => absence === 'unusable' || state === 'unreadable');
+  const isMendable =
+    log.bad + blobs.badShards + blobs.missingShards + orphans.count + index.differences > 0 ||
+    index.state === 'damaged' ||
+    drives.some(({ absence, state, faults }) =>
+      absence === null ? state === 'behind' || (state === 'current' && faults.length > 0) : absence === 'empty',
+    );
+  const lines: string[] = [];
+  if (drives.some(({ absence }) => absence === 'unnamed'))
+    lines.push('Name the folders of all drives, or an empty folder in place of a drive that is gone.');
+  if (unusable.length > 0) {
+    const paths = unusable.map(({ path }) => printable(path)).join(', ');
+    lines.push(`Bring back ${paths}, or put an empty folder there, which granary fsck --repair … fills.`);
+  }
+  if (isMendable && before !== null) lines.push('This is left after the repair.');
+  if (isMendable && before === null) {
+    const flags = index.state === 'wrong' ? '--rebuild --repair' : '--repair';
+    lines.push(`To mend ${lines.length === 0 ? 'it' : 'the rest'}: granary fsck ${flags} …`);
+  }
+  return lines.map((line) => `${line}\n`).join('');
 }
 
 // ---- inspect ----
@@ -296,11 +333,12 @@ export class ProgressBar {
 
   constructor(
     private readonly output: Output,
+    private readonly isQuiet = false,
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
   show({ phase, done }: CheckProgress): void {
-    if (!this.output.isTerminal) return;
+    if (!this.output.isTerminal || this.isQuiet) return;
     if (phase === this.#phase && this.nowMs() - this.#drawnMs < redrawMs) return;
     this.#phase = phase;
     this.#drawnMs = this.nowMs();

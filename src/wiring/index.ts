@@ -24,6 +24,7 @@ export type {
   IndexFindings,
   InspectReport,
   LogFindings,
+  UnusedFolder,
 } from './check-types.js';
 export type {
   BlobFindings,

@@ -212,9 +212,60 @@ describe('fsck', () => {
     expect(code).not.toBe(0);
     expect(report.now.drives.map(({ path }) => path)).toEqual(drives);
     expect(report.now.drives.map(({ faults }) => faults)).toEqual([['does not exist'], [], ['is empty'], []]);
+    expect(report.now.drives.map(({ absence }) => absence)).toEqual(['unusable', null, 'empty', null]);
     rmSync(third, { recursive: true });
     for (const drive of [first, third]) renameSync(`${drive}.away`, drive);
     expect((await fsck()).code).toBe(0);
+  });
+
+  it('says that a repair filled an empty drive, and names folders that are none of the drives', async () => {
+    const third = drives[2] ?? '';
+    renameSync(third, `${third}.away`);
+    mkdirSync(third);
+    const filled = await granary('fsck', '--repair', ...drives);
+    expect(filled.code).toBe(0);
+    expect(filled.out).toContain(`${third} filled from the others`);
+    rmSync(`${third}.away`, { recursive: true });
+
+    const foreign = join(folder, 'foreign');
+    mkdirSync(join(foreign, 'photos'), { recursive: true });
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    const { code, out } = await granary('fsck', '--json', ...drives, foreign, empty);
+    expect(code).toBe(0);
+    expect((JSON.parse(out) as FsckReport).now.unused).toEqual([
+      { path: foreign, reason: 'not empty and not a Granary drive: give an empty folder' },
+      { path: empty, reason: 'is empty' },
+    ]);
+    rmSync(foreign, { recursive: true });
+    rmSync(empty, { recursive: true });
+  });
+
+  it.each([
+    ['its manifest', (runs: string): void => flip(join(runs, 'manifest'), 5)],
+    [
+      'a block of a run',
+      (runs: string): void => flip(filesBelow(runs).find((file) => file.endsWith('.run')) ?? '', 60),
+    ],
+  ])('says that the index is damaged in %s, and builds it anew', async (_name, damage) => {
+    const runs = join(drives[0] ?? '', '.granary', 'index', 'runs');
+    damage(runs);
+    const found = await fsck();
+    expect(found.report.now).toMatchObject({ index: { state: 'damaged' }, problems: ['the index is damaged'] });
+    expect(found.code).toBe(1);
+    const mended = await granary('fsck', '--repair', ...drives);
+    expect(mended.code).toBe(0);
+    expect(mended.out).toContain('the index built anew');
+    damage(runs);
+    const running = await startServer(drives);
+    await expectAll(client(running)).catch(() => undefined);
+    await running.stop();
+    const again = await startServer(drives);
+    await expectAll(client(again));
+    await again.stop();
+    expect(running.output() + again.output()).toMatch(
+      /the index (cannot be opened|could not be read).*rebuilt from the logs/,
+    );
   });
 
   it('says that a log file was cut short and what its drive lacks, and has it filled up again', async () => {
