@@ -46,7 +46,7 @@ const liveEntries = { start: Buffer.from('L'), end: Buffer.from('M') };
 /** Bytes in use in the log of each drive. No server has the drives. */
 export async function liveLogBytes(firstDrive: string): Promise<number> {
   const catalog = openExistingCatalog(path.join(firstDrive, indexFolder));
-  if (catalog === null) throw new Error('the server left no index behind');
+  if (typeof catalog === 'string') throw new Error(`the server left an index behind that is ${catalog}`);
   try {
     let bytes = 0;
     for (const { value } of catalog.range(liveEntries)) bytes += Number(value.readBigUInt64LE(0));

@@ -2,4 +2,10 @@
  * catalog: the ordered index of the whole server, behind one interface, rebuildable from the logs.
  */
 export type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
-export { openExistingCatalog, openRunCatalog, removeRunCatalog, type RunCatalogOptions } from './run-catalog.js';
+export {
+  IndexDamaged,
+  openExistingCatalog,
+  openRunCatalog,
+  removeRunCatalog,
+  type RunCatalogOptions,
+} from './run-catalog.js';

@@ -34,6 +34,11 @@ const pageBytesFirst = 4 * KiB;
 const pageBytesMax = 256 * KiB;
 const pageGrowth = 8;
 
+/** A part of the index could not be read. It is marked: the next one to open it builds it anew. */
+export class IndexDamaged extends Error {
+  override readonly name = 'IndexDamaged';
+}
+
 export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
@@ -71,16 +76,19 @@ export function openRunCatalog(options: RunCatalogOptions): Catalog {
   }
 }
 
-/** For a look at an index: null when there is none, or none that a start would use. Nothing is thrown away. */
-export function openExistingCatalog(directory: string): Catalog | null {
+/**
+ * For a look at an index that no server uses. A damaged one is built anew by a start; damage within a run is met only
+ * where it is read, which throws. Nothing is changed.
+ */
+export function openExistingCatalog(directory: string): Catalog | 'absent' | 'damaged' {
   const runs = join(directory, runsName);
-  if (!existsSync(runs) || existsSync(join(directory, damagedName))) return null;
+  if (existsSync(join(directory, damagedName))) return 'damaged';
+  if (!existsSync(runs)) return 'absent';
   const ignore = (): void => undefined;
   try {
     return new RunCatalog(indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault), ignore, ignore, 0);
   } catch {
-    // Damaged: a start would build it anew.
-    return null;
+    return 'damaged';
   }
 }
 
@@ -214,7 +222,7 @@ class RunCatalog implements Catalog {
       return read();
     } catch (error) {
       this.onDamage();
-      throw error;
+      throw new IndexDamaged(error instanceof Error ? error.message : String(error), { cause: error });
     }
   }
 }

@@ -9,6 +9,7 @@ import type {
   Checks,
   FsckReport,
   InspectReport,
+  RecordCopy,
   ShardPlace,
   VersionPlace,
 } from '../wiring/index.js';
@@ -28,7 +29,7 @@ export type CheckExitCode = 0 | 1 | 2;
 
 export async function runCheck(invocation: CheckInvocation, world: CheckWorld): Promise<CheckExitCode> {
   const printer = new Printer(world, world.environment, invocation.isJson);
-  const progress = new ProgressBar(world.err);
+  const progress = new ProgressBar(world.err, invocation.kind === 'fsck' && invocation.isQuiet);
   try {
     const drives = expandDrives(namedDrives(invocation.drives, world.environment), world.workingFolder).flat();
     if (drives.length === 0) {
@@ -94,7 +95,10 @@ function fsckText(found: FsckReport, paint: Paint): string {
   const lines = [
     `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}${setsText(now)}`,
     ...now.drives.map((drive) => driveLine(drive, paint)),
-    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'batch', 'batches')} on all drives, ${size(now.log.bytes)} read${tailText(now)}`,
+    ...now.unused.map(
+      ({ path, reason }) => `  ${printable(path)}  ${paint.yellow('is none of the drives')}; ${printable(reason)}`,
+    ),
+    `${paint.bold('Log')}     ${count(now.log.files, 'file')}, ${count(now.log.batches, 'copy of a batch', 'copies of batches')} verified, ${size(now.log.bytes)} read${tailText(now)}`,
     `${paint.bold('Blobs')}   ${count(now.blobs.bodies, 'object or part', 'objects and parts')}, ${count(now.blobs.shards, 'shard')} verified`,
     `${paint.bold('Index')}   ${indexText(now.index.state)}; ${count(now.buckets, 'bucket')}, ${count(now.objects, 'object')}`,
     ...damageLines(now),
@@ -103,9 +107,7 @@ function fsckText(found: FsckReport, paint: Paint): string {
     lines.push(
       `${paint.bold('Before')}  ${before.problems.length === 0 ? 'nothing was wrong' : before.problems.map(printable).join('; ')}`,
     );
-    lines.push(
-      `${paint.bold('Repair')}  ${count(found.repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`,
-    );
+    lines.push(`${paint.bold('Repair')}  ${repairText(found.repairedShards, before, now)}`);
   }
   const verdict =
     now.problems.length === 0
@@ -130,9 +132,13 @@ function tailText({ log }: CheckReport): string {
   return finished + dropped;
 }
 
-function driveLine({ path, state, faults }: CheckedDrive, paint: Paint): string {
+function driveLine({ path, state, lacking, faults }: CheckedDrive, paint: Paint): string {
+  const last = lacking === 1 ? 'the last batch, which' : `the last ${lacking} batches, which`;
   const words = {
-    current: paint.green('holds everything'),
+    current:
+      lacking === 0
+        ? paint.green('holds everything')
+        : paint.yellow(`holds all but ${last} the next start writes to it`),
     behind: paint.yellow('lacks some of the history'),
     unreadable: paint.red('its log cannot be read'),
     absent: paint.red('not there'),
@@ -145,6 +151,7 @@ function indexText(state: CheckReport['index']['state']): string {
     right: 'agrees with the logs',
     behind: 'is brought up to date by the next start',
     absent: 'is built by the next start',
+    damaged: 'is damaged: it can be built anew from the logs',
     wrong: 'does not agree with the logs',
   };
   return words[state];
@@ -170,14 +177,49 @@ function problemLines({ problems }: CheckReport, paint: Paint): string {
   return problems.map((problem) => `${paint.red('WRONG:')} ${printable(problem)}\n`).join('');
 }
 
-function remedy({ blobs, log, index }: CheckReport, before: CheckReport | null): string {
+/** What is different behind a repair. */
+function repairText(repairedShards: number, before: CheckReport, now: CheckReport): string {
+  const drives = now.drives.flatMap(({ path, state, faults }, index) => {
+    const was = before.drives[index];
+    if (was === undefined || state !== 'current') return [];
+    if (was.absence === 'empty') return [`${printable(path)} filled from the others`];
+    if (was.state !== 'current' || was.lacking > 0) return [`${printable(path)} brought up to date`];
+    return was.faults.length > faults.length ? [`${printable(path)} put right`] : [];
+  });
+  const files = before.orphans.count - now.orphans.count;
+  const leftovers = files > 0 ? [`${count(files, 'leftover file')} removed`] : [];
+  const how = before.index.state === 'behind' ? 'brought up to date' : 'built anew';
+  const index = before.index.state !== 'right' && now.index.state === 'right' ? [`the index ${how}`] : [];
+  const shards = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
+  const others = [...drives, ...leftovers, ...index];
+  return [...others, ...(repairedShards > 0 || others.length === 0 ? [shards] : [])].join('; ');
+}
+
+function remedy(now: CheckReport, before: CheckReport | null): string {
+  const { blobs, log, index, orphans, drives } = now;
   const isLost = blobs.unreadable + log.unreadableRecords + log.holes + log.unreadableBatches > 0;
   if (isLost)
     return 'Nothing of what cannot be read is removed: bring back drives or copies of them, and run it again.\n';
-  if (before !== null) return 'This is left after the repair.\n';
-  return index.state === 'wrong'
-    ? 'To mend it: granary fsck --rebuild --repair …\n'
-    : 'To mend it: granary fsck --repair …\n';
+  const unusable = drives.filter(({ absence, state }) => absence === 'unusable' || state === 'unreadable');
+  const isMendable =
+    log.bad + blobs.badShards + blobs.missingShards + orphans.count + index.differences > 0 ||
+    index.state === 'damaged' ||
+    drives.some(({ absence, state, faults }) =>
+      absence === null ? state === 'behind' || (state === 'current' && faults.length > 0) : absence === 'empty',
+    );
+  const lines: string[] = [];
+  if (drives.some(({ absence }) => absence === 'unnamed'))
+    lines.push('Name the folders of all drives, or an empty folder in place of a drive that is gone.');
+  if (unusable.length > 0) {
+    const paths = unusable.map(({ path }) => printable(path)).join(', ');
+    lines.push(`Bring back ${paths}, or put an empty folder there, which granary fsck --repair … fills.`);
+  }
+  if (isMendable && before !== null) lines.push('This is left after the repair.');
+  if (isMendable && before === null) {
+    const flags = index.state === 'wrong' ? '--rebuild --repair' : '--repair';
+    lines.push(`To mend ${lines.length === 0 ? 'it' : 'the rest'}: granary fsck ${flags} …`);
+  }
+  return lines.map((line) => `${line}\n`).join('');
 }
 
 // ---- inspect ----
@@ -189,34 +231,71 @@ function inspectText({ bucket, key, versions, drives }: InspectReport, paint: Pa
 }
 
 function versionText(version: VersionPlace, drives: readonly CheckedDrive[], paint: Paint): string {
-  const { versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, bodies } = version;
+  const { versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, copies, bodies } = version;
   const facts = isDeleteMarker ? 'delete marker' : `${size(bytes)} (${bytes} bytes), ETag ${etag}`;
   const head = `version ${printable(versionId)}${isLatest ? ' (latest)' : ''}: ${facts}, ${new Date(modifiedMs).toISOString()}\n`;
-  return isDeleteMarker ? head : head + bodies.map((body) => bodyText(body, drives, paint)).join('');
+  const shown = isDeleteMarker ? [] : bodies;
+  // Bytes in the record are not told apart from it.
+  const isInRecord = shown.some(({ partNumber, kind }) => partNumber === null && kind === 'inline');
+  const isAll = shown.every(({ kind }) => kind === 'none');
+  const record = isInRecord ? '' : `  its record: ${copiesText(copies, drives, paint, isAll ? 'all' : 'wrong')}`;
+  return head + shown.map((body) => bodyText(body, copies, drives, paint)).join('') + record;
 }
 
-function bodyText(body: BodyPlace, drives: readonly CheckedDrive[], paint: Paint): string {
-  const { partNumber, bytes, kind, dataShards, parityShards, shards, isReadable } = body;
+function bodyText(
+  body: BodyPlace,
+  ofVersion: readonly RecordCopy[],
+  drives: readonly CheckedDrive[],
+  paint: Paint,
+): string {
+  const { partNumber, bytes, kind, dataShards, parityShards, shards, copies, isReadable } = body;
   const what = partNumber === null ? '' : `part ${partNumber}, ${size(bytes)}: `;
   if (kind === 'none') return `  ${what}no bytes\n`;
-  if (kind === 'inline') return `  ${what}in its record, on every drive\n`;
+  const ofRecord = partNumber === null ? ofVersion : copies;
+  if (kind === 'inline') return `  ${what}in its record, ${copiesText(ofRecord, drives, paint, 'all')}`;
   const place = kind === 'blob' ? 'blob files' : 'the log';
   const good = shards.filter(({ state }) => state === 'sound').length;
   const verdict = isReadable
     ? `${good} of ${shards.length} shards are good`
     : paint.red(`CANNOT BE READ: ${good} good shards of ${dataShards} that it takes`);
   const lines = shards.map((shard) => shardLine(shard, drives[shard.position]?.path ?? '', paint));
-  return `  ${what}${dataShards}+${parityShards} in ${place}, ${verdict}\n${lines.join('')}`;
+  // A record that is whole everywhere is not worth a line for each part.
+  const isWhole = copies.every(({ state }) => state === 'sound');
+  const record = isWhole ? '' : `    its record: ${copiesText(copies, drives, paint, 'wrong')}`;
+  return `  ${what}${dataShards}+${parityShards} in ${place}, ${verdict}\n${lines.join('')}${record}`;
 }
 
-function shardLine({ shard, kind, file, offset, bytes, state }: ShardPlace, drive: string, paint: Paint): string {
+function shardLine({ shard, kind, ...place }: ShardPlace, drive: string, paint: Paint): string {
+  return placeLine(`shard ${shard} (${kind})`, place, drive, paint);
+}
+
+/** How many copies of a record are good, and below it where each lies, or each that is not good. */
+function copiesText(
+  copies: readonly RecordCopy[],
+  drives: readonly CheckedDrive[],
+  paint: Paint,
+  listed: 'all' | 'wrong',
+): string {
+  const good = copies.filter(({ state }) => state === 'sound').length;
+  const lines = copies
+    .filter(({ state }) => listed === 'all' || state !== 'sound')
+    .map((copy) => placeLine('copy', copy, drives[copy.position]?.path ?? '', paint));
+  return `${good} of ${copies.length} copies are good\n${lines.join('')}`;
+}
+
+function placeLine(
+  what: string,
+  { file, offset, bytes, state }: Omit<RecordCopy, 'position'>,
+  drive: string,
+  paint: Paint,
+): string {
   const states = {
     sound: paint.green('good'),
     bad: paint.red('damaged'),
     missing: paint.red('missing'),
     unreachable: paint.yellow('drive not there'),
   };
-  return `    shard ${shard} (${kind}): ${states[state]}  ${printable(`${drive}/${file}`)} at ${offset}, ${bytes} bytes\n`;
+  return `    ${what}: ${states[state]}  ${printable(`${drive}/${file}`)} at ${offset}, ${bytes} bytes\n`;
 }
 
 function count(number: number, one: string, many = `${one}s`): string {
@@ -254,11 +333,12 @@ export class ProgressBar {
 
   constructor(
     private readonly output: Output,
+    private readonly isQuiet = false,
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
   show({ phase, done }: CheckProgress): void {
-    if (!this.output.isTerminal) return;
+    if (!this.output.isTerminal || this.isQuiet) return;
     if (phase === this.#phase && this.nowMs() - this.#drawnMs < redrawMs) return;
     this.#phase = phase;
     this.#drawnMs = this.nowMs();

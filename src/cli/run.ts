@@ -164,6 +164,7 @@ function start(
     log: {
       level: config.logLevel,
       format: invocation.isJson ? 'json' : 'text',
+      stacks: invocation.isDebug,
       write: (line) => world.err.write(line),
     },
   });

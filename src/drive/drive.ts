@@ -46,6 +46,11 @@ export interface LogStore {
   /** A file of `bytes` zeroes, synced with its directory before it is listed or answered. */
   createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>>;
   /**
+   * Fills a file that was cut short with zeroes, from the length it has up to `bytes`; synced before it is answered.
+   * Nobody may write to the file meanwhile.
+   */
+  extendFile(fileNumber: number, from: number, bytes: number): Promise<DriveResult<void>>;
+  /**
    * Takes a file away that nobody needs any more; durable before it is answered, and absent already is success.
    * With `keep` its room is held back for the next file that is made.
    */

@@ -3,7 +3,7 @@
  * calls; reads and the making of files go through others. Writes go past the page cache, which costs less CPU time
  * and leaves it to what is read (bench: `choice.log.buffered`): so they have descriptors of their own.
  */
-import { MiB, invariant, limits, type Segments } from '../base/index.js';
+import { KiB, MiB, alignUp, invariant, limits, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoRequest, type IoResult } from '../native/index.js';
 import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
@@ -13,6 +13,9 @@ import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix } from '
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
 const zeroFillBytesMax = 32 * MiB;
+
+/** From here on a file is written past the page cache. */
+const pageBytes = 4 * KiB;
 
 export interface LogQueues {
   /** One thread. */
@@ -95,15 +98,14 @@ export class LocalLogStore implements LogStore {
     const isRecycled = await this.#recycle(newPath, bytes, run);
     if (!isRecycled) {
       // Zeroes up to the last byte, only to be thrown away, would take the room of others and wear the disk.
-      const space = await run({ kind: IoKind.space, path: this.drivePath });
-      if (!space.ok) return space;
-      if ((space.value.values?.[1] ?? 0) < bytes) return { ok: false, fault: this.#fault('full', describe(), ENOSPC) };
+      const room = await this.#findRoom(bytes, describe, run);
+      if (!room.ok) return room;
     }
     const flags = (isRecycled ? 0 : IoFlag.create) | IoFlag.write;
     const opened = await run({ kind: IoKind.open, path: newPath, flags });
     if (!opened.ok) return opened;
     const fd = opened.value.fd;
-    const filled = await this.#fillWithZeroes(fd, bytes, describe);
+    const filled = await this.#fillWithZeroes(fd, 0, bytes, describe);
     const renamed = filled.ok
       ? await run({ kind: IoKind.rename, path: newPath, toPath: path, flags: this.#directorySync })
       : filled;
@@ -115,6 +117,28 @@ export class LocalLogStore implements LogStore {
     // The call that hangs may be the very one that uses the file: it is removed at the next start.
     if (renamed.fault.kind !== 'slow') await run({ kind: IoKind.unlink, path: newPath });
     return renamed;
+  }
+
+  async extendFile(fileNumber: number, from: number, bytes: number): Promise<DriveResult<void>> {
+    invariant(from < bytes, 'a file that is extended gets longer');
+    const name = logFileName(fileNumber);
+    const describe = (): string => `extend ${name}`;
+    const run: RunStep = (request) => this.queues.make.run({ request, describe, repeats: true });
+    const room = await this.#findRoom(bytes - from, describe, run);
+    if (!room.ok) return room;
+    const opened = await run({ kind: IoKind.open, path: this.#path(name), flags: IoFlag.write });
+    if (!opened.ok) return opened;
+    const { fd } = opened.value;
+    // Up to the next page through the page cache, and past it from there on.
+    const aligned = Math.min(bytes, alignUp(from, pageBytes));
+    const head = await this.#fillWithZeroes(fd, from, aligned, describe);
+    const filled = head.ok ? await this.#fillWithZeroes(fd, aligned, bytes, describe) : head;
+    if (!filled.ok) {
+      this.#closeAfter(fd, filled.fault);
+      return filled;
+    }
+    this.queues.make.closeDescriptor(fd);
+    return { ok: true, value: undefined };
   }
 
   async freeFile(fileNumber: number, keep: boolean): Promise<DriveResult<void>> {
@@ -192,8 +216,20 @@ export class LocalLogStore implements LogStore {
     return false;
   }
 
-  async #fillWithZeroes(fd: number, bytes: number, describe: () => string): Promise<DriveResult<IoResult | null>> {
-    for (let fileOffset = 0; fileOffset < bytes; fileOffset += zeroFillBytesMax) {
+  async #findRoom(bytes: number, describe: () => string, run: RunStep): Promise<DriveResult<void>> {
+    const space = await run({ kind: IoKind.space, path: this.drivePath });
+    if (!space.ok) return space;
+    if ((space.value.values?.[1] ?? 0) < bytes) return { ok: false, fault: this.#fault('full', describe(), ENOSPC) };
+    return { ok: true, value: undefined };
+  }
+
+  async #fillWithZeroes(
+    fd: number,
+    from: number,
+    bytes: number,
+    describe: () => string,
+  ): Promise<DriveResult<IoResult | null>> {
+    for (let fileOffset = from; fileOffset < bytes; fileOffset += zeroFillBytesMax) {
       const piece = Math.min(zeroFillBytesMax, bytes - fileOffset);
       const request = { kind: IoKind.zeroFill, fd, fileOffset, bytes: piece, flags: this.#syncFlags };
       const filled = await this.queues.make.run({ request, describe });

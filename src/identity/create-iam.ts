@@ -106,10 +106,18 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
     }
     return dead.length + (await iam.accessKeys.sweep());
   };
+  /** Said once, however long it lasts. */
+  let trouble: string | null = null;
   const timer = setInterval(() => {
-    sweep().catch((error: unknown) => {
-      log('sessions that are over could not be removed; they are refused all the same', { err: error });
-    });
+    sweep().then(
+      () => (trouble = null),
+      (error: unknown) => {
+        const before = trouble;
+        trouble = String(error);
+        if (trouble === before) return;
+        log('sessions that are over could not be removed; they are refused all the same', { err: error });
+      },
+    );
   }, options.sweepMs ?? sweepMsDefault);
   timer.unref();
   return {

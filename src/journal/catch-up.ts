@@ -193,7 +193,7 @@ export class CatchUp {
     this.#at.set(position, 0);
     try {
       const target = await this.#open(position, store, common, this.#round);
-      this.setLog.log.info('Catch-up begins', { position, behind: target.last?.sequence ?? 0 });
+      this.setLog.log.info('Catch-up begins', { position, behind: this.#behind(target) });
       await this.#prepare(target);
       await this.#copyHistory(target);
       const isIn = await this.options.join(position, () => this.#copyRestInTime(target));

@@ -7,12 +7,13 @@ import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
-import type { ApplyBatch, LogFileReport, LogPosition } from './journal.js';
+import type { ApplyBatch, LogFileReport, LogPosition, LogRecord } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { writeQuorumOf } from './open-journal.js';
+import { locateRecords, type LocatedRecord } from './record-copies.js';
 import { chainHeaders, examine, findBehindHole, type Findings } from './recovery.js';
 import { HistoryEnds, readHistory, replayInOrder, type HistoryOptions, type SetReplay } from './replay.js';
-import { SetLog, type JournalLog } from './set-log.js';
+import { SetLog, type JournalLog, type ShortFile } from './set-log.js';
 import { verifyLogFile } from './verify-file.js';
 
 export interface CheckOptions {
@@ -43,6 +44,10 @@ export type DriveLogState =
 export interface CheckedLog {
   /** By position. */
   readonly drives: readonly DriveLogState[];
+  /** By position: batches at the end of the history that the next start writes to the drive. */
+  readonly lacking: readonly number[];
+  /** By position: log files that are shorter than they should be. */
+  readonly shortFiles: readonly (readonly ShortFile[])[];
   /** Drives with the whole history, as bits. */
   readonly current: number;
   readonly isWritable: boolean;
@@ -57,6 +62,8 @@ export interface CheckedLog {
   readonly files: readonly number[];
   /** Drives that hold a file's copies of everything, and what is wrong in it. */
   verifyFile(fileNumber: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
+  /** Records of the history in this file, with what each drive has of them, in the order in which they lie there. */
+  locateRecords(fileNumber: number, isWanted: (record: LogRecord) => boolean): Promise<LocatedRecord[]>;
   /** For `replayChecked`. */
   openReplay(apply: ApplyBatch): CheckedReplay;
   /** Largest part of a file that is in use: for progress. */
@@ -124,11 +131,14 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
     return {
       ...nothing,
       drives: states,
+      lacking: drives.map(() => 0),
+      shortFiles: shortFilesOf(setLog),
       current: verdict.current,
       isWritable: true,
       isNew: true,
       tip: null,
       verifyFile: () => Promise.resolve(none),
+      locateRecords: () => Promise.resolve([]),
       openReplay: () => ({
         holes: 0,
         sequence: null,
@@ -156,6 +166,8 @@ function served(
   const files = setLog.fileNumbers(verdict.current).filter((fileNumber) => fileNumber >= setLog.firstFile);
   return {
     drives: states,
+    lacking: states.map((_, position) => (hasBit(verdict.current, position) ? lackingOf(verdict, position) : 0)),
+    shortFiles: shortFilesOf(setLog),
     current: verdict.current,
     isWritable: verdict.isWritable,
     isNew: false,
@@ -167,8 +179,18 @@ function served(
     bytes: files.reduce((sum, fileNumber) => sum + setLog.fileBytes(fileNumber), 0) * bitCount(verdict.current),
     verifyFile: (fileNumber, pace) =>
       verifyLogFile(setLog, fileNumber, { positions: verdict.current, isRepair: false, pace }, () => undefined),
+    locateRecords: (fileNumber, isWanted) => locateRecords(setLog, { fileNumber, tip }, isWanted),
     openReplay: (apply) => new HistoryReplay(setLog, tip, apply),
   };
+}
+
+function shortFilesOf(setLog: SetLog): (readonly ShortFile[])[] {
+  return setLog.stores.map((_, position) => setLog.shortFiles(position, setLog.firstFile));
+}
+
+function lackingOf({ drives, chain }: ServeVerdict, position: number): number {
+  const ancestor = drives[position]?.ancestor ?? null;
+  return chain.length - 1 - chain.findIndex(({ digest }) => digest === ancestor);
 }
 
 /** The last batch that every current drive holds. */

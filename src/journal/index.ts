@@ -15,7 +15,7 @@ export {
 } from './open-journal.js';
 export type { RunningJournal } from './running-journal.js';
 export type { JournalKernels } from './batch-codec.js';
-export type { JournalLog } from './set-log.js';
+export type { JournalLog, ShortFile } from './set-log.js';
 export {
   checkJournal,
   replayChecked,
@@ -23,3 +23,4 @@ export {
   type CheckedLog,
   type DriveLogState,
 } from './check-journal.js';
+export type { CopyState, LocatedRecord } from './record-copies.js';

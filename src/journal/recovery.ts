@@ -105,8 +105,13 @@ async function scanAll(
         const store = setLog.stores[position] ?? null;
         if (drive === null || store === null) return null;
         const isLagging = drive.start !== null && drive.start.fileNumber < from;
-        const scan = await scanDrive(setLog.codec, store, drive.files, isLagging ? drive.start.fileNumber : from);
-        return scan.ok ? { scan: scan.value, state: drive.state } : note(position, scan.fault);
+        const first = isLagging ? drive.start.fileNumber : from;
+        const scan = await scanDrive(setLog.codec, store, drive.files, first);
+        if (!scan.ok) return note(position, scan.fault);
+        const last = scan.value.batches.at(-1)?.fileNumber ?? first;
+        // What was cut off may have been anything.
+        const isCut = setLog.shortFiles(position, last).length > 0;
+        return { scan: isCut ? { ...scan.value, tail: 'damaged' as const } : scan.value, state: drive.state };
       }),
     );
     const firsts = drives.flatMap((drive) => drive?.scan.batches.filter(isFirstOf(from)) ?? []);
@@ -215,6 +220,10 @@ export async function bringUp(
     const fault = await state.write({ ...state.state, isWitness: false });
     if (fault !== null) return fault;
   }
+  for (const { fileNumber } of setLog.shortFiles(position, setLog.firstFile)) {
+    const fault = await setLog.restoreFile(position, fileNumber);
+    if (fault !== null) return fault;
+  }
   const abandoned = verdict.abandoned.flatMap((digest) => headers.get(digest) ?? []);
   const cut = await cutBack(setLog, position, scan.remains, abandoned);
   if (cut !== null) return cut;
@@ -246,6 +255,17 @@ export function noteHeals(pending: PendingHeal[], header: BatchHeader, records: 
   for (const { order } of records) if (!known.has(order)) pending.push({ order, fileNumber, fileOffset });
 }
 
+/**
+ * On a drive that is not in S, so that nobody else writes to the file. Its length was what showed that batches were lost
+ * with it: before it comes back, what the drive lacks must prove nothing.
+ */
+async function restoreFile(setLog: SetLog, position: number, fileNumber: number): Promise<DriveFault | null> {
+  if (!setLog.isShort(position, fileNumber) || hasBit(setLog.members, position)) return null;
+  const state = setLog.states.get(position);
+  const marked = state?.state.isWitness === true ? await state.write({ ...state.state, isWitness: false }) : null;
+  return marked ?? (await setLog.restoreFile(position, fileNumber));
+}
+
 /** Writes a batch of the history to a drive, with whatever shards any reachable drive can give. */
 export async function writeBatchTo(
   setLog: SetLog,
@@ -256,6 +276,8 @@ export async function writeBatchTo(
   const made = await setLog.ensureFile(header.fileNumber, 1 << position);
   const fault = made.get(position);
   if (fault !== undefined) return { ok: false, fault };
+  const restored = await restoreFile(setLog, position, header.fileNumber);
+  if (restored !== null) return { ok: false, fault: restored };
   const preferred = setLog.members === 0 ? ~0 : setLog.members;
   const copied = await copyBatch(setLog.codec, setLog.stores, common, header, position, preferred);
   if (copied.ok && copied.unrebuilt.length > 0) {
@@ -299,7 +321,7 @@ function zeroes(setLog: SetLog, bytes: number): Float64Array {
 /** The first readable batch behind a place where no drive has one. */
 export async function findBehindHole(
   setLog: SetLog,
-  last: BatchHeader | null,
+  last: Pick<BatchHeader, 'fileNumber' | 'sequence'> | null,
   sources: number,
 ): Promise<BatchHeader | null> {
   let best: BatchHeader | null = null;

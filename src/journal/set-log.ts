@@ -25,6 +25,14 @@ export interface LogHead {
   readonly sequenceMax: number;
 }
 
+/** A log file that was cut short. */
+export interface ShortFile {
+  readonly fileNumber: number;
+  readonly bytes: number;
+  /** That it should have. */
+  readonly fullBytes: number;
+}
+
 /** While so many drives are slow that it must be us, the write is tried again after this. */
 const slowRetryMs = 250;
 /** So often, each time for as long as a call may take. Then it is not us: they hang, and whoever waits is told. */
@@ -108,13 +116,67 @@ export class SetLog {
     this.#files.set(position, new Map(files.map((file) => [file.fileNumber, file.bytes])));
   }
 
-  /** Size of a log file that exists on some drive, else of those to come. */
+  /**
+   * Size of a log file that exists on some drive, else of those to come. It is the same on all of them: where one
+   * differs it was damaged, and what most have counts; the largest when that is not clear.
+   */
   fileBytes(fileNumber: number): number {
+    let found = 0;
+    let holders = 0;
+    let isSame = true;
     for (const files of this.#files.values()) {
       const bytes = files.get(fileNumber);
-      if (bytes !== undefined) return bytes;
+      if (bytes === undefined) continue;
+      isSame &&= holders === 0 || bytes === found;
+      found = bytes;
+      holders++;
     }
-    return this.logFileBytes;
+    // With one alone there is only the size of new ones to compare it with.
+    if (holders < 2) return Math.max(found, this.logFileBytes);
+    return isSame ? found : this.#usualBytes(fileNumber);
+  }
+
+  #usualBytes(fileNumber: number): number {
+    const counts = new Map<number, number>();
+    for (const files of this.#files.values()) {
+      const bytes = files.get(fileNumber);
+      if (bytes !== undefined) counts.set(bytes, (counts.get(bytes) ?? 0) + 1);
+    }
+    const [usual] = [...counts].sort(([a, countA], [b, countB]) => countB - countA || b - a);
+    return usual?.[0] ?? this.logFileBytes;
+  }
+
+  isShort(position: number, fileNumber: number): boolean {
+    const bytes = this.#files.get(position)?.get(fileNumber);
+    return bytes !== undefined && bytes < this.fileBytes(fileNumber);
+  }
+
+  /** Log files of a drive, from `first` on, that were cut short. */
+  shortFiles(position: number, first: number): ShortFile[] {
+    return this.filesOf(position)
+      .filter((fileNumber) => fileNumber >= first && this.isShort(position, fileNumber))
+      .map((fileNumber) => ({
+        fileNumber,
+        bytes: this.#files.get(position)?.get(fileNumber) ?? 0,
+        fullBytes: this.fileBytes(fileNumber),
+      }));
+  }
+
+  /**
+   * Brings a file that was cut short back to its length; null when it has it. Nobody may write to the file meanwhile.
+   * A drive without room for that goes on as it is until the next start: only the reserve is missing.
+   */
+  async restoreFile(position: number, fileNumber: number): Promise<DriveFault | null> {
+    if (!this.isShort(position, fileNumber)) return null;
+    const from = this.#files.get(position)?.get(fileNumber) ?? 0;
+    const bytes = this.fileBytes(fileNumber);
+    const extended = await this.stores[position]?.extendFile(fileNumber, from, bytes);
+    if (extended?.ok === false && extended.fault.kind !== 'full') return extended.fault;
+    this.#note(position, fileNumber, bytes);
+    const details = { position, fileNumber, from, bytes };
+    if (extended?.ok === false) this.log.warn('A log file was cut short, and there is no room to fill it up', details);
+    else this.log.warn('A log file was cut short: it has its full length again', details);
+    return null;
   }
 
   /** Where the history begins: what lies before it is there by accident, or not at all. */
@@ -149,12 +211,14 @@ export class SetLog {
     return this.#files.get(position)?.has(fileNumber) === true;
   }
 
-  /** Makes a log file on the drives that lack it. Answers the faults by position. */
+  /** Makes a log file on the drives that lack it, or have it cut short. Answers the faults by position. */
   async ensureFile(fileNumber: number, mask: number): Promise<Map<number, DriveFault>> {
     const bytes = this.fileBytes(fileNumber);
     const faults = new Map<number, DriveFault>();
+    // The one in use is written to: it was filled up before its drive was in S.
+    const isAhead = fileNumber > (this.head.last?.fileNumber ?? 0);
     const make = async (position: number): Promise<void> => {
-      if (this.hasFile(position, fileNumber)) return;
+      if (this.hasFile(position, fileNumber) && !(isAhead && this.isShort(position, fileNumber))) return;
       const fault = await this.#makeOnce(position, fileNumber, bytes);
       if (fault !== null) faults.set(position, fault);
     };
@@ -168,6 +232,7 @@ export class SetLog {
     const known = this.#making.get(key);
     if (known !== undefined) return known;
     const make = async (): Promise<DriveFault | null> => {
+      if (this.hasFile(position, fileNumber)) return this.restoreFile(position, fileNumber);
       const store = this.stores[position];
       const created = await store?.createFile(fileNumber, bytes);
       // A call that was given up as slow may have made the file after all.
@@ -219,7 +284,8 @@ export class SetLog {
   get filesAhead(): number {
     const members = this.positions(this.members);
     let next = (this.head.last?.fileNumber ?? 1) + 1;
-    while (members.length > 0 && members.every((position) => this.hasFile(position, next))) next++;
+    const isWhole = (position: number): boolean => this.hasFile(position, next) && !this.isShort(position, next);
+    while (members.length > 0 && members.every(isWhole)) next++;
     return next - 1 - (this.head.last?.fileNumber ?? 1);
   }
 

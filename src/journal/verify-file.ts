@@ -74,6 +74,7 @@ class FileWalk {
   #last: BatchHeader | null = null;
   #unpacedBytes = 0;
   #isSound = true;
+  #repaired = 0;
 
   constructor(
     private readonly setLog: SetLog,
@@ -108,7 +109,16 @@ class FileWalk {
       return this.#isSound && this.#isMember;
     } finally {
       this.#reader.close();
+      this.#report();
     }
+  }
+
+  /** A line for each batch would be hundreds for one file. */
+  #report(): void {
+    if (this.#repaired === 0) return;
+    const { position, fileNumber } = this.place;
+    const details = { position, fileNumber, batches: this.#repaired };
+    this.setLog.log.info('Damaged batches of the log were written anew', details);
   }
 
   get #isMember(): boolean {
@@ -232,7 +242,7 @@ class FileWalk {
     }
     this.counts.repaired++;
     this.counts.repairedBytes += header.totalBytes;
-    this.setLog.log.info('A damaged batch of the log was written anew', { position, sequence: header.sequence });
+    this.#repaired++;
   }
 
   /** Read back after it was written. */

@@ -5,8 +5,10 @@
 import { blobName, type Placement } from '../erasure/index.js';
 import type { Catalog, CatalogEntry } from '../catalog/index.js';
 import {
+  bucketOfKey,
   isObjectKey,
   isPartKey,
+  keyOfObjectKey,
   objectRange,
   partRange,
   placesOfVersion,
@@ -43,6 +45,16 @@ export function decodeIndexedBody(indexKey: Buffer, value: Buffer): IndexedBody 
   const { bucketId, key } = body;
   const dataOrder = body.dataOrder === 0 ? entry.order : body.dataOrder;
   return { owner: versionKey(bucketId, key, entry.order), bucketId, key, body, dataOrder };
+}
+
+/** The object whose body this is, by its own key or that of a part; null when it has gone. */
+export function ownerOf(catalog: Catalog, owner: Buffer): Pick<IndexedBody, 'bucketId' | 'key'> | null {
+  if (isObjectKey(owner)) {
+    const { top } = placesOfVersion(owner);
+    return { bucketId: bucketOfKey(top), key: keyOfObjectKey(top) };
+  }
+  const value = catalog.get(owner);
+  return value === undefined ? null : decodeIndexedBody(owner, value);
 }
 
 export function isInBlob(indexed: IndexedBody): indexed is BlobBody {

@@ -26,6 +26,7 @@ import {
   type LogRecord,
   type PreparedRecord,
 } from '../journal/index.js';
+import { ownerOf } from './bodies.js';
 import { BodyCache } from './body-cache.js';
 import { WrittenBodies } from './written-bodies.js';
 import { assemble, requireChecksum, type AssembledObject } from './complete-upload.js';
@@ -930,9 +931,20 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
             : { kind: 'log', fileNumber: placement.fileNumber };
         if (!this.#heal.report(target, position)) return;
         const { high, low } = placement.id;
-        log(`a shard of body ${high}-${low} is missing or damaged on drive ${position + 1}: it was read around`);
+        const name = this.#nameOf(owner) ?? `body ${high}-${low}`;
+        log(`a shard of ${name} is missing or damaged on drive ${position + 1}: it was read around`);
       },
     };
+  }
+
+  /** Bucket and key of the object that has a body. */
+  #nameOf(owner: Buffer): string | null {
+    const found = ownerOf(this.index.catalog, owner);
+    if (found === null) return null;
+    for (const [bucket, { bucketId }] of this.index.buckets) {
+      if (bucketId === found.bucketId) return `${bucket}/${found.key}`;
+    }
+    return null;
   }
 
   /**

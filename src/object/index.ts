@@ -13,6 +13,7 @@ export {
   type BodyPlace,
   type DamagedBody,
   type OrphanFindings,
+  type RecordCopy,
   type ShardPlace,
   type StoreCheckOptions,
   type VersionPlace,

@@ -11,6 +11,7 @@ import {
   payloadOffset,
   positionOfShard,
   setOfBody,
+  setOfFile,
   shardFileBytes,
   verifyBlob,
   verifySlot,
@@ -21,14 +22,14 @@ import {
   type PlacementId,
   type StripeLayout,
 } from '../erasure/index.js';
-import type { ApplyBatch, LogPosition } from '../journal/index.js';
+import type { ApplyBatch, CheckedLog, LocatedRecord, LogPosition, LogRecord } from '../journal/index.js';
 import { bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
 import { IndexState } from './index-state.js';
 import { isDerivedKey, partKey } from './index-keys.js';
 import { blobNamePattern, repairNamePattern } from './orphan-sweep.js';
 import { listBits } from './positions.js';
 import { settleRebuiltIndex } from './rebuilt-index.js';
-import { decodeEntry, decodePart, type BodyRecord, type ObjectRecord } from './records.js';
+import { decodeEntry, decodePart, entrySpace, originalOf, type BodyRecord, type ObjectRecord } from './records.js';
 import { versionsOf } from './versions-of.js';
 
 export interface StoreCheckOptions {
@@ -79,6 +80,17 @@ export interface ShardPlace {
   readonly state: BlobState;
 }
 
+/** What one drive has of a record. All of them should have the same. */
+export interface RecordCopy {
+  /** Of the drive, counted over all sets. */
+  readonly position: number;
+  /** Number of the log file. */
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly state: BlobState;
+}
+
 export interface BodyPlace {
   /** Null: the object itself. */
   readonly partNumber: number | null;
@@ -87,6 +99,8 @@ export interface BodyPlace {
   readonly dataShards: number;
   readonly parityShards: number;
   readonly shards: readonly ShardPlace[];
+  /** Of a part's record, in which a small part has its bytes. Empty for the object itself: its record is the version's. */
+  readonly copies: readonly RecordCopy[];
   readonly isReadable: boolean;
 }
 
@@ -97,7 +111,20 @@ export interface VersionPlace {
   readonly bytes: number;
   readonly etag: string;
   readonly modifiedMs: number;
+  /** Of its record, in which a small object has its bytes. */
+  readonly copies: readonly RecordCopy[];
   readonly bodies: readonly BodyPlace[];
+}
+
+interface KnownRecord {
+  readonly order: number;
+  /** In all sets. */
+  readonly fileNumber: number;
+}
+
+interface KnownPart extends KnownRecord {
+  readonly partNumber: number;
+  readonly body: BodyRecord;
 }
 
 const listedMax = 1000;
@@ -198,34 +225,77 @@ export class StoreCheck {
     return differences;
   }
 
-  /** The versions of a key, the newest first, with every shard of each. Null: there is no such bucket. */
-  async locate(bucket: string, key: string): Promise<VersionPlace[] | null> {
+  /**
+   * The versions of a key, the newest first, with every shard and every copy of the record of each. `logs` by set.
+   * Null: there is no such bucket.
+   */
+  async locate(bucket: string, key: string, logs: readonly CheckedLog[]): Promise<VersionPlace[] | null> {
     const state = this.index.buckets.get(bucket);
     if (state === undefined) return null;
+    const versions = versionsOf(this.index, state.bucketId, key).map((version) => ({
+      ...version,
+      parts: this.#parts(version.record),
+    }));
+    const copies = await this.#copies(
+      versions.flatMap((version) => [version, ...version.parts]),
+      logs,
+    );
     const places: VersionPlace[] = [];
-    for (const { record, versionId, isDeleteMarker, isLatest } of versionsOf(this.index, state.bucketId, key)) {
+    for (const { record, versionId, isDeleteMarker, isLatest, order, parts } of versions) {
       const { bytes, etag, modifiedMs } = record;
-      places.push({ versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, bodies: await this.#bodies(record) });
+      const bodies: BodyPlace[] = [];
+      if (record.multipart === null) bodies.push(await this.#place(record, null, []));
+      for (const part of parts)
+        bodies.push(await this.#place(part.body, part.partNumber, copies.get(part.order) ?? []));
+      const ofRecord = copies.get(order) ?? [];
+      places.push({ versionId, isLatest, isDeleteMarker, bytes, etag, modifiedMs, copies: ofRecord, bodies });
     }
     return places;
   }
 
-  async #bodies(record: ObjectRecord): Promise<BodyPlace[]> {
-    if (record.multipart === null) return [await this.#place(record, null)];
-    const places: BodyPlace[] = [];
-    for (const { partNumber } of record.multipart.parts) {
-      const value = this.options.catalog.get(partKey(record.multipart.uploadId, partNumber));
-      if (value === undefined) continue;
-      const entry = decodeEntry(value);
-      places.push(await this.#place(decodePart(entry.body, entry.here), partNumber));
-    }
-    return places;
+  #parts({ multipart }: ObjectRecord): KnownPart[] {
+    if (multipart === null) return [];
+    return multipart.parts.flatMap(({ partNumber }) => {
+      const value = this.options.catalog.get(partKey(multipart.uploadId, partNumber));
+      if (value === undefined) return [];
+      const { order, body, here } = decodeEntry(value);
+      return [{ partNumber, body: decodePart(body, here), order, fileNumber: entrySpace(value).fileNumber }];
+    });
   }
 
-  async #place(body: BodyRecord, partNumber: number | null): Promise<BodyPlace> {
+  /** By the order of the record. Each log file is gone through once. */
+  async #copies(records: readonly KnownRecord[], logs: readonly CheckedLog[]): Promise<Map<number, RecordCopy[]>> {
+    const wanted = new Map<number, Set<number>>();
+    for (const { fileNumber, order } of records) {
+      const orders = wanted.get(fileNumber) ?? new Set();
+      wanted.set(fileNumber, orders.add(order));
+    }
+    const copies = new Map<number, RecordCopy[]>();
+    for (const [fileNumber, orders] of wanted) {
+      const setIndex = setOfFile(fileNumber);
+      const isWanted = (record: LogRecord): boolean => orders.has(originalOf(record).order);
+      const located = (await logs[setIndex]?.locateRecords(fileNumberOf(fileNumber), isWanted)) ?? [];
+      // Of a record that was moved within its file the last one counts.
+      for (const one of located) copies.set(originalOf(one.record).order, this.#copiesOf(one, setIndex));
+    }
+    return copies;
+  }
+
+  #copiesOf({ fileNumber, fileOffset, bytes, copies }: LocatedRecord, setIndex: number): RecordCopy[] {
+    return copies.map((state, position) => ({
+      position: this.#driveIndex(setIndex, position),
+      file: String(fileNumber),
+      offset: fileOffset,
+      bytes,
+      state,
+    }));
+  }
+
+  async #place(body: BodyRecord, partNumber: number | null, copies: readonly RecordCopy[]): Promise<BodyPlace> {
     const { placement, bytes } = body;
-    const head = { partNumber, bytes, kind: placement.kind };
+    const head = { partNumber, bytes, kind: placement.kind, copies };
     if (placement.kind !== 'blob' && placement.kind !== 'slots') {
+      // The index has it from a copy of the record that is right.
       return { ...head, dataShards: 1, parityShards: 0, shards: [], isReadable: true };
     }
     const { dataShards, parityShards } = placement.geometry;

@@ -26,6 +26,8 @@ export interface LogOptions {
   readonly level?: LogLevel;
   /** `text`: one line for people. */
   readonly format?: 'text' | 'json';
+  /** Of `text`: the stack of an error follows its line. Otherwise the line ends with what the error says. */
+  readonly stacks?: boolean;
   /** Takes one line, newline included. Standard error when omitted. */
   readonly write?: (line: string) => void;
   /** Takes every line as well, in JSON whatever the format. Must not throw. */
@@ -54,7 +56,8 @@ const redactedPaths = secretFields.flatMap((name) => [`["${name}"]`, `*["${name}
 export function createLogger(options: LogOptions = {}): Logger {
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const { tap } = options;
-  const writeLine = options.format === 'json' ? write : (line: string) => write(logText(parseLogLine(line)));
+  const writeLine =
+    options.format === 'json' ? write : (line: string) => write(logText(parseLogLine(line), options.stacks));
   const destination: DestinationStream = {
     write: (line) => {
       writeLine(line);
@@ -104,11 +107,12 @@ export function parseLogLine(json: string): LogEntry {
   return { level: level as LogEntry['level'], timeMs: Date.parse(String(time)), message: String(message), fields };
 }
 
-/** `2026-01-02T03:04:05.678Z WARN  message key=value`; the stack of `err` follows, indented. */
-export function logText({ level, timeMs, message, fields: { err, ...rest } }: LogEntry): string {
+/** `2026-01-02T03:04:05.678Z WARN  message key=value err="what it says: and its cause"`; or its stack, indented. */
+export function logText({ level, timeMs, message, fields: { err, ...rest } }: LogEntry, stacks = false): string {
   const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${textValue(value)}`);
   const time = new Date(timeMs).toISOString();
-  return `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(message)}${fields.join('')}${errorText(err)}\n`;
+  const error = stacks ? stackText(err) : errorText(err);
+  return `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(message)}${fields.join('')}${error}\n`;
 }
 
 function textValue(value: unknown): string {
@@ -116,11 +120,30 @@ function textValue(value: unknown): string {
   return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
+/** As pino writes it. */
+interface WrittenError {
+  readonly type?: string;
+  readonly message?: string;
+  readonly stack?: string;
+  readonly cause?: WrittenError;
+}
+
 function errorText(err: unknown): string {
   if (err === undefined || err === null) return '';
-  if (typeof err !== 'object') return ` err=${textValue(err)}`;
-  const { type, message, stack } = err as { type?: string; message?: string; stack?: string };
-  const text = stack ?? `${type ?? 'Error'}: ${message ?? ''}`;
+  return ` err=${textValue(typeof err === 'object' ? messageOf(err) : err)}`;
+}
+
+function messageOf({ type = 'Error', message = '', cause }: WrittenError): string {
+  const own = message === '' ? type : message;
+  if (typeof cause !== 'object') return own;
+  const below = messageOf(cause);
+  return own.includes(below) ? own : `${own}: ${below}`;
+}
+
+function stackText(err: unknown): string {
+  if (typeof err !== 'object' || err === null) return errorText(err);
+  const { type = 'Error', message = '', stack }: WrittenError = err;
+  const text = stack ?? `${type}: ${message}`;
   return `\n    ${text.replace(/\n\s*/g, '\n    ')}`;
 }
 

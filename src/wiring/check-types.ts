@@ -26,8 +26,21 @@ export interface CheckProgress {
 export interface CheckedDrive {
   readonly path: string;
   readonly state: 'current' | 'behind' | 'unreadable' | 'absent';
+  /** Batches at the end of the log that a current drive lacks: the next start writes them. */
+  readonly lacking: number;
+  /**
+   * Why there is no drive: its folder is empty, so that a repair fills it; the folder holds no drive that can be used;
+   * no folder was named for it. Null: there is one.
+   */
+  readonly absence: 'empty' | 'unusable' | 'unnamed' | null;
   /** What is wrong with it, one line each. */
   readonly faults: readonly string[];
+}
+
+/** A folder that was named and is none of the drives. */
+export interface UnusedFolder {
+  readonly path: string;
+  readonly reason: string;
 }
 
 export interface LogFindings {
@@ -45,8 +58,8 @@ export interface LogFindings {
 }
 
 export interface IndexFindings {
-  /** `behind`: the next start brings it up to date. `absent`: the next start builds it. */
-  readonly state: 'right' | 'behind' | 'absent' | 'wrong';
+  /** `behind`: the next start brings it up to date. `absent`, `damaged`: it is built anew from the logs. */
+  readonly state: 'right' | 'behind' | 'absent' | 'damaged' | 'wrong';
   /** Entries that differ from what the logs say. */
   readonly differences: number;
 }
@@ -57,6 +70,8 @@ export interface CheckReport {
   readonly sets: readonly { readonly dataShards: number; readonly parityShards: number }[];
   /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
+  /** Folders that were named beside those of the drives. */
+  readonly unused: readonly UnusedFolder[];
   readonly log: LogFindings;
   readonly blobs: BlobFindings;
   readonly orphans: OrphanFindings;

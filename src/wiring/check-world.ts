@@ -5,14 +5,14 @@
 import { join } from 'node:path';
 import { StartupError, invariant, systemClock } from '../base/index.js';
 import { openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
-import { probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
+import { logFileName, probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
-import { checkJournal, type CheckedLog } from '../journal/index.js';
+import { checkJournal, type CheckedLog, type ShortFile } from '../journal/index.js';
 import { kernels } from '../native/index.js';
 import { StoreCheck } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
-import type { CheckedDrive } from './check-types.js';
+import type { CheckedDrive, UnusedFolder } from './check-types.js';
 import { standInsOf } from './likely-places.js';
 
 const driveGraceMs = 2_000;
@@ -25,6 +25,7 @@ export interface CheckWorld {
   readonly logs: readonly CheckedLog[];
   /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
+  readonly unused: readonly UnusedFolder[];
   readonly store: StoreCheck;
   /** Of the server's index. */
   readonly indexFolder: string;
@@ -94,12 +95,9 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       sets,
       logs,
       drives: places.sets.flatMap((inSet, setIndex) =>
-        inSet.map(({ path, probe, reason }, position) => ({
-          path,
-          state: logs[setIndex]?.drives[position] ?? 'absent',
-          faults: probe?.faults ?? [reason ?? 'no folder for it was named'],
-        })),
+        inSet.map((place, position) => checkedDrive(place, logs[setIndex], position)),
       ),
+      unused: places.unused,
       store: new StoreCheck({
         catalog,
         sets: sets.map(({ drives }, setIndex) => new CheckedSet(deploymentId, setIndex, drives)),
@@ -115,17 +113,42 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
   }
 }
 
+function shortFileText({ fileNumber, bytes, fullBytes }: ShortFile): string {
+  return `${logFileName(fileNumber)} was cut short: it has ${bytes} of ${fullBytes} bytes`;
+}
+
 interface CheckedPlace {
   readonly path: string;
   readonly probe: Ready | null;
-  /** Why there is no drive. */
-  readonly reason: string | null;
+  /** What is in its place instead, as far as that can be told. */
+  readonly other: Exclude<DriveProbe, Ready> | null;
 }
 
 interface Places {
   readonly first: Ready;
   /** By set and position. */
   readonly sets: readonly (readonly CheckedPlace[])[];
+  readonly unused: readonly UnusedFolder[];
+}
+
+function checkedDrive(
+  { path, probe, other }: CheckedPlace,
+  log: CheckedLog | undefined,
+  position: number,
+): CheckedDrive {
+  const state = log?.drives[position] ?? 'absent';
+  const lacking = log?.lacking[position] ?? 0;
+  if (probe !== null) {
+    const faults = [...probe.faults, ...(log?.shortFiles[position] ?? []).map(shortFileText)];
+    return { path, state, lacking, absence: null, faults };
+  }
+  const absence = other?.kind ?? 'unnamed';
+  return { path, state, lacking, absence, faults: [other === null ? 'no folder for it was named' : reasonOf(other)] };
+}
+
+function reasonOf(probe: DriveProbe): string {
+  if (probe.kind === 'unusable') return probe.reason;
+  return probe.kind === 'empty' ? 'is empty' : 'holds a drive of a set that was never used';
 }
 
 function placesOf(probes: readonly DriveProbe[]): Places {
@@ -169,18 +192,17 @@ function placesOf(probes: readonly DriveProbe[]): Places {
   const places = sets.map((ids) =>
     ids.map((id, position): CheckedPlace => {
       const probe = byId.get(id) ?? null;
-      const other = others.get(id);
-      const path = probe?.path ?? other?.path ?? `drive ${position + 1}`;
-      return {
-        path,
-        probe,
-        reason: other === undefined ? null : other.kind === 'unusable' ? other.reason : 'is empty',
-      };
+      const other = others.get(id) ?? null;
+      return { path: probe?.path ?? other?.path ?? `drive ${position + 1}`, probe, other };
     }),
   );
+  const used = new Set(places.flat().map(({ path }) => path));
+  const unused = probes
+    .filter(({ path }) => !used.has(path))
+    .map((probe) => ({ path: probe.path, reason: reasonOf(probe) }));
   // Where a server keeps its index: on the first drive that is there.
   const found = places.flat().find(({ probe }) => probe !== null)?.probe;
-  return { first: found ?? first, sets: places };
+  return { first: found ?? first, sets: places, unused };
 }
 
 /** Drives that are only read. */

@@ -3,7 +3,7 @@ import { StartupError, limits } from '../base/index.js';
 import { openExistingCatalog, removeRunCatalog } from '../catalog/index.js';
 import { blobFileName, logFileName } from '../drive/index.js';
 import { replayChecked, type CheckedLog } from '../journal/index.js';
-import type { VersionPlace } from '../object/index.js';
+import type { RecordCopy, VersionPlace } from '../object/index.js';
 import { SlabArena } from '../pool/index.js';
 import { createLogger, type Logger } from '../telemetry/index.js';
 import type {
@@ -27,7 +27,8 @@ async function fsck(options: FsckOptions): Promise<FsckReport> {
   const log = createLogger({ level: 'error', ...options.log });
   const first = await look(options, arena, log);
   if (!options.repair && !options.rebuild) return { now: first.report, before: null, repairedShards: 0 };
-  if (options.rebuild) removeRunCatalog(first.indexFolder);
+  // Damage within the index shows only where it is read, and a start does not read all of it.
+  if (options.rebuild || first.report.index.state === 'damaged') removeRunCatalog(first.indexFolder);
   options.onProgress?.({ phase: 'repair', done: null });
   const repairedShards = await mendDrives({ ...options, arena, logger: log });
   const { report } = await look(options, arena, log);
@@ -46,7 +47,7 @@ async function inspect(
     await world.store.begin();
     await replayChecked(world.logs, (setIndex) => world.store.applyOf(setIndex));
     await world.store.settle();
-    const versions = await world.store.locate(bucket, key);
+    const versions = await world.store.locate(bucket, key, world.logs);
     if (versions === null) throw new StartupError(`there is no bucket ${bucket}`, 'see the names with a listing');
     return { bucket, key, drives: world.drives, versions: versions.map(withFiles) };
   } finally {
@@ -56,14 +57,16 @@ async function inspect(
 
 /** With the names that the files have on a drive. */
 function withFiles(version: VersionPlace): VersionPlace {
+  const named = (copies: readonly RecordCopy[]): RecordCopy[] =>
+    copies.map((copy) => ({ ...copy, file: logFileName(Number(copy.file)) }));
   const bodies = version.bodies.map((body) => {
     const shards = body.shards.map((shard) => ({
       ...shard,
       file: body.kind === 'blob' ? blobFileName(shard.file) : logFileName(Number(shard.file)),
     }));
-    return { ...body, shards };
+    return { ...body, copies: named(body.copies), shards };
   });
-  return { ...version, bodies };
+  return { ...version, copies: named(version.copies), bodies };
 }
 
 async function look(
@@ -102,6 +105,7 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
     deploymentId: world.deploymentId,
     sets: world.sets.map(({ dataShards, parityShards }) => ({ dataShards, parityShards })),
     drives: world.drives,
+    unused: world.unused,
     log: logFindings,
     blobs,
     orphans,
@@ -147,13 +151,15 @@ async function checkLogs(
 
 /** The index that the server would open, against what the logs say. */
 async function checkIndex({ indexFolder, store }: CheckWorld): Promise<IndexFindings> {
-  // A start would not open it either.
   const catalog = openExistingCatalog(indexFolder);
-  if (catalog === null) return { state: 'absent', differences: 0 };
+  if (catalog === 'absent' || catalog === 'damaged') return { state: catalog, differences: 0 };
   try {
     const differences = store.differencesTo(catalog);
     if (differences === null) return { state: 'behind', differences: 0 };
     return { state: differences === 0 ? 'right' : 'wrong', differences };
+  } catch {
+    // A part of it that had to be read is not what its checksum says, or holds what is no entry.
+    return { state: 'damaged', differences: 0 };
   } finally {
     await catalog.close();
   }
@@ -182,6 +188,7 @@ function problemsOf(found: Omit<CheckReport, 'problems'>): string[] {
   add(blobs.badShards, 'damaged shard', 'damaged shards');
   add(blobs.missingShards, 'missing shard', 'missing shards');
   add(orphans.count, 'file that no record names', 'files that no record names');
+  if (index.state === 'damaged') problems.push('the index is damaged');
   add(index.differences, 'entry of the index is wrong', 'entries of the index are wrong');
   return problems;
 }

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
-import { openRunCatalog, type Catalog } from '../catalog/index.js';
+import { IndexDamaged, openRunCatalog, type Catalog } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
   authenticate,
@@ -88,6 +88,16 @@ class Teardown {
 }
 
 export const createServer: CreateServer = async (options) => {
+  try {
+    return await start(options);
+  } catch (error) {
+    if (!(error instanceof IndexDamaged)) throw error;
+  }
+  // Damage within the index shows when it is read. By now it is marked, and built anew from the logs.
+  return await start(options);
+};
+
+async function start(options: ServerOptions): Promise<RunningServer> {
   const observation = new Observation(options);
   const { log } = observation;
   const teardown = new Teardown();
@@ -97,7 +107,7 @@ export const createServer: CreateServer = async (options) => {
     await teardown.run(log);
     throw error;
   }
-};
+}
 
 async function build(options: ServerOptions, observation: Observation, teardown: Teardown): Promise<RunningServer> {
   const { log, names } = observation;

@@ -24,12 +24,14 @@ export type {
   IndexFindings,
   InspectReport,
   LogFindings,
+  UnusedFolder,
 } from './check-types.js';
 export type {
   BlobFindings,
   BodyPlace,
   DamagedBody,
   OrphanFindings,
+  RecordCopy,
   ShardPlace,
   VersionPlace,
 } from '../object/index.js';

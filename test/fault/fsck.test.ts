@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -211,9 +212,94 @@ describe('fsck', () => {
     expect(code).not.toBe(0);
     expect(report.now.drives.map(({ path }) => path)).toEqual(drives);
     expect(report.now.drives.map(({ faults }) => faults)).toEqual([['does not exist'], [], ['is empty'], []]);
+    expect(report.now.drives.map(({ absence }) => absence)).toEqual(['unusable', null, 'empty', null]);
     rmSync(third, { recursive: true });
     for (const drive of [first, third]) renameSync(`${drive}.away`, drive);
     expect((await fsck()).code).toBe(0);
+  });
+
+  it('says that a repair filled an empty drive, and names folders that are none of the drives', async () => {
+    const third = drives[2] ?? '';
+    renameSync(third, `${third}.away`);
+    mkdirSync(third);
+    const filled = await granary('fsck', '--repair', ...drives);
+    expect(filled.code).toBe(0);
+    expect(filled.out).toContain(`${third} filled from the others`);
+    rmSync(`${third}.away`, { recursive: true });
+
+    const foreign = join(folder, 'foreign');
+    mkdirSync(join(foreign, 'photos'), { recursive: true });
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    const { code, out } = await granary('fsck', '--json', ...drives, foreign, empty);
+    expect(code).toBe(0);
+    expect((JSON.parse(out) as FsckReport).now.unused).toEqual([
+      { path: foreign, reason: 'not empty and not a Granary drive: give an empty folder' },
+      { path: empty, reason: 'is empty' },
+    ]);
+    rmSync(foreign, { recursive: true });
+    rmSync(empty, { recursive: true });
+  });
+
+  it.each([
+    ['its manifest', (runs: string): void => flip(join(runs, 'manifest'), 5)],
+    [
+      'a block of a run',
+      (runs: string): void => flip(filesBelow(runs).find((file) => file.endsWith('.run')) ?? '', 60),
+    ],
+  ])('says that the index is damaged in %s, and builds it anew', async (_name, damage) => {
+    const runs = join(drives[0] ?? '', '.granary', 'index', 'runs');
+    damage(runs);
+    const found = await fsck();
+    expect(found.report.now).toMatchObject({ index: { state: 'damaged' }, problems: ['the index is damaged'] });
+    expect(found.code).toBe(1);
+    const mended = await granary('fsck', '--repair', ...drives);
+    expect(mended.code).toBe(0);
+    expect(mended.out).toContain('the index built anew');
+    damage(runs);
+    const running = await startServer(drives);
+    await expectAll(client(running)).catch(() => undefined);
+    await running.stop();
+    const again = await startServer(drives);
+    await expectAll(client(again));
+    await again.stop();
+    expect(running.output() + again.output()).toMatch(
+      /the index (cannot be opened|could not be read).*rebuilt from the logs/,
+    );
+  });
+
+  it('says that a log file was cut short and what its drive lacks, and has it filled up again', async () => {
+    let running = await startServer(drives);
+    for (const number of [1, 2, 3, 4, 5]) await put(client(running), `late${number}`, randomBytes(100));
+    await running.stop();
+    const whole = readFileSync(logOf(2));
+    const used = whole.findLastIndex((byte) => byte !== 0) + 1;
+    truncateSync(logOf(2), used - 8192);
+    const found = await fsck();
+    const fault = `log/00000001.log was cut short: it has ${used - 8192} of ${whole.length} bytes`;
+    const [, , third] = found.report.now.drives;
+    expect(third).toMatchObject({ state: 'current', faults: [fault] });
+    expect(third?.lacking).toBeGreaterThan(1);
+    expect(found.report.now.problems).toContain(`${drives[2]}: ${fault}`);
+    const { code, out } = await granary('fsck', ...drives);
+    expect(code).toBe(1);
+    expect(out).toMatch(/drive3 {2}holds all but the last \d+ batches, which the next start writes to it; log/);
+    expect(out).toContain('To mend it: granary fsck --repair');
+
+    // A start does the same as the repair.
+    running = await startServer(drives);
+    await expectAll(client(running));
+    await running.stop();
+    expect(running.output()).toContain('A log file was cut short: it has its full length again');
+    expect(readFileSync(logOf(2)).subarray(0, used).equals(whole.subarray(0, used))).toBe(true);
+    expect(statSync(logOf(2)).size).toBe(whole.length);
+    expect((await fsck()).report.now.problems).toEqual([]);
+
+    // Through many epochs: the drive is caught up.
+    truncateSync(logOf(2), 5000);
+    expect((await fsck()).report.now.drives[2]?.state).toBe('behind');
+    expect((await fsck('--repair')).report.now.problems).toEqual([]);
+    expect(statSync(logOf(2)).blocks * 512).toBeGreaterThanOrEqual(whole.length);
   });
 
   it('rebuilds the index from logs and blobs alone', async () => {
@@ -308,7 +394,9 @@ describe('inspect', () => {
     expect(parts.out).toContain('part 1, 5.0 MiB: 2+2 in blob files, 3 of 4 shards are good');
     expect(parts.out).toContain('part 2, 68.4 KiB: 2+2 in the log, 4 of 4 shards are good');
     expect(parts.out).toMatch(/shard \d \((data|parity)\): missing {2}.*drive2\/blobs\//);
-    expect((await granary('inspect', 'box', 'size200', ...drives)).out).toContain('in its record, on every drive');
+    expect((await granary('inspect', 'box', 'size200', ...drives)).out).toContain(
+      'in its record, 4 of 4 copies are good',
+    );
     expect((await granary('inspect', 'box', 'size0', ...drives)).out).toContain('no bytes');
 
     const none = await granary('inspect', 'box', 'never', ...drives);
@@ -318,6 +406,41 @@ describe('inspect', () => {
     expect(noBucket).toMatchObject({ code: 2 });
     expect(noBucket.err).toContain('there is no bucket nowhere');
     expect((await fsck('--repair')).code).toBe(0);
+  });
+
+  it('says which drives have a sound copy of a record: with the bytes of a small object, an empty one, a marker', async () => {
+    const look = async (bucket: string, key: string): Promise<InspectReport['versions']> => {
+      const { out } = await granary('inspect', '--json', bucket, key, ...drives);
+      return (JSON.parse(out) as InspectReport).versions;
+    };
+    const [tiny] = await look('box', 'size200');
+    const [copy] = tiny?.copies ?? [];
+    expect(tiny?.copies.map(({ position, state }) => ({ position, state }))).toEqual(
+      [0, 1, 2, 3].map((position) => ({ position, state: 'sound' })),
+    );
+    // The bytes are where it says.
+    const there = readFileSync(join(drives[2] ?? '', copy?.file ?? '')).subarray(copy?.offset);
+    expect(there.subarray(0, copy?.bytes).includes(bodies.get('size200') ?? '')).toBe(true);
+
+    const places = { tiny: copy?.offset ?? 0, empty: (await look('box', 'size0'))[0]?.copies[0]?.offset ?? 0 };
+    const marker = (await look('versioned', 'v'))[0]?.copies[0]?.offset ?? 0;
+    flip(logOf(1), places.tiny + 40);
+    flip(logOf(3), places.empty + 40);
+    flip(logOf(0), marker + 40);
+    renameSync(drives[2] ?? '', `${drives[2]}.away`);
+    const states = async (bucket: string, key: string): Promise<string[] | undefined> =>
+      (await look(bucket, key))[0]?.copies.map(({ state }) => state);
+    expect(await states('box', 'size200')).toEqual(['sound', 'bad', 'unreachable', 'sound']);
+    expect(await states('box', 'size0')).toEqual(['sound', 'sound', 'unreachable', 'bad']);
+    expect(await states('versioned', 'v')).toEqual(['bad', 'sound', 'unreachable', 'sound']);
+    const { code, out } = await granary('inspect', 'box', 'size200', ...drives);
+    expect(code).toBe(0);
+    expect(out).toContain('in its record, 2 of 4 copies are good');
+    expect(out).toMatch(/copy: damaged {2}.*drive2\/log\/00000001\.log at \d+, \d+ bytes/);
+    expect(out).toMatch(/copy: drive not there {2}.*drive3\/log\//);
+    renameSync(`${drives[2]}.away`, drives[2] ?? '');
+    expect((await fsck('--repair')).code).toBe(0);
+    expect(await states('box', 'size200')).toEqual(['sound', 'sound', 'sound', 'sound']);
   });
 
   it('leaves everything to the server that comes next', async () => {

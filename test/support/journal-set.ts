@@ -159,7 +159,7 @@ export class JournalSet {
     const hashAt = slab.offset + slab.bytes - 64;
     const valid = this.stores.flatMap((store, position) => {
       const file = store.files.get(slots.fileNumber);
-      if (file === undefined) return [];
+      if (file === undefined || file.length < slots.fileOffset + slots.slotBytes) return [];
       file.copy(view, slab.offset, slots.fileOffset, slots.fileOffset + slots.slotBytes);
       const shard = (position - slots.rotation + n) % n;
       view.set(slots.hashes.subarray(32 * shard, 32 * shard + 32), hashAt);

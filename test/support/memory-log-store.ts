@@ -83,6 +83,15 @@ export class MemoryLogStore implements LogStore {
     return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'create');
   }
 
+  async extendFile(fileNumber: number, from: number, bytes: number): Promise<DriveResult<void>> {
+    const file = this.files.get(fileNumber);
+    if (file?.length !== from) return this.#fault('io', 'extend');
+    const outcome = this.machine.step();
+    if (outcome === 'done') this.files.set(fileNumber, Buffer.concat([file], bytes));
+    await Promise.resolve();
+    return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'extend');
+  }
+
   async freeFile(fileNumber: number, _keep: boolean): Promise<DriveResult<void>> {
     const outcome = this.machine.step();
     // A file that has gone is gone whole.
@@ -112,10 +121,10 @@ export class MemoryLogStore implements LogStore {
     if (file === undefined) return this.#fault('missing', 'read');
     if (this.machine.isDead || this.failRead) return this.#fault('io', 'read');
     let at = fileOffset;
-    for (let index = 0; index < segments.length; index += 2) {
+    for (let index = 0; index < segments.length && at < file.length; index += 2) {
       at += file.copy(this.machine.view, segments[index], at, at + (segments[index + 1] ?? 0));
     }
-    return { ok: true, value: Math.max(0, at - fileOffset) };
+    return { ok: true, value: at - fileOffset };
   }
 
   readNow(): number {

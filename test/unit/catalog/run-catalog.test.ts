@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openRunCatalog, type Catalog } from '../../../src/catalog/index.js';
+import { openExistingCatalog, openRunCatalog, type Catalog } from '../../../src/catalog/index.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
 let directory = '';
@@ -251,6 +251,7 @@ describe('opening the index', () => {
     await catalog.write((batch) => batch.put(bytes('k'), bytes('v')));
     await close(catalog);
     damage();
+    expect(openExistingCatalog(directory)).toBe('damaged');
     const again = openHere();
     expect(keysOf(again)).toEqual([]);
     expect(lines.join()).toContain('rebuilt from the logs');
@@ -271,6 +272,7 @@ describe('opening the index', () => {
     expect(() => again.get(bytes('k0'))).toThrow('is damaged');
     expect(existsSync(join(directory, 'damaged'))).toBe(true);
     await close(again);
+    expect(openExistingCatalog(directory)).toBe('damaged');
     expect(keysOf(openHere())).toEqual([]);
     expect(lines.join()).toContain('could not be read when it was last in use');
     expect(existsSync(join(directory, 'damaged'))).toBe(false);

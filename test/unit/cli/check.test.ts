@@ -10,9 +10,10 @@ const clean: CheckReport = {
   deploymentId: '00000000-0000-4000-8000-000000000001',
   sets: [{ dataShards: 1, parityShards: 1 }],
   drives: [
-    { path: '/mnt/1', state: 'current', faults: [] },
-    { path: '/mnt/2', state: 'current', faults: [] },
+    { path: '/mnt/1', state: 'current', lacking: 0, absence: null, faults: [] },
+    { path: '/mnt/2', state: 'current', lacking: 0, absence: null, faults: [] },
   ],
+  unused: [],
   log: {
     files: 1,
     batches: 6,
@@ -85,6 +86,61 @@ describe('granary fsck', () => {
     expect(command.out).toContain('1 shard or piece of a log written anew');
   });
 
+  it('says what a repair did to drives, leftovers and the index', async () => {
+    const [one, two] = clean.drives;
+    if (one === undefined || two === undefined) throw new Error('the report has two drives');
+    const before: CheckReport = {
+      ...clean,
+      drives: [
+        { ...one, lacking: 3 },
+        { ...two, state: 'absent', absence: 'empty', faults: ['is empty'] },
+      ],
+      orphans: { count: 2, files: [] },
+      index: { state: 'behind', differences: 0 },
+      problems: ['/mnt/2: is empty'],
+    };
+    const mended = await fsck(['--repair', '/mnt/1'], { now: clean, before, repairedShards: 0 });
+    expect(mended.command.out).toContain(
+      'Repair  /mnt/1 brought up to date; /mnt/2 filled from the others; 2 leftover files removed; the index brought up to date\n',
+    );
+    const found = await fsck(['/mnt/1'], { now: before, before: null, repairedShards: 0 });
+    expect(found.command.out).toContain(
+      '/mnt/1  holds all but the last 3 batches, which the next start writes to it\n',
+    );
+    expect(found.command.out).toContain('To mend it: granary fsck --repair');
+    expect(found.command.out).toContain('6 copies of batches verified');
+  });
+
+  it('names no remedy that cannot help', async () => {
+    const [one, two] = clean.drives;
+    if (one === undefined || two === undefined) throw new Error('the report has two drives');
+    const without = (absence: 'unusable' | 'unnamed', others: Partial<CheckReport> = {}): CheckReport => ({
+      ...clean,
+      drives: [one, { ...two, state: 'absent', absence, faults: ['is not there'] }],
+      problems: ['/mnt/2: is not there'],
+      ...others,
+    });
+    const textOf = async (now: CheckReport, before: CheckReport | null = null): Promise<string> =>
+      (await fsck(['/mnt/1'], { now, before, repairedShards: 0 })).command.out;
+    const unnamed = await textOf(without('unnamed'));
+    expect(unnamed).toContain('Name the folders of all drives');
+    expect(unnamed).not.toContain('To mend');
+    const unusable = await textOf(without('unusable'));
+    expect(unusable).toContain('Bring back /mnt/2, or put an empty folder there, which granary fsck --repair … fills.');
+    expect(unusable).not.toContain('To mend');
+    expect(await textOf(without('unusable'), without('unusable'))).toContain('Bring back /mnt/2');
+    const both = await textOf(without('unusable', { blobs: damaged.blobs }));
+    expect(both).toContain('To mend the rest: granary fsck --repair');
+  });
+
+  it('names a folder that is none of the drives, which is nothing wrong', async () => {
+    const now = { ...clean, unused: [{ path: '/mnt/3', reason: 'is empty' }] };
+    const { code, command } = await fsck(['/mnt/{1...3}'], { now, before: null, repairedShards: 0 });
+    expect(code).toBe(0);
+    expect(command.out).toContain('  /mnt/3  is none of the drives; is empty\n');
+    expect(command.out).toContain('Nothing is wrong.');
+  });
+
   it('takes the folders of MINIO_VOLUMES, and needs some', async () => {
     const checks = { fsck: () => Promise.resolve({ now: clean, before: null, repairedShards: 0 }) };
     const environment = { MINIO_VOLUMES: '/mnt/{1...2}' };
@@ -110,7 +166,7 @@ describe('the progress bar', () => {
     let text = '';
     let nowMs = 0;
     const output = { write: (more: string) => void (text += more), isTerminal: true, columns: 80 };
-    const bar = new ProgressBar(output, () => nowMs);
+    const bar = new ProgressBar(output, false, () => nowMs);
     bar.show({ phase: 'blobs', done: 0.5 });
     bar.show({ phase: 'blobs', done: 0.6 });
     nowMs = 150;
@@ -120,6 +176,14 @@ describe('the progress bar', () => {
       `\r\u001b[Kverifying blobs [${'#'.repeat(15)}${'.'.repeat(15)}] 50 %` +
         `\r\u001b[Kverifying blobs [${'#'.repeat(30)}] 100 %\r\u001b[K`,
     );
+  });
+
+  it('is not drawn when only what is wrong is asked for', () => {
+    let text = '';
+    const bar = new ProgressBar({ write: (more) => void (text += more), isTerminal: true, columns: 80 }, true);
+    bar.show({ phase: 'log', done: null });
+    bar.clear();
+    expect(text).toBe('');
   });
 
   it('is nothing elsewhere', () => {

@@ -40,7 +40,7 @@ describe('granary server', () => {
         metricsAuth: 'jwt',
         sessionSeconds: null,
         pages: { areOn: true, url: null, loginSeconds: null },
-        log: { level: 'info', format: 'text', write: expect.any(Function) },
+        log: { level: 'info', format: 'text', stacks: false, write: expect.any(Function) },
       },
     ]);
     expect(command.closedWithMs).toEqual([10_000]);

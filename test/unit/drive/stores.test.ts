@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -69,6 +79,27 @@ describe('log files', () => {
     const again = await drive.log.createFile(1, 8192);
     expect(again.ok ? null : again.fault.kind).toBe('io');
     expect(readFileSync(join(folder.path, 'log/00000001.log')).subarray(10, 110).equals(data)).toBe(true);
+  });
+
+  it('get back the length that they were cut from, with zeroes behind what is left of them', async () => {
+    valueOf(await drive.log.createFile(1, 1 * MiB));
+    const data = memory.fill(0, 8192);
+    valueOf(await drive.log.write(1, 4096, Float64Array.of(0, 8192)));
+    const path = join(folder.path, 'log/00000001.log');
+    for (const from of [10_000, 8192, 3]) {
+      truncateSync(path, from);
+      valueOf(await drive.log.extendFile(1, from, 1 * MiB));
+      const wanted = Buffer.alloc(1 * MiB);
+      data.copy(wanted, 4096, 0, Math.max(0, from - 4096));
+      expect(readFileSync(path).equals(wanted), `${from}`).toBe(true);
+      expect(statSync(path).blocks * 512).toBeGreaterThanOrEqual(1 * MiB);
+    }
+    valueOf(await drive.log.write(1, 4096, Float64Array.of(0, 8192)));
+    expect(readFileSync(path).subarray(4096, 12_288).equals(data)).toBe(true);
+    const missing = await drive.log.extendFile(2, 4096, 8192);
+    expect(missing.ok ? null : missing.fault.kind).toBe('missing');
+    const huge = await drive.log.extendFile(1, 1 * MiB, 2 ** 50);
+    expect(huge.ok ? null : huge.fault.kind).toBe('full');
   });
 
   it('are freed, at once or to become the next one, and nothing of the old bytes is in that', async () => {

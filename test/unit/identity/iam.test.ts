@@ -1,7 +1,7 @@
 /** The rules of accounts, one by one. */
 import { inspect } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { NewAccessKey, NewSession, Principal } from '../../../src/identity/index.js';
+import { createIam, type NewAccessKey, type NewSession, type Principal } from '../../../src/identity/index.js';
 import { kernels } from '../../../src/native/index.js';
 import { parsePolicy, type PolicySet } from '../../../src/policy/index.js';
 import { iamWorld, rootCredentials, type IamWorld } from '../../support/memory-iam.js';
@@ -550,6 +550,23 @@ describe('sessions', () => {
     expect(await world.sweep()).toBe(1);
     expect([...world.store.records.keys()].some((name) => name.includes(made.accessKey))).toBe(false);
     expect([...world.store.records.keys()].some((name) => name.includes(key.accessKey))).toBe(true);
+  });
+
+  it('are tried again and again while the store takes nothing, which is said once', async () => {
+    await iam.createSession(newSession({ expiresMs: world.clock.ms + 900_000 }));
+    world.clock.ms += 900_000;
+    const { store, clock } = world;
+    const lines: string[] = [];
+    let tries = 0;
+    store.failure = new Error('no write quorum');
+    store.beforeWrite = () => void tries++;
+    const other = await createIam({ store, clock, rootCredentials, log: (text) => void lines.push(text), sweepMs: 1 });
+    try {
+      await expect.poll(() => tries).toBeGreaterThan(5);
+      expect(lines).toEqual(['sessions that are over could not be removed; they are refused all the same']);
+    } finally {
+      other.close();
+    }
   });
 
   it('are revoked by tag or all together; access keys stay', async () => {

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
+import { MiB } from '../../../src/base/index.js';
 import { JournalSet, TestIndex } from '../../support/journal-set.js';
 import { Random } from './model/random.js';
 
 const runs = Number(process.env['ROT_RUNS'] ?? 60);
 const onlySeed = process.env['ROT_SEED'];
 
-/** Damages a drive in places chosen at random: single bits, sectors of noise, lost pages, lost files. */
+/** Damages a drive in places chosen at random: single bits, sectors of noise, lost pages, lost and cut-off files. */
 function rot(set: JournalSet, position: number, random: Random): void {
   const store = set.stores[position];
   if (store === undefined) return;
@@ -13,11 +14,13 @@ function rot(set: JournalSet, position: number, random: Random): void {
   for (let blow = 0; blow < 1 + random.below(6); blow++) {
     const [fileNumber, file] = random.pick([...store.files]);
     const at = random.below(Math.min(file.length, usedBytes));
-    const kind = random.below(10);
-    if (kind < 4) file[at] = (file[at] ?? 0) ^ (1 << random.below(8));
+    const kind = random.below(12);
+    if (kind >= 10 && fileNumber > 0) store.files.set(fileNumber, file.subarray(0, at));
+    else if (kind < 4) file[at] = (file[at] ?? 0) ^ (1 << random.below(8));
     else if (kind < 7)
       for (let byte = at; byte < Math.min(at + 512, file.length); byte++) file[byte] = random.below(256);
-    else if (kind < 9) file.fill(0, at - (at % 4096), at - (at % 4096) + 4096 * (1 + random.below(3)));
+    else if (kind !== 9)
+      file.fill(0, at - (at % 4096), Math.min(file.length, at - (at % 4096) + 4096 * (1 + random.below(3))));
     else store.files.delete(fileNumber);
     if (store.files.size === 0) return;
   }
@@ -50,6 +53,11 @@ async function run(seed: number): Promise<void> {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(journal.health().canWrite).toBe(true);
+    for (const position of journal.health().inSync) {
+      for (const [fileNumber, file] of set.stores[position]?.files ?? []) {
+        if (fileNumber > 0) expect(file.length, `file ${String(fileNumber)} of drive ${String(position)}`).toBe(MiB);
+      }
+    }
     const { prepared } = set.record(`after ${String(start)}`);
     await journal.commit(() => prepared);
     texts.push(`after ${String(start)}`);

@@ -1,16 +1,19 @@
 /** What a walk through a log file takes for damage, and what for the leavings of a crash. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { JournalSet } from '../../support/journal-set.js';
+import { JournalSet, quietLog } from '../../support/journal-set.js';
 import type { OpenedJournal } from '../../../src/journal/index.js';
 
 const pageBytes = 4096;
 const all = 0b1111;
 let set: JournalSet;
 let opened: OpenedJournal;
+let lines: { readonly message: string; readonly details: unknown }[];
 
 beforeEach(async () => {
   set = new JournalSet(4, 2);
-  opened = await set.open();
+  lines = [];
+  const info = (message: string, details: unknown): void => void lines.push({ message, details });
+  opened = await set.open({ log: { ...quietLog, info } });
   while (set.index.position === null || set.index.position.fileNumber < 2) await commit(1);
 });
 
@@ -51,6 +54,15 @@ it('finds nothing in what a crash left behind the last batch of a file, when the
   const report = await verify();
   expect(report).toMatchObject({ sound: all, bad: 0, holes: 0, unreadable: 0 });
   expect(report.batches).toBeGreaterThan(4);
+});
+
+it('says in one line how many batches of a file were written anew', async () => {
+  // Of batches that take more than sixteen pages each.
+  for (const page of [20, 40, 60]) fileOne(2).fill(0xa5, page * pageBytes, (page + 1) * pageBytes);
+  const report = await verify();
+  expect(report).toMatchObject({ sound: all, bad: 3, repaired: 3 });
+  const details = { position: 2, fileNumber: 1, batches: 3 };
+  expect(lines).toEqual([{ message: 'Damaged batches of the log were written anew', details }]);
 });
 
 it('finds a batch that is gone from the middle on every drive', async () => {

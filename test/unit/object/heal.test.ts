@@ -107,6 +107,9 @@ describe('a read that meets a bad shard', () => {
     expect(repairedBytes - earlier.repairedBytes).toBeGreaterThan(sizes.one + sizes.many);
     expect(failedAttempts).toBe(0);
     expect(lastRepairMs).toBeGreaterThan(Date.now() - 60_000);
+    expect(running.lines.join('\n')).toMatch(
+      /a shard of b\/(one|many) is missing or damaged on drive [13]: it was read/,
+    );
   });
 
   it('has the slots of the log written anew', async () => {

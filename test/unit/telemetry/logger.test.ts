@@ -57,8 +57,22 @@ describe('text', () => {
     expect(lines[0]?.replace(/^\S+ /, '')).toBe('INFO  a\\x0ab\\x1b[2J key="c\\nd" count=3 path=/mnt/1\n');
   });
 
-  test('shows the stack of an error below the line', () => {
+  test('ends with what an error says, and its causes, in one line', () => {
     const { log, lines } = logged({ format: 'text' });
+    log.warn('failed', { err: new Error('outer', { cause: new TypeError('in\nner') }), count: 2 });
+    log.warn('failed', { err: new Error('read: EIO', { cause: new Error('EIO') }) });
+    log.warn('failed', { err: new TypeError() });
+    log.warn('failed', { err: 'a text' });
+    expect(lines.map((line) => line.replace(/^\S+ /, ''))).toEqual([
+      'WARN  failed count=2 err="outer: in\\nner"\n',
+      'WARN  failed err="read: EIO"\n',
+      'WARN  failed err=TypeError\n',
+      'WARN  failed err="a text"\n',
+    ]);
+  });
+
+  test('shows the stack of an error below the line when it is asked for', () => {
+    const { log, lines } = logged({ format: 'text', stacks: true });
     log.error('failed', { err: new Error('because') });
     expect(lines[0]).toMatch(/ERROR failed\n {4}Error: because\n {4}at /);
   });
