@@ -453,16 +453,20 @@ void FuzzStream(Input input) {
 
 // Up to a few times the length from which a copy goes past the caches, at any alignment, over itself or not.
 void FuzzCopy(Input input) {
-  const size_t quarter = static_cast<size_t>(input.Byte()) << 8 | input.Byte();
-  const size_t bytes = quarter * static_cast<size_t>(input.UpTo(4));
-  const size_t from = input.Byte();
-  const size_t to = input.Byte();
+  uint64_t seed = input.rest();
+  size_t bytes = input.Byte() % 4 * size_t{65536};
+  bytes += static_cast<size_t>(input.Byte()) << 8;
   const bool isOverItself = input.Byte() % 2 == 0;
-  const uint64_t seed = static_cast<uint64_t>(input.Byte()) << 8 | input.Byte();
+  while (input.rest() > 0) seed = seed * 31 + input.Byte();
+  test::Random random(seed);
+  // Alignments and the last bits of the length: no two inputs have the same.
+  bytes += random.Below(256);
+  const size_t from = random.Below(256);
+  const size_t to = random.Below(256);
   // Both ends of what is written and read are ends of blocks.
-  const Block memory(bytes + (isOverItself ? (from > to ? from : to) : from), 0);
-  const size_t memoryBytes = bytes + (isOverItself ? (from > to ? from : to) : from);
-  test::Random(seed).Fill(memory.data(), memoryBytes);
+  const size_t memoryBytes = bytes + (isOverItself && to > from ? to : from);
+  const Block memory(memoryBytes, 0);
+  random.Fill(memory.data(), memoryBytes);
   std::vector<uint8_t> expected(bytes);
   if (bytes > 0) std::memcpy(expected.data(), memory.data() + from, bytes);
   const Block apart(isOverItself ? 0 : bytes + to, to);
