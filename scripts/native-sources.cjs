@@ -46,7 +46,7 @@ function baselineSources() {
 const hasIo = () => existsSync(path.join(root, 'native/binding/io.cc'));
 const ioSources = () => (hasIo() ? ['native/binding/io.cc', ...sourcesIn('native/io')] : []);
 
-module.exports = { baselineSources, instructionSet, instructionSetNames: Object.keys(instructionSets) };
+module.exports = { baselineSources, instructionSet, instructionSetNames: Object.keys(instructionSets), sourcesIn };
 
 if (require.main === module) {
   const [question, argument] = process.argv.slice(2);

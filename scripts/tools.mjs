@@ -16,7 +16,10 @@ const always = [
   { name: 'clang-format', present: command('clang-format'), package: 'clang-format' },
   {
     name: 'the sanitizer run-time of clang',
-    present: file('/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a'),
+    // For programs, and to be loaded into node.
+    present: file(
+      '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.a /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-*.so',
+    ),
     package: 'libclang-rt-14-dev',
   },
   {

@@ -7,6 +7,7 @@
 #include "../kernel/pass.h"
 #include "../kernel/stream.h"
 #include "instance.h"
+#include "ranges.h"
 
 namespace granary {
 namespace {
@@ -21,6 +22,11 @@ StreamState* LiveStateAt(const KernelInstance& instance, double offset) {
   StreamState* state = StateAt(instance, offset);
   if (!StreamIsValid(*state)) FailRange("no stream was started at stateOffset");
   return state;
+}
+
+template <size_t kCountMax>
+void AddState(Ranges<kCountMax>* ranges, const StreamState* state) {
+  ranges->Writes(reinterpret_cast<const uint8_t*>(state), kStreamStateBytes);
 }
 
 bool IsHex(const char* text, size_t length) {
@@ -85,6 +91,10 @@ napi_value StreamUpdateEntry(Call& call) {
   StreamState* state = LiveStateAt(instance, call.Number(0, "stateOffset"));
   const double bytes = call.Number(2, "dataBytes");
   const uint8_t* data = instance.Range(call.Number(1, "dataOffset"), bytes, "dataOffset");
+  Ranges<2> ranges;
+  AddState(&ranges, state);
+  ranges.Reads(data, static_cast<size_t>(bytes));
+  ranges.RequireApart();
   const ChunkList chunks = ChunksOf(call, call.at(3), call.at(4), state, bytes);
   return call.NumberValue(StreamUpdate(state, data, static_cast<size_t>(bytes), chunks) ? 1 : 0);
 }
@@ -104,6 +114,7 @@ napi_value StreamUpdates(Call& call) {
   StreamState* states[kStreamsMax];
   const uint8_t* data[kStreamsMax];
   size_t bytes[kStreamsMax];
+  Ranges<2 * kStreamsMax> ranges;
   for (size_t i = 0; i < count; i++) {
     const double* numbers = args.data + i * kUpdateNumbers;
     const double dataBytes = numbers[2];
@@ -114,7 +125,10 @@ napi_value StreamUpdates(Call& call) {
     }
     data[i] = instance.Range(numbers[1], dataBytes, "dataOffset");
     bytes[i] = static_cast<size_t>(dataBytes);
+    AddState(&ranges, states[i]);
+    ranges.Reads(data[i], bytes[i]);
   }
+  ranges.RequireApart();
   Md5Job jobs[kStreamsMax];
   int jobCount = 0;
   for (size_t i = 0; i < count; i++) {
@@ -190,6 +204,25 @@ struct Pass {
   bool isAccepted;
 };
 
+constexpr size_t kRangesOfPass = 4;
+
+// The data of two passes may be the same, unless one of them is padded: then it is written.
+template <size_t kCountMax>
+void AddRanges(Ranges<kCountMax>* ranges, const Pass& pass) {
+  const StripeLayout& layout = pass.layout;
+  const size_t shards = static_cast<size_t>(layout.k + layout.m);
+  const size_t blockCount = layout.shardBytes == 0 ? 0 : (layout.shardBytes - 1) / layout.checksumBlockBytes + 1;
+  const size_t stripeBytes = static_cast<size_t>(layout.k) * layout.shardBytes;
+  if (pass.state != nullptr) AddState(ranges, pass.state);
+  if (pass.dataBytes < stripeBytes) {
+    ranges->Writes(pass.data, stripeBytes);
+  } else {
+    ranges->Reads(pass.data, stripeBytes);
+  }
+  if (layout.m != 0) ranges->Writes(layout.shards[layout.k], static_cast<size_t>(layout.m) * layout.shardBytes);
+  ranges->Writes(layout.hashes, kHashBytes * shards * blockCount);
+}
+
 // Checks everything about one pass; touches nothing.
 void ReadPass(Call& call, const double* numbers, napi_value ends, napi_value signatures, Pass* pass) {
   const KernelInstance& instance = InstanceOf(call);
@@ -257,6 +290,9 @@ napi_value PutPass(Call& call) {
   if (args.count != kPassNumbers) FailRange("args must hold 12 numbers");
   Pass pass;
   ReadPass(call, args.data, call.at(1), call.at(2), &pass);
+  Ranges<kRangesOfPass> ranges;
+  AddRanges(&ranges, pass);
+  ranges.RequireApart();
   RunPasses(InstanceOf(call), &pass, 1);
   return call.NumberValue(pass.isAccepted ? 1 : 0);
 }
@@ -274,6 +310,7 @@ napi_value PutPasses(Call& call) {
   const DoubleSpan args = call.Doubles(0, "args");
   if (args.count != count * kPassNumbers) FailRange("args must hold 12 numbers for each of 0 to 32 passes");
   Pass passes[kPassesMax];
+  Ranges<kRangesOfPass * kPassesMax> ranges;
   for (size_t i = 0; i < count; i++) {
     ReadPass(call, args.data + i * kPassNumbers, ends[i], signatures[i], &passes[i]);
     for (size_t j = 0; j < i; j++) {
@@ -281,7 +318,9 @@ napi_value PutPasses(Call& call) {
         FailRange("two passes of a batch cannot go on with the same stream");
       }
     }
+    AddRanges(&ranges, passes[i]);
   }
+  ranges.RequireApart();
   RunPasses(InstanceOf(call), passes, count);
   napi_value answers;
   Check(napi_create_array_with_length(call.env(), count, &answers));
@@ -295,7 +334,10 @@ napi_value PutPasses(Call& call) {
 constexpr size_t kJobNumbers = 8;
 
 // One job of verifyBlocks or hashBlocks, checked; `hashes` receives where its hashes lie.
-HashRun RunOf(const KernelInstance& instance, const double* job, uint8_t** hashes) {
+HashRun RunOf(const KernelInstance& instance, const double* numbers, uint8_t** hashes) {
+  // A copy: the numbers may lie in shared memory.
+  double job[kJobNumbers];
+  std::memcpy(job, numbers, sizeof(job));
   if (!IsInteger(job[3], 1, kSafeIntegerMax)) FailRange("checksumBlockBytes is out of range");
   HashRun run;
   run.data = instance.Range(job[0], job[1], "dataOffset");
@@ -336,6 +378,11 @@ napi_value HashBlocksEntry(Call& call) {
   for (size_t i = 0; i < jobs.count / kJobNumbers; i++) {
     uint8_t* hashes;
     const HashRun run = RunOf(instance, jobs.data + i * kJobNumbers, &hashes);
+    Ranges<2> ranges;
+    ranges.Reads(run.data, run.bytes);
+    const size_t blockCount = run.bytes == 0 ? 0 : (run.bytes - 1) / run.checksumBlockBytes + 1;
+    ranges.Writes(hashes, kHashBytes * blockCount);
+    ranges.RequireApart();
     HashBlocks(key, run, hashes);
   }
   return call.Undefined();
@@ -349,8 +396,16 @@ napi_value Encode(Call& call) {
   if (offsets.count != static_cast<size_t>(geometry.k + geometry.m)) FailRange("offsets must hold k + m numbers");
   const uint8_t* in[kDataShardsMax];
   uint8_t* out[kOutputsMax];
-  for (int i = 0; i < geometry.k; i++) in[i] = instance.Range(offsets.data[i], shardBytes, "offsets");
-  for (int j = 0; j < geometry.m; j++) out[j] = instance.Range(offsets.data[geometry.k + j], shardBytes, "offsets");
+  Ranges<kShardsMax> ranges;
+  for (int i = 0; i < geometry.k; i++) {
+    in[i] = instance.Range(offsets.data[i], shardBytes, "offsets");
+    ranges.Reads(in[i], static_cast<size_t>(shardBytes));
+  }
+  for (int j = 0; j < geometry.m; j++) {
+    out[j] = instance.Range(offsets.data[geometry.k + j], shardBytes, "offsets");
+    ranges.Writes(out[j], static_cast<size_t>(shardBytes));
+  }
+  ranges.RequireApart();
   if (geometry.m != 0) {
     Paths().rs(instance.EncodePlan(geometry.k, geometry.m), in, out, static_cast<size_t>(shardBytes));
   }
@@ -375,13 +430,19 @@ napi_value Reconstruct(Call& call) {
   uint32_t used = 0;
   int inputs = 0;
   int outputs = 0;
+  Ranges<kShardsMax> ranges;
   for (int shard = 0; shard < shardCount; shard++) {
     if (present >> shard & 1 && inputs < geometry.k) {
-      in[inputs++] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+      in[inputs] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+      ranges.Reads(in[inputs++], static_cast<size_t>(shardBytes));
       used |= uint32_t{1} << shard;
     }
-    if (wanted >> shard & 1) out[outputs++] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+    if (wanted >> shard & 1) {
+      out[outputs] = instance.Range(offsets.data[shard], shardBytes, "offsets");
+      ranges.Writes(out[outputs++], static_cast<size_t>(shardBytes));
+    }
   }
+  ranges.RequireApart();
   const RsPlan& plan = instance.RebuildPlan(geometry.k, geometry.m, used, wanted);
   Paths().rs(plan, in, out, static_cast<size_t>(shardBytes));
   return call.Undefined();

@@ -1,8 +1,9 @@
 /**
  * The typed face of the compute half of the addon. Thread-safe: every environment (main thread and
  * each worker) loads the addon and attaches the same arena. Offsets and lengths are bytes in the
- * arena unless said otherwise. The caller checks meaning; the binding checks types, lengths and
- * that every range lies inside the arena, and throws RangeError or TypeError; kernels check nothing.
+ * arena unless said otherwise. The caller checks meaning; the binding checks types, lengths, that
+ * every range lies inside the arena and that a range which a call writes shares no byte with another
+ * one of the call (copies may), and throws RangeError or TypeError; kernels check nothing.
  */
 import { addon } from './addon.js';
 

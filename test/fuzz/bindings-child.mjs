@@ -1,13 +1,14 @@
 /**
  * Calls every binding of the addon with arguments that are wrong: of another type, out of range, detached, changed by
  * their own getters. In a process of its own, since what is looked for is its end. Arguments: seed, count of calls,
- * folder. Prints what it did as one line of JSON.
+ * folder, and the addon if it is not the one that is shipped. Prints what it did as one line of JSON.
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-const addon = createRequire(import.meta.url)('../../build/Release/granary.node');
-const [seedText = '1', countText = '1000', folder = '.'] = process.argv.slice(2);
+const [seedText = '1', countText = '1000', folder = '.', addonPath = '../../build/Release/granary.node'] =
+  process.argv.slice(2);
+const addon = createRequire(import.meta.url)(addonPath);
 let state = BigInt(seedText);
 
 function random() {

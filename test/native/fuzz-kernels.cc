@@ -1,15 +1,23 @@
 // libFuzzer targets: each kernel on every path this CPU has against its scalar form or OpenSSL. GRANARY_FUZZ names the
-// kernel. What is decided (counts, sizes, keys) comes from the first bytes of the input, the rest is the data.
-// Built with -fsanitize=fuzzer,address,undefined by test/unit/native/kernels-fuzz.test.ts.
+// kernel. `pass`, `stream` and `digest` take the selected paths: they run under GRANARY_KERNEL=scalar too. What is
+// decided (counts, sizes, keys) comes from the first bytes of the input, the rest is the data. Built with
+// -fsanitize=fuzzer,address,undefined by test/unit/native/kernels-fuzz.test.ts.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "../../native/kernel/argon2.h"
+#include "../../native/kernel/copy.h"
 #include "../../native/kernel/dispatch.h"
 #include "../../native/kernel/pass.h"
+#include "../../native/kernel/stream.h"
 #include "check.h"
+
+// After digest.h, which asks these headers for the old calls too.
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 using namespace granary;
 using test::Block;
@@ -271,6 +279,204 @@ void FuzzArgon2(Input input) {
   Require(Same(tags.data(), tags.data() + tagBytes, tagBytes), "a repeated tag", "scalar");
 }
 
+// The digest of one message, by OpenSSL or, for a CRC, by its table.
+std::vector<uint8_t> ReferenceDigest(uint32_t digest, const uint8_t* data, size_t bytes) {
+  if (!IsCrc(digest)) {
+    const EVP_MD* md = digest == kDigestMd5 ? EVP_md5() : digest == kDigestSha1 ? EVP_sha1() : EVP_sha256();
+    std::vector<uint8_t> out(EVP_MAX_MD_SIZE);
+    unsigned int length = 0;
+    Require(EVP_Digest(data, bytes, out.data(), &length, md, nullptr) == 1, "OpenSSL", "all");
+    out.resize(length);
+    return out;
+  }
+  const CrcKind kind = digest == kDigestCrc32    ? CrcKind::kCrc32
+                       : digest == kDigestCrc32c ? CrcKind::kCrc32c
+                                                 : CrcKind::kCrc64nvme;
+  const uint64_t value = CrcUpdateTable(kind, CrcMask(kind), data, bytes) ^ CrcMask(kind);
+  std::vector<uint8_t> out;
+  for (size_t i = CrcBytes(kind); i > 0; i--) out.push_back(static_cast<uint8_t>(value >> (8 * (i - 1))));
+  return out;
+}
+
+void RequireDigests(const DigestState& state, const uint8_t* data, size_t bytes) {
+  for (uint32_t digest = 1; digest <= kDigestAll; digest <<= 1) {
+    if ((state.digests & digest) == 0) continue;
+    const std::vector<uint8_t> expected = ReferenceDigest(digest, data, bytes);
+    uint8_t actual[kDigestBytesMax];
+    Require(DigestPeek(state, digest, actual) == expected.size() && DigestBytes(digest) == expected.size(),
+            "the length of a digest", "selected");
+    Require(Same(actual, expected.data(), expected.size()), "a digest", "selected");
+  }
+}
+
+std::vector<uint8_t> ReferenceHmac(const EVP_MD* md, const uint8_t* key, size_t keyBytes, const uint8_t* message,
+                                   size_t bytes) {
+  std::vector<uint8_t> mac(EVP_MAX_MD_SIZE);
+  unsigned int length = 0;
+  Require(HMAC(md, key, static_cast<int>(keyBytes), message, bytes, mac.data(), &length) != nullptr, "OpenSSL", "all");
+  mac.resize(length);
+  return mac;
+}
+
+std::string Hex(const std::vector<uint8_t>& bytes) {
+  std::string text(2 * bytes.size(), ' ');
+  HexOf(bytes.data(), bytes.size(), &text[0]);
+  return text;
+}
+
+void FuzzDigest(Input input) {
+  const uint32_t digests = input.Byte() % (kDigestAll + 1);
+  const size_t keyBytes = input.Byte();
+  const size_t step = 1 + input.Byte() * static_cast<size_t>(input.UpTo(8));
+  const Block key = input.Take(keyBytes);
+  const size_t bytes = input.rest();
+  const Block block = input.Take(bytes);
+  const uint8_t* data = block.data();
+  DigestState state;
+  DigestBegin(&state, digests);
+  for (size_t at = 0; at < bytes; at += step) DigestUpdate(&state, data + at, step < bytes - at ? step : bytes - at);
+  RequireDigests(state, data, bytes);
+
+  HmacPads pads;
+  uint8_t mac[32];
+  HmacPadsOf(key.data(), keyBytes, &pads);
+  HmacSha256(pads, data, bytes, mac);
+  const std::vector<uint8_t> expected = ReferenceHmac(EVP_sha256(), key.data(), keyBytes, data, bytes);
+  Require(Same(mac, expected.data(), sizeof(mac)), "an HMAC-SHA256", "selected");
+  HmacSha1(key.data(), keyBytes, data, bytes, mac);
+  Require(Same(mac, ReferenceHmac(EVP_sha1(), key.data(), keyBytes, data, bytes).data(), 20), "an HMAC-SHA1",
+          "selected");
+
+  const size_t cut = step < bytes ? step : bytes;
+  for (uint32_t digest = kDigestCrc32; digest <= kDigestCrc64nvme; digest <<= 1) {
+    uint8_t joined[kDigestBytesMax];
+    DigestCombineCrc(digest, ReferenceDigest(digest, data, cut).data(),
+                     ReferenceDigest(digest, data + cut, bytes - cut).data(), bytes - cut, joined);
+    Require(Same(joined, ReferenceDigest(digest, data, bytes).data(), DigestBytes(digest)), "a joined CRC", "selected");
+  }
+  // The key and as many bytes of the message: the same only where OpenSSL's plain comparison says so.
+  const size_t common = keyBytes < bytes ? keyBytes : bytes;
+  Require(ConstantTimeEqual(key.data(), data, common) == Same(key.data(), data, common), "a comparison", "all");
+}
+
+// The chain of signatures as the protocol has it, made from strings.
+class ReferenceChain {
+ public:
+  ReferenceChain(const Block& key, size_t keyBytes, std::string scope, std::string seed)
+      : key_(key), keyBytes_(keyBytes), scope_(std::move(scope)), previous_(std::move(seed)) {}
+
+  std::vector<uint8_t> Next(bool isTrailer, const uint8_t* data, size_t bytes) {
+    std::string text = isTrailer ? "AWS4-HMAC-SHA256-TRAILER\n" : "AWS4-HMAC-SHA256-PAYLOAD\n";
+    text += std::string(kDate) + "\n" + scope_ + "\n" + previous_ + "\n";
+    if (!isTrailer) text += Hex(ReferenceDigest(kDigestSha256, nullptr, 0)) + "\n";
+    text += Hex(ReferenceDigest(kDigestSha256, data, bytes));
+    const auto* message = reinterpret_cast<const uint8_t*>(text.data());
+    std::vector<uint8_t> mac = ReferenceHmac(EVP_sha256(), key_.data(), keyBytes_, message, text.size());
+    previous_ = Hex(mac);
+    return mac;
+  }
+
+  static constexpr char kDate[] = "20260101T000000Z";
+
+ private:
+  const Block& key_;
+  const size_t keyBytes_;
+  const std::string scope_;
+  std::string previous_;
+};
+
+// A body of chunks, cut into updates wherever the input says, is accepted with all its digests; with one bit of one
+// signature flipped it is refused there, and for good.
+void FuzzStream(Input input) {
+  const uint32_t digests = input.Byte() % (kDigestAll + 1);
+  const size_t keyBytes = input.Byte() % 100u;
+  const std::string scope(input.Byte() % (kScopeBytesMax + 1), 's');
+  const size_t chunkCount = input.Byte() % 40u;
+  const size_t spoiled = input.Byte();
+  const size_t step = 1 + input.Byte() * static_cast<size_t>(input.UpTo(16));
+  std::vector<size_t> lengths;
+  for (size_t i = 0; i < chunkCount; i++) lengths.push_back(input.Byte() * (input.Byte() % 4u));
+  const Block key = input.Take(keyBytes);
+  size_t bytes = 0;
+  for (const size_t length : lengths) bytes += length;
+  const Block block = input.Take(bytes);
+  const uint8_t* data = block.data();
+  const std::string seed(kSignatureHexBytes, 'b');
+
+  ReferenceChain chain(key, keyBytes, scope, seed);
+  std::vector<size_t> ends;
+  std::vector<uint8_t> signatures;
+  size_t end = 0;
+  for (const size_t length : lengths) {
+    const std::vector<uint8_t> mac = chain.Next(false, data + end, length);
+    signatures.insert(signatures.end(), mac.begin(), mac.end());
+    ends.push_back(end += length);
+  }
+  const bool isSpoiled = spoiled < chunkCount;
+  if (isSpoiled) signatures[spoiled * kSignatureBytes + spoiled % kSignatureBytes] ^= 1;
+
+  StreamSigning signing;
+  HmacPadsOf(key.data(), keyBytes, &signing.key);
+  signing.amzDate = ReferenceChain::kDate;
+  signing.scope = scope.data();
+  signing.scopeBytes = scope.size();
+  signing.seedSignature = seed.data();
+  // Of exactly its size, so that a write past it is seen.
+  const auto state = std::make_unique<StreamState>();
+  StreamBegin(state.get(), digests, &signing);
+  size_t chunk = 0;
+  bool isRefused = false;
+  size_t at = 0;
+  do {
+    const size_t taken = step < bytes - at ? step : bytes - at;
+    const size_t first = chunk;
+    std::vector<double> within;
+    for (; chunk < chunkCount && ends[chunk] <= at + taken; chunk++) {
+      within.push_back(static_cast<double>(ends[chunk] - at));
+    }
+    const std::vector<uint8_t> given(signatures.data() + first * kSignatureBytes,
+                                     signatures.data() + chunk * kSignatureBytes);
+    const Block piece(taken, at % 5);
+    if (taken > 0) std::memcpy(piece.data(), data + at, taken);
+    const bool isAccepted =
+        StreamUpdate(state.get(), piece.data(), taken, {within.data(), given.data(), within.size()});
+    isRefused = isRefused || (isSpoiled && spoiled < chunk);
+    Require(isAccepted == !isRefused, "the answer about a chunk", "selected");
+    Require(StreamIsValid(*state), "a state", "selected");
+    at += taken;
+  } while (at < bytes);
+  if (!isRefused) RequireDigests(state->digest, data, bytes);
+  const std::vector<uint8_t> trailer = chain.Next(true, key.data(), keyBytes);
+  Require(StreamCheckTrailer(state.get(), key.data(), keyBytes, trailer.data()) == !isRefused, "the trailer",
+          "selected");
+}
+
+// Up to a few times the length from which a copy goes past the caches, at any alignment, over itself or not.
+void FuzzCopy(Input input) {
+  uint64_t seed = input.rest();
+  size_t bytes = input.Byte() % 4 * size_t{65536};
+  bytes += static_cast<size_t>(input.Byte()) << 8;
+  const bool isOverItself = input.Byte() % 2 == 0;
+  while (input.rest() > 0) seed = seed * 31 + input.Byte();
+  test::Random random(seed);
+  // Alignments and the last bits of the length: no two inputs have the same.
+  bytes += random.Below(256);
+  const size_t from = random.Below(256);
+  const size_t to = random.Below(256);
+  // Both ends of what is written and read are ends of blocks.
+  const size_t memoryBytes = bytes + (isOverItself && to > from ? to : from);
+  const Block memory(memoryBytes, 0);
+  random.Fill(memory.data(), memoryBytes);
+  std::vector<uint8_t> expected(bytes);
+  if (bytes > 0) std::memcpy(expected.data(), memory.data() + from, bytes);
+  const Block apart(isOverItself ? 0 : bytes + to, to);
+  uint8_t* target = isOverItself ? memory.data() + to : apart.data() + to;
+  std::vector<uint8_t> before(target - to, target);
+  CopyBytes(target, memory.data() + from, bytes);
+  Require(Same(target, expected.data(), bytes), "a copy", "selected");
+  Require(Same(target - to, before.data(), to), "what lies before a copy", "selected");
+}
+
 struct Target {
   const char* name;
   void (*run)(Input);
@@ -281,7 +487,10 @@ constexpr Target kTargets[] = {{"reed-solomon", FuzzReedSolomon},
                                {"md5", FuzzMd5},
                                {"sha256", FuzzSha256},
                                {"pass", FuzzPass},
-                               {"argon2", FuzzArgon2}};
+                               {"argon2", FuzzArgon2},
+                               {"digest", FuzzDigest},
+                               {"stream", FuzzStream},
+                               {"copy", FuzzCopy}};
 
 const Target& Chosen() {
   const char* name = std::getenv("GRANARY_FUZZ");

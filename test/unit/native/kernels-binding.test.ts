@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Digest, kernels, streamStateBytes } from '../../../src/native/index.js';
-import { newArena, seededBytes } from './support.js';
+import { hex, newArena, seededBytes } from './support.js';
 
 const addonPath = fileURLToPath(new URL('../../../build/Release/granary.node', import.meta.url));
 const arenaBytes = 1 << 16;
@@ -109,6 +109,99 @@ describe('ranges', () => {
     expect(() => kernels.streamDigest(arenaBytes - streamStateBytes, Digest.sha256)).toThrow(RangeError);
     expect(() => kernels.streamDigest(arenaBytes - streamStateBytes, 3)).toThrow(RangeError);
     expect(() => kernels.streamDigestHex(arenaBytes - streamStateBytes, Digest.sha256)).toThrow(RangeError);
+  });
+});
+
+describe('ranges that are written', () => {
+  const apart = 'ranges of the arena overlap';
+  const end = streamStateBytes;
+
+  it('lie apart from the data of a stream', () => {
+    kernels.streamInit(4096, Digest.sha256, null);
+    const update = (at: number, bytes: number) => () => kernels.streamUpdate(4096, at, bytes, null, null);
+    expect(update(4096, 64)).toThrow(RangeError);
+    expect(update(4096 + 100, 64)).toThrow(apart);
+    expect(update(4095, 2)).toThrow(apart);
+    expect(update(4096 + end - 1, 1)).toThrow(apart);
+    expect(update(0, arenaBytes)).toThrow(apart);
+    // Its neighbours, and nothing of it.
+    expect(update(4095, 1)()).toBe(1);
+    expect(update(4096 + end, 1)()).toBe(1);
+    expect(update(4200, 0)()).toBe(1);
+    expect(hex(kernels.streamDigest(4096, Digest.sha256))).toBe(kernels.sha256Hex(new Uint8Array(2)));
+  });
+
+  it('lie apart from each other in a batch of streams', () => {
+    const update = (...runs: number[][]) => kernels.streamUpdates(Float64Array.from(runs.flat()));
+    kernels.streamInit(64, Digest.md5, null);
+    kernels.streamInit(end, Digest.md5, null);
+    expect(() => update([64, 8192, 64], [end, 8192, 64])).toThrow(apart);
+    kernels.streamInit(0, Digest.md5, null);
+    kernels.streamInit(4096, Digest.md5, null);
+    expect(() => update([4096, 4096, 64])).toThrow(apart);
+    expect(() => update([0, end, 64], [4096, 8192, 64])).not.toThrow();
+    expect(() => update([0, 4096, 64], [4096, 8192, 64])).toThrow(apart);
+    // The same bytes may go to several.
+    expect(() => update([0, 8192, 64], [4096, 8192, 64])).not.toThrow();
+  });
+
+  it('lie apart from all else of a pass', () => {
+    kernels.streamInit(8192, Digest.md5, null);
+    const state = { state: 8192 };
+    expect(pass(state)).toBe(1);
+    const wrong: Partial<typeof stripe>[] = [
+      { ...state, data: 8192 },
+      { ...state, data: 8192 - 1999 },
+      { ...state, data: 8192 + end - 1 },
+      { ...state, parity: 8192 + end - 1 },
+      { ...state, hashes: 8192 - 95 },
+      { parity: 1999 },
+      { parity: 0 },
+      { hashes: 1999 },
+      { hashes: 2999 },
+      { hashes: 2000 - 95 },
+    ];
+    for (const change of wrong) expect(() => pass(change), JSON.stringify(change)).toThrow(apart);
+    expect(pass({ ...state, data: 8192 - 2000 })).toBe(1);
+    expect(pass({ ...state, data: 8192 + end })).toBe(1);
+    expect(pass({ parity: 2000, hashes: 3000 })).toBe(1);
+    // No parity at all lies nowhere.
+    expect(pass({ m: 0, parity: 0 })).toBe(1);
+  });
+
+  it('lie apart from those of the other passes', () => {
+    const other = { ...stripe, data: 4096, parity: 6096, hashes: 8192 };
+    const passes = (changes: Partial<typeof stripe>): number[] => {
+      const rows = [stripe, { ...other, ...changes }];
+      const args = Float64Array.from(rows.flatMap((row) => Object.values(row)));
+      return kernels.putPasses(args, [null, null], [null, null]);
+    };
+    expect(passes({})).toEqual([1, 1]);
+    // Read by both.
+    expect(passes({ data: 0 })).toEqual([1, 1]);
+    // Padded by one.
+    expect(() => passes({ data: 0, dataBytes: 1999 })).toThrow(apart);
+    kernels.streamInit(0, Digest.md5, null);
+    for (const change of [{ parity: 2999 }, { hashes: 1999 }, { state: 0 }, { data: 2000 }]) {
+      expect(() => passes(change), JSON.stringify(change)).toThrow(apart);
+    }
+  });
+
+  it('lie apart from what is coded and hashed', () => {
+    const encode = (...offsets: number[]) => kernels.encode(2, 1, 100, Float64Array.from(offsets));
+    expect(() => encode(0, 100, 199)).toThrow(apart);
+    expect(() => encode(0, 100, 0)).toThrow(apart);
+    expect(() => encode(0, 50, 150)).not.toThrow();
+    const rebuild = (...offsets: number[]) =>
+      kernels.reconstruct(2, 2, 100, Float64Array.from(offsets), 0b1100, 0b0011);
+    expect(() => rebuild(0, 99, 400, 500)).toThrow(apart);
+    expect(() => rebuild(0, 400, 400, 500)).toThrow(apart);
+    expect(() => rebuild(0, 100, 400, 500)).not.toThrow();
+    const hash = (hashesOffset: number) => kernels.hashBlocks(Float64Array.of(64, 100, hashesOffset, 100, 0, 0, 0, 0));
+    expect(() => hash(33)).toThrow(apart);
+    expect(() => hash(163)).toThrow(apart);
+    expect(() => hash(32)).not.toThrow();
+    expect(() => hash(164)).not.toThrow();
   });
 });
 

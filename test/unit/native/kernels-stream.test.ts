@@ -267,6 +267,12 @@ describe('putPasses', () => {
     return [stateOf(pass), at, dataBytes, 2, 1, shardBytes, parityOf(at), hashesOf(at), 4096, 1, pass, 0];
   };
 
+  /** Of 1,000 bytes and without a stream: 33 of them fit. */
+  const smallArgsOf = (pass: number): number[] => {
+    const at = stripesAt + 4096 * pass;
+    return [-1, at, 1000, 2, 1, 500, at + 1000, at + 1500, 4096, 1, pass, 0];
+  };
+
   function startStreams(seed: number): Uint8Array {
     const bytes = newArena(1 << 20);
     kernels.setHashKey(new Uint8Array(32));
@@ -314,7 +320,7 @@ describe('putPasses', () => {
     const wrong = Float64Array.from([...argsOf(0), ...argsOf(1).with(5, 2 ** 30)]);
     expect(() => kernels.putPasses(wrong, [null, null], [null, null])).toThrow(RangeError);
     const stateless = (count: number): Float64Array =>
-      Float64Array.from(Array.from({ length: count }, () => argsOf(0).with(0, -1)).flat());
+      Float64Array.from(Array.from({ length: count }, (_, pass) => smallArgsOf(pass)).flat());
     expect(() => kernels.putPasses(stateless(33), Array(33).fill(null), Array(33).fill(null))).toThrow(RangeError);
     expect(() => kernels.putPasses(Float64Array.from(argsOf(0).slice(1)), [null], [null])).toThrow(RangeError);
     const notArray = null as unknown as null[];
