@@ -435,9 +435,8 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   const bool isSynced = operation.kind == Kind::kSync || (operation.flags & Flag::kSync) != 0;
   if (outcome.error == 0 && isSynced) outcome.error = ErrnoOf([&] { return ::fdatasync(outcome.fd); });
   if (outcome.error == 0 && (operation.flags & Flag::kSyncDirectory) != 0) {
-    outcome.error = operation.path.empty()
-                        ? EINVAL
-                        : SyncDirectory(DescriptorOf(operation.directory.get()), operation.path);
+    outcome.error =
+        operation.path.empty() ? EINVAL : SyncDirectory(DescriptorOf(operation.directory.get()), operation.path);
   }
   const bool isClosed = operation.kind == Kind::kClose || (operation.flags & Flag::kClose) != 0 ||
                         (outcome.isOpened && outcome.error != 0);

@@ -129,12 +129,7 @@ function strangeFolder(entries: readonly string[]): string {
   return 'not empty and not a Granary drive: give an empty folder';
 }
 
-function openLocalDrive(
-  access: FolderAccess,
-  format: DriveFormat,
-  lockFd: number,
-  options: DriveOptions,
-): LocalDrive {
+function openLocalDrive(access: FolderAccess, format: DriveFormat, lockFd: number, options: DriveOptions): LocalDrive {
   try {
     return new LocalDrive(access.folder, format, access.entered, lockFd, options);
   } catch (error) {

@@ -133,8 +133,7 @@ export class SimulatedMachine implements DriveSystem {
     let isClosing = false;
     /** Calls go by its name: a disk that is taken away is not there for those who hold its folder open either. */
     let entered = '';
-    const at = (path: string): string =>
-      path.startsWith('/') ? path : path === '.' ? entered : `${entered}/${path}`;
+    const at = (path: string): string => (path.startsWith('/') ? path : path === '.' ? entered : `${entered}/${path}`);
     let onIdle: (() => void)[] = [];
     const finish = (call: Call, result: IoResult): void => {
       running.delete(call);

@@ -204,7 +204,13 @@ describe('what calls came to', () => {
     statistics = new DriveStatisticsCounter();
     const startMs = Date.now();
     const monotonicMs = (): number => Date.now() - startMs + stoodStillMs;
-    calls = new DriveCalls(queue, { path: '/drive', isAway: false }, limitMs, { monotonicMs, nowMs: monotonicMs }, { statistics, traces });
+    calls = new DriveCalls(
+      queue,
+      { path: '/drive', isAway: false },
+      limitMs,
+      { monotonicMs, nowMs: monotonicMs },
+      { statistics, traces },
+    );
   });
 
   const run = (describe: () => string) => calls.run({ request: { kind: IoKind.read, fd: 1 }, describe });

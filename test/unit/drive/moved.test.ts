@@ -97,7 +97,11 @@ describe('a drive whose folder was exchanged for another', () => {
     // Files that are opened only now, or made, lie there as well.
     const line = memory.fill(0, 100);
     valueOf(await drive.log.write(0, 0, Float64Array.of(0, 100)));
-    expect(readFileSync(join(two, logFileName(0))).subarray(0, 100).equals(line)).toBe(true);
+    expect(
+      readFileSync(join(two, logFileName(0)))
+        .subarray(0, 100)
+        .equals(line),
+    ).toBe(true);
     valueOf(await drive.log.createFile(1, 4096));
     expect(existsSync(join(two, logFileName(1)))).toBe(true);
     expect(valueOf(await other.log.listFiles()).map(({ fileNumber }) => fileNumber)).toEqual([0]);

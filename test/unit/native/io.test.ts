@@ -191,7 +191,10 @@ describe('files', () => {
     const path = newPath();
     const toPath = newPath();
     writeFileSync(path, 'twelve bytes');
-    expect(await queue.submit({ kind: IoKind.stat, path })).toMatchObject({ errno: 0, values: [12, 0, ...identityOf(path)] });
+    expect(await queue.submit({ kind: IoKind.stat, path })).toMatchObject({
+      errno: 0,
+      values: [12, 0, ...identityOf(path)],
+    });
     const rename = { kind: IoKind.rename, path, toPath, flags: IoFlag.syncDirectory };
     expect((await queue.submit(rename)).errno).toBe(0);
     expect((await queue.submit(rename)).errno).toBe(ENOENT);

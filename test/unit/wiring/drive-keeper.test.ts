@@ -245,9 +245,18 @@ describe('while the server runs', () => {
   });
 
   it.each([
-    [['d2', 'd3'], ['d1', 'd3', 'd2', 'd4']],
-    [['d2', 'd3', 'd4'], ['d1', 'd4', 'd2', 'd3']],
-    [['d1', 'd2', 'd3', 'd4'], ['d4', 'd1', 'd2', 'd3']],
+    [
+      ['d2', 'd3'],
+      ['d1', 'd3', 'd2', 'd4'],
+    ],
+    [
+      ['d2', 'd3', 'd4'],
+      ['d1', 'd4', 'd2', 'd3'],
+    ],
+    [
+      ['d1', 'd2', 'd3', 'd4'],
+      ['d4', 'd1', 'd2', 'd3'],
+    ],
   ])('drives whose folders %j were exchanged go on in them', async (names, expected) => {
     const ids = await formatted();
     const { set, unseen } = await keep();
