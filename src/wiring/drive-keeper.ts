@@ -169,9 +169,9 @@ export class DriveKeeper {
     const lost: LostDrive[] = [];
     /** Folders that need no look, and those that had better have none. */
     const known = new Set<string>();
-    const check = async ({ set, journal }: KeptSet, position: number): Promise<void> => {
+    const check = async (set: LiveSet, position: number, isInSync: boolean): Promise<void> => {
       const drive = set.drive(position);
-      if (drive === null || !(drive.isAway || journal.health().inSync.includes(position))) return;
+      if (drive === null || !(drive.isAway || isInSync)) return;
       const spot = { setIndex: set.setIndex, position };
       const answer = await drive.check();
       if (this.#isClosed) return;
@@ -183,9 +183,12 @@ export class DriveKeeper {
       if (!answer.ok) set.reportWrite(position, answer.fault);
       else if (drive.isAway) this.#follow(spot, drive, drive.path);
     };
-    const { sets } = this.options;
     await Promise.all(
-      sets.flatMap((kept) => Array.from({ length: kept.set.driveCount }, (_, position) => check(kept, position))),
+      this.options.sets.flatMap(({ set, journal }) => {
+        const { inSync } = journal.health();
+        const positions = Array.from({ length: set.driveCount }, (_, position) => position);
+        return positions.map((position) => check(set, position, inSync.includes(position)));
+      }),
     );
     if (lost.length > 0) await this.#findAll(lost, known);
   }
