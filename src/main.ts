@@ -31,7 +31,10 @@ async function loadParts(): Promise<{ readonly createServer: CreateServer; reado
   return await import('./wiring/index.js').catch((error: unknown) => {
     const reason = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
     if (reason.startsWith('GRANARY_KERNEL ')) {
-      throw new StartupError(reason, 'Set it to one of these, or not at all: then the best path of this CPU is chosen.');
+      throw new StartupError(
+        reason,
+        'Set it to one of these, or not at all: then the best path of this CPU is chosen.',
+      );
     }
     throw new StartupError(
       `the server's parts cannot be loaded: ${reason}`,
