@@ -210,10 +210,10 @@ inline napi_value IoCodec::WriteResult(const io::Outcome& outcome) const {
     }
     Set(result, kKeyNames, names);
   }
-  if (outcome.hasValues) {
+  if (outcome.valueCount > 0) {
     napi_value values;
-    napi_create_array_with_length(env_, 2, &values);
-    for (uint32_t index = 0; index < 2; ++index) {
+    napi_create_array_with_length(env_, outcome.valueCount, &values);
+    for (uint32_t index = 0; index < outcome.valueCount; ++index) {
       napi_create_double(env_, outcome.values[index], &value);
       napi_set_element(env_, values, index, value);
     }

@@ -59,6 +59,8 @@ struct Handle {
   std::shared_ptr<Queue> queue;
   std::unordered_map<uint64_t, napi_deferred> pending;
   std::vector<napi_deferred> closers;
+  // Of the requests from now on. Null: none was entered.
+  std::shared_ptr<const io::Directory> directory;
   // Of the last request: they are numbered from 1.
   uint64_t lastTicket = kClosedTicket;
   bool isClosing = false;
@@ -75,6 +77,7 @@ class Environment {
   napi_value CreateIoQueue(napi_callback_info info);
   napi_value Submit(Handle* handle, napi_callback_info info);
   napi_value Cancel(Handle* handle, napi_callback_info info);
+  napi_value Enter(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
   napi_value OpenNow(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
@@ -170,6 +173,7 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
     napi_is_exception_pending(env_, &isThrown);
     return isThrown ? nullptr : Throw("submit: not a valid I/O request");
   }
+  operation.directory = handle->directory;
   napi_deferred deferred;
   napi_value promise;
   if (napi_create_promise(env_, &deferred, &promise) != napi_ok) return nullptr;
@@ -214,6 +218,23 @@ napi_value Environment::Cancel(Handle* handle, napi_callback_info info) {
   }
   napi_value result;
   napi_get_boolean(env_, isCancelled, &result);
+  return result;
+}
+
+napi_value Environment::Enter(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  double fd;
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("enter: not a descriptor");
+  int error = ECANCELED;
+  if (handle->queue) {
+    auto directory = io::Directory::Of(static_cast<int>(fd));
+    error = directory ? 0 : errno;
+    if (directory) handle->directory = std::move(directory);
+  }
+  napi_value result;
+  napi_create_int32(env_, error, &result);
   return result;
 }
 
@@ -291,6 +312,7 @@ void Environment::EndClose(Handle* handle) {
   byQueue_.erase(handle->queue.get());
   if (!handle->queue->ReleaseArena(0)) abandoned_.push_back(handle->queue);
   handle->queue.reset();
+  handle->directory.reset();
   ResolveClosers(handle);
 }
 
@@ -343,7 +365,7 @@ napi_value Environment::OpenNow(Handle* handle, napi_callback_info info) {
   std::string path;
   if (count < 1 || !codec_.ReadString(argument, &path)) return Throw("openNow: not a path");
   napi_value result;
-  napi_create_int32(env_, handle->queue ? io::OpenNow(path.c_str()) : -1, &result);
+  napi_create_int32(env_, handle->queue ? io::OpenNow(handle->directory.get(), path.c_str()) : -1, &result);
   return result;
 }
 
@@ -482,6 +504,7 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   void* data = handle.get();
   const napi_property_descriptor properties[] = {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"enter", nullptr, &OnHandle<&Environment::Enter>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"openNow", nullptr, &OnHandle<&Environment::OpenNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},

@@ -39,14 +39,16 @@ constexpr uint64_t kDirectBytesMin = 64 << 10;
 constexpr size_t kGatherBytes = size_t{1} << 20;
 constexpr size_t kVectorCountMax = IOV_MAX < 1024 ? IOV_MAX : 1024;
 
-int OpenFile(const char* path, int flags, int* fd) {
-  return ErrnoOf([&] { return *fd = ::open(path, flags | O_CLOEXEC, 0600); });
+int DescriptorOf(const Directory* directory) { return directory == nullptr ? AT_FDCWD : directory->fd(); }
+
+int OpenFile(int directory, const char* path, int flags, int* fd) {
+  return ErrnoOf([&] { return *fd = ::openat(directory, path, flags | O_CLOEXEC, 0600); });
 }
 
 int OpenFor(const Operation& operation, int* fd) {
   int flags = (operation.flags & Flag::kWrite) != 0 ? O_RDWR : O_RDONLY;
   if ((operation.flags & Flag::kCreate) != 0) flags |= O_CREAT | O_EXCL;
-  return OpenFile(operation.path.c_str(), flags, fd);
+  return OpenFile(DescriptorOf(operation.directory.get()), operation.path.c_str(), flags, fd);
 }
 
 // close() is never repeated: on Linux the descriptor is gone even after EINTR.
@@ -61,9 +63,10 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-int SyncDirectory(const std::string& directory) {
+// Of the folder that holds `path`.
+int SyncDirectory(int directory, const std::string& path) {
   int fd = -1;
-  int error = OpenFile(directory.c_str(), O_RDONLY | O_DIRECTORY, &fd);
+  int error = OpenFile(directory, DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY, &fd);
   if (error != 0) return error;
   error = ErrnoOf([&] { return ::fsync(fd); });
   const int closeError = CloseFile(fd);
@@ -234,7 +237,7 @@ int ReadRun(int fd, uint64_t fileOffset, uint8_t* to, size_t bytes, size_t* move
 // Reads as many blocks as are hashed side by side, and hashes them while they are in this core's cache.
 template <typename Read>
 int ReadChecked(const Operation& operation, uint8_t* arena, Outcome* outcome, Read read) {
-  outcome->hasValues = true;
+  outcome->valueCount = 2;
   for (size_t index = 0; index < operation.segments.size(); index++) {
     const Segment& segment = operation.segments[index];
     const Check& check = operation.checks[index];
@@ -277,39 +280,49 @@ struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
-int List(const std::string& path, std::vector<std::string>* names) {
+int List(int directory, const char* path, std::vector<std::string>* names) {
   int fd = -1;
-  const int error = OpenFile(path.c_str(), O_RDONLY | O_DIRECTORY, &fd);
+  const int error = OpenFile(directory, path, O_RDONLY | O_DIRECTORY, &fd);
   if (error != 0) return error;
-  const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
-  if (!directory) {
+  const std::unique_ptr<DIR, CloseDirectory> listed(::fdopendir(fd));
+  if (!listed) {
     const int openError = errno;
     CloseFile(fd);
     return openError;
   }
   for (;;) {
     errno = 0;
-    const dirent* entry = ::readdir(directory.get());
+    const dirent* entry = ::readdir(listed.get());
     if (entry == nullptr) return errno;
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
   }
 }
 
-int Stat(const std::string& path, double* values) {
+int Stat(int directory, const char* path, Outcome* outcome) {
   struct stat found;
-  const int error = ErrnoOf([&] { return ::stat(path.c_str(), &found); });
+  const int error = ErrnoOf([&] { return ::fstatat(directory, path, &found, 0); });
   if (error != 0) return error;
-  values[0] = static_cast<double>(found.st_size);
-  values[1] = S_ISDIR(found.st_mode) ? 1 : 0;
+  outcome->valueCount = 5;
+  outcome->values[0] = static_cast<double>(found.st_size);
+  outcome->values[1] = S_ISDIR(found.st_mode) ? 1 : 0;
+  outcome->values[2] = static_cast<double>(found.st_dev);
+  // Some file systems use all 64 bits of it, and a double has 53.
+  outcome->values[3] = static_cast<double>(static_cast<uint64_t>(found.st_ino) >> 32);
+  outcome->values[4] = static_cast<double>(static_cast<uint64_t>(found.st_ino) & 0xffffffff);
   return 0;
 }
 
-int Space(const std::string& path, double* values) {
+int Space(int directory, const char* path, Outcome* outcome) {
+  int fd = -1;
+  const int openError = OpenFile(directory, path, O_PATH, &fd);
+  if (openError != 0) return openError;
   struct statvfs found;
-  const int error = ErrnoOf([&] { return ::statvfs(path.c_str(), &found); });
-  if (error != 0) return error;
-  values[0] = static_cast<double>(found.f_blocks) * static_cast<double>(found.f_frsize);
-  values[1] = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize);
+  const int error = ErrnoOf([&] { return ::fstatvfs(fd, &found); });
+  const int closeError = CloseFile(fd);
+  if (error != 0 || closeError != 0) return error != 0 ? error : closeError;
+  outcome->valueCount = 2;
+  outcome->values[0] = static_cast<double>(found.f_blocks) * static_cast<double>(found.f_frsize);
+  outcome->values[1] = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize);
   return 0;
 }
 
@@ -339,41 +352,46 @@ bool OpensAlone(int fd) {
 
 Outcome PerformOnNames(const Operation& operation) {
   Outcome outcome;
+  const int directory = DescriptorOf(operation.directory.get());
   const char* path = operation.path.c_str();
   switch (operation.kind) {
     case Kind::kUnlink:
-      outcome.error = ErrnoOf([&] { return ::unlink(path); });
+      outcome.error = ErrnoOf([&] { return ::unlinkat(directory, path, 0); });
       break;
     case Kind::kRename:
-      outcome.error = ErrnoOf([&] { return ::rename(path, operation.toPath.c_str()); });
+      outcome.error = ErrnoOf([&] { return ::renameat(directory, path, directory, operation.toPath.c_str()); });
       break;
     case Kind::kList:
-      outcome.error = List(operation.path, &outcome.names);
+      outcome.error = List(directory, path, &outcome.names);
       outcome.hasNames = outcome.error == 0;
       break;
     case Kind::kStat:
-      outcome.error = Stat(operation.path, outcome.values);
-      outcome.hasValues = outcome.error == 0;
+      outcome.error = Stat(directory, path, &outcome);
       break;
     case Kind::kSpace:
-      outcome.error = Space(operation.path, outcome.values);
-      outcome.hasValues = outcome.error == 0;
+      outcome.error = Space(directory, path, &outcome);
       break;
     default:
-      outcome.error = ErrnoOf([&] { return ::mkdir(path, 0700); });
+      outcome.error = ErrnoOf([&] { return ::mkdirat(directory, path, 0700); });
       break;
   }
   if (outcome.error != 0 || (operation.flags & Flag::kSyncDirectory) == 0) return outcome;
-  const std::string directory = DirectoryOf(operation.path);
-  outcome.error = SyncDirectory(directory);
-  if (outcome.error == 0 && operation.kind == Kind::kRename) {
-    const std::string toDirectory = DirectoryOf(operation.toPath);
-    if (toDirectory != directory) outcome.error = SyncDirectory(toDirectory);
+  outcome.error = SyncDirectory(directory, operation.path);
+  if (outcome.error == 0 && operation.kind == Kind::kRename &&
+      DirectoryOf(operation.toPath) != DirectoryOf(operation.path)) {
+    outcome.error = SyncDirectory(directory, operation.toPath);
   }
   return outcome;
 }
 
 }  // namespace
+
+std::shared_ptr<const Directory> Directory::Of(int fd) {
+  const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return own < 0 ? nullptr : std::shared_ptr<const Directory>(new Directory(own));
+}
+
+Directory::~Directory() { CloseFile(fd_); }
 
 bool IsOnNames(Kind kind) {
   switch (kind) {
@@ -409,7 +427,7 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
       outcome.error = Transfer(operation, outcome.fd, arena, &outcome.bytes);
     } else if (operation.kind == Kind::kOpen) {
       outcome.values[0] = OpensAlone(outcome.fd) ? 1 : 0;
-      outcome.hasValues = true;
+      outcome.valueCount = 2;
     } else if (operation.kind == Kind::kZeroFill) {
       outcome.error = ZeroFill(operation, outcome.fd, &outcome.bytes);
     }
@@ -417,7 +435,8 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   const bool isSynced = operation.kind == Kind::kSync || (operation.flags & Flag::kSync) != 0;
   if (outcome.error == 0 && isSynced) outcome.error = ErrnoOf([&] { return ::fdatasync(outcome.fd); });
   if (outcome.error == 0 && (operation.flags & Flag::kSyncDirectory) != 0) {
-    outcome.error = operation.path.empty() ? EINVAL : SyncDirectory(DirectoryOf(operation.path));
+    outcome.error =
+        operation.path.empty() ? EINVAL : SyncDirectory(DescriptorOf(operation.directory.get()), operation.path);
   }
   const bool isClosed = operation.kind == Kind::kClose || (operation.flags & Flag::kClose) != 0 ||
                         (outcome.isOpened && outcome.error != 0);
@@ -430,13 +449,14 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   return outcome;
 }
 
-int OpenNow(const char* path) {
+int OpenNow(const Directory* directory, const char* path) {
 #if defined(RESOLVE_CACHED)
   open_how how = {};
   how.flags = O_RDONLY | O_CLOEXEC;
   how.resolve = RESOLVE_CACHED;
-  return static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)));
+  return static_cast<int>(::syscall(SYS_openat2, DescriptorOf(directory), path, &how, sizeof(how)));
 #else
+  static_cast<void>(directory);
   static_cast<void>(path);
   return -1;
 #endif

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -56,8 +57,28 @@ struct Check {
   BlockPlace place;
 };
 
+// An open folder. Operations in it share it: it stays open for as long as one of them may yet use it, and a call that
+// hangs in the kernel may at any time.
+class Directory {
+ public:
+  // Null, with errno set, when there is no descriptor for it. The caller's own stays the caller's.
+  static std::shared_ptr<const Directory> Of(int fd);
+  ~Directory();
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+
+  int fd() const { return fd_; }
+
+ private:
+  explicit Directory(int fd) : fd_(fd) {}
+
+  const int fd_;
+};
+
 struct Operation {
   Kind kind = Kind::kSync;
+  // Where paths that do not begin with a slash begin. Null: the working directory of the process.
+  std::shared_ptr<const Directory> directory;
   uint32_t flags = 0;
   int fd = -1;
   uint64_t fileOffset = 0;
@@ -70,16 +91,19 @@ struct Operation {
   HashKey hashKey{};
 };
 
+constexpr size_t kValuesMax = 5;
+
 struct Outcome {
   int error = 0;
   // The descriptor is new: nobody else closes it when this outcome reaches nobody.
   bool isOpened = false;
   int fd = -1;
   uint64_t bytes = 0;
-  // kOpen: 1 where OpenNow does not wait, 0. kStat: size, 1 for a directory else 0. kSpace: total bytes, bytes free to
-  // us. A checked read: segments whose bytes are not what their hashes say, 0.
-  bool hasValues = false;
-  double values[2] = {0, 0};
+  // kOpen: 1 where OpenNow does not wait, 0. kStat: size, 1 for a directory else 0, device, inode number as its high
+  // and low 32 bits. kSpace: total bytes, bytes free to us. A checked read: segments whose bytes are not what their
+  // hashes say, 0.
+  size_t valueCount = 0;
+  double values[kValuesMax] = {};
   // kList: the names in the directory without "." and "..".
   bool hasNames = false;
   std::vector<std::string> names;
@@ -92,8 +116,8 @@ bool IsOnNames(Kind kind);
 Outcome Perform(const Operation& operation, uint8_t* arena);
 
 // Opens a file for reading as long as the kernel remembers every name on the way to it: the descriptor, or -1, which
-// says nothing about the file. It does not wait where an earlier open said so (kOpen).
-int OpenNow(const char* path);
+// says nothing about the file. It does not wait where an earlier open said so (kOpen). `directory` may be null.
+int OpenNow(const Directory* directory, const char* path);
 
 // Reads what the page cache holds, without waiting: bytes read (fewer than asked only at the end of
 // the file), -1 when some of it is not there or the file system cannot tell, -errno - 1 on an error.

@@ -1,5 +1,5 @@
 /**
- * The blob files of one drive. A handle counts the calls that use its descriptor, so that the
+ * The blob files of one drive, named from its folder, which the queues have entered. A handle counts the calls that use its descriptor, so that the
  * descriptor is closed, and its number free for another file, only after the last of them.
  */
 import { invariant, type Segments } from '../base/index.js';
@@ -30,7 +30,6 @@ export class LocalBlobStore implements BlobStore {
   #isShut = false;
 
   constructor(
-    private readonly drivePath: string,
     private readonly queues: BlobQueues,
     private readonly isSynced: boolean,
   ) {}
@@ -43,7 +42,7 @@ export class LocalBlobStore implements BlobStore {
 
   async open(name: string): Promise<DriveResult<BlobHandle>> {
     const opened = await this.queues.read.run({
-      request: { kind: IoKind.open, path: this.#path(name) },
+      request: { kind: IoKind.open, path: blobFileName(name) },
       describe: () => `open ${blobFileName(name)}`,
       repeats: true,
     });
@@ -54,7 +53,7 @@ export class LocalBlobStore implements BlobStore {
 
   openNow(name: string): BlobHandle | null {
     if (this.#isShut || !this.#opensNow) return null;
-    const fd = this.queues.read.openNow(this.#path(name));
+    const fd = this.queues.read.openNow(blobFileName(name));
     return fd < 0 ? null : this.#adopt(name, fd);
   }
 
@@ -87,8 +86,8 @@ export class LocalBlobStore implements BlobStore {
     const answer = await this.queues.write.run({
       request: {
         kind: IoKind.rename,
-        path: this.#path(name),
-        toPath: this.#path(toName),
+        path: blobFileName(name),
+        toPath: blobFileName(toName),
         flags: this.isSynced ? IoFlag.syncDirectory : 0,
       },
       describe: () => `rename ${blobFileName(name)} to ${blobFileName(toName)}`,
@@ -98,7 +97,7 @@ export class LocalBlobStore implements BlobStore {
 
   async unlink(name: string): Promise<DriveResult<void>> {
     const answer = await this.queues.write.run({
-      request: { kind: IoKind.unlink, path: this.#path(name) },
+      request: { kind: IoKind.unlink, path: blobFileName(name) },
       describe: () => `unlink ${blobFileName(name)}`,
     });
     if (answer.ok || answer.fault.kind === 'missing') return { ok: true, value: undefined };
@@ -109,7 +108,7 @@ export class LocalBlobStore implements BlobStore {
     for (const subfolder of blobSubfolders()) {
       const folder = `${blobFolder}/${subfolder}`;
       const listed = await this.queues.read.run({
-        request: { kind: IoKind.list, path: `${this.drivePath}/${folder}` },
+        request: { kind: IoKind.list, path: folder },
         describe: () => `list ${folder}`,
         repeats: true,
       });
@@ -134,7 +133,7 @@ export class LocalBlobStore implements BlobStore {
     const answer = await this.queues.write.run({
       request: {
         kind: IoKind.write,
-        path: this.#path(name),
+        path: blobFileName(name),
         fileOffset: write.fileOffset,
         segments: write.segments,
         flags:
@@ -156,7 +155,7 @@ export class LocalBlobStore implements BlobStore {
     const answer = await this.queues.write.run({
       request: {
         kind: IoKind.write,
-        path: this.#path(name),
+        path: blobFileName(name),
         fd: blob.fd,
         fileOffset: write.fileOffset,
         segments: write.segments,
@@ -221,9 +220,5 @@ export class LocalBlobStore implements BlobStore {
 
   #syncFlags(write: BlobWrite): number {
     return write.sync && this.isSynced ? IoFlag.sync | IoFlag.syncDirectory : 0;
-  }
-
-  #path(name: string): string {
-    return `${this.drivePath}/${blobFileName(name)}`;
   }
 }

@@ -9,7 +9,7 @@ import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../native/i
 import type { Traces } from '../telemetry/index.js';
 import type { DriveFault, DriveFaultKind, DriveResult } from './drive.js';
 import type { DriveStatisticsCounter } from './drive-statistics.js';
-import { EINPROGRESS, EMFILE, ENFILE, faultKind } from './errno.js';
+import { EINPROGRESS, EMFILE, ENFILE, ENOENT, faultKind } from './errno.js';
 
 /** How long an open waits for another descriptor to be closed before it is tried again. */
 const descriptorRetryMs = 20;
@@ -36,6 +36,15 @@ export interface DriveCall {
   readonly onEnd?: (result: IoResult) => void;
   /** The call may be repeated out of order when the process is out of descriptors. */
   readonly repeats?: boolean;
+  /** It is made of a drive that is away as well. */
+  readonly isLook?: boolean;
+}
+
+/** The drive that is called; what is said of it may change. */
+export interface CalledDrive {
+  readonly path: string;
+  /** Every call is answered as `missing`. */
+  readonly isAway: boolean;
 }
 
 /** Told about every call once it is answered. */
@@ -58,7 +67,7 @@ export class DriveCalls {
   /** The queue is used by nobody else. */
   constructor(
     private readonly queue: IoQueue,
-    private readonly drivePath: string,
+    private readonly drive: CalledDrive,
     private readonly callMsMax: number,
     private readonly clock: Clock,
     private readonly watch: DriveWatch | null = null,
@@ -76,7 +85,7 @@ export class DriveCalls {
 
   /** A descriptor for reading, or −1 when the answer takes a call of its own. */
   openNow(path: string): number {
-    return this.queue.openNow(path);
+    return this.drive.isAway ? -1 : this.queue.openNow(path);
   }
 
   /** Bytes read, or −1 when the answer takes a call of its own. */
@@ -92,6 +101,7 @@ export class DriveCalls {
   }
 
   run(call: DriveCall): Promise<DriveResult<IoResult>> {
+    if (this.drive.isAway && call.isLook !== true) return Promise.resolve(this.#refuse(call));
     return new Promise((resolve) => {
       const submittedMs = this.clock.monotonicMs();
       const deadlineMs = submittedMs - this.#stoodStillMs + this.callMsMax;
@@ -110,6 +120,11 @@ export class DriveCalls {
 
   close(graceMs: number): Promise<void> {
     return this.queue.close(graceMs);
+  }
+
+  #refuse(call: DriveCall): DriveResult<IoResult> {
+    call.onEnd?.({ errno: ENOENT, bytes: 0, fd: call.request.fd ?? -1 });
+    return { ok: false, fault: this.#fault(call, 'missing', ENOENT) };
   }
 
   #submit(pending: Pending): void {
@@ -153,7 +168,7 @@ export class DriveCalls {
     const { statistics, traces } = this.watch;
     statistics.count(call.request.kind, durationMs, bytes, fault);
     if (traces?.isWanted !== true) return;
-    traces.drive({ drive: this.drivePath, operation: call.describe(), durationMs, bytes, error: fault });
+    traces.drive({ drive: this.drive.path, operation: call.describe(), durationMs, bytes, error: fault });
   }
 
   #expire(pending: Pending): void {
@@ -172,7 +187,7 @@ export class DriveCalls {
   }
 
   #fault(call: DriveCall, kind: DriveFault['kind'], errno: number): DriveFault {
-    return { kind, drive: this.drivePath, operation: call.describe(), errno };
+    return { kind, drive: this.drive.path, operation: call.describe(), errno };
   }
 
   #runningMs(): number {

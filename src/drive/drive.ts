@@ -158,14 +158,24 @@ export interface DriveStatistics {
   readonly faults: Readonly<Record<DriveFaultKind, number>>;
 }
 
+/**
+ * A drive is bound to the folder that it was opened in, not to that folder's name: whoever renames or exchanges folders
+ * while it is open sends no byte of it to another drive.
+ */
 export interface Drive {
-  /** Absolute path. */
+  /** Absolute path of the folder, where it was last seen. */
   readonly path: string;
+  /** Tells the folder from all others for as long as the drive is open. */
+  readonly folderId: string;
+  /** It is not known where the folder is now: every call but `check` is answered as `missing`. */
+  readonly isAway: boolean;
   readonly format: DriveFormat;
   readonly log: LogStore;
   readonly blobs: BlobStore;
-  /** Whether the folder still holds this drive, as far as a look at its format file tells. */
+  /** Whether its folder is at its path, with the format file in it. Kind `missing` when it is not. */
   check(): Promise<DriveResult<void>>;
+  /** Where its folder is now; null when it was not found. */
+  seenAt(path: string | null): void;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
   statistics(): DriveStatistics;

@@ -1,14 +1,16 @@
 /**
  * Small file operations while a drive is probed or formatted: one at a time, on a native thread of
  * their own, so that a disk that hangs costs one thread and a time limit, never the process's exit.
+ * Once the folder is entered all of it is done in that folder, whatever its name leads to meanwhile.
  */
 import { dirname } from 'node:path';
 import { invariant, limits, systemClock } from '../base/index.js';
-import { IoFlag, IoKind, type IoRequest, type IoResult } from '../native/index.js';
+import { IoFlag, IoKind, type IoQueue, type IoRequest, type IoResult } from '../native/index.js';
 import type { DriveFault } from './drive.js';
 import { DriveCalls } from './drive-calls.js';
 import { EEXIST, ENOENT, ENOTDIR, EWOULDBLOCK, errnoText } from './errno.js';
-import { newSuffix } from './layout.js';
+import { folderIdOf, type OpenFolder } from './folder-id.js';
+import { newSuffix, ownFolder } from './layout.js';
 import type { DriveOptions } from './local-drive.js';
 import { localSystem, type DriveSystem } from './system.js';
 
@@ -27,8 +29,10 @@ export class FolderFault extends Error {
 export class FolderAccess {
   readonly #arena = new SharedArrayBuffer(limits.formatFileBytesMax);
   readonly #view = Buffer.from(this.#arena);
+  readonly #queue: IoQueue;
   readonly #calls: DriveCalls;
   readonly #system: DriveSystem;
+  #entered: OpenFolder | null = null;
 
   /** `folder` is absolute. */
   constructor(
@@ -36,23 +40,46 @@ export class FolderAccess {
     options: DriveOptions,
   ) {
     this.#system = options.system ?? localSystem;
-    const queue = this.#system.createIoQueue(this.#arena, 'drive probe', 1, 16);
+    this.#queue = this.#system.createIoQueue(this.#arena, 'drive probe', 1, 16);
     const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
-    this.#calls = new DriveCalls(queue, folder, callMsMax, options.clock ?? systemClock);
+    const drive = { path: folder, isAway: false };
+    this.#calls = new DriveCalls(this.#queue, drive, callMsMax, options.clock ?? systemClock);
   }
 
-  close(): Promise<void> {
-    return this.#calls.close(closeGraceMs);
+  async close(): Promise<void> {
+    await this.#calls.close(closeGraceMs);
+    if (this.#entered !== null) this.closeDescriptor(this.#entered.fd);
+  }
+
+  /** Opens the folder, to be in it from here on. It is closed with this. */
+  async enter(): Promise<void> {
+    invariant(this.#entered === null, 'a folder is entered once');
+    const fd = await this.open('', 0);
+    const errno = this.#queue.enter(fd);
+    if (errno !== 0) {
+      this.closeDescriptor(fd);
+      throw new FolderFault({ kind: 'io', drive: this.folder, operation: 'open the folder', errno });
+    }
+    this.#entered = { fd, id: '' };
+    const found = await this.#run('look at', '', { kind: IoKind.stat, path: ownFolder });
+    this.#entered = { fd, id: folderIdOf(found) };
+  }
+
+  get entered(): OpenFolder {
+    invariant(this.#entered !== null, 'a folder is entered before anything is done in it');
+    return this.#entered;
   }
 
   /** Null when there is nothing of that name. */
-  async stat(name: string): Promise<{ readonly bytes: number; readonly isDirectory: boolean } | null> {
+  async stat(
+    name: string,
+  ): Promise<{ readonly bytes: number; readonly isDirectory: boolean; readonly id: string } | null> {
     const result = await this.#tryRun('look at', name, { kind: IoKind.stat, path: this.#path(name) }, [
       ENOENT,
       ENOTDIR,
     ]);
     if (result.errno !== 0) return null;
-    return { bytes: result.values?.[0] ?? 0, isDirectory: result.values?.[1] === 1 };
+    return { bytes: result.values?.[0] ?? 0, isDirectory: result.values?.[1] === 1, id: folderIdOf(result) };
   }
 
   async list(name: string): Promise<readonly string[]> {
@@ -140,9 +167,9 @@ export class FolderAccess {
     throw new FolderFault({ kind: 'io', drive: this.folder, operation: `lock ${name}`, errno });
   }
 
-  /** Of an open folder. */
-  isMountPoint(fd: number): boolean {
-    return this.#system.isMountPoint(fd);
+  /** Whether a file system is mounted on the folder that was entered. */
+  get isMountPoint(): boolean {
+    return this.#system.isMountPoint(this.entered.fd);
   }
 
   closeDescriptor(fd: number): void {
@@ -156,6 +183,7 @@ export class FolderAccess {
   }
 
   #path(name: string): string {
+    if (this.#entered !== null) return name === '' ? ownFolder : name;
     return name === '' ? this.folder : `${this.folder}/${name}`;
   }
 

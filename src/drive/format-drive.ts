@@ -36,6 +36,7 @@ export async function formatDrive(folder: string, format: DriveFormat, options: 
   invariant(format.sets[format.setIndex]?.[format.position] === format.driveId, 'a drive stands in its own place');
   const access = new FolderAccess(path, options);
   try {
+    await access.enter();
     return await makeDrive(access, format, options);
   } catch (error) {
     if (!(error instanceof FolderFault)) throw error;
@@ -61,10 +62,10 @@ async function makeDrive(access: FolderAccess, format: DriveFormat, options: Dri
     await access.makeDirectory(blobFolder);
     for (const subfolder of blobSubfolders()) await access.makeDirectory(`${blobFolder}/${subfolder}`, false);
     await access.syncDirectory(blobFolder);
-    const here = { ...format, wasMountPoint: await isOwnMountPoint(access) };
+    const here = { ...format, wasMountPoint: access.isMountPoint };
     await writeFormatCopies(access, encodeFormat(here));
     await access.unlink(unfinishedFile);
-    return new LocalDrive(access.folder, here, lockFd, options);
+    return new LocalDrive(access.folder, here, access.entered, lockFd, options);
   } catch (error) {
     access.closeDescriptor(lockFd);
     throw error;
@@ -129,13 +130,20 @@ export async function lockHolder(access: FolderAccess): Promise<string> {
 }
 
 /**
- * Gives a drive that this process has locked the format that the others have: sets were added since. Throws
- * StartupError when it cannot be written.
+ * Gives an open drive the format that the others have: sets were added since. Throws StartupError when it cannot be
+ * written.
  */
-export async function rewriteFormat(folder: string, format: DriveFormat, options: DriveOptions): Promise<void> {
-  const path = resolve(folder);
+export async function rewriteFormat(
+  { path, folderId }: Drive,
+  format: DriveFormat,
+  options: DriveOptions,
+): Promise<void> {
   const access = new FolderAccess(path, options);
   try {
+    await access.enter();
+    if (access.entered.id !== folderId) {
+      throw new StartupError(`${path} is not the folder of its drive any more`, 'leave the folders where they are');
+    }
     await writeFormatCopies(access, encodeFormat(format));
   } catch (error) {
     if (!(error instanceof FolderFault)) throw error;
@@ -155,15 +163,6 @@ export async function writeFormatCopies(access: FolderAccess, bytes: Buffer): Pr
   invariant(parsed.kind === 'good', 'what is written as a format can be read');
   await access.replaceFile(formatFile, bytes);
   await access.replaceFile(formatCopyFile, bytes);
-}
-
-export async function isOwnMountPoint(access: FolderAccess): Promise<boolean> {
-  const fd = await access.open('', 0);
-  try {
-    return access.isMountPoint(fd);
-  } finally {
-    access.closeDescriptor(fd);
-  }
 }
 
 export function ignoreFull(error: unknown): void {

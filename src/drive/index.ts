@@ -3,7 +3,7 @@
  * With config and catalog, the only file access.
  */
 export type * from './drive.js';
-export { probeDrive, type ProbeOptions } from './probe-drive.js';
+export { folderIdAt, probeDrive, type ProbeOptions } from './probe-drive.js';
 export { formatDrive, rewriteFormat } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
 export { formatVersion, formatVersionOfPools, poolOfSet } from './format-file.js';

@@ -1,6 +1,8 @@
 /** Names of everything on a drive, relative to its folder. docs/format/drive.md describes them. */
 import { invariant, limits } from '../base/index.js';
 
+/** The drive's folder itself. */
+export const ownFolder = '.';
 export const systemFolder = '.granary';
 export const formatFile = `${systemFolder}/format.json`;
 export const formatCopyFile = `${systemFolder}/format.copy.json`;

@@ -1,12 +1,14 @@
-/** A drive on a local file system: its lock, its queues of native threads, its stores. */
+/** A drive on a local file system: its folder, its lock, its queues of native threads, its stores. */
 import { limits, systemClock, type Clock } from '../base/index.js';
-import { IoKind } from '../native/index.js';
+import { IoKind, type IoQueue, type IoResult } from '../native/index.js';
 import type { Traces } from '../telemetry/index.js';
 import { LocalBlobStore } from './blob-store.js';
 import { DriveCalls } from './drive-calls.js';
 import type { BlobStore, Drive, DriveFormat, DriveResult, DriveStatistics, LogStore } from './drive.js';
 import { DriveStatisticsCounter } from './drive-statistics.js';
-import { formatFile } from './layout.js';
+import { errnoText } from './errno.js';
+import { folderIdOf, type OpenFolder } from './folder-id.js';
+import { formatFile, ownFolder } from './layout.js';
 import { LocalLogStore } from './log-store.js';
 import { localSystem, type DriveSystem } from './system.js';
 
@@ -29,6 +31,15 @@ const logWriteThreads = 1;
 const blobWriteThreads = 2;
 const readThreads = 2;
 
+/** A queue could not enter the drive's folder. Never leaves this room. */
+export class NoDescriptor extends Error {
+  override readonly name = 'NoDescriptor';
+
+  constructor(errno: number) {
+    super(`the folder cannot be entered: ${errnoText(errno)}`);
+  }
+}
+
 export class LocalDrive implements Drive {
   readonly log: LogStore;
   readonly blobs: BlobStore;
@@ -36,12 +47,16 @@ export class LocalDrive implements Drive {
   readonly #blobs: LocalBlobStore;
   readonly #queues: { readonly log: DriveCalls; readonly write: DriveCalls; readonly read: DriveCalls };
   readonly #statistics = new DriveStatisticsCounter();
+  /** What all calls and faults say of where it is. */
+  readonly #place: { path: string; isAway: boolean };
+  readonly folderId: string;
   #closing: Promise<void> | null = null;
 
-  /** Takes over `lockFd`, which holds the drive's lock. */
+  /** Takes over `lockFd`, which holds the drive's lock. Borrows the folder: the queues have descriptors of their own. */
   constructor(
-    readonly path: string,
+    path: string,
     readonly format: DriveFormat,
+    folder: OpenFolder,
     private readonly lockFd: number,
     options: DriveOptions,
   ) {
@@ -51,33 +66,68 @@ export class LocalDrive implements Drive {
     const system = options.system ?? localSystem;
     const label = `${format.setIndex}.${format.position}`;
     const watch = { statistics: this.#statistics, traces: options.traces ?? null };
+    this.#place = { path, isAway: false };
+    this.folderId = folder.id;
+    const made: IoQueue[] = [];
     const calls = (name: string, threads: number, msMax = callMsMax): DriveCalls => {
       const queue = system.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
-      return new DriveCalls(queue, path, msMax, clock, watch);
+      made.push(queue);
+      const errno = queue.enter(folder.fd);
+      if (errno !== 0) throw new NoDescriptor(errno);
+      return new DriveCalls(queue, this.#place, msMax, clock, watch);
     };
-    this.#queues = {
-      log: calls('log', logWriteThreads, Math.min(callMsMax, limits.driveLogCallMsMax)),
-      write: calls('write', blobWriteThreads),
-      read: calls('read', readThreads),
-    };
+    try {
+      this.#queues = {
+        log: calls('log', logWriteThreads, Math.min(callMsMax, limits.driveLogCallMsMax)),
+        write: calls('write', blobWriteThreads),
+        read: calls('read', readThreads),
+      };
+    } catch (error) {
+      for (const queue of made) void queue.close(0);
+      throw error;
+    }
     const { log, write, read } = this.#queues;
-    this.#log = new LocalLogStore(path, { write: log, make: write, read }, isSynced);
-    this.#blobs = new LocalBlobStore(path, { write, read }, isSynced);
+    this.#log = new LocalLogStore(this.#place, { write: log, make: write, read }, isSynced);
+    this.#blobs = new LocalBlobStore({ write, read }, isSynced);
     this.log = this.#log;
     this.blobs = this.#blobs;
   }
 
+  get path(): string {
+    return this.#place.path;
+  }
+
+  get isAway(): boolean {
+    return this.#place.isAway;
+  }
+
+  seenAt(path: string | null): void {
+    this.#place.isAway = path === null;
+    this.#place.path = path ?? this.#place.path;
+  }
+
+  /** By the path, as nothing else is done here: that what is asked for is still reached by it is the question. */
   async check(): Promise<DriveResult<void>> {
-    const answer = await this.#queues.read.run({
-      request: { kind: IoKind.stat, path: `${this.path}/${formatFile}` },
-      describe: () => `look at ${formatFile}`,
-    });
-    return answer.ok ? { ok: true, value: undefined } : answer;
+    const { path } = this;
+    const operation = `look at ${formatFile}`;
+    const look = (lookedAt: string): Promise<DriveResult<IoResult>> =>
+      this.#queues.read.run({
+        request: { kind: IoKind.stat, path: lookedAt },
+        describe: () => operation,
+        isLook: true,
+      });
+    const [folder, file] = await Promise.all([look(path), look(`${path}/${formatFile}`)]);
+    if (!folder.ok) return folder;
+    if (folderIdOf(folder.value) !== this.folderId) {
+      const what = `${operation}: another folder is in its place`;
+      return { ok: false, fault: { kind: 'missing', drive: path, operation: what, errno: 0 } };
+    }
+    return file.ok ? { ok: true, value: undefined } : file;
   }
 
   async space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>> {
     const answer = await this.#queues.read.run({
-      request: { kind: IoKind.space, path: this.path },
+      request: { kind: IoKind.space, path: ownFolder },
       describe: () => 'ask for space',
     });
     if (!answer.ok) return answer;

@@ -1,5 +1,5 @@
 /**
- * The log files of one drive. Writes go through a queue of one thread, so their order is that of the
+ * The log files of one drive, named from its folder, which the queues have entered. Writes go through a queue of one thread, so their order is that of the
  * calls; reads and the making of files go through others. Writes go past the page cache, which costs less CPU time
  * and leaves it to what is read (bench: `choice.log.buffered`): so they have descriptors of their own.
  */
@@ -9,7 +9,7 @@ import type { DriveFault, DriveResult, LogFileInfo, LogStore } from './drive.js'
 import type { DriveCalls } from './drive-calls.js';
 import { EEXIST, ENOSPC, EROFS } from './errno.js';
 import { OpenFiles } from './open-files.js';
-import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix } from './layout.js';
+import { freedLogFile, logFileName, logFileNumber, logFolder, newSuffix, ownFolder } from './layout.js';
 
 /** Zeroes of one call: short enough for the time limit on a slow disk and for others to come between. */
 const zeroFillBytesMax = 32 * MiB;
@@ -35,7 +35,7 @@ export class LocalLogStore implements LogStore {
   readonly #syncFlags: number;
 
   constructor(
-    private readonly drivePath: string,
+    private readonly drive: { readonly path: string },
     private readonly queues: LogQueues,
     isSynced: boolean,
   ) {
@@ -51,7 +51,7 @@ export class LocalLogStore implements LogStore {
    */
   async listFiles(): Promise<DriveResult<readonly LogFileInfo[]>> {
     const listed = await this.queues.read.run({
-      request: { kind: IoKind.list, path: this.#path(logFolder) },
+      request: { kind: IoKind.list, path: logFolder },
       describe: () => `list ${logFolder}`,
       repeats: true,
     });
@@ -61,7 +61,7 @@ export class LocalLogStore implements LogStore {
       const fileNumber = logFileNumber(name);
       if (fileNumber === null) continue;
       const found = await this.queues.read.run({
-        request: { kind: IoKind.stat, path: this.#path(logFileName(fileNumber)) },
+        request: { kind: IoKind.stat, path: logFileName(fileNumber) },
         describe: () => `stat ${logFileName(fileNumber)}`,
       });
       if (!found.ok) return found;
@@ -71,7 +71,7 @@ export class LocalLogStore implements LogStore {
     const [first] = files;
     if (first !== undefined && this.#directorySync !== 0) {
       const synced = await this.queues.read.run({
-        request: { kind: IoKind.stat, path: this.#path(logFileName(first.fileNumber)), flags: this.#directorySync },
+        request: { kind: IoKind.stat, path: logFileName(first.fileNumber), flags: this.#directorySync },
         describe: () => `sync ${logFolder}`,
       });
       // Freed in between: what is left is listed anew.
@@ -84,10 +84,9 @@ export class LocalLogStore implements LogStore {
 
   async createFile(fileNumber: number, bytes: number): Promise<DriveResult<void>> {
     invariant(Number.isSafeInteger(bytes) && bytes > 0, 'a log file has a length');
-    const name = logFileName(fileNumber);
-    const path = this.#path(name);
+    const path = logFileName(fileNumber);
     const newPath = path + newSuffix;
-    const describe = (): string => `create ${name}`;
+    const describe = (): string => `create ${path}`;
     const run: RunStep = (request) => this.queues.make.run({ request, describe, repeats: true });
     const existing = await run({ kind: IoKind.stat, path });
     if (existing.ok) return { ok: false, fault: this.#fault('io', describe(), EEXIST) };
@@ -126,7 +125,7 @@ export class LocalLogStore implements LogStore {
     const run: RunStep = (request) => this.queues.make.run({ request, describe, repeats: true });
     const room = await this.#findRoom(bytes - from, describe, run);
     if (!room.ok) return room;
-    const opened = await run({ kind: IoKind.open, path: this.#path(name), flags: IoFlag.write });
+    const opened = await run({ kind: IoKind.open, path: name, flags: IoFlag.write });
     if (!opened.ok) return opened;
     const { fd } = opened.value;
     // Up to the next page through the page cache, and past it from there on.
@@ -142,14 +141,13 @@ export class LocalLogStore implements LogStore {
   }
 
   async freeFile(fileNumber: number, keep: boolean): Promise<DriveResult<void>> {
-    const name = logFileName(fileNumber);
-    const path = this.#path(name);
+    const path = logFileName(fileNumber);
     this.#reading.retire(fileNumber);
     this.#writing.retire(fileNumber);
     // The one that was kept before goes by being written over.
-    const step = keep ? { kind: IoKind.rename, toPath: this.#path(freedLogFile) } : { kind: IoKind.unlink };
+    const step = keep ? { kind: IoKind.rename, toPath: freedLogFile } : { kind: IoKind.unlink };
     const request = { ...step, path, flags: this.#directorySync };
-    const freed = await this.queues.make.run({ request, describe: () => `free ${name}`, repeats: true });
+    const freed = await this.queues.make.run({ request, describe: () => `free ${path}`, repeats: true });
     return freed.ok || freed.fault.kind === 'missing' ? { ok: true, value: undefined } : freed;
   }
 
@@ -186,12 +184,11 @@ export class LocalLogStore implements LogStore {
     request: Pick<IoRequest, 'kind' | 'fileOffset' | 'segments' | 'flags'>,
     value: (result: IoResult) => T,
   ): Promise<DriveResult<T>> {
-    const name = logFileName(fileNumber);
+    const path = logFileName(fileNumber);
     const isRead = request.kind === IoKind.read;
-    const describe = (): string => `${isRead ? 'read' : 'write'} ${name} at ${request.fileOffset}`;
+    const describe = (): string => `${isRead ? 'read' : 'write'} ${path} at ${request.fileOffset}`;
     const file = files.find(fileNumber);
     if (file === null) {
-      const path = this.#path(name);
       const answer = await calls.run({ request: { ...request, path }, describe, repeats: isRead });
       if (!answer.ok) return answer;
       files.adopt(fileNumber, answer.value.fd);
@@ -208,7 +205,7 @@ export class LocalLogStore implements LogStore {
 
   /** A file that was freed becomes the new one: its room is there already. It is as good as any other until it is filled. */
   async #recycle(newPath: string, bytes: number, run: RunStep): Promise<boolean> {
-    const renamed = await run({ kind: IoKind.rename, path: this.#path(freedLogFile), toPath: newPath });
+    const renamed = await run({ kind: IoKind.rename, path: freedLogFile, toPath: newPath });
     if (!renamed.ok) return false;
     const found = await run({ kind: IoKind.stat, path: newPath });
     if (found.ok && found.value.values?.[0] === bytes) return true;
@@ -217,7 +214,7 @@ export class LocalLogStore implements LogStore {
   }
 
   async #findRoom(bytes: number, describe: () => string, run: RunStep): Promise<DriveResult<void>> {
-    const space = await run({ kind: IoKind.space, path: this.drivePath });
+    const space = await run({ kind: IoKind.space, path: ownFolder });
     if (!space.ok) return space;
     if ((space.value.values?.[1] ?? 0) < bytes) return { ok: false, fault: this.#fault('full', describe(), ENOSPC) };
     return { ok: true, value: undefined };
@@ -248,11 +245,7 @@ export class LocalLogStore implements LogStore {
     return this.#syncFlags === 0 ? 0 : IoFlag.syncDirectory;
   }
 
-  #path(name: string): string {
-    return `${this.drivePath}/${name}`;
-  }
-
   #fault(kind: DriveFault['kind'], operation: string, errno: number): DriveFault {
-    return { kind, drive: this.drivePath, operation, errno };
+    return { kind, drive: this.drive.path, operation, errno };
   }
 }

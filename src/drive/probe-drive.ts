@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import type { DriveFormat, DriveProbe } from './drive.js';
 import { EACCES, EPERM, EROFS } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
-import { ignoreFull, isHalfFormatted, isOwnMountPoint, listEntries, lockHolder, takeLock } from './format-drive.js';
+import { ignoreFull, isHalfFormatted, listEntries, lockHolder, takeLock } from './format-drive.js';
 import { formatVersionOfPools, parseFormat } from './format-file.js';
 import {
   blobFolder,
@@ -19,7 +19,7 @@ import {
   unfinishedFile,
   writeTestFile,
 } from './layout.js';
-import { LocalDrive, type DriveOptions } from './local-drive.js';
+import { LocalDrive, NoDescriptor, type DriveOptions } from './local-drive.js';
 
 export interface ProbeOptions extends DriveOptions {
   /** A folder that does not exist is made, with the folders above it. */
@@ -66,6 +66,19 @@ export async function probeDrive(folder: string, options: ProbeOptions): Promise
   }
 }
 
+/** Which folder is at this path now; null when there is none, or it does not answer. */
+export async function folderIdAt(folder: string, options: DriveOptions): Promise<string | null> {
+  const access = new FolderAccess(resolve(folder), options);
+  try {
+    return (await access.stat(''))?.id ?? null;
+  } catch (error) {
+    if (!(error instanceof FolderFault)) throw error;
+    return null;
+  } finally {
+    await access.close();
+  }
+}
+
 function reasonOf(error: FolderFault): string {
   const { errno } = error.fault;
   if (errno === EROFS) return 'on a read-only file system';
@@ -83,13 +96,14 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
   } else if (!found.isDirectory) {
     throw new Unusable('not a folder');
   }
+  await access.enter();
   const entries = await listEntries(access);
-  if (entries.length === 0) return { kind: 'empty', path, isMountPoint: await isOwnMountPoint(access) };
+  if (entries.length === 0) return { kind: 'empty', path, isMountPoint: access.isMountPoint };
   if (!entries.includes(systemFolder)) throw new Unusable(strangeFolder(entries));
   if (!(await access.stat(systemFolder))?.isDirectory) throw new Unusable(strangeFolder(entries));
   const copies = await readFormatCopies(access);
   if (copies === null) return probeWithoutFormat(access, entries);
-  if (copies.format.wasMountPoint && !(await isOwnMountPoint(access))) {
+  if (copies.format.wasMountPoint && !access.isMountPoint) {
     throw new Unusable('was a mount point and is not now: is the disk mounted?');
   }
   const lockFd = await takeLock(access);
@@ -97,13 +111,13 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
   try {
     if (options.isCheck === true) {
       const faults = await findFaults(access, copies);
-      return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options), faults };
+      return { kind: 'ready', path, drive: openLocalDrive(access, copies.format, lockFd, options), faults };
     }
     await requireWritable(access);
     await requireStructure(access);
     for (const name of copies.toRepair) await access.replaceFile(name, copies.bytes).catch(ignoreFull);
     await removeLeftovers(access);
-    return { kind: 'ready', path, drive: openLocalDrive(path, copies.format, lockFd, options), faults: [] };
+    return { kind: 'ready', path, drive: openLocalDrive(access, copies.format, lockFd, options), faults: [] };
   } catch (error) {
     access.closeDescriptor(lockFd);
     throw error;
@@ -115,10 +129,11 @@ function strangeFolder(entries: readonly string[]): string {
   return 'not empty and not a Granary drive: give an empty folder';
 }
 
-function openLocalDrive(path: string, format: DriveFormat, lockFd: number, options: DriveOptions): LocalDrive {
+function openLocalDrive(access: FolderAccess, format: DriveFormat, lockFd: number, options: DriveOptions): LocalDrive {
   try {
-    return new LocalDrive(path, format, lockFd, options);
+    return new LocalDrive(access.folder, format, access.entered, lockFd, options);
   } catch (error) {
+    if (error instanceof NoDescriptor) throw new Unusable(error.message);
     if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
     throw new Unusable('no thread could be started for it: raise the limit on processes (ulimit -u)');
   }
@@ -182,7 +197,7 @@ async function probeWithoutFormat(access: FolderAccess, entries: readonly string
     throw new Unusable(`being formatted by another server${await lockHolder(access)}`, true);
   }
   access.closeDescriptor(lockFd);
-  return { kind: 'empty', path, isMountPoint: await isOwnMountPoint(access) };
+  return { kind: 'empty', path, isMountPoint: access.isMountPoint };
 }
 
 /** Permission bits and mount flags do not tell for sure; a write does. A full drive can still be used. */

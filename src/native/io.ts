@@ -38,7 +38,7 @@ export const IoKind = {
   rename: 7,
   /** Names in directory `path`. */
   list: 8,
-  /** Size of `path` and whether it is a directory. */
+  /** What `path` is: its size, whether it is a directory, and which one on which file system. */
   stat: 9,
   /** Bytes of the file system that holds `path`. */
   space: 10,
@@ -49,6 +49,7 @@ export const IoKind = {
 export interface IoRequest {
   readonly kind: number;
   /**
+   * Begins in the folder that the queue was told to enter, unless it begins with a slash.
    * Opened first when given without `fd`; the descriptor comes back unless `close` is set or a later
    * step failed. With `fd` it only says which directory `syncDirectory` means.
    */
@@ -79,13 +80,19 @@ export interface IoResult {
   /** list: without `.` and `..`. */
   readonly names?: readonly string[];
   /**
-   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0]; space: [total bytes, bytes free
-   * to us]; a read with checks: [rows whose bytes are not what their hashes say, 0].
+   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0, device, high 32 bits of the
+   * inode's number, low 32 bits]; space: [total bytes, bytes free to us]; a read with checks: [rows whose bytes are not
+   * what their hashes say, 0].
    */
   readonly values?: readonly number[];
 }
 
 export interface IoQueue {
+  /**
+   * 0 or errno. From now on paths that do not begin with a slash begin in this open folder, whatever its name is or will
+   * be. The descriptor stays its owner's: the queue has one of its own, which lasts as long as any call may use it.
+   */
+  enter(fd: number): number;
   /**
    * Queues a request; resolves (never rejects) with its result. Requests of a queue start in order.
    * EAGAIN: the queue is full (a `close` always finds room). ECANCELED: the queue is closing and the

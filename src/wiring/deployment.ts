@@ -470,10 +470,10 @@ function refuseUnusable(probes: readonly DriveProbe[], remedy: string): void {
 
 /** Drives that were away when sets were added, or whose telling a crash cut off, are told now. */
 async function tellDrives(ready: readonly Ready[], facts: Facts, options: Options): Promise<void> {
-  for (const { path, drive } of ready) {
+  for (const { drive } of ready) {
     const { setIndex, position, wasMountPoint, sets } = drive.format;
     if (sets.length === facts.sets.length) continue;
-    await rewriteFormat(path, { ...formatFor(facts, setIndex, position), wasMountPoint }, driveOptions(options));
+    await rewriteFormat(drive, { ...formatFor(facts, setIndex, position), wasMountPoint }, driveOptions(options));
   }
 }
 

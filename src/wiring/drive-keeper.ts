@@ -1,11 +1,19 @@
 /**
  * Looks after the drives while the server runs. One that does not answer for its folder any more leaves the set,
  * also when nobody writes; one that was missing and is there again comes back, in whichever of the named folders
- * its id is found; an empty folder in the place of a lost drive is formatted and filled from the others. What is
+ * its id is found; one whose folder was renamed or exchanged for another goes on in it; an empty folder in the place of a lost drive is formatted and filled from the others. What is
  * merely broken, and still ours, is asked again by the journal.
  */
 import { invariant } from '../base/index.js';
-import { formatDrive, probeDrive, rewriteFormat, type Drive, type DriveOptions } from '../drive/index.js';
+import {
+  folderIdAt,
+  formatDrive,
+  probeDrive,
+  rewriteFormat,
+  type Drive,
+  type DriveFault,
+  type DriveOptions,
+} from '../drive/index.js';
 import type { RunningJournal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Deployment } from './deployment.js';
@@ -34,6 +42,13 @@ export interface DriveKeeperOptions {
 interface Spot {
   readonly setIndex: number;
   readonly position: number;
+}
+
+/** A drive whose folder is not at its path. */
+interface LostDrive {
+  readonly spot: Spot;
+  readonly drive: Drive;
+  readonly fault: DriveFault;
 }
 
 interface EmptyFolder {
@@ -128,9 +143,9 @@ export class DriveKeeper {
     const { sets } = this.options;
     const busy = new BusySpots();
     const taken = new Set<string | undefined>();
+    await this.#checkAll();
     for (const { set, journal } of sets) {
       const { inSync, catchingUp } = journal.health();
-      await Promise.all(inSync.map((position) => this.#check(set, position)));
       for (const position of [...inSync, ...catchingUp.map((one) => one.position)]) {
         busy.add({ setIndex: set.setIndex, position });
         // Folders of drives that take part are locked by us, and need no look.
@@ -149,18 +164,80 @@ export class DriveKeeper {
     for (const folder of empty) if (!this.#isClosed) await this.#fill(folder, busy);
   }
 
-  /** A drive of the set whose folder has gone, or which does not answer. */
-  async #check(set: LiveSet, position: number): Promise<void> {
-    const answer = await set.drive(position)?.check();
-    if (answer?.ok === false && !this.#isClosed) set.reportWrite(position, answer.fault);
+  /** Drives that take part, and those that were away: one that does not answer, or whose folder has gone, leaves. */
+  async #checkAll(): Promise<void> {
+    const lost: LostDrive[] = [];
+    /** Folders that need no look, and those that had better have none. */
+    const known = new Set<string>();
+    const check = async (set: LiveSet, position: number, isInSync: boolean): Promise<void> => {
+      const drive = set.drive(position);
+      if (drive === null || !(drive.isAway || isInSync)) return;
+      const spot = { setIndex: set.setIndex, position };
+      const answer = await drive.check();
+      if (this.#isClosed) return;
+      if (!answer.ok && answer.fault.kind === 'missing') {
+        lost.push({ spot, drive, fault: answer.fault });
+        return;
+      }
+      known.add(drive.path);
+      if (!answer.ok) set.reportWrite(position, answer.fault);
+      else if (drive.isAway) this.#follow(spot, drive, drive.path);
+    };
+    await Promise.all(
+      this.options.sets.flatMap(({ set, journal }) => {
+        const { inSync } = journal.health();
+        const positions = Array.from({ length: set.driveCount }, (_, position) => position);
+        return positions.map((position) => check(set, position, inSync.includes(position)));
+      }),
+    );
+    if (lost.length > 0) await this.#findAll(lost, known);
+  }
+
+  /**
+   * Folders were renamed, or exchanged for each other. A drive holds on to its folder, so what it has got is whole and
+   * nothing has gone astray: it need not leave the set, and keeps its lock. It goes on under the new path, whatever
+   * others were moved to where. While its folder is nowhere among those that were named it is away, as if its disk had
+   * been taken out: where it will turn up, if at all, and what is done to it until then, nobody knows.
+   */
+  async #findAll(lost: readonly LostDrive[], known: ReadonlySet<string>): Promise<void> {
+    const pathOf = new Map<string, string>();
+    const look = async ([path, spot]: readonly [string, Spot]): Promise<void> => {
+      if (known.has(path) || (await this.#hangs(spot))) return;
+      const id = await folderIdAt(path, this.options.driveOptions);
+      if (id !== null) pathOf.set(id, path);
+    };
+    await Promise.all(this.#spots.entries().map(look));
+    for (const { spot, drive, fault } of lost) {
+      if (this.#isClosed) return;
+      const path = pathOf.get(drive.folderId);
+      // Where it was all the time it is only its format file that has gone.
+      if (path !== undefined && path !== drive.path) {
+        this.#follow(spot, drive, path);
+      } else if (!drive.isAway) {
+        if (path === undefined) drive.seenAt(null);
+        this.#keptAt(spot).set.reportWrite(spot.position, fault);
+      }
+    }
+  }
+
+  #follow(spot: Spot, drive: Drive, path: string): void {
+    const { path: before, isAway } = drive;
+    drive.seenAt(path);
+    this.#spots.found(path, spot);
+    this.#said.delete(path);
+    const text = isAway
+      ? 'a drive is there again: it is brought up to date'
+      : 'the folder of a drive was given another name: the drive goes on in it';
+    const { position } = spot;
+    const moved = path === before ? {} : { before };
+    this.options.log.warn(text, { drive: path, ...moved, ...this.#setOf(spot), position });
+    if (isAway) this.#keptAt(spot).journal.joinDrive(position, drive.log);
   }
 
   /** Takes the drive that is there again; answers the folder when it is empty. */
   async #probe(path: string, spot: Spot, busy: BusySpots): Promise<EmptyFolder | null> {
     const { driveOptions, deployment } = this.options;
-    const known = await this.#keptAt(spot).set.drive(spot.position)?.check();
-    // Another look would leave another thread in the kernel.
-    if (known?.ok === false && known.fault.kind === 'slow') return null;
+    if (await this.#hangs(spot)) return null;
     const probe = await probeDrive(path, { ...driveOptions, createFolder: false });
     if (probe.kind === 'empty') return probe;
     if (probe.kind === 'unusable') return null;
@@ -178,6 +255,12 @@ export class DriveKeeper {
     this.#say(path, isOurs ? 'its drive takes part already' : 'it belongs to another deployment');
     await probe.drive.close(closeGraceMs);
     return null;
+  }
+
+  /** Another look would leave another thread in the kernel. */
+  async #hangs(spot: Spot): Promise<boolean> {
+    const answer = await this.#keptAt(spot).set.drive(spot.position)?.check();
+    return answer?.ok === false && answer.fault.kind === 'slow';
   }
 
   async #fill({ path, isMountPoint }: EmptyFolder, busy: BusySpots): Promise<void> {
@@ -214,13 +297,13 @@ export class DriveKeeper {
   }
 
   /** It was away when sets were added. A drive that cannot be told now is told by the next start. */
-  async #tell({ path, format }: Drive): Promise<void> {
+  async #tell(drive: Drive): Promise<void> {
     const { deployment, driveOptions, log } = this.options;
-    const { wasMountPoint, setIndex, position } = format;
+    const { wasMountPoint, setIndex, position } = drive.format;
     try {
-      await rewriteFormat(path, { ...deployment.formatOf(setIndex, position), wasMountPoint }, driveOptions);
+      await rewriteFormat(drive, { ...deployment.formatOf(setIndex, position), wasMountPoint }, driveOptions);
     } catch (error) {
-      log.warn('a drive could not be told of the sets that were added', { drive: path, err: error });
+      log.warn('a drive could not be told of the sets that were added', { drive: drive.path, err: error });
     }
   }
 

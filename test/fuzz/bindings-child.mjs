@@ -96,6 +96,7 @@ const cases = [
   ['lockFile', 'n', () => [60_000]],
   ['openIndexStore', 'snn', () => [join(folder, 'other'), 4096, 4096], { result: (made) => made.close() }],
   ['submit', 'o', () => [request()], { on: queue }],
+  ['enter', 'n', () => [60_000], { on: queue }],
   ['cancel', 'n', () => [1], { on: queue }],
   ['readNow', 'nnnn', () => [60_000, 0, 0, 512], { on: queue }],
   ['readCheckedNow', 'nnd', () => [60_000, 0, job()], { on: queue }],

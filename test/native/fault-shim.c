@@ -66,6 +66,8 @@ static int RootOfPath(const char* path) {
 
 static int RootOfDescriptor(int fd) { return fd >= 0 && fd < kDescriptorsMax ? rootOf[fd] : 0; }
 
+static int RootAt(int folder, const char* path) { return path[0] == '/' ? RootOfPath(path) : RootOfDescriptor(folder); }
+
 static uint64_t Next(uint64_t* state) {
   *state += 0x9e3779b97f4a7c15;
   uint64_t mixed = *state;
@@ -202,6 +204,55 @@ int unlink(const char* path) {
 int mkdir(const char* path, mode_t mode) {
   int result;
   CHANGE(result, RootOfPath(path), kMakeFolder, REAL(mkdir)(path, mode));
+  return result;
+}
+
+int renameat(int fromFolder, const char* from, int toFolder, const char* to) {
+  int result;
+  CHANGE(result, RootAt(fromFolder, from), kRename, REAL(renameat)(fromFolder, from, toFolder, to));
+  return result;
+}
+
+int unlinkat(int folder, const char* path, int flags) {
+  int result;
+  CHANGE(result, RootAt(folder, path), kUnlink, REAL(unlinkat)(folder, path, flags));
+  return result;
+}
+
+int mkdirat(int folder, const char* path, mode_t mode) {
+  int result;
+  CHANGE(result, RootAt(folder, path), kMakeFolder, REAL(mkdirat)(folder, path, mode));
+  return result;
+}
+
+int openat64(int folder, const char* path, int flags, ...) {
+  mode_t mode = 0;
+  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+    va_list arguments;
+    va_start(arguments, flags);
+    mode = va_arg(arguments, mode_t);
+    va_end(arguments);
+  }
+  const int root = RootAt(folder, path);
+  int fd;
+  if ((flags & O_CREAT) != 0) {
+    CHANGE(fd, root, kCreate, REAL(openat64)(folder, path, flags, mode));
+  } else {
+    fd = REAL(openat64)(folder, path, flags, mode);
+  }
+  if (fd >= 0 && fd < kDescriptorsMax) rootOf[fd] = (unsigned char)root;
+  return fd;
+}
+
+// A folder that is entered is held by a descriptor of its own.
+int fcntl64(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  const int result = REAL(fcntl64)(fd, command, argument);
+  const int isCopy = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+  if (isCopy && result >= 0 && result < kDescriptorsMax) rootOf[result] = (unsigned char)RootOfDescriptor(fd);
   return result;
 }
 

@@ -70,6 +70,9 @@ export class SimulatedMachine implements DriveSystem {
   readonly #files = new Map<number, OpenFile>();
   readonly #locks = new Map<SimulatedFile, number>();
   readonly #calls = new Set<Call>();
+  /** Inode numbers. */
+  readonly #numbers = new WeakMap<object, number>();
+  #numberCount = 0;
   #fdCount = 3;
 
   /** `folders[i]` is where disk i is mounted. */
@@ -128,6 +131,9 @@ export class SimulatedMachine implements DriveSystem {
     const running = new Set<Call>();
     let count = 0;
     let isClosing = false;
+    /** Calls go by its name: a disk that is taken away is not there for those who hold its folder open either. */
+    let entered = '';
+    const at = (path: string): string => (path.startsWith('/') ? path : path === '.' ? entered : `${entered}/${path}`);
     let onIdle: (() => void)[] = [];
     const finish = (call: Call, result: IoResult): void => {
       running.delete(call);
@@ -162,8 +168,19 @@ export class SimulatedMachine implements DriveSystem {
       return found instanceof SimulatedFile ? found : null;
     };
     return {
-      submit: (request) =>
+      enter: (fd) => {
+        const folder = this.#files.get(fd);
+        entered = folder?.path ?? '';
+        return folder === undefined ? EBADF : 0;
+      },
+      submit: (asked) =>
         new Promise((resolve) => {
+          const { path, toPath } = asked;
+          const request = {
+            ...asked,
+            ...(path !== undefined && { path: at(path) }),
+            ...(toPath !== undefined && { toPath: at(toPath) }),
+          };
           const requestNumber = ++count;
           if (isClosing && request.kind !== IoKind.close) return resolve({ errno: ECANCELED, bytes: 0, fd: -1 });
           const steps = this.#perform(request, view);
@@ -180,9 +197,9 @@ export class SimulatedMachine implements DriveSystem {
       },
       openNow: (path) => {
         if (this.isDead || this.random.chance(0.5)) return -1;
-        const { disk, inner } = this.#disk(path);
+        const { disk, inner } = this.#disk(at(path));
         const node = disk.find(inner);
-        return node === undefined ? -1 : this.#opened(node, path);
+        return node === undefined ? -1 : this.#opened(node, at(path));
       },
       readNow: (fd, fileOffset, arenaOffset, bytes) => {
         if (this.isDead || this.random.chance(0.5)) return -1;
@@ -385,7 +402,9 @@ export class SimulatedMachine implements DriveSystem {
     if (kind === IoKind.space) answer.values = [1e12, 5e11];
     else if (node === undefined) answer.errno = ENOENT;
     else if (kind === IoKind.stat) {
-      answer.values = node instanceof SimulatedFile ? [node.bytes, 0] : [4096, 1];
+      const number = this.#numbers.get(node) ?? ++this.#numberCount;
+      this.#numbers.set(node, number);
+      answer.values = [...(node instanceof SimulatedFile ? [node.bytes, 0] : [4096, 1]), 1, 0, number];
     } else if (node instanceof SimulatedFile) answer.errno = ENOTDIR;
     else answer.names = [...node.entries.keys()];
   }

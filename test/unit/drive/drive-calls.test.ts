@@ -29,6 +29,10 @@ class FakeQueue implements IoQueue {
     return isWaiting;
   }
 
+  enter(): number {
+    return 0;
+  }
+
   openNow(): number {
     return -1;
   }
@@ -62,7 +66,7 @@ beforeEach(() => {
   stoodStillMs = 0;
   const startMs = Date.now();
   const monotonicMs = (): number => Date.now() - startMs + stoodStillMs;
-  calls = new DriveCalls(queue, '/drive', limitMs, { monotonicMs, nowMs: monotonicMs });
+  calls = new DriveCalls(queue, { path: '/drive', isAway: false }, limitMs, { monotonicMs, nowMs: monotonicMs });
 });
 
 afterEach(() => vi.useRealTimers());
@@ -200,7 +204,13 @@ describe('what calls came to', () => {
     statistics = new DriveStatisticsCounter();
     const startMs = Date.now();
     const monotonicMs = (): number => Date.now() - startMs + stoodStillMs;
-    calls = new DriveCalls(queue, '/drive', limitMs, { monotonicMs, nowMs: monotonicMs }, { statistics, traces });
+    calls = new DriveCalls(
+      queue,
+      { path: '/drive', isAway: false },
+      limitMs,
+      { monotonicMs, nowMs: monotonicMs },
+      { statistics, traces },
+    );
   });
 
   const run = (describe: () => string) => calls.run({ request: { kind: IoKind.read, fd: 1 }, describe });

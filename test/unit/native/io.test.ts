@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants as fsConstants,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   statfsSync,
@@ -41,6 +43,12 @@ afterEach(() => queue.close(1000));
 let names = 0;
 function newPath(): string {
   return join(folder, `file-${names++}`);
+}
+
+/** As a stat answers it. */
+function identityOf(path: string): number[] {
+  const { dev, ino } = statSync(path, { bigint: true });
+  return [Number(dev), Number(ino >> 32n), Number(ino & 0xffffffffn)];
 }
 
 function fill(offset: number, bytes: number): Buffer {
@@ -183,7 +191,10 @@ describe('files', () => {
     const path = newPath();
     const toPath = newPath();
     writeFileSync(path, 'twelve bytes');
-    expect(await queue.submit({ kind: IoKind.stat, path })).toMatchObject({ errno: 0, values: [12, 0] });
+    expect(await queue.submit({ kind: IoKind.stat, path })).toMatchObject({
+      errno: 0,
+      values: [12, 0, ...identityOf(path)],
+    });
     const rename = { kind: IoKind.rename, path, toPath, flags: IoFlag.syncDirectory };
     expect((await queue.submit(rename)).errno).toBe(0);
     expect((await queue.submit(rename)).errno).toBe(ENOENT);
@@ -202,6 +213,38 @@ describe('files', () => {
     expect((await queue.submit({ kind: IoKind.list, path })).names).toEqual([]);
     const space = await queue.submit({ kind: IoKind.space, path });
     expect(space.values?.[0]).toBeGreaterThan(space.values?.[1] ?? 0);
+  });
+
+  it('are those of the folder that was entered, whatever its name is and leads to', async () => {
+    const [here, there] = [newPath(), newPath()];
+    for (const path of [here, there]) mkdirSync(path);
+    const { fd } = await queue.submit({ kind: IoKind.open, path: here });
+    expect(queue.enter(fd)).toBe(0);
+    // It has a descriptor of its own.
+    await queue.submit({ kind: IoKind.close, fd });
+    const identity = identityOf(here);
+    renameSync(here, `${here}.moved`);
+    renameSync(there, here);
+    expect(await queue.submit({ kind: IoKind.stat, path: '.' })).toMatchObject({
+      errno: 0,
+      values: [expect.any(Number), 1, ...identity],
+    });
+    const flags = createAndClose | IoFlag.sync | IoFlag.syncDirectory;
+    const segments = Float64Array.of(0, 10);
+    const made = await queue.submit({ kind: IoKind.makeDirectory, path: 'inner', flags: IoFlag.syncDirectory });
+    expect(made.errno).toBe(0);
+    for (const path of ['one', 'inner/two']) {
+      expect((await queue.submit({ kind: IoKind.write, path, fileOffset: 0, segments, flags })).errno).toBe(0);
+    }
+    const rename = { kind: IoKind.rename, path: 'one', toPath: 'inner/three', flags: IoFlag.syncDirectory };
+    expect((await queue.submit(rename)).errno).toBe(0);
+    expect((await queue.submit({ kind: IoKind.unlink, path: 'inner/two' })).errno).toBe(0);
+    expect((await queue.submit({ kind: IoKind.list, path: 'inner' })).names).toEqual(['three']);
+    expect((await queue.submit({ kind: IoKind.space, path: '.' })).values?.[0]).toBeGreaterThan(0);
+    // A path from the root is what it always was.
+    expect((await queue.submit({ kind: IoKind.list, path: here })).names).toEqual([]);
+    expect(readdirSync(`${here}.moved`, { recursive: true }).sort()).toEqual(['inner', 'inner/three']);
+    expect(queue.enter(1_000_000)).toBe(EBADF);
   });
 
   it('are not overwritten by a creation', async () => {

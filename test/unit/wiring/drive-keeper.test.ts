@@ -123,6 +123,18 @@ function move(from: string, to: string): void {
   renameSync(path(`${to}.new`), path(to));
 }
 
+/** Folders change their names while their drives are open: the one named first gets the second's, and so on. */
+function rotate(...names: string[]): void {
+  const [first = '', ...others] = names;
+  renameSync(path(first), path('aside'));
+  let free = first;
+  for (const name of others) {
+    renameSync(path(name), path(free));
+    free = name;
+  }
+  renameSync(path('aside'), path(free));
+}
+
 /** By position. */
 const pathsOf = (set: LiveSet): (string | undefined)[] => [0, 1, 2, 3].map((position) => set.drive(position)?.path);
 
@@ -231,6 +243,73 @@ describe('while the server runs', () => {
       await stop();
       await small.close();
     }
+  });
+
+  it.each([
+    [
+      ['d2', 'd3'],
+      ['d1', 'd3', 'd2', 'd4'],
+    ],
+    [
+      ['d2', 'd3', 'd4'],
+      ['d1', 'd4', 'd2', 'd3'],
+    ],
+    [
+      ['d1', 'd2', 'd3', 'd4'],
+      ['d4', 'd1', 'd2', 'd3'],
+    ],
+  ])('drives whose folders %j were exchanged go on in them', async (names, expected) => {
+    const ids = await formatted();
+    const { set, unseen } = await keep();
+    const before = epoch;
+    const opened = [0, 1, 2, 3].map((position) => set.drive(position));
+    await unseen(() => rotate(...names));
+    await expect.poll(() => pathsOf(set)).toEqual(expected.map(path));
+    expect(expected.map(idIn)).toEqual(ids);
+    // Not one of them has left, or was opened anew.
+    expect(epoch).toBe(before);
+    expect([0, 1, 2, 3].map((position) => set.drive(position))).toEqual(opened);
+    expect(lines.filter((line) => line.includes('was given another name'))).toHaveLength(names.length);
+    for (const drive of opened) expect(await drive?.check()).toMatchObject({ ok: true });
+    // Where a drive was last seen is known of the new folders: what is empty there is its own.
+    const lost = expected[1] ?? '';
+    rmSync(path(lost), { recursive: true });
+    await isOut(1);
+    mkdirSync(path(lost));
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(expected.map(path));
+    expect(idIn(lost)).toBe(ids[1]);
+  });
+
+  it('a drive whose folder was moved away takes part again when it is back, or in the place of another', async () => {
+    await formatted();
+    const { set } = await keep();
+    const drive = set.drive(1);
+    renameSync(path('d2'), path('away'));
+    await isOut(1);
+    expect(drive?.isAway).toBe(true);
+    expect(await drive?.log.listFiles()).toMatchObject({ ok: false, fault: { kind: 'missing', drive: path('d2') } });
+    renameSync(path('away'), path('d2'));
+    await isIn(1);
+    expect([set.drive(1), drive?.isAway, drive?.path]).toEqual([drive, false, path('d2')]);
+    // Seen in the middle of an exchange.
+    renameSync(path('d2'), path('away'));
+    await isOut(1);
+    renameSync(path('d3'), path('d2'));
+    await expect.poll(() => pathsOf(set)[2]).toBe(path('d2'));
+    renameSync(path('away'), path('d3'));
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(['d1', 'd3', 'd2', 'd4'].map(path));
+    expect([0, 1, 2, 3].map((position) => inSync.has(position))).toEqual([true, true, true, true]);
+    expect(lines).toContain('a drive is there again: it is brought up to date');
+  });
+
+  it('a drive that lost its format file leaves, and stays what it is', async () => {
+    await formatted();
+    const { set } = await keep();
+    rmSync(path('d2/.granary/format.json'));
+    await isOut(1);
+    expect([set.drive(1)?.isAway, set.drive(1)?.path]).toEqual([false, path('d2')]);
   });
 
   it('whoever asks hears in which folder a drive is now', async () => {
