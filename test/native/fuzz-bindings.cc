@@ -38,6 +38,8 @@ constexpr double kStateAt = 8192;
 constexpr double kOtherStateAt = 12288;
 // Above what the process opens by itself, below what is not open.
 constexpr int kFd = 500;
+// The folder that the process works in.
+constexpr int kFolderFd = 501;
 constexpr int kClosedFd = 60000;
 constexpr size_t kCallsMax = 40;
 constexpr size_t kObjectsMax = 3;
@@ -387,6 +389,7 @@ const Binding kBindings[] = {
      }},
     {"lockFile", Binding::kExports, [](World&) { return Arguments{N(kFd)}; }},
     {"submit", Binding::kQueue, [](World& w) { return Arguments{w.Request()}; }},
+    {"enter", Binding::kQueue, [](World& w) { return Arguments{N(w.in.Chance(32) ? kFd : kFolderFd)}; }},
     {"cancel", Binding::kQueue, [](World& w) { return Arguments{N(1 + w.in.Below(8))}; }},
     {"openNow", Binding::kQueue, [](World& w) { return Arguments{w.SomeText("data")}; }},
     {"readNow", Binding::kQueue,
@@ -604,7 +607,7 @@ void World::Mutate(Arguments* arguments) {
 }
 
 double World::SteerDescriptor(double number) {
-  return number >= 0 && number < kClosedFd && number != kFd ? kClosedFd : number;
+  return number >= 0 && number < kClosedFd && number != kFd && number != kFolderFd ? kClosedFd : number;
 }
 
 void Shorten(const Ptr& argument, double most, double to) {
@@ -678,6 +681,12 @@ void World::UseFiles() {
     std::abort();
   }
   close(fd);
+  const int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0 || dup2(folder, kFolderFd) != kFolderFd) {
+    std::perror("the folder");
+    std::abort();
+  }
+  close(folder);
 }
 
 Ptr World::Target(const Binding& binding) {
@@ -781,12 +790,15 @@ World::~World() {
   for (const Ptr& promise : promises_) {
     if (promise->outcome == nullptr || promise->outcome->type != Type::kObject) continue;
     const Ptr fd = Find(promise->outcome, "fd");
-    if (fd == nullptr || fd->number <= 2 || fd->number == kFd || fd->number >= kClosedFd) continue;
+    if (fd == nullptr || fd->number <= 2 || fd->number == kFd || fd->number == kFolderFd || fd->number >= kClosedFd) {
+      continue;
+    }
     opened.insert(static_cast<int>(fd->number));
   }
   for (const int fd : opened) close(fd);
   for (const Ptr& store : stores_) Invoke(Find(store, "close"), {});
   close(kFd);
+  close(kFolderFd);
   for (const auto& entry : std::filesystem::directory_iterator(".")) std::filesystem::remove_all(entry.path());
 }
 
