@@ -57,7 +57,9 @@ async function makeDrive(access: FolderAccess, format: DriveFormat, options: Dri
   try {
     // Another server may have formatted it between the look and the lock.
     await requireEmpty(access);
+    // Of a start that was cut off it may be there, and not be synced: a power loss would take it from what is made now.
     if ((await access.stat(unfinishedFile)) === null) await access.createFile(unfinishedFile, Buffer.alloc(0));
+    else await access.syncDirectory(systemFolder);
     await access.makeDirectory(logFolder);
     await access.makeDirectory(blobFolder);
     for (const subfolder of blobSubfolders()) await access.makeDirectory(`${blobFolder}/${subfolder}`, false);
