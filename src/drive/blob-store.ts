@@ -1,6 +1,6 @@
 /**
- * The blob files of one drive, named from its folder, which the queues have entered. A handle counts the calls that use its descriptor, so that the
- * descriptor is closed, and its number free for another file, only after the last of them.
+ * The blob files of one drive, named from its folder, which the queues have entered. A handle counts the calls that use
+ * its descriptor, so that the descriptor is closed, and its number free for another file, only after the last of them.
  */
 import { invariant, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoResult } from '../native/index.js';

@@ -1,7 +1,8 @@
 /**
- * The log files of one drive, named from its folder, which the queues have entered. Writes go through a queue of one thread, so their order is that of the
- * calls; reads and the making of files go through others. Writes go past the page cache, which costs less CPU time
- * and leaves it to what is read (bench: `choice.log.buffered`): so they have descriptors of their own.
+ * The log files of one drive, named from its folder, which the queues have entered. Writes go through a queue of one
+ * thread, so their order is that of the calls; reads and the making of files go through others. Writes go past the page
+ * cache, which costs less CPU time and leaves it to what is read (bench: `choice.log.buffered`): so they have descriptors
+ * of their own.
  */
 import { KiB, MiB, alignUp, invariant, limits, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoRequest, type IoResult } from '../native/index.js';

@@ -284,8 +284,11 @@ export class SetLog {
   get filesAhead(): number {
     const members = this.positions(this.members);
     let next = (this.head.last?.fileNumber ?? 1) + 1;
-    const isWhole = (position: number): boolean => this.hasFile(position, next) && !this.isShort(position, next);
-    while (members.length > 0 && members.every(isWhole)) next++;
+    const isThere = (fileNumber: number): boolean => {
+      const bytes = this.fileBytes(fileNumber);
+      return members.every((position) => (this.#files.get(position)?.get(fileNumber) ?? -1) >= bytes);
+    };
+    while (members.length > 0 && isThere(next)) next++;
     return next - 1 - (this.head.last?.fileNumber ?? 1);
   }
 
