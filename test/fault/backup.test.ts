@@ -8,16 +8,16 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { S3Client } from '@aws-sdk/client-s3';
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   PutObjectCommand,
-  S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { crashClient } from '../support/crash-workload.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { standStill } from '../support/stand-still.js';
 
@@ -47,14 +47,7 @@ afterEach(async ({ task }) => {
 async function start(drives: readonly string[]): Promise<{ server: KillableServer; s3: S3Client }> {
   const server = await startServer(drives, { GRANARY_RECLAIM_DELAY: '2m' });
   servers.push(server);
-  const s3 = new S3Client({
-    endpoint: server.url,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 60_000 }),
-  });
+  const s3 = crashClient(server.url, 60_000);
   return { server, s3 };
 }
 

@@ -16,16 +16,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  CreateBucketCommand,
-  GetObjectCommand,
-  PutObjectCommand,
-  S3Client,
-  S3ServiceException,
-} from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startServer, type KillableServer } from '../support/killable-server.js';
+import { crashClient } from '../support/crash-workload.js';
+import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 import { standStill } from '../support/stand-still.js';
 
@@ -35,7 +30,7 @@ const sizes = [0, 100, 3000, 150_000, 262_145, 1_048_576, 3_333_333, 20_000_001]
 
 let folder = '';
 let drives: string[] = [];
-let running: KillableServer[] = [];
+const servers = new KillableServers();
 let bodies = new Map<string, Buffer>();
 
 beforeEach(() => {
@@ -45,33 +40,11 @@ beforeEach(() => {
 });
 
 afterEach(async ({ task }) => {
-  // What the servers said is the first thing that a failure is asked about.
-  if (task.result?.state === 'fail') for (const server of running) console.error(server.output().slice(-4000));
-  for (const server of running.splice(0)) await server.kill();
+  await servers.killAll(task.result?.state === 'fail');
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(folders: readonly string[]): Promise<KillableServer> {
-  const server = await startServer(folders);
-  running.push(server);
-  return server;
-}
-
-async function stop(server: KillableServer): Promise<void> {
-  expect(await server.stop()).toBe(0);
-  running = running.filter((one) => one !== server);
-}
-
-function client(server: KillableServer): S3Client {
-  return new S3Client({
-    endpoint: server.url,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 60_000 }),
-  });
-}
+const client = (server: KillableServer): S3Client => crashClient(server.url, 60_000);
 
 async function put(s3: S3Client, key: string, body: Buffer): Promise<void> {
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
@@ -88,7 +61,7 @@ async function expectAll(s3: S3Client): Promise<void> {
 
 /** A server on four new drives with an object of every kind. */
 async function startFilled(): Promise<{ server: KillableServer; s3: S3Client }> {
-  const server = await start(drives);
+  const server = await servers.start(drives);
   const s3 = client(server);
   await s3.send(new CreateBucketCommand({ Bucket: bucket }));
   for (const bytes of sizes) await put(s3, `size${bytes}`, randomBytes(bytes));
@@ -143,19 +116,19 @@ describe('within parity', () => {
     [1, 3],
   ])('reads everything with drives %i and %i gone, and emptied ones are filled again', async (a, b) => {
     const { server } = await startFilled();
-    await stop(server);
+    await servers.stop(server);
     const away = [a, b].map((index) => drives[index] ?? '');
     for (const drive of away) renameSync(drive, `${drive}.away`);
-    const short = await start(drives);
+    const short = await servers.start(drives);
     expect(states(short).filter((state) => state === 'offline')).toHaveLength(2);
     expect(short.output()).toContain('does not exist');
     await expectAll(client(short));
-    await stop(short);
+    await servers.stop(short);
 
     // One comes back as it was, the other empty.
     renameSync(`${away[0]}.away`, away[0] ?? '');
     mkdirSync(away[1] ?? '');
-    const again = await start(drives);
+    const again = await servers.start(drives);
     const s3 = client(again);
     await expectAll(s3);
     await put(s3, 'later', randomBytes(2_000_000));
@@ -164,11 +137,11 @@ describe('within parity', () => {
     for (const drive of away) await expect.poll(() => blobs(drive), { timeout: 30_000 }).toBe(blobs(drives[2] ?? ''));
     // The last of them may still be written.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    await stop(again);
+    await servers.stop(again);
 
     // What was rebuilt carries the data alone, with one other.
     const rebuilt = [away[1] ?? '', away[0] ?? ''];
-    const half = await start(rebuilt);
+    const half = await servers.start(rebuilt);
     await expectAll(client(half));
   });
 
@@ -176,21 +149,21 @@ describe('within parity', () => {
     'an empty disk takes its own place beside a drive that is away and comes back %s',
     async (when) => {
       const { server } = await startFilled();
-      await stop(server);
+      await servers.stop(server);
       const [first = '', , third = ''] = drives;
       renameSync(first, `${first}.away`);
       rmSync(third, { recursive: true });
       mkdirSync(third);
-      let again = await start(drives);
+      let again = await servers.start(drives);
       expect(states(again)[0]).toBe('offline');
       expect(['formatted', 'catching-up']).toContain(states(again)[2]);
       expect(again.output()).toContain(`${third} was empty: it is formatted as drive 3 and rebuilt`);
       await expectAll(client(again));
       await expect.poll(() => again.output().includes('takes writes again'), { timeout: 60_000 }).toBe(true);
       await put(client(again), 'meanwhile', randomBytes(1_500_000));
-      if (when === 'at the next start') await stop(again);
+      if (when === 'at the next start') await servers.stop(again);
       renameSync(`${first}.away`, first);
-      if (when === 'at the next start') again = await start(drives);
+      if (when === 'at the next start') again = await servers.start(drives);
       await put(client(again), 'later', randomBytes(700_000));
       await expectAll(client(again));
       // Two while this server runs; of one that starts anew at least the one that was away.
@@ -202,10 +175,10 @@ describe('within parity', () => {
         await expect.poll(() => blobs(drive), { timeout: 60_000 }).toBe(blobs(drives[1] ?? ''));
       // The last of them may still be written.
       await new Promise((resolve) => setTimeout(resolve, 500));
-      await stop(again);
+      await servers.stop(again);
 
       // The one that came back and the new one carry the data alone.
-      const half = await start([first, third]);
+      const half = await servers.start([first, third]);
       expect(states(half)).toEqual(['online', 'offline', 'online', 'offline']);
       await expectAll(client(half));
     },
@@ -213,9 +186,9 @@ describe('within parity', () => {
 
   it('decodes around wrong bytes on two drives', async () => {
     const { server } = await startFilled();
-    await stop(server);
+    await servers.stop(server);
     for (const index of [0, 2]) damage(drives[index] ?? '');
-    const again = await start(drives);
+    const again = await servers.start(drives);
     await expectAll(client(again));
     for (const index of [0, 2]) damage(drives[index] ?? '');
     await expectAll(client(again));
@@ -223,10 +196,10 @@ describe('within parity', () => {
 
   it('starts with a file in place of a drive, and with the drives in another order', async () => {
     const { server } = await startFilled();
-    await stop(server);
+    await servers.stop(server);
     rmSync(drives[2] ?? '', { recursive: true });
     writeFileSync(drives[2] ?? '', 'not a folder');
-    const again = await start([3, 1, 2, 0].map((index) => drives[index] ?? ''));
+    const again = await servers.start([3, 1, 2, 0].map((index) => drives[index] ?? ''));
     expect(again.output()).toContain('not a folder');
     expect(states(again).filter((state) => state === 'online')).toHaveLength(3);
     const s3 = client(again);
@@ -328,16 +301,16 @@ describe('as many drives as may be lost', () => {
         };
         await expect.poll(missing, { timeout: 60_000 }).toBeLessThanOrEqual(0);
       }
-      await stop(server);
+      await servers.stop(server);
       for (const pair of [
         [1, 2],
         [0, 3],
         [0, 1],
         [2, 3],
       ]) {
-        const half = await start(pair.map((index) => drives[index] ?? ''));
+        const half = await servers.start(pair.map((index) => drives[index] ?? ''));
         await expectAll(client(half));
-        await stop(half);
+        await servers.stop(half);
       }
     },
     240_000,
@@ -359,18 +332,18 @@ describe('while the server runs', () => {
     await expect.poll(() => server.output().includes(back), { timeout: 40_000 }).toBe(true);
     await put(s3, 'later', randomBytes(900_000));
     await expect.poll(() => blobs(victim), { timeout: 10_000 }).toBe(blobs(drives[2] ?? ''));
-    await stop(server);
-    const half = await start([victim, drives[3] ?? '']);
+    await servers.stop(server);
+    const half = await servers.start([victim, drives[3] ?? '']);
     await expectAll(client(half));
   });
 
   it('a drive that was away at the start comes back, in whichever folder it is found', async () => {
     const { server } = await startFilled();
-    await stop(server);
+    await servers.stop(server);
     const [one, two] = [drives[0] ?? '', drives[1] ?? ''];
     renameSync(one, `${one}.away`);
     renameSync(two, `${two}.away`);
-    const short = await start(drives);
+    const short = await servers.start(drives);
     const s3 = client(short);
     expect((await refusalOf(put(s3, 'no', randomBytes(10)))).name).toBe('SlowDownWrite');
     bodies.delete('no');
@@ -409,17 +382,17 @@ describe('refused starts', () => {
     await expect(startServer(drives)).rejects.toThrow(/in use by another server/);
     await expect(startServer([...drives].reverse())).rejects.toThrow(/in use by another server/);
     await expectAll(s3);
-    await stop(server);
+    await servers.stop(server);
 
     const others = [1, 2, 3, 4].map((number) => join(folder, `other${number}`));
-    await stop(await start(others));
+    await servers.stop(await servers.start(others));
     const mixed = [drives[0] ?? '', drives[1] ?? '', others[2] ?? '', others[3] ?? ''];
     await expect(startServer(mixed)).rejects.toThrow(/belong to two deployments/);
 
     await expect(startServer(drives.slice(0, 1))).rejects.toThrow(/only 1 of 4 drives/);
     await expect(startServer([drives[0] ?? '', drives[0] ?? '', drives[1] ?? '', drives[2] ?? ''])).rejects.toThrow();
     // Nothing of this did harm.
-    const again = await start(drives);
+    const again = await servers.start(drives);
     expect(states(again)).toEqual(['online', 'online', 'online', 'online']);
     await expectAll(client(again));
   });

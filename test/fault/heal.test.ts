@@ -21,9 +21,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { crashClient } from '../support/crash-workload.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow, startEngine, type RunningEngine } from '../support/running-engine.js';
 import { readAll } from '../support/workload.js';
@@ -182,14 +183,7 @@ describe('a server', () => {
   async function start(): Promise<{ server: KillableServer; s3: S3Client }> {
     const server = await startServer(drives);
     servers.push(server);
-    const s3 = new S3Client({
-      endpoint: server.url,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      maxAttempts: 1,
-      credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-      requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 30_000 }),
-    });
+    const s3 = crashClient(server.url);
     return { server, s3 };
   }
 

@@ -8,10 +8,11 @@ import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { startServer, type KillableServer } from '../support/killable-server.js';
+import { crashClient } from '../support/crash-workload.js';
+import { KillableServers, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
@@ -22,7 +23,7 @@ const workers = 6;
 
 let folder = '';
 let drives: string[] = [];
-let running: KillableServer[] = [];
+const servers = new KillableServers();
 /** SHA-256 of what was acknowledged. */
 let acknowledged = new Map<string, string>();
 
@@ -33,33 +34,11 @@ beforeEach(() => {
 });
 
 afterEach(async ({ task }) => {
-  // What the servers said is the first thing that a failure is asked about.
-  if (task.result?.state === 'fail') for (const server of running) console.error(server.output().slice(-4000));
-  for (const server of running.splice(0)) await server.kill();
+  await servers.killAll(task.result?.state === 'fail');
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(folders: readonly string[]): Promise<KillableServer> {
-  const server = await startServer(folders);
-  running.push(server);
-  return server;
-}
-
-async function stop(server: KillableServer): Promise<void> {
-  expect(await server.stop()).toBe(0);
-  running = running.filter((one) => one !== server);
-}
-
-function client(server: KillableServer): S3Client {
-  return new S3Client({
-    endpoint: server.url,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    maxAttempts: 1,
-    credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 60_000 }),
-  });
-}
+const client = (server: KillableServer): S3Client => crashClient(server.url, 60_000);
 
 const hash = (body: Buffer): string => createHash('sha256').update(body).digest('hex');
 
@@ -126,9 +105,9 @@ async function expectClean(): Promise<void> {
 async function expectAnyTwoSuffice(): Promise<void> {
   for (const [index, first] of drives.entries()) {
     for (const second of drives.slice(index + 1)) {
-      const server = await start([first, second]);
+      const server = await servers.start([first, second]);
       await expectAll(server);
-      await stop(server);
+      await servers.stop(server);
     }
   }
 }
@@ -152,7 +131,7 @@ it.each([
 ])(
   '%s while clients write: nothing is lost or refused, and any two drives have all of it',
   async (_what, positions, times) => {
-    const server = await start(drives);
+    const server = await servers.start(drives);
     const s3 = client(server);
     await s3.send(new CreateBucketCommand({ Bucket: bucket }));
     const writing = load(s3);
@@ -165,7 +144,7 @@ it.each([
     await writing.end();
     expect(writing.count()).toBeGreaterThan(100);
     await expectAll(server);
-    await stop(server);
+    await servers.stop(server);
     await expectClean();
     await expectAnyTwoSuffice();
     const output = server.output();
@@ -181,7 +160,7 @@ it.each([
 
 it('a folder that is away for a while leaves the set, and is caught up in the place of another', async () => {
   const [, second = '', third = ''] = drives;
-  const server = await start(drives);
+  const server = await servers.start(drives);
   const s3 = client(server);
   await s3.send(new CreateBucketCommand({ Bucket: bucket }));
   const writing = load(s3);
@@ -206,7 +185,7 @@ it('a folder that is away for a while leaves the set, and is caught up in the pl
   // The last of them may still be written.
   await passes(500);
   expect(said(server, 'leaves the set')).toBe(departures);
-  await stop(server);
+  await servers.stop(server);
   await expectClean();
   await expectAnyTwoSuffice();
 });

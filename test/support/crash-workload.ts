@@ -20,14 +20,14 @@ interface KeyState {
 
 const sum = (body: Uint8Array): string => createHash('sha256').update(body).digest('hex');
 
-export function crashClient(url: string): S3Client {
+export function crashClient(url: string, requestTimeout = 30_000): S3Client {
   return new S3Client({
     endpoint: url,
     region: 'us-east-1',
     forcePathStyle: true,
     maxAttempts: 1,
     credentials: { accessKeyId: 'tester', secretAccessKey: 'tester-secret' },
-    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout: 30_000 }),
+    requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000, requestTimeout }),
   });
 }
 

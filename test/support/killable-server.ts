@@ -62,3 +62,27 @@ export async function startServer(
     },
   };
 }
+
+/** The servers of one test, in the order of their starts. */
+export class KillableServers {
+  #running: KillableServer[] = [];
+
+  async start(folders: readonly string[]): Promise<KillableServer> {
+    const server = await startServer(folders);
+    this.#running.push(server);
+    return server;
+  }
+
+  /** Throws unless it ends as it should. */
+  async stop(server: KillableServer): Promise<void> {
+    const code = await server.stop();
+    if (code !== 0) throw new Error(`the server ended with ${String(code)}: ${server.output().slice(-4000)}`);
+    this.#running = this.#running.filter((one) => one !== server);
+  }
+
+  /** Behind each test: what the servers said is the first thing that a failure is asked about. */
+  async killAll(isFailed: boolean): Promise<void> {
+    if (isFailed) for (const server of this.#running) console.error(server.output().slice(-4000));
+    for (const server of this.#running.splice(0)) await server.kill();
+  }
+}
