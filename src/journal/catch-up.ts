@@ -207,6 +207,11 @@ export class CatchUp {
   /** Scans the drive back to the last batch that it shares with the history. */
   async #open(position: number, store: LogStore, common: CommonReader, round: number): Promise<Target> {
     const { codec } = this.setLog;
+    const tip = this.setLog.head.last;
+    // Unless the others can be read now, what the drive has would be taken for foreign, and be cut off.
+    if (tip !== null && (await common.read(tip, { digest: tip.digest }, this.#sources(position))) === null) {
+      throw new Later('the other drives cannot be read');
+    }
     const state = valueOf(await DriveStateFile.open(codec, store));
     this.setLog.states.set(position, state);
     const files = valueOf(await listLogFiles(store));
@@ -233,10 +238,6 @@ export class CatchUp {
 
   async #lastShared(scan: DriveScan, position: number, common: CommonReader): Promise<BatchHeader | null> {
     const tip = this.setLog.head.last;
-    // Unless the others can be read now, what the drive has would be taken for foreign, and be cut off.
-    if (tip !== null && (await common.read(tip, { digest: tip.digest }, this.#sources(position))) === null) {
-      throw new Later('the other drives cannot be read');
-    }
     for (const header of [...scan.batches].reverse()) {
       if (tip === null || header.sequence > tip.sequence) continue;
       const found = await common.read(header, { digest: header.digest }, this.#sources(position));
