@@ -83,8 +83,8 @@ export class SetLog {
   readonly states = new Map<number, DriveStateFile>();
   /** Log files that each drive is known to have. */
   readonly #files = new Map<number, Map<number, number>>();
-  /** By drive: the last call that was given up while it was still in the kernel. */
-  readonly #hanging = new Map<number, Promise<void>>();
+  /** By position: the last call that was given up while it was still in the kernel, and the drive that it was for. */
+  readonly #hanging = new Map<number, { readonly store: LogStore; readonly ended: Promise<void> }>();
   /** The last batches, oldest first. */
   readonly #recent: BatchHeader[] = [];
   /** Files being made, by drive and number. */
@@ -248,25 +248,25 @@ export class SetLog {
 
   /** Resolves when no write that was given up can reach the drive any more. */
   async settled(position: number): Promise<void> {
-    await this.#hanging.get(position);
+    await this.#hanging.get(position)?.ended;
   }
 
   /**
    * Leaves out the drives that a hanging write may still reach, until it has ended: they must not be
-   * judged, and nothing may be written to them meanwhile.
+   * judged, and nothing may be written to them meanwhile. A drive that has taken the place of such a one stays.
    */
   setHangingAside(): void {
-    for (const [position, ended] of this.#hanging) {
-      const store = this.stores[position] ?? null;
+    for (const [position, { store, ended }] of this.#hanging) {
+      if (this.stores[position] !== store) continue;
       this.stores[position] = null;
       void ended.then(() => (this.stores[position] ??= store));
     }
   }
 
-  #noteHanging(position: number, ended: Promise<void>): void {
-    this.#hanging.set(position, ended);
+  #noteHanging(position: number, store: LogStore, ended: Promise<void>): void {
+    this.#hanging.set(position, { store, ended });
     void ended.then(() => {
-      if (this.#hanging.get(position) === ended) this.#hanging.delete(position);
+      if (this.#hanging.get(position)?.ended === ended) this.#hanging.delete(position);
     });
   }
 
@@ -365,10 +365,11 @@ export class SetLog {
       let slow = 0;
       let full = 0;
       const writeOne = async (position: number): Promise<void> => {
-        const result = await this.stores[position]?.write(fileNumber, fileOffset, batch.segmentsFor(position));
-        if (result === undefined || result.ok) return;
+        const store = this.stores[position];
+        const result = await store?.write(fileNumber, fileOffset, batch.segmentsFor(position));
+        if (!store || result === undefined || result.ok) return;
         seen.push(result.fault);
-        if (result.fault.settled !== undefined) this.#noteHanging(position, result.fault.settled);
+        if (result.fault.settled !== undefined) this.#noteHanging(position, store, result.fault.settled);
         if (result.fault.kind === 'full') full |= 1 << position;
         if (result.fault.kind !== 'full' || this.isClosed) faults.set(position, result.fault);
         if (result.fault.kind === 'slow') slow |= 1 << position;

@@ -57,6 +57,8 @@ export class MemoryLogStore implements LogStore {
   failWrite: (fileNumber: number, fileOffset: number) => DriveFaultKind | null = () => null;
   /** What a failing write has done all the same; null: at random. */
   failOutcome: 'done' | 'torn' | 'lost' | null = null;
+  /** A failing write stays in the kernel until this resolves. */
+  hangsUntil: Promise<void> | null = null;
   failCreate: (fileNumber: number) => DriveFaultKind | null = () => null;
   failRead = false;
   writes = 0;
@@ -111,7 +113,10 @@ export class MemoryLogStore implements LogStore {
     if (outcome === 'done') bytes.copy(file, fileOffset);
     else if (outcome === 'torn') this.#tear(file, fileOffset, bytes);
     await Promise.resolve();
-    if (kind !== null) return this.#fault(kind, 'write');
+    if (kind !== null) {
+      const { ok, fault } = this.#fault(kind, 'write');
+      return { ok, fault: this.hangsUntil === null ? fault : { ...fault, settled: this.hangsUntil } };
+    }
     return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'write');
   }
 

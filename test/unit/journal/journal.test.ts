@@ -310,6 +310,32 @@ describe('faults', () => {
     await journal.close();
   });
 
+  it('counts the drive that replaces one whose write hangs on', async () => {
+    const set = new JournalSet(4, 2);
+    const { journal } = await set.open({ restartMs: 5 });
+    const [first, , , hanging] = set.stores;
+    if (!first || !hanging) throw new Error('four drives');
+    let endHang = (): void => undefined;
+    hanging.hangsUntil = new Promise((resolve) => (endHang = resolve));
+    hanging.failWrite = () => 'slow';
+    await put(set, journal, 'one', 3000);
+    expect(journal.health().inSync).toEqual([0, 1, 2]);
+    const empty = new MemoryLogStore(set.machine, '/set1/new');
+    journal.joinDrive(3, empty);
+    await until(() => journal.health().inSync.length === 4);
+    await journal.reportFault(0, 'look at .granary/format.json');
+    await journal.reportFault(1, 'look at .granary/format.json');
+    expect(journal.health()).toMatchObject({ inSync: [2, 3], canWrite: false });
+    journal.joinDrive(0, first);
+    await until(() => journal.health().canWrite);
+    expect(journal.health().inSync).toContain(3);
+    await put(set, journal, 'two', 3000);
+    endHang();
+    await journal.close();
+    set.stores[3] = empty;
+    expect(await replayed(set, 0b1100)).toEqual(['one', 'two']);
+  });
+
   it('refuses what grows when there is no room for another file, and lets deletes through', async () => {
     const set = new JournalSet(4, 2);
     for (const store of set.stores) store.failCreate = (fileNumber) => (fileNumber > 2 ? 'full' : null);
