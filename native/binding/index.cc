@@ -19,6 +19,7 @@ using index::Slice;
 using index::Store;
 
 constexpr double kMemoryBytesMax = 1024.0 * 1024 * 1024;
+constexpr double kStuckMsMax = 3600 * 1000;
 constexpr uint32_t kEntryHeadBytes = 8;
 
 // One open range. Copies of the bounds: the caller's bytes may change.
@@ -30,7 +31,7 @@ struct Range {
 
 // One store as JavaScript holds it. Lives as long as its environment: its methods point to it.
 struct IndexHandle {
-  std::unique_ptr<Store> store;
+  index::StoreHandle store;
   std::unordered_map<double, Range> ranges;
   double lastRange = 0;
 };
@@ -223,6 +224,7 @@ napi_value OpenIndexStore(Call& call) {
   options.directory.assign(directory.chars(), directory.bytes());
   options.memoryBytes = static_cast<size_t>(call.Integer(1, "memoryBytes", 1, kMemoryBytesMax));
   options.cacheBytes = static_cast<size_t>(call.Integer(2, "cacheBytes", 0, kMemoryBytesMax));
+  options.stuckMs = static_cast<int>(call.Integer(3, "stuckMs", 1, kStuckMsMax));
   auto handle = std::make_unique<IndexHandle>();
   std::string failure;
   handle->store = Store::Open(options, &failure);

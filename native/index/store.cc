@@ -30,6 +30,8 @@ constexpr uint32_t kLevelMax = 20;
 constexpr uint64_t kEntriesBetweenLooks = 4096;
 // A disk that refused a run is asked again after this.
 constexpr int kRetryMs = 1000;
+// The end looks so often whether the disk answers.
+constexpr int kStuckLookMs = 50;
 // Frozen tables beyond which writers have to wait.
 constexpr size_t kFrozenMax = 2;
 // Merging is for later; requests are for now.
@@ -49,8 +51,8 @@ std::string ChecksumLine(const std::string& text) {
 
 // --- start and end ---
 
-std::unique_ptr<Store> Store::Open(const StoreOptions& options, std::string* failure) {
-  std::unique_ptr<Store> store(new Store(options));
+StoreHandle Store::Open(const StoreOptions& options, std::string* failure) {
+  StoreHandle store(new Store(options));
   *failure = store->Load();
   if (!failure->empty()) return nullptr;
   if (!store->StartThread()) {
@@ -60,7 +62,9 @@ std::unique_ptr<Store> Store::Open(const StoreOptions& options, std::string* fai
   return store;
 }
 
-Store::~Store() { StopThread(); }
+void StoreEnd::operator()(Store* store) const {
+  if (store->StopThread(false)) delete store;
+}
 
 std::string Store::RunPath(uint64_t id) const {
   char name[32];
@@ -119,31 +123,37 @@ bool Store::StartThread() {
   return hasThread_;
 }
 
-void Store::StopThread() {
-  if (!hasThread_) return;
+bool Store::StopThread(bool isRestWritten) {
+  if (isAbandoned_) return false;
+  if (!hasThread_) return true;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_);
     isStopping_ = true;
+    isRestWritten_ = isRestWritten;
+    hasWork_.notify_all();
+    const auto hasEnded = [&] { return hasThreadEnded_; };
+    while (!threadEnded_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), hasEnded)) {
+      if (!IsStuck()) continue;
+      isAbandoned_ = true;
+      pthread_detach(thread_);
+      return false;
+    }
   }
-  hasWork_.notify_all();
   pthread_join(thread_, nullptr);
   hasThread_ = false;
+  hasThreadEnded_ = false;
+  return true;
 }
 
 std::string Store::Close() {
   if (!active_->IsEmpty()) Freeze();
-  StopThread();
-  std::unique_lock<std::mutex> lock(mutex_);
-  // The thread may have been between two tries.
-  while (!frozen_.empty()) {
-    const std::string failure = WriteFrozen(&lock);
-    if (!failure.empty()) return failure;
-  }
-  return "";
+  if (!StopThread(true)) return NoAnswer();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return frozen_.empty() ? "" : trouble_;
 }
 
 std::string Store::Clear() {
-  StopThread();
+  if (!StopThread(false)) return NoAnswer();
   frozen_.clear();
   found_.reset();
   cache_.Clear();
@@ -211,8 +221,15 @@ void Store::Freeze() {
 
 bool Store::IsBehind() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  // A disk that refuses everything would hold up even what frees space: then memory has to do.
-  return frozen_.size() > kFrozenMax && trouble_.empty();
+  // A disk that takes nothing would hold up even what frees space: then memory has to do.
+  return frozen_.size() > kFrozenMax && trouble_.empty() && !IsStuck();
+}
+
+bool Store::IsStuck() const {
+  const auto progressAt = progressAt_.load();
+  if (progressAt == std::chrono::steady_clock::duration::zero()) return false;
+  const auto waited = std::chrono::steady_clock::now().time_since_epoch() - progressAt;
+  return waited > std::chrono::milliseconds(options_.stuckMs);
 }
 
 std::unique_ptr<Cursor> Store::CursorOf() {
@@ -237,7 +254,7 @@ bool Store::IsFlushed(uint64_t ticket) {
 
 std::string Store::Trouble() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return trouble_;
+  return trouble_.empty() && IsStuck() ? NoAnswer() : trouble_;
 }
 
 StoreFigures Store::Figures() {
@@ -265,19 +282,32 @@ void Store::Serve() {
   while (!isStopping_) {
     std::string failure;
     bool isOldestIn = false;
+    NoteProgress();
     if (!frozen_.empty()) {
       failure = WriteFrozen(&lock);
     } else {
       const Runs due = DueForMerge(&isOldestIn);
       if (due.empty()) {
+        progressAt_ = std::chrono::steady_clock::duration::zero();
         hasWork_.wait(lock);
         continue;
       }
       failure = MergeSome(&lock, due, isOldestIn);
     }
     trouble_ = failure;
+    NoteProgress();
     if (!failure.empty() && !isStopping_) hasWork_.wait_for(lock, std::chrono::milliseconds(kRetryMs));
   }
+  // It may have been between two tries.
+  std::string failure;
+  while (isRestWritten_ && !frozen_.empty() && failure.empty()) {
+    NoteProgress();
+    failure = WriteFrozen(&lock);
+  }
+  trouble_ = failure;
+  progressAt_ = std::chrono::steady_clock::duration::zero();
+  hasThreadEnded_ = true;
+  threadEnded_.notify_all();
 }
 
 std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
@@ -304,6 +334,7 @@ std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
   if (!failure.empty()) return failure;
   frozen_.pop_back();
   flushedCount_++;
+  NoteProgress();
   return "";
 }
 
@@ -340,6 +371,7 @@ std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inp
     // Below the oldest run there is nothing that a deletion could hide.
     if (!isOldestIn || !cursor.IsDeletion()) error = writer.Add(cursor.key(), cursor.value(), cursor.IsDeletion());
     if (++seen % kEntriesBetweenLooks != 0) continue;
+    NoteProgress();
     lock->lock();
     if (!isStopping_ && !frozen_.empty()) failure = WriteFrozen(lock);
     isGivenUp = isStopping_ || !failure.empty();

@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -28,6 +30,8 @@ struct StoreOptions {
   size_t memoryBytes;
   // Blocks of runs that are kept.
   size_t cacheBytes;
+  // A disk that has not answered for so long takes nothing: nobody waits for it.
+  int stuckMs;
 };
 
 struct StoreFigures {
@@ -40,12 +44,19 @@ struct StoreFigures {
   uint64_t mergedBytes;
 };
 
+class Store;
+
+// Ends a store; without Close, what is in memory is lost. One whose thread hangs in a call to the disk stays in memory,
+// for the thread may come back to it at any time.
+struct StoreEnd {
+  void operator()(Store* store) const;
+};
+using StoreHandle = std::unique_ptr<Store, StoreEnd>;
+
 class Store {
  public:
   // Null with `failure` set: what is there is not an index, or not whole.
-  static std::unique_ptr<Store> Open(const StoreOptions& options, std::string* failure);
-  // Without Close, what is in memory is lost.
-  ~Store();
+  static StoreHandle Open(const StoreOptions& options, std::string* failure);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
@@ -66,7 +77,7 @@ class Store {
   // Everything written so far is on its way to disk. Answers a ticket for IsFlushed.
   uint64_t Flush();
   bool IsFlushed(uint64_t ticket);
-  // Why the last run could not be written; empty when all is well.
+  // Why the last run could not be written, or that the disk does not answer; empty when all is well.
   std::string Trouble();
 
   // Removes everything. Empty, or why it could not.
@@ -76,16 +87,23 @@ class Store {
   StoreFigures Figures();
 
  private:
+  friend struct StoreEnd;
+  ~Store() = default;
   explicit Store(StoreOptions options) : options_(std::move(options)), cache_(options_.cacheBytes) {}
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
   std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
   std::string RunPath(uint64_t id) const;
+  std::string NoAnswer() const { return options_.directory + " does not answer"; }
   std::string Load();
   bool StartThread();
-  void StopThread();
+  // False: the thread hangs in a call to the disk, and was left there. It makes all calls that can hang.
+  bool StopThread(bool isRestWritten);
   void Freeze();
+  // The thread goes on with its work: the disk has answered.
+  void NoteProgress() { progressAt_ = std::chrono::steady_clock::now().time_since_epoch(); }
+  bool IsStuck() const;
 
   static void* ThreadMain(void* argument);
   void Serve();
@@ -116,9 +134,18 @@ class Store {
   uint64_t merges_ = 0;
   uint64_t mergedBytes_ = 0;
   bool isStopping_ = false;
+  bool isRestWritten_ = false;
+  bool hasThreadEnded_ = false;
+  std::condition_variable threadEnded_;
   std::string trouble_;
+
+  // Of the owner's thread again.
   bool hasThread_ = false;
+  bool isAbandoned_ = false;
   pthread_t thread_{};
+
+  // Since when the thread waits for the disk; nothing while it waits for work.
+  std::atomic<std::chrono::steady_clock::duration> progressAt_{std::chrono::steady_clock::duration::zero()};
 };
 
 }  // namespace granary::index

@@ -26,6 +26,8 @@ const flushMs = 30_000;
 const behindMs = 5;
 /** So many tables' worth of entries may wait in memory for a disk that refuses them. */
 const refusedTablesMax = 8;
+/** A disk that does not answer for so long takes nothing for now: commits go on without it. */
+const stuckMsDefault = 8_000;
 /** How often a flush is looked after. */
 const flushLookMs = 5;
 
@@ -43,30 +45,40 @@ export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
   readonly log: (text: string) => void;
+  /** A part of the index could not be read, the first time. `isNoted`: whatever opens it next builds it anew. */
+  readonly onDamage?: (isNoted: boolean) => void;
   readonly memoryBytes?: number;
   readonly cacheBytes?: number;
+  readonly stuckMs?: number;
 }
 
 export function openRunCatalog(options: RunCatalogOptions): Catalog {
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
+  const { stuckMs = stuckMsDefault } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const marker = join(directory, damagedName);
   const runs = join(directory, runsName);
-  const open = (): IndexStore => indexStores.openIndexStore(runs, memoryBytes, cacheBytes);
+  const open = (): IndexStore => indexStores.openIndexStore(runs, memoryBytes, cacheBytes, stuckMs);
   const discard = (why: string): void => {
     log(`the index ${why}: it is rebuilt from the logs`);
     rmSync(runs, { recursive: true, force: true });
     rmSync(marker, { force: true });
   };
   if (existsSync(marker)) discard('could not be read when it was last in use');
-  const onDamage = (): void => {
+  let isMet = false;
+  const onDamage = (cause: string): void => {
+    // Every read of it is one more: once is enough to build it anew.
+    if (isMet) return;
+    isMet = true;
+    log(`the index cannot be read: ${cause}`);
     try {
       writeFileSync(marker, '');
     } catch (error) {
-      log(
-        `the index is damaged, and that cannot be noted: ${error instanceof Error ? error.message : 'unknown cause'}`,
-      );
+      log(`that the index is damaged cannot be noted: ${error instanceof Error ? error.message : 'unknown cause'}`);
+      options.onDamage?.(false);
+      return;
     }
+    options.onDamage?.(true);
   };
   try {
     return new RunCatalog(open(), onDamage, log, refusedTablesMax * memoryBytes);
@@ -86,7 +98,8 @@ export function openExistingCatalog(directory: string): Catalog | 'absent' | 'da
   if (!existsSync(runs)) return 'absent';
   const ignore = (): void => undefined;
   try {
-    return new RunCatalog(indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault), ignore, ignore, 0);
+    const store = indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault, stuckMsDefault);
+    return new RunCatalog(store, ignore, ignore, 0);
   } catch {
     return 'damaged';
   }
@@ -108,7 +121,7 @@ class RunCatalog implements Catalog {
 
   constructor(
     private readonly store: IndexStore,
-    private readonly onDamage: () => void,
+    private readonly onDamage: (cause: string) => void,
     private readonly log: (text: string) => void,
     private readonly refusedBytesMax: number,
   ) {
@@ -198,10 +211,10 @@ class RunCatalog implements Catalog {
     return Promise.resolve();
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
+    await Promise.resolve();
     this.store.close();
-    return Promise.resolve();
   }
 
   /** From time to time: what was written lately goes to disk, and whoever operates this hears of a disk that refuses. */
@@ -221,8 +234,9 @@ class RunCatalog implements Catalog {
     try {
       return read();
     } catch (error) {
-      this.onDamage();
-      throw new IndexDamaged(error instanceof Error ? error.message : String(error), { cause: error });
+      const cause = error instanceof Error ? error.message : String(error);
+      this.onDamage(cause);
+      throw new IndexDamaged(cause, { cause: error });
     }
   }
 }

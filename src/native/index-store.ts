@@ -25,11 +25,11 @@ export interface IndexStore {
   /** Sends everything written so far on its way to disk; a ticket for `isFlushed`. */
   flush(): number;
   isFlushed(ticket: number): boolean;
-  /** Why the last write to disk failed; empty when all is well. It is tried again. */
+  /** Why the last write to disk failed, or that the disk does not answer; empty when all is well. It is tried again. */
   trouble(): string;
   /** Removes everything; open ranges are closed. */
   clear(): void;
-  /** Waits until everything is on disk. */
+  /** Waits until everything is on disk; throws when it cannot be, also because the disk does not answer. */
   close(): void;
   figures(): IndexFigures;
 }
@@ -45,8 +45,8 @@ export interface IndexFigures {
 }
 
 export interface IndexStores {
-  /** Throws when what is in the directory is not whole. */
-  openIndexStore(directory: string, memoryBytes: number, cacheBytes: number): IndexStore;
+  /** Throws when what is in the directory is not whole. A disk that does not answer for `stuckMs` takes nothing. */
+  openIndexStore(directory: string, memoryBytes: number, cacheBytes: number, stuckMs: number): IndexStore;
 }
 
 export const indexStores = addon as IndexStores;

@@ -37,6 +37,7 @@ import { checkDirectory } from './providers/ldap.js';
 import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
+import { IndexDamage } from './index-damage.js';
 import {
   applyRequestLimits,
   applyStorageClasses,
@@ -139,7 +140,8 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   teardown.add(() => compute.close());
 
-  const catalog = openCatalog(options, deployment, log);
+  const damage = new IndexDamage(log, systemClock);
+  const catalog = openCatalog(options, deployment, log, damage);
   teardown.add(() => catalog.close());
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
@@ -209,6 +211,10 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     writeQuorum: Math.max(...deployment.sets.map((set) => writeQuorum(set.dataShards, set.parityShards))),
   });
   let phase: HealthState['phase'] = 'running';
+  const endProcess = processEnd(options, () => {
+    // Clients wait for the new process by its health, and must not find the old one in it.
+    phase = 'stopping';
+  });
   const authorization = openAuthorization({
     ...{ iam: accounts.iam, settings, authorities: options.authorities ?? [], log, clock: systemClock },
     bucketPolicy: bucketPolicies(engine, log),
@@ -267,10 +273,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     watchers,
     settings,
     service: {
-      endProcess: processEnd(options, () => {
-        // Clients wait for the new process by its health, and must not find the old one in it.
-        phase = 'stopping';
-      }),
+      endProcess,
       freeze: () => {
         admission.freeze();
       },
@@ -330,6 +333,15 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   teardown.add(() => front.close(0));
   const url = urlOf(options, front.port);
   names.endpoint = new URL(url).host;
+  damage.start(
+    endProcess &&
+      (() => {
+        endProcess('restart');
+      }),
+  );
+  teardown.add(() => {
+    damage.close();
+  });
 
   let closing: Promise<void> | null = null;
   return {
@@ -370,7 +382,12 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
   return sessionSeconds;
 }
 
-export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment: Deployment, log: Logger): Catalog {
+export function openCatalog(
+  options: Pick<ServerOptions, 'indexDir'>,
+  deployment: Deployment,
+  log: Logger,
+  damage?: IndexDamage,
+): Catalog {
   const named = options.indexDir ?? null;
   const places = deployment.sets.flatMap((set) =>
     set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')])),
@@ -383,6 +400,9 @@ export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment
         directory,
         log: (text) => {
           log.warn(text, { index: directory });
+        },
+        onDamage: (isNoted) => {
+          damage?.met(isNoted);
         },
       });
     } catch (error) {

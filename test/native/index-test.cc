@@ -14,6 +14,7 @@ using granary::index::Cursor;
 using granary::index::Slice;
 using granary::index::SliceOf;
 using granary::index::Store;
+using granary::index::StoreHandle;
 using granary::index::StoreOptions;
 using granary::index::StringOf;
 
@@ -73,11 +74,11 @@ void TestIndexStore(test::Random* random) {
   char folder[] = "/tmp/granary-index-XXXXXX";
   EXPECT(mkdtemp(folder) != nullptr, "a folder");
   // Small enough that a run is written every few batches, and merged a few times.
-  const StoreOptions options{folder, 24 << 10, 64 << 10};
+  const StoreOptions options{folder, 24 << 10, 64 << 10, 60000};
   Model model;
   for (int opening = 0; opening < 4; opening++) {
     std::string failure;
-    std::unique_ptr<Store> store = Store::Open(options, &failure);
+    const StoreHandle store = Store::Open(options, &failure);
     EXPECT(store != nullptr, "%s", failure.c_str());
     if (!store) break;
     ExpectSame(store.get(), model, random);

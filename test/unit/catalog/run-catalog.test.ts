@@ -1,4 +1,17 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -276,6 +289,70 @@ describe('opening the index', () => {
     expect(keysOf(openHere())).toEqual([]);
     expect(lines.join()).toContain('could not be read when it was last in use');
     expect(existsSync(join(directory, 'damaged'))).toBe(false);
+  });
+
+  it('tells of damage once, and whether the next start knows', async () => {
+    for (const isNoted of [true, false]) {
+      const told: boolean[] = [];
+      const onDamage = (one: boolean): void => void told.push(one);
+      const again = openRunCatalog({ directory, log: (text) => lines.push(text), onDamage });
+      if (!isNoted) mkdirSync(join(directory, 'damaged'));
+      await again.write((batch) => batch.put(bytes('k'), bytes('v')));
+      await again.flush();
+      flip(runFiles()[0] ?? '', 5);
+      for (let turn = 0; turn < 2; turn++) expect(() => again.get(bytes('k'))).toThrow('is damaged');
+      expect(told).toEqual([isNoted]);
+      expect(lines.filter((line) => line.includes('cannot be read'))).toHaveLength(isNoted ? 1 : 2);
+      await again.close();
+      rmSync(join(directory, 'damaged'), { recursive: true, force: true });
+      rmSync(join(directory, 'runs'), { recursive: true });
+    }
+  });
+});
+
+describe('on a disk that does not answer', () => {
+  const stuckMs = 300;
+  const memoryBytes = 1000;
+  let pipe = '';
+
+  /** Whoever makes the first run hangs. */
+  function openHanging(): Catalog {
+    const catalog = openRunCatalog({ directory, memoryBytes, stuckMs, log: (text) => lines.push(text) });
+    pipe = join(directory, 'runs', '000000000001.run.new');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    return catalog;
+  }
+
+  function letGo(): void {
+    closeSync(openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK));
+  }
+
+  async function write(catalog: Catalog, key: string): Promise<void> {
+    await catalog.write((batch) => batch.put(bytes(key), Buffer.alloc(memoryBytes)));
+  }
+
+  it('goes on in memory, says so, and catches up when it answers again', async () => {
+    const catalog = openHanging();
+    open.push(catalog);
+    const keys = Array.from({ length: 5 }, (_, index) => `k${index}`);
+    for (const key of keys) await write(catalog, key);
+    expect(keysOf(catalog)).toEqual(keys);
+    expect(catalog.hasRoom()).toBe(true);
+    await expect(catalog.flush()).rejects.toThrow('does not answer');
+    for (let index = 5; index < 9; index++) await write(catalog, `k${index}`);
+    expect(catalog.hasRoom()).toBe(false);
+    letGo();
+    await expect.poll(() => catalog.hasRoom(), { timeout: 10_000 }).toBe(true);
+    await catalog.flush();
+    expect(keysOf(catalog)).toHaveLength(9);
+    expect(runFiles().length).toBeGreaterThan(0);
+  });
+
+  it('is given up by the end, which says so', async () => {
+    const catalog = openHanging();
+    await write(catalog, 'k');
+    await expect(catalog.close()).rejects.toThrow('does not answer');
+    letGo();
   });
 });
 

@@ -1,0 +1,58 @@
+/** The index of a running server turns bad on its one drive: the server goes on without anybody's help. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { crashClient } from '../support/crash-workload.js';
+import { KillableServers, type KillableServer } from '../support/killable-server.js';
+import { filesBelow } from '../support/running-engine.js';
+
+/** So much of it that what a start reads of the index is not all of it. */
+const Metadata = { much: 'm'.repeat(1900) };
+const keys = Array.from({ length: 40 }, (_, index) => `key-${index}`);
+const servers = new KillableServers();
+let folder = '';
+let drives: string[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granary-index-'));
+  drives = [1, 2, 3, 4].map((number) => join(folder, `drive${number}`));
+});
+
+afterEach(async ({ task }) => {
+  await servers.killAll(task.result?.state === 'fail');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function read(s3: S3Client, key: string): Promise<string | undefined> {
+  const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'bucket', Key: key }));
+  return Body?.transformToString();
+}
+
+/** Where it serves now: after a start in place the port is another. */
+function addresses(server: KillableServer): string[] {
+  return [...server.output().matchAll(/"api":\["(https?:[^"]+)"/g)].map(([, url]) => url ?? '');
+}
+
+it('that cannot be read is built anew, and everything is there', async () => {
+  const before = await servers.start(drives);
+  const writing = crashClient(before.url);
+  await writing.send(new CreateBucketCommand({ Bucket: 'bucket' }));
+  for (const Key of keys) {
+    await writing.send(new PutObjectCommand({ Bucket: 'bucket', Key, Body: `of ${Key}`, Metadata }));
+  }
+  await servers.stop(before);
+  // Nothing of it is in memory.
+  const server = await servers.start(drives);
+  const runs = filesBelow(join(drives[0] ?? '', '.granary', 'index')).filter((file) => file.endsWith('.run'));
+  expect(runs).not.toEqual([]);
+  for (const run of runs) writeFileSync(run, Buffer.from(readFileSync(run).map((byte) => byte ^ 0xff)));
+  const refused = await read(crashClient(server.url), keys[20] ?? '').catch((error: unknown) => error);
+  expect(refused).toMatchObject({ $metadata: { httpStatusCode: 500 } });
+  await expect.poll(() => addresses(server).length, { timeout: 30_000 }).toBe(2);
+  const s3 = crashClient(addresses(server)[1] ?? '');
+  for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
+  await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
+  await servers.stop(server);
+}, 90_000);
