@@ -78,7 +78,15 @@ export function readAuthorities(folder: string): readonly string[] {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (error) {
+    throw new StartupError(
+      `the certs folder cannot be looked into: ${error instanceof Error ? error.message : 'unknown cause'}`,
+      'Let this user read it, or name another with --certs-dir; without one it is looked for in the home folder.',
+      error,
+    );
+  }
 }
 
 function parseCertificate(text: string, path: string): X509Certificate {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,6 +45,12 @@ describe('authorities', () => {
     expect(readAuthorities(join(folder, 'with-authorities'))).toEqual([pem]);
     writeFileSync(file, 'not a certificate');
     expect(() => readAuthorities(join(folder, 'with-authorities'))).toThrow(`${file} is not a PEM certificate`);
+  });
+
+  test('that cannot be looked for are no fault of the program', () => {
+    const endless = join(folder, 'endless');
+    symlinkSync(endless, endless);
+    expect(() => readAuthorities(endless)).toThrow('the certs folder cannot be looked into: ELOOP');
   });
 });
 
