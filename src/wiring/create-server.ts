@@ -37,6 +37,7 @@ import { checkDirectory } from './providers/ldap.js';
 import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
+import type { LiveSet } from './live-set.js';
 import {
   applyRequestLimits,
   applyStorageClasses,
@@ -139,7 +140,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   teardown.add(() => compute.close());
 
-  const catalog = openCatalog(options, deployment, log);
+  const catalog = openCatalog(options, deployment, log, sets);
   teardown.add(() => catalog.close());
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
@@ -370,11 +371,22 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
   return sessionSeconds;
 }
 
-export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment: Deployment, log: Logger): Catalog {
+export function openCatalog(
+  options: Pick<ServerOptions, 'indexDir'>,
+  deployment: Deployment,
+  log: Logger,
+  /** When their drives come and go while the index is in use. */
+  live: readonly LiveSet[] = [],
+): Catalog {
   const named = options.indexDir ?? null;
+  const indexOn = (drive: string): string => join(drive, '.granary', 'index');
   const places = deployment.sets.flatMap((set) =>
-    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')])),
+    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexOn(path)])),
   );
+  const inSync = (): string[] =>
+    live.flatMap((set) =>
+      set.status().flatMap(({ path, state }) => (path === null || state !== 'in-sync' ? [] : [indexOn(path)])),
+    );
   let failure: unknown = null;
   // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
   for (const directory of named === null ? places : [named]) {
@@ -384,6 +396,7 @@ export function openCatalog(options: Pick<ServerOptions, 'indexDir'>, deployment
         log: (text) => {
           log.warn(text, { index: directory });
         },
+        ...(named === null && live.length > 0 && { places: inSync }),
       });
     } catch (error) {
       failure = error;

@@ -17,7 +17,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { crashClient } from '../support/crash-workload.js';
 import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
@@ -205,6 +211,48 @@ describe('within parity', () => {
     const s3 = client(again);
     await put(s3, 'later', randomBytes(500_000));
     await expectAll(s3);
+  });
+});
+
+describe('the index', () => {
+  it('moves to another drive when its own goes, and is there at the next start', async () => {
+    const server = await servers.start(drives);
+    const s3 = client(server);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    // More than a table in memory takes.
+    const Metadata = { long: 'm'.repeat(1900) };
+    const putMany = async (name: string, count: number): Promise<void> => {
+      let next = 0;
+      const one = async (): Promise<void> => {
+        for (let index = next++; index < count; index = next++) {
+          const Key = `${name}${index}-`.padEnd(900, 'k');
+          await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, one));
+    };
+    await putMany('before', 500);
+    const lost = drives[0] ?? '';
+    renameSync(lost, `${lost}-gone`);
+    await putMany('behind', 4000);
+    for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
+      expect(tries, server.output().slice(-3000)).toBeLessThan(400);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await putMany('later', 500);
+    await server.kill();
+    const again = await servers.start(drives);
+    expect(again.output()).not.toContain('rebuilt from the logs');
+    const after = client(again);
+    let found = 0;
+    for (let ContinuationToken: string | undefined, isMore = true; isMore;) {
+      const page = await after.send(new ListObjectsV2Command({ Bucket: bucket, ContinuationToken }));
+      found += page.KeyCount ?? 0;
+      ContinuationToken = page.NextContinuationToken;
+      isMore = page.IsTruncated === true;
+    }
+    expect(found).toBe(5000);
+    await servers.stop(again);
   });
 });
 
