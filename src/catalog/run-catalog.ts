@@ -42,6 +42,8 @@ const refusedTablesMax = 8;
 const flushLookMs = 5;
 /** How often it is looked whether the folder can stay the index's. */
 const placeLookMsDefault = 2_000;
+/** A disk that writes no table in so long, while more than should be wait, hangs. */
+const hangMs = 10_000;
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
 
@@ -135,6 +137,9 @@ class RunCatalog implements Catalog {
   #moving: Promise<void> = Promise.resolve();
   #moveAgainAtMs = 0;
   #mayMove = true;
+  /** Whoever writes does not wait for a disk that hangs: as for one that refuses, memory has to do. */
+  #isHanging = false;
+  #tables = { written: -1, sinceMs: 0 };
   readonly #openRanges = new Map<IndexStore, number>();
 
   /** Without `upkeep` nothing is ever changed. */
@@ -220,7 +225,7 @@ class RunCatalog implements Catalog {
     this.#isDirty = true;
     this.#copy?.store.endBatch();
     let isBehind = this.#store.endBatch();
-    while (isBehind) {
+    while (isBehind && !this.#isHanging) {
       await new Promise((resolve) => setTimeout(resolve, behindMs));
       isBehind = this.#store.isBehind();
     }
@@ -238,6 +243,7 @@ class RunCatalog implements Catalog {
     const ticket = store.flush();
     this.#isDirty = false;
     while (this.#store === store && !store.isFlushed(ticket)) {
+      if (this.#isHanging) throw new Error('the disk of the index does not answer');
       await new Promise((resolve) => setTimeout(resolve, flushLookMs));
       const trouble = this.#store.trouble();
       if (trouble !== '') throw new Error(trouble);
@@ -269,17 +275,28 @@ class RunCatalog implements Catalog {
 
   /** A full disk is waited for. A drive that went may not come back, and an index that is only in memory ends all writes. */
   #lookAfterPlace(upkeep: Upkeep): void {
+    this.#lookWhetherItHangs();
     if (this.#copy !== null || performance.now() < this.#moveAgainAtMs) return;
     const places = upkeep.places();
     const isPlace = places.includes(this.#directory);
     // A drive that is out for a while does no harm, and one that hangs is not to be asked.
-    if (!isPlace && this.#store.trouble() === '') return;
+    if (!isPlace && this.#store.trouble() === '' && !this.#isHanging) return;
     if (isPlace && folderAt(join(this.#directory, runsName)) === this.#folder) return;
     // Not under the name that it has: what is open would go on writing there.
     const others = places.filter((place) => place !== this.#directory);
     if (others.length === 0) return;
     this.#moveAgainAtMs = performance.now() + moveAgainMs;
     this.#moving = this.#moveToOneOf(others, upkeep);
+  }
+
+  #lookWhetherItHangs(): void {
+    const nowMs = performance.now();
+    const { flushes } = this.#store.figures();
+    if (flushes !== this.#tables.written || !this.#store.isBehind())
+      this.#tables = { written: flushes, sinceMs: nowMs };
+    const isHanging = nowMs - this.#tables.sinceMs > hangMs;
+    if (isHanging && !this.#isHanging) this.upkeep?.log('the index cannot be written: its disk does not answer');
+    this.#isHanging = isHanging;
   }
 
   async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
@@ -326,6 +343,9 @@ class RunCatalog implements Catalog {
     this.#store = store;
     this.#directory = directory;
     this.#folder = folderAt(runs);
+    // To close one whose disk hangs would hang as well.
+    if (this.#isHanging) this.#openRanges.set(from, Number.POSITIVE_INFINITY);
+    this.#isHanging = false;
     if (!this.#openRanges.has(from)) leave(from);
     // The folder of another drive had its name: what was written there is of two.
     const stranger = folderAt(join(before.directory, runsName));
@@ -339,7 +359,10 @@ class RunCatalog implements Catalog {
   }
 
   #looksRoomy(): boolean {
-    return this.#store.trouble() === '' || this.#store.figures().memoryBytes < (this.upkeep?.refusedBytesMax ?? 0);
+    return (
+      (this.#store.trouble() === '' && !this.#isHanging) ||
+      this.#store.figures().memoryBytes < (this.upkeep?.refusedBytesMax ?? 0)
+    );
   }
 
   #reading<T>(read: () => T): T {

@@ -26,6 +26,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { crashClient } from '../support/crash-workload.js';
+import { FaultShim, calls } from '../support/fault-shim.js';
 import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 import { standStill } from '../support/stand-still.js';
@@ -253,6 +254,44 @@ describe('the index', () => {
     }
     expect(found).toBe(5000);
     await servers.stop(again);
+  });
+});
+
+describe('the disk of the index', () => {
+  it('that hangs ends no write, and the index moves when the drive is out', async () => {
+    const shim = new FaultShim(folder, drives);
+    const server = await startServer(drives, shim.environment);
+    try {
+      const s3 = client(server);
+      await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+      const Metadata = { long: 'm'.repeat(1900) };
+      let next = 0;
+      const putMany = async (count: number): Promise<void> => {
+        const end = next + count;
+        const one = async (): Promise<void> => {
+          while (next < end) {
+            const Key = `${next++}-`.padEnd(900, 'k');
+            await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
+          }
+        };
+        await Promise.all(Array.from({ length: 32 }, one));
+      };
+      await putMany(100);
+      // The next file that is made there is a table's, with objects that make none.
+      shim.plan({ mode: 'delay', after: 1, value: 600_000, kinds: calls.create, root: 1 });
+      await putMany(12_000);
+      expect(server.output()).toContain('its disk does not answer');
+      const lost = drives[0] ?? '';
+      renameSync(lost, `${lost}-gone`);
+      for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
+        expect(tries, server.output().slice(-3000)).toBeLessThan(400);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await putMany(100);
+    } finally {
+      await server.kill();
+      shim.close();
+    }
   });
 });
 
