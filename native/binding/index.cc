@@ -185,6 +185,15 @@ napi_value Close(Call& call) {
   return call.Undefined();
 }
 
+napi_value Leave(Call& call) {
+  IndexHandle& handle = HandleOf(call);
+  if (!handle.store) return call.Undefined();
+  handle.ranges.clear();
+  handle.store->Leave();
+  handle.store.reset();
+  return call.Undefined();
+}
+
 napi_value Figures(Call& call) {
   const index::StoreFigures figures = StoreOf(call).Figures();
   const uint64_t values[] = {figures.memoryBytes, figures.runCount, figures.runBytes,   figures.runEntries,
@@ -213,6 +222,7 @@ constexpr Method kStoreMethods[] = {
     {"trouble", Entry<Trouble>},
     {"clear", Entry<Clear>},
     {"close", Entry<Close>},
+    {"leave", Entry<Leave>},
     {"figures", Entry<Figures>},
 };
 

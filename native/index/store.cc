@@ -123,7 +123,7 @@ bool Store::StartThread() {
   return hasThread_;
 }
 
-bool Store::StopThread(bool isRestWritten) {
+bool Store::StopThread(bool isRestWritten, bool isAwaited) {
   if (isAbandoned_) return false;
   if (!hasThread_) return true;
   {
@@ -133,7 +133,7 @@ bool Store::StopThread(bool isRestWritten) {
     hasWork_.notify_all();
     const auto hasEnded = [&] { return hasThreadEnded_; };
     while (!threadEnded_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), hasEnded)) {
-      if (!IsStuck()) continue;
+      if (isAwaited && !IsStuck()) continue;
       isAbandoned_ = true;
       pthread_detach(thread_);
       return false;
@@ -151,6 +151,8 @@ std::string Store::Close() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return frozen_.empty() ? "" : trouble_;
 }
+
+void Store::Leave() { StopThread(false, false); }
 
 std::string Store::Clear() {
   if (!StopThread(false)) return NoAnswer();

@@ -84,6 +84,8 @@ class Store {
   std::string Clear();
   // Flushes and ends the thread. Empty, or why not everything is durable.
   std::string Close();
+  // Ends it without a wait for its disk: its folder has gone, or belongs to another. What is in memory is lost.
+  void Leave();
   StoreFigures Figures();
 
  private:
@@ -98,8 +100,9 @@ class Store {
   std::string NoAnswer() const { return options_.directory + " does not answer"; }
   std::string Load();
   bool StartThread();
-  // False: the thread hangs in a call to the disk, and was left there. It makes all calls that can hang.
-  bool StopThread(bool isRestWritten);
+  // False: the thread hangs in a call to the disk, or nobody waits for it, and it was left there. It makes all calls that
+  // can hang.
+  bool StopThread(bool isRestWritten, bool isAwaited = true);
   void Freeze();
   // The thread goes on with its work: the disk has answered.
   void NoteProgress() { progressAt_ = std::chrono::steady_clock::now().time_since_epoch(); }

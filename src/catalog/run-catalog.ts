@@ -2,13 +2,25 @@
  * The index as a table in memory over sorted runs on disk (docs/format/index.md). What is on disk is at every
  * moment a state that the index went through: synced, checksummed and named as a whole. What was only in memory
  * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
- * after the damage was met: the logs have everything.
+ * after the damage was met: the logs have everything. When the drive that it lies on has gone, it moves to another.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { MiB, KiB } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
+import { IndexCopy } from './index-copy.js';
 
 /** Found at a start: the index could not be read, and is not looked at again. */
 const damagedName = 'damaged';
@@ -21,15 +33,19 @@ const runsName = 'runs';
 const memoryBytesDefault = 8 * MiB;
 const cacheBytesDefault = 64 * MiB;
 /** Longest time that an entry is only in memory, so that a quiet server starts quickly too. */
-const flushMs = 30_000;
+const flushMsDefault = 30_000;
 /** Whoever writes faster than the disk takes it looks again after this. */
 const behindMs = 5;
 /** So many tables' worth of entries may wait in memory for a disk that refuses them. */
 const refusedTablesMax = 8;
-/** A disk that does not answer for so long takes nothing for now: commits go on without it. */
-const stuckMsDefault = 8_000;
 /** How often a flush is looked after. */
 const flushLookMs = 5;
+/** How often it is looked whether the folder can stay the index's. */
+const placeLookMsDefault = 2_000;
+/** A disk that does not answer for so long takes nothing for now: commits go on without it. */
+const stuckMsDefault = 8_000;
+/** After a folder to move to was not to be had either. */
+const moveAgainMs = 60_000;
 
 /** A first page for look-ups of one entry, further ones for listings. */
 const pageBytesFirst = 4 * KiB;
@@ -45,46 +61,39 @@ export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
   readonly log: (text: string) => void;
-  /** A part of the index could not be read, the first time. `isNoted`: whatever opens it next builds it anew. */
+  /** A part of it could not be read, told once. `isNoted`: whatever opens it next builds it anew. */
   readonly onDamage?: (isNoted: boolean) => void;
+  /** How often what was written lately goes to disk. */
+  readonly flushMs?: number;
   readonly memoryBytes?: number;
   readonly cacheBytes?: number;
   readonly stuckMs?: number;
+  /** Where the index could lie as things are, the best first. It stays where it is as long as it can. */
+  readonly places?: () => readonly string[];
+  readonly placeLookMs?: number;
 }
 
 export function openRunCatalog(options: RunCatalogOptions): Catalog {
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
-  const { stuckMs = stuckMsDefault } = options;
+  const { stuckMs = stuckMsDefault, flushMs = flushMsDefault, placeLookMs = placeLookMsDefault } = options;
+  const { onDamage = () => undefined, places = () => [directory] } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const marker = join(directory, damagedName);
   const runs = join(directory, runsName);
-  const open = (): IndexStore => indexStores.openIndexStore(runs, memoryBytes, cacheBytes, stuckMs);
+  const openIn = (folder: string): IndexStore => indexStores.openIndexStore(folder, memoryBytes, cacheBytes, stuckMs);
   const discard = (why: string): void => {
     log(`the index ${why}: it is rebuilt from the logs`);
     rmSync(runs, { recursive: true, force: true });
     rmSync(marker, { force: true });
   };
   if (existsSync(marker)) discard('could not be read when it was last in use');
-  let isMet = false;
-  const onDamage = (cause: string): void => {
-    // Every read of it is one more: once is enough to build it anew.
-    if (isMet) return;
-    isMet = true;
-    log(`the index cannot be read: ${cause}`);
-    try {
-      writeFileSync(marker, '');
-    } catch (error) {
-      log(`that the index is damaged cannot be noted: ${error instanceof Error ? error.message : 'unknown cause'}`);
-      options.onDamage?.(false);
-      return;
-    }
-    options.onDamage?.(true);
-  };
+  const refusedBytesMax = refusedTablesMax * memoryBytes;
+  const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, openIn, refusedBytesMax };
   try {
-    return new RunCatalog(open(), onDamage, log, refusedTablesMax * memoryBytes);
+    return new RunCatalog(openIn(runs), upkeep);
   } catch (error) {
-    discard(`cannot be opened (${error instanceof Error ? error.message : 'unknown cause'})`);
-    return new RunCatalog(open(), onDamage, log, refusedTablesMax * memoryBytes);
+    discard(`cannot be opened (${causeOf(error)})`);
+    return new RunCatalog(openIn(runs), upkeep);
   }
 }
 
@@ -96,10 +105,9 @@ export function openExistingCatalog(directory: string): Catalog | 'absent' | 'da
   const runs = join(directory, runsName);
   if (existsSync(join(directory, damagedName))) return 'damaged';
   if (!existsSync(runs)) return 'absent';
-  const ignore = (): void => undefined;
   try {
     const store = indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault, stuckMsDefault);
-    return new RunCatalog(store, ignore, ignore, 0);
+    return new RunCatalog(store, null);
   } catch {
     return 'damaged';
   }
@@ -112,30 +120,63 @@ export function removeRunCatalog(directory: string): void {
   if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
 }
 
+/** What the index of a server needs to stay. */
+interface Upkeep {
+  readonly directory: string;
+  readonly log: (text: string) => void;
+  readonly onDamage: (isNoted: boolean) => void;
+  readonly places: () => readonly string[];
+  readonly placeLookMs: number;
+  readonly flushMs: number;
+  /** In a folder for runs. */
+  readonly openIn: (runs: string) => IndexStore;
+  readonly refusedBytesMax: number;
+}
+
 class RunCatalog implements Catalog {
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: NodeJS.Timeout[];
+  #store: IndexStore;
   #into = Buffer.allocUnsafeSlow(64 * KiB);
   #isDirty = false;
   #trouble = '';
   #hasRoom = true;
+  #directory: string;
+  /** Device and inode of the folder of the runs: under its name there may come to be another. */
+  #folder: string | null;
+  #copy: IndexCopy | null = null;
+  #moving: Promise<void> = Promise.resolve();
+  #moveAgainAtMs = 0;
+  #mayMove = true;
+  #isDamageMet = false;
+  readonly #openRanges = new Map<IndexStore, number>();
 
+  /** Without `upkeep` nothing is ever changed. */
   constructor(
-    private readonly store: IndexStore,
-    private readonly onDamage: (cause: string) => void,
-    private readonly log: (text: string) => void,
-    private readonly refusedBytesMax: number,
+    store: IndexStore,
+    private readonly upkeep: Upkeep | null,
   ) {
-    this.#timer = setInterval(() => {
-      this.#look();
-    }, flushMs).unref();
+    this.#store = store;
+    this.#directory = upkeep?.directory ?? '';
+    this.#folder = upkeep === null ? null : folderAt(join(this.#directory, runsName));
+    this.#timers =
+      upkeep === null
+        ? []
+        : [
+            setInterval(() => {
+              this.#flushWhatIsNew();
+            }, upkeep.flushMs).unref(),
+            setInterval(() => {
+              this.#lookAfterPlace(upkeep);
+            }, upkeep.placeLookMs).unref(),
+          ];
   }
 
   get(key: Uint8Array): Buffer | undefined {
-    let bytes = this.#reading(() => this.store.get(key, this.#into));
+    let bytes = this.#reading(() => this.#store.get(key, this.#into));
     if (bytes < 0) return undefined;
     if (bytes > this.#into.length) {
       this.#into = Buffer.allocUnsafeSlow(2 * bytes);
-      bytes = this.#reading(() => this.store.get(key, this.#into));
+      bytes = this.#reading(() => this.#store.get(key, this.#into));
     }
     const value = Buffer.allocUnsafe(bytes);
     this.#into.copy(value, 0, 0, bytes);
@@ -144,14 +185,17 @@ class RunCatalog implements Catalog {
 
   *range({ start, end, limit = Number.MAX_SAFE_INTEGER, reverse = false }: RangeOptions): Iterable<CatalogEntry> {
     if (limit < 1) return;
-    const range = this.#reading(() => this.store.openRange(start, end, reverse ? 1 : 0));
+    // The one that it was opened in: the index may move before it comes to its end.
+    const store = this.#store;
+    const range = this.#reading(() => store.openRange(start, end, reverse ? 1 : 0));
+    this.#openRanges.set(store, (this.#openRanges.get(store) ?? 0) + 1);
     try {
       let left = limit;
       let pageBytes = pageBytesFirst;
       while (left > 0) {
         // A page of its own each time: its entries are given away.
         const page = Buffer.allocUnsafeSlow(pageBytes);
-        const used = this.#reading(() => this.store.readRange(range, page, left));
+        const used = this.#reading(() => store.readRange(range, page, left));
         if (used === 0) return;
         if (used < 0) {
           pageBytes = -used;
@@ -167,7 +211,11 @@ class RunCatalog implements Catalog {
         pageBytes = Math.max(pageBytes, Math.min(pageBytes * pageGrowth, pageBytesMax));
       }
     } finally {
-      this.store.closeRange(range);
+      store.closeRange(range);
+      const left = (this.#openRanges.get(store) ?? 1) - 1;
+      if (left > 0) this.#openRanges.set(store, left);
+      else this.#openRanges.delete(store);
+      if (left === 0 && store !== this.#store) store.leave();
     }
   }
 
@@ -178,14 +226,16 @@ class RunCatalog implements Catalog {
       delete: (key) => changes.push({ key, value: null }),
     });
     for (const { key, value } of changes) {
-      if (value === null) this.store.delete(key);
-      else this.store.put(key, value);
+      if (value === null) this.#store.delete(key);
+      else this.#store.put(key, value);
+      this.#copy?.change(key, value);
     }
     this.#isDirty = true;
-    let isBehind = this.store.endBatch();
+    this.#copy?.store.endBatch();
+    let isBehind = this.#store.endBatch();
     while (isBehind) {
       await new Promise((resolve) => setTimeout(resolve, behindMs));
-      isBehind = this.store.isBehind();
+      isBehind = this.#store.isBehind();
     }
     this.#hasRoom = this.#looksRoomy();
   }
@@ -197,46 +247,164 @@ class RunCatalog implements Catalog {
   }
 
   async flush(): Promise<void> {
-    const ticket = this.store.flush();
+    const store = this.#store;
+    const ticket = store.flush();
     this.#isDirty = false;
-    while (!this.store.isFlushed(ticket)) {
+    while (this.#store === store && !store.isFlushed(ticket)) {
       await new Promise((resolve) => setTimeout(resolve, flushLookMs));
-      const trouble = this.store.trouble();
+      const trouble = store.trouble();
       if (trouble !== '') throw new Error(trouble);
     }
+    // It moved meanwhile, and what was to be flushed with it.
+    if (this.#store !== store) await this.flush();
   }
 
-  clear(): Promise<void> {
-    this.store.clear();
-    return Promise.resolve();
+  async clear(): Promise<void> {
+    await this.#stopMoving();
+    this.#store.clear();
+    this.#mayMove = true;
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
-    await Promise.resolve();
-    this.store.close();
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#stopMoving();
+    this.#store.close();
   }
 
-  /** From time to time: what was written lately goes to disk, and whoever operates this hears of a disk that refuses. */
-  #look(): void {
-    const trouble = this.store.trouble();
-    if (trouble !== '' && trouble !== this.#trouble) this.log(`the index cannot be written: ${trouble}`);
-    this.#trouble = trouble;
-    if (this.#isDirty) this.store.flush();
+  #flushWhatIsNew(): void {
+    if (this.#isDirty) this.#store.flush();
     this.#isDirty = false;
   }
 
+  /** A full disk is waited for. A drive that went may not come back, and an index that is only in memory ends all writes. */
+  #lookAfterPlace(upkeep: Upkeep): void {
+    const trouble = this.#store.trouble();
+    if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
+    this.#trouble = trouble;
+    if (this.#copy !== null || this.#isDamageMet || performance.now() < this.#moveAgainAtMs) return;
+    const places = upkeep.places();
+    const isPlace = places.includes(this.#directory);
+    // A drive that is out for a while does no harm, and one that hangs is not to be asked.
+    if (isPlace ? folderAt(join(this.#directory, runsName)) === this.#folder : trouble === '') return;
+    // Not under the name that it has: what is open would go on writing there.
+    const others = places.filter((place) => place !== this.#directory);
+    if (others.length === 0) return;
+    this.#moveAgainAtMs = performance.now() + moveAgainMs;
+    this.#moving = this.#moveToOneOf(others, upkeep);
+  }
+
+  async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
+    for (const directory of places) {
+      if (!this.#mayMove) return;
+      const before = this.#directory;
+      try {
+        await this.#moveTo(directory, upkeep);
+        if (this.#directory === before) return;
+        this.#moveAgainAtMs = 0;
+        upkeep.log(`the index lies in ${directory} now: it could not stay in ${before}`);
+        return;
+      } catch (error) {
+        // Nor to any other: it is built anew instead.
+        if (error instanceof IndexDamaged) return;
+        upkeep.log(`the index cannot move to ${directory}: ${causeOf(error)}`);
+      }
+    }
+  }
+
+  async #moveTo(directory: string, { openIn }: Upkeep): Promise<void> {
+    const runs = join(directory, runsName);
+    const marker = join(directory, damagedName);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(marker, '');
+    syncFolder(directory);
+    // One of an earlier start.
+    rmSync(runs, { recursive: true, force: true });
+    const from = this.#store;
+    const store = openIn(runs);
+    let isWhole = false;
+    try {
+      this.#copy = new IndexCopy(from, store, (read) => this.#reading(read));
+      isWhole = await this.#copy.run();
+      if (isWhole) rmSync(marker);
+    } finally {
+      this.#copy = null;
+      if (!isWhole) {
+        store.leave();
+        rmSync(runs, { recursive: true, force: true });
+      }
+    }
+    if (!isWhole) return;
+    const before = { directory: this.#directory, folder: this.#folder };
+    this.#store = store;
+    this.#directory = directory;
+    this.#folder = folderAt(runs);
+    if (!this.#openRanges.has(from)) from.leave();
+    // The folder of another drive had its name: what was written there is of two.
+    const stranger = folderAt(join(before.directory, runsName));
+    if (stranger !== null && stranger !== before.folder) this.#markDamaged(before.directory);
+  }
+
+  async #stopMoving(): Promise<void> {
+    this.#mayMove = false;
+    this.#copy?.giveUp();
+    await this.#moving;
+  }
+
   #looksRoomy(): boolean {
-    return this.store.trouble() === '' || this.store.figures().memoryBytes < this.refusedBytesMax;
+    const { refusedBytesMax = 0 } = this.upkeep ?? {};
+    return this.#store.trouble() === '' || this.#store.figures().memoryBytes < refusedBytesMax;
   }
 
   #reading<T>(read: () => T): T {
     try {
       return read();
     } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      this.onDamage(cause);
-      throw new IndexDamaged(cause, { cause: error });
+      this.#meetDamage(causeOf(error));
+      throw new IndexDamaged(causeOf(error), { cause: error });
     }
+  }
+
+  /** Every read of it is one more: once is enough to build it anew. */
+  #meetDamage(cause: string): void {
+    if (this.upkeep === null || this.#isDamageMet) return;
+    this.#isDamageMet = true;
+    this.upkeep.log(`the index cannot be read: ${cause}`);
+    this.upkeep.onDamage(this.#markDamaged(this.#directory));
+  }
+
+  /** False when that was not possible. */
+  #markDamaged(directory: string): boolean {
+    try {
+      writeFileSync(join(directory, damagedName), '');
+      return true;
+    } catch (error) {
+      this.upkeep?.log(`that the index is damaged cannot be noted: ${causeOf(error)}`);
+      return false;
+    }
+  }
+}
+
+function causeOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What tells a folder from another that has its name; null: none is there. */
+function folderAt(path: string): string | null {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}-${ino}`;
+  } catch {
+    // Whatever keeps it from being looked at keeps the index from being written.
+    return null;
+  }
+}
+
+/** Before what comes later can be: a part must never be there without its mark. */
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
   }
 }

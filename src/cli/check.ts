@@ -107,7 +107,7 @@ function fsckText(found: FsckReport, paint: Paint): string {
     lines.push(
       `${paint.bold('Before')}  ${before.problems.length === 0 ? 'nothing was wrong' : before.problems.map(printable).join('; ')}`,
     );
-    lines.push(`${paint.bold('Repair')}  ${repairText(found.repairedShards, before, now)}`);
+    lines.push(`${paint.bold('Repair')}  ${repairText(found, before)}`);
   }
   const verdict =
     now.problems.length === 0
@@ -178,7 +178,7 @@ function problemLines({ problems }: CheckReport, paint: Paint): string {
 }
 
 /** What is different behind a repair. */
-function repairText(repairedShards: number, before: CheckReport, now: CheckReport): string {
+function repairText({ repairedShards, isIndexRebuilt, now }: FsckReport, before: CheckReport): string {
   const drives = now.drives.flatMap(({ path, state, faults }, index) => {
     const was = before.drives[index];
     if (was === undefined || state !== 'current') return [];
@@ -188,8 +188,9 @@ function repairText(repairedShards: number, before: CheckReport, now: CheckRepor
   });
   const files = before.orphans.count - now.orphans.count;
   const leftovers = files > 0 ? [`${count(files, 'leftover file')} removed`] : [];
-  const how = before.index.state === 'behind' ? 'brought up to date' : 'built anew';
-  const index = before.index.state !== 'right' && now.index.state === 'right' ? [`the index ${how}`] : [];
+  const how = isIndexRebuilt || before.index.state !== 'behind' ? 'built anew' : 'brought up to date';
+  const isOther = isIndexRebuilt || before.index.state !== 'right';
+  const index = isOther && now.index.state === 'right' ? [`the index ${how}`] : [];
   const shards = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
   const others = [...drives, ...leftovers, ...index];
   return [...others, ...(repairedShards > 0 || others.length === 0 ? [shards] : [])].join('; ');

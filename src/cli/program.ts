@@ -178,10 +178,14 @@ function remedyFor(error: CommanderError, args: readonly string[], flags: readon
       ? `To serve this folder: granary server ${first}`
       : 'The commands are: granary server, granary fsck, granary inspect, granary help.';
   }
+  const [command = ''] = args;
+  const help = `See: granary ${command === 'fsck' || command === 'inspect' ? command : 'server'} --help`;
   if (error.code === 'commander.unknownOption') {
     const typed = /'--?([^'=]+)/.exec(error.message)?.[1] ?? '';
     const near = flags.find(({ name }) => typed.length > 2 && (name.startsWith(typed) || typed.startsWith(name)));
-    if (near !== undefined) return `Did you mean --${near.name}? See: granary server --help`;
+    if (near !== undefined) return `Did you mean --${near.name}? ${help}`;
+    if (command === 'inspect')
+      return `A key that begins with a dash goes behind --: granary inspect -- BUCKET KEY. ${help}`;
   }
-  return 'See: granary server --help';
+  return help;
 }

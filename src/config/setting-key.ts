@@ -55,15 +55,19 @@ export function durationKey(
   description: string,
   { initial, minMs, maxMs }: { readonly initial: string; readonly minMs: number; readonly maxMs: number },
 ): SettingKey<number> {
+  const isWithin = (ms: number | null): ms is number => ms !== null && ms >= minMs && ms <= maxMs;
+  const possible = ['30s', '1h30m'].filter((text) => isWithin(parseDurationMs(text)));
+  // One at least, of whatever range.
+  const examples = possible.length > 0 ? possible : [durationText(maxMs)];
   return {
     type: 'duration',
     default: initial,
     description,
     parse: (text) => {
       const ms = parseDurationMs(text);
-      return ms !== null && ms >= minMs && ms <= maxMs ? ms : undefined;
+      return isWithin(ms) ? ms : undefined;
     },
-    expects: `a duration from ${durationText(minMs)} to ${durationText(maxMs)}, such as 30s or 1h30m`,
+    expects: `a duration from ${durationText(minMs)} to ${durationText(maxMs)}, such as ${examples.join(' or ')}`,
   };
 }
 

@@ -31,6 +31,8 @@ export interface IndexStore {
   clear(): void;
   /** Waits until everything is on disk; throws when it cannot be, also because the disk does not answer. */
   close(): void;
+  /** Ends it without a wait for its disk, and without writing to it any more; what is only in memory is lost. */
+  leave(): void;
   figures(): IndexFigures;
 }
 

@@ -88,6 +88,8 @@ export interface FsckReport {
   /** As it was before the repair; null without one. */
   readonly before: CheckReport | null;
   readonly repairedShards: number;
+  /** The index was thrown away: asked for, or because it was damaged. */
+  readonly isIndexRebuilt: boolean;
 }
 
 export interface InspectReport {

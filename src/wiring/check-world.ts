@@ -2,7 +2,6 @@
  * The parts that a check of stopped drives needs, over drives that are locked and not written to: their logs, and an
  * index of its own that is filled from them.
  */
-import { join } from 'node:path';
 import { StartupError, invariant, systemClock } from '../base/index.js';
 import { openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
 import { logFileName, probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
@@ -13,6 +12,7 @@ import { StoreCheck } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { CheckedDrive, UnusedFolder } from './check-types.js';
+import { inOrderOfUse, indexFolderOf } from './index-place.js';
 import { standInsOf } from './likely-places.js';
 
 const driveGraceMs = 2_000;
@@ -29,6 +29,8 @@ export interface CheckWorld {
   readonly store: StoreCheck;
   /** Of the server's index. */
   readonly indexFolder: string;
+  /** Where it can lie, and may have lain before. */
+  readonly indexFolders: readonly string[];
   close(): Promise<void>;
 }
 
@@ -81,7 +83,9 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       const common = { slabs: arena, kernels, clock: systemClock, log };
       logs.push(await checkJournal({ deploymentId, setIndex, drives: stores, dataShards, ...common }));
     }
-    const indexFolder = options.indexDir ?? join(places.first.path, '.granary', 'index');
+    const present = places.sets.flat().flatMap(({ path, probe }) => (probe === null ? [] : [indexFolderOf(path)]));
+    const indexFolders = options.indexDir === null ? inOrderOfUse(present) : [options.indexDir];
+    const [indexFolder = indexFolderOf(places.first.path)] = indexFolders;
     const scratch = `${indexFolder}.check`;
     removeRunCatalog(scratch);
     const catalog: Catalog = openRunCatalog({ directory: scratch, log: () => undefined });
@@ -105,6 +109,7 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
         slabs: arena,
       }),
       indexFolder,
+      indexFolders,
       close,
     };
   } catch (error) {
@@ -200,9 +205,7 @@ function placesOf(probes: readonly DriveProbe[]): Places {
   const unused = probes
     .filter(({ path }) => !used.has(path))
     .map((probe) => ({ path: probe.path, reason: reasonOf(probe) }));
-  // Where a server keeps its index: on the first drive that is there.
-  const found = places.flat().find(({ probe }) => probe !== null)?.probe;
-  return { first: found ?? first, sets: places, unused };
+  return { first, sets: places, unused };
 }
 
 /** Drives that are only read. */

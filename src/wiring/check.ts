@@ -26,13 +26,15 @@ async function fsck(options: FsckOptions): Promise<FsckReport> {
   const arena = new SlabArena(limits.checkArenaBytes);
   const log = createLogger({ level: 'error', ...options.log });
   const first = await look(options, arena, log);
-  if (!options.repair && !options.rebuild) return { now: first.report, before: null, repairedShards: 0 };
+  if (!options.repair && !options.rebuild)
+    return { now: first.report, before: null, repairedShards: 0, isIndexRebuilt: false };
   // Damage within the index shows only where it is read, and a start does not read all of it.
-  if (options.rebuild || first.report.index.state === 'damaged') removeRunCatalog(first.indexFolder);
+  const isIndexRebuilt = options.rebuild || first.report.index.state === 'damaged';
+  if (isIndexRebuilt) for (const folder of first.indexFolders) removeRunCatalog(folder);
   options.onProgress?.({ phase: 'repair', done: null });
   const repairedShards = await mendDrives({ ...options, arena, logger: log });
   const { report } = await look(options, arena, log);
-  return { now: report, before: first.report, repairedShards };
+  return { now: report, before: first.report, repairedShards, isIndexRebuilt };
 }
 
 async function inspect(
@@ -73,10 +75,10 @@ async function look(
   options: CheckOptions,
   arena: SlabArena,
   log: Logger,
-): Promise<{ readonly report: CheckReport; readonly indexFolder: string }> {
+): Promise<{ readonly report: CheckReport; readonly indexFolders: readonly string[] }> {
   const world = await openCheckWorld({ folders: options.drives, indexDir: options.indexDir, arena, log });
   try {
-    return { report: await report(world, options.onProgress ?? (() => undefined)), indexFolder: world.indexFolder };
+    return { report: await report(world, options.onProgress ?? (() => undefined)), indexFolders: world.indexFolders };
   } finally {
     await world.close();
   }

@@ -5,7 +5,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
 import { IndexDamaged, openRunCatalog, type Catalog } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
@@ -38,6 +37,8 @@ import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
 import { IndexDamage } from './index-damage.js';
+import { inOrderOfUse, indexFolderOf, removeOtherIndexes } from './index-place.js';
+import type { LiveSet } from './live-set.js';
 import {
   applyRequestLimits,
   applyStorageClasses,
@@ -141,7 +142,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   teardown.add(() => compute.close());
 
   const damage = new IndexDamage(log, systemClock);
-  const catalog = openCatalog(options, deployment, log, damage);
+  const catalog = openCatalog(options, deployment, log, { sets, damage });
   teardown.add(() => catalog.close());
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
@@ -382,29 +383,42 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
   return sessionSeconds;
 }
 
+/** What an index that is in use for long may need. */
+interface IndexInUse {
+  /** Its drives come and go. */
+  readonly sets: readonly LiveSet[];
+  readonly damage: IndexDamage;
+}
+
 export function openCatalog(
   options: Pick<ServerOptions, 'indexDir'>,
   deployment: Deployment,
   log: Logger,
-  damage?: IndexDamage,
+  inUse: IndexInUse | null = null,
 ): Catalog {
   const named = options.indexDir ?? null;
   const places = deployment.sets.flatMap((set) =>
-    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [join(path, '.granary', 'index')])),
+    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexFolderOf(path)])),
   );
+  const inSync = (): string[] =>
+    (inUse?.sets ?? []).flatMap((set) =>
+      set.status().flatMap(({ path, state }) => (path === null || state !== 'in-sync' ? [] : [indexFolderOf(path)])),
+    );
   let failure: unknown = null;
-  // Any drive can hold it: the index is a cache of the logs. The next one serves when the first is failing.
-  for (const directory of named === null ? places : [named]) {
+  // The next one serves when the first is failing.
+  for (const directory of named === null ? inOrderOfUse(places) : [named]) {
+    const warn = (text: string): void => {
+      log.warn(text, { index: directory });
+    };
     try {
-      return openRunCatalog({
+      const catalog = openRunCatalog({
         directory,
-        log: (text) => {
-          log.warn(text, { index: directory });
-        },
-        onDamage: (isNoted) => {
-          damage?.met(isNoted);
-        },
+        log: warn,
+        ...(inUse !== null && { onDamage: (isNoted) => inUse.damage.met(isNoted) }),
+        ...(inUse !== null && named === null && { places: inSync }),
       });
+      if (named === null) removeOtherIndexes(places, directory, warn);
+      return catalog;
     } catch (error) {
       failure = error;
       log.warn('the index cannot be kept here', { index: directory, err: error });

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   mkdirSync,
   mkdtempSync,
@@ -17,9 +18,16 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { crashClient } from '../support/crash-workload.js';
+import { FaultShim, calls } from '../support/fault-shim.js';
 import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 import { standStill } from '../support/stand-still.js';
@@ -205,6 +213,89 @@ describe('within parity', () => {
     const s3 = client(again);
     await put(s3, 'later', randomBytes(500_000));
     await expectAll(s3);
+  });
+});
+
+describe('the index', () => {
+  it('moves to another drive when its own goes, and is there at the next start', async () => {
+    const server = await servers.start(drives);
+    const s3 = client(server);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    // More than a table in memory takes.
+    const Metadata = { long: 'm'.repeat(1900) };
+    const putMany = async (name: string, count: number): Promise<void> => {
+      let next = 0;
+      const one = async (): Promise<void> => {
+        for (let index = next++; index < count; index = next++) {
+          const Key = `${name}${index}-`.padEnd(900, 'k');
+          await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, one));
+    };
+    await putMany('before', 500);
+    const lost = drives[0] ?? '';
+    renameSync(lost, `${lost}-gone`);
+    await putMany('behind', 4000);
+    for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
+      expect(tries, server.output().slice(-3000)).toBeLessThan(400);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await putMany('later', 500);
+    await server.kill();
+    // With what it has of the index: less than the other by now.
+    renameSync(`${lost}-gone`, lost);
+    const again = await servers.start(drives);
+    expect(again.output()).not.toContain('rebuilt from the logs');
+    expect(existsSync(join(lost, '.granary', 'index'))).toBe(false);
+    const after = client(again);
+    let found = 0;
+    for (let ContinuationToken: string | undefined, isMore = true; isMore;) {
+      const page = await after.send(new ListObjectsV2Command({ Bucket: bucket, ContinuationToken }));
+      found += page.KeyCount ?? 0;
+      ContinuationToken = page.NextContinuationToken;
+      isMore = page.IsTruncated === true;
+    }
+    expect(found).toBe(5000);
+    await servers.stop(again);
+  });
+});
+
+describe('the disk of the index', () => {
+  it('that hangs ends no write, and the index moves when the drive is out', async () => {
+    const shim = new FaultShim(folder, drives);
+    const server = await startServer(drives, shim.environment);
+    try {
+      const s3 = client(server);
+      await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+      const Metadata = { long: 'm'.repeat(1900) };
+      let next = 0;
+      const putMany = async (count: number): Promise<void> => {
+        const end = next + count;
+        const one = async (): Promise<void> => {
+          while (next < end) {
+            const Key = `${next++}-`.padEnd(900, 'k');
+            await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
+          }
+        };
+        await Promise.all(Array.from({ length: 32 }, one));
+      };
+      await putMany(100);
+      // The next file that is made there is a table's, with objects that make none.
+      shim.plan({ mode: 'delay', after: 1, value: 600_000, kinds: calls.create, root: 1 });
+      await putMany(12_000);
+      expect(server.output()).toContain('does not answer');
+      const lost = drives[0] ?? '';
+      renameSync(lost, `${lost}-gone`);
+      for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
+        expect(tries, server.output().slice(-3000)).toBeLessThan(400);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await putMany(100);
+    } finally {
+      await server.kill();
+      shim.close();
+    }
   });
 });
 

@@ -26,7 +26,7 @@ const arena = addon.createArena(arenaBytes);
 addon.attachArena(arena);
 addon.setHashKey(new Uint8Array(32).fill(7));
 const queue = addon.createIoQueue(arena, 'fuzz', 2, 64);
-const store = addon.openIndexStore(join(folder, 'index'), 1 << 16, 1 << 16);
+const store = addon.openIndexStore(join(folder, 'index'), 1 << 16, 1 << 16, 60_000);
 store.put(new Uint8Array([1]), new Uint8Array([2, 3]));
 const signingKey = addon.createSigningKey('secret', '20260101', 'us-east-1', 's3');
 
@@ -94,7 +94,7 @@ const cases = [
   ['constantTimeEqual', 'tt', () => ['a', bytes()]],
   ['createIoQueue', 'xsnn', () => [arena, 'more', 1, 4], { result: (made) => made.close(1000) }],
   ['lockFile', 'n', () => [60_000]],
-  ['openIndexStore', 'snn', () => [join(folder, 'other'), 4096, 4096], { result: (made) => made.close() }],
+  ['openIndexStore', 'snnn', () => [join(folder, 'other'), 4096, 4096, 60_000], { result: (made) => endStore(made) }],
   ['submit', 'o', () => [request()], { on: queue }],
   ['enter', 'n', () => [60_000], { on: queue }],
   ['cancel', 'n', () => [1], { on: queue }],
@@ -114,6 +114,7 @@ const cases = [
   ['closeRange', 'n', () => [lastRange], { on: store }],
   ['isFlushed', 'n', () => [1], { on: store }],
 ];
+const endStore = (made) => (random() < 0.5 ? made.close() : made.leave());
 let lastRange = 1;
 /** Without arguments. */
 const bare = ['paths', 'availablePaths', 'threadCpuMicros'];

@@ -404,7 +404,7 @@ const Binding kBindings[] = {
     {"depth", Binding::kQueue, [](World&) { return Arguments{}; }},
     {"openIndexStore", Binding::kExports,
      [](World& w) {
-       return Arguments{fake::String(w.in.Chance(128) ? "index" : "other"), N(4096), N(4096)};
+       return Arguments{fake::String(w.in.Chance(128) ? "index" : "other"), N(4096), N(4096), N(60000)};
      }},
     {"get", Binding::kStore,
      [](World& w) {
@@ -431,6 +431,7 @@ const Binding kBindings[] = {
     {"trouble", Binding::kStore, [](World&) { return Arguments{}; }},
     {"clear", Binding::kStore, [](World&) { return Arguments{}; }},
     {"close", Binding::kStore, [](World&) { return Arguments{}; }},
+    {"leave", Binding::kStore, [](World&) { return Arguments{}; }},
     {"figures", Binding::kStore, [](World&) { return Arguments{}; }},
 };
 constexpr size_t kBindingCount = sizeof(kBindings) / sizeof(kBindings[0]);
@@ -695,7 +696,7 @@ Ptr World::Target(const Binding& binding) {
   std::vector<Ptr>& all = binding.on == Binding::kQueue ? queues_ : stores_;
   if (all.empty()) {
     const Arguments arguments = binding.on == Binding::kQueue ? Arguments{arena, fake::String("fuzz"), N(1), N(8)}
-                                                              : Arguments{fake::String("index"), N(2048), N(4096)};
+                                                              : Arguments{fake::String("index"), N(2048), N(4096), N(60000)};
     const char* maker = binding.on == Binding::kQueue ? "createIoQueue" : "openIndexStore";
     const Ptr made = Invoke(Find(environment_.exports(), maker), arguments).value;
     // A store whose folder another one holds, say.

@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -134,11 +135,11 @@ async function crash(catalog: Catalog): Promise<void> {
   rmSync(kept, { recursive: true });
 }
 
-const runFiles = (): string[] =>
-  readdirSync(join(directory, 'runs'))
+const runFiles = (runs = join(directory, 'runs')): string[] =>
+  readdirSync(runs)
     .filter((name) => name.endsWith('.run'))
     .sort()
-    .map((name) => join(directory, 'runs', name));
+    .map((name) => join(runs, name));
 
 describe('runs and the table above them', () => {
   it.each([1, 2, 3, 4])('are one ordered index: random changes against a map, seed %i', async (seed) => {
@@ -353,6 +354,146 @@ describe('on a disk that does not answer', () => {
     await write(catalog, 'k');
     await expect(catalog.close()).rejects.toThrow('does not answer');
     letGo();
+  });
+});
+
+describe('an index whose drive goes while it is in use', () => {
+  const placeAt = (name: string): string => join(directory, name, 'index');
+  const numbered = (index: number): Buffer => bytes(`k${String(index).padStart(6, '0')}`);
+  let places: string[] = [];
+
+  /** With entries on disk, and in memory over them. */
+  async function openFilled(more: { readonly onDamage?: (isNoted: boolean) => void } = {}): Promise<Catalog> {
+    const [first = ''] = places;
+    const small = { memoryBytes: 64 << 10, cacheBytes: 64 << 10, placeLookMs: 20 };
+    const catalog = openRunCatalog({
+      ...small,
+      ...more,
+      directory: first,
+      log: (text) => lines.push(text),
+      places: () => places,
+    });
+    open.push(catalog);
+    for (let index = 0; index < 5000; index += 100) await put(catalog, index, 100, 'before');
+    await catalog.flush();
+    return catalog;
+  }
+
+  async function put(catalog: Catalog, first: number, count: number, text: string): Promise<void> {
+    await catalog.write((batch) => {
+      for (let index = first; index < first + count; index++) batch.put(numbered(index), Buffer.alloc(100, text));
+    });
+  }
+
+  async function moved(): Promise<void> {
+    for (let tries = 0; !lines.some((line) => line.includes('the index lies in')); tries++) {
+      expect(tries, lines.join('\n')).toBeLessThan(500);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  const flushOf = (catalog: Catalog): Promise<string> => catalog.flush().then(() => 'done', String);
+
+  beforeEach(() => {
+    places = ['one', 'two', 'three'].map(placeAt);
+  });
+
+  it('moves to another with all that it has and what is written meanwhile, and takes more than fits into memory', async () => {
+    const catalog = await openFilled();
+    // Of a start long ago.
+    const old = openRunCatalog({ directory: placeAt('two'), log: (text) => lines.push(text) });
+    await old.write((batch) => batch.put(bytes('stale'), bytes('x')));
+    await old.close();
+    const range = catalog.range(everything)[Symbol.iterator]();
+    expect(range.next().done).toBe(false);
+
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await put(catalog, 0, 1000, 'while it goes');
+    expect(await flushOf(catalog)).toContain('No such file');
+    for (let index = 0; index < 50; index++) {
+      await put(catalog, 1000 + index, 1, 'meanwhile');
+      await catalog.write((batch) => batch.delete(numbered(4999 - index)));
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await moved();
+    // Opened before, it shows what was there then.
+    let left = 0;
+    while (range.next().done !== true) left++;
+    expect(left).toBe(4999);
+    expect(keysOf(catalog)).toHaveLength(4950);
+    for (let index = 5000; index < 12_000; index += 100) {
+      await put(catalog, index, 100, 'behind');
+      expect(catalog.hasRoom()).toBe(true);
+    }
+    await catalog.flush();
+    await close(catalog);
+
+    const again = openExistingCatalog(placeAt('two'));
+    expect(again).toBeTypeOf('object');
+    if (typeof again === 'string') return;
+    open.push(again);
+    expect(keysOf(again)).toHaveLength(4950 + 7000);
+    const texts = [999, 1049, 1050, 11_999].map((index) => again.get(numbered(index))?.toString().slice(0, 7));
+    expect(texts).toEqual(['while i', 'meanwhi', 'beforeb', 'behindb']);
+    expect(again.get(numbered(4999))).toBeUndefined();
+  });
+
+  it('stays where it was as long as it is in use, marks what it leaves half done, and tries the next', async () => {
+    const catalog = await openFilled();
+    // The second takes nothing either.
+    mkdirSync(join(directory, 'two'));
+    writeFileSync(placeAt('two'), 'a file');
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await put(catalog, 5000, 1000, 'while it goes');
+    expect(await flushOf(catalog)).toContain('No such file');
+    await moved();
+    expect(lines.join('\n')).toContain(`the index lies in ${placeAt('three')} now`);
+    expect(keysOf(catalog)).toHaveLength(6000);
+    expect(existsSync(join(placeAt('three'), 'damaged'))).toBe(false);
+  });
+
+  it('moves as well when the folder of another drive has the name, and that one is not taken for an index', async () => {
+    const catalog = await openFilled();
+    const [one = '', two = ''] = ['one', 'two'].map((name) => join(directory, name));
+    mkdirSync(join(placeAt('two'), 'runs'), { recursive: true });
+    renameSync(one, `${one}-x`);
+    renameSync(two, one);
+    renameSync(`${one}-x`, two);
+    await moved();
+    expect(keysOf(catalog)).toHaveLength(5000);
+    expect(openExistingCatalog(placeAt('one'))).toBe('damaged');
+    await close(catalog);
+    const again = openExistingCatalog(placeAt('two'));
+    if (typeof again !== 'string') open.push(again);
+    expect(typeof again === 'string' ? again : keysOf(again).length).toBe(5000);
+  });
+
+  it('is not moved piece by piece when it cannot be read: that is told, and it is built anew', async () => {
+    const told: boolean[] = [];
+    const onDamage = (isNoted: boolean): void => void told.push(isNoted);
+    const catalog = await openFilled({ onDamage });
+    for (const run of runFiles(join(directory, 'one', 'index', 'runs'))) flip(run, 5);
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await put(catalog, 5000, 1000, 'while it goes');
+    expect(await flushOf(catalog)).toContain('No such file');
+    await expect.poll(() => told).toEqual([false]);
+    expect(existsSync(join(placeAt('two'), 'runs'))).toBe(false);
+    expect(openExistingCatalog(placeAt('two'))).toBe('damaged');
+    expect(existsSync(placeAt('three'))).toBe(false);
+    await expect(close(catalog)).rejects.toThrow('No such file');
+  });
+
+  it('stays on a drive that is only out for a while', async () => {
+    const catalog = await openFilled();
+    places = places.slice(1);
+    await put(catalog, 5000, 1000, 'out');
+    await catalog.flush();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(lines).toEqual([]);
+    expect(existsSync(placeAt('two'))).toBe(false);
   });
 });
 

@@ -61,7 +61,7 @@ async function fsck(
 
 describe('granary fsck', () => {
   it('asks for what was typed, and ends with 0 when nothing is wrong', async () => {
-    const report = { now: clean, before: null, repairedShards: 0 };
+    const report = { now: clean, before: null, repairedShards: 0, isIndexRebuilt: false };
     const { code, command, asked } = await fsck(['-repair', '--index-dir=/index', '/mnt/{1...2}'], report);
     expect(code).toBe(0);
     expect(asked[0]).toMatchObject({ drives: ['/mnt/1', '/mnt/2'], indexDir: '/index', repair: true, rebuild: false });
@@ -71,16 +71,31 @@ describe('granary fsck', () => {
   });
 
   it('ends with 1 and says what is wrong, without what would steer a terminal', async () => {
-    const { code, command } = await fsck(['/mnt/{1...2}'], { now: damaged, before: null, repairedShards: 0 });
+    const { code, command } = await fsck(['/mnt/{1...2}'], {
+      now: damaged,
+      before: null,
+      repairedShards: 0,
+      isIndexRebuilt: false,
+    });
     expect(code).toBe(1);
     expect(command.out).toContain('b/k\\x1b[31m  readable, damaged on drive 2 (aa)');
     expect(command.out).toContain('WRONG: 1 damaged shard\nTo mend it: granary fsck --repair');
-    const quiet = await fsck(['--quiet', '/mnt/{1...2}'], { now: damaged, before: null, repairedShards: 0 });
+    const quiet = await fsck(['--quiet', '/mnt/{1...2}'], {
+      now: damaged,
+      before: null,
+      repairedShards: 0,
+      isIndexRebuilt: false,
+    });
     expect(quiet.command.out).toBe('WRONG: 1 damaged shard\n');
   });
 
   it('says what a repair has left, and what was before it', async () => {
-    const { code, command } = await fsck(['--repair', '/mnt/1'], { now: clean, before: damaged, repairedShards: 1 });
+    const { code, command } = await fsck(['--repair', '/mnt/1'], {
+      now: clean,
+      before: damaged,
+      repairedShards: 1,
+      isIndexRebuilt: false,
+    });
     expect(code).toBe(0);
     expect(command.out).toContain('1 damaged shard');
     expect(command.out).toContain('1 shard or piece of a log written anew');
@@ -99,16 +114,32 @@ describe('granary fsck', () => {
       index: { state: 'behind', differences: 0 },
       problems: ['/mnt/2: is empty'],
     };
-    const mended = await fsck(['--repair', '/mnt/1'], { now: clean, before, repairedShards: 0 });
+    const mended = await fsck(['--repair', '/mnt/1'], { now: clean, before, repairedShards: 0, isIndexRebuilt: false });
     expect(mended.command.out).toContain(
       'Repair  /mnt/1 brought up to date; /mnt/2 filled from the others; 2 leftover files removed; the index brought up to date\n',
     );
-    const found = await fsck(['/mnt/1'], { now: before, before: null, repairedShards: 0 });
+    const found = await fsck(['/mnt/1'], { now: before, before: null, repairedShards: 0, isIndexRebuilt: false });
     expect(found.command.out).toContain(
       '/mnt/1  holds all but the last 3 batches, which the next start writes to it\n',
     );
     expect(found.command.out).toContain('To mend it: granary fsck --repair');
     expect(found.command.out).toContain('6 copies of batches verified');
+  });
+
+  it('says that an index was built anew whenever it was', async () => {
+    const repairOf = async (state: 'right' | 'behind', isIndexRebuilt: boolean): Promise<string | undefined> => {
+      const before: CheckReport = { ...clean, index: { state, differences: 0 } };
+      const { command } = await fsck(['--rebuild', '/mnt/1'], {
+        now: clean,
+        before,
+        repairedShards: 0,
+        isIndexRebuilt,
+      });
+      return /^Repair {2}(.*)$/m.exec(command.out)?.[1];
+    };
+    expect(await repairOf('right', true)).toBe('the index built anew');
+    expect(await repairOf('behind', true)).toBe('the index built anew');
+    expect(await repairOf('behind', false)).toBe('the index brought up to date');
   });
 
   it('names no remedy that cannot help', async () => {
@@ -121,7 +152,7 @@ describe('granary fsck', () => {
       ...others,
     });
     const textOf = async (now: CheckReport, before: CheckReport | null = null): Promise<string> =>
-      (await fsck(['/mnt/1'], { now, before, repairedShards: 0 })).command.out;
+      (await fsck(['/mnt/1'], { now, before, repairedShards: 0, isIndexRebuilt: false })).command.out;
     const unnamed = await textOf(without('unnamed'));
     expect(unnamed).toContain('Name the folders of all drives');
     expect(unnamed).not.toContain('To mend');
@@ -133,16 +164,35 @@ describe('granary fsck', () => {
     expect(both).toContain('To mend the rest: granary fsck --repair');
   });
 
+  it.each([
+    ['k\u001b[31m\n', 'k\\x1b[31m\\x0a'],
+    ['a\u202etxt.exe', 'a\\u202etxt.exe'],
+    ['a\u2028b\u061c', 'a\\u2028b\\u061c'],
+    ['é 😀 👩‍🚀', 'é 😀 👩‍🚀'],
+  ])('shows what would steer a terminal escaped: %j', async (key, shown) => {
+    const body = { bucket: 'b', key, blob: 'aa', bad: [1], missing: [], isReadable: true };
+    const now = { ...damaged, blobs: { ...damaged.blobs, damaged: [body] } };
+    const { command } = await fsck(['/mnt/1'], { now, before: null, repairedShards: 0, isIndexRebuilt: false });
+    expect(command.out).toContain(`  b/${shown}  readable, damaged on drive 2 (aa)\n`);
+  });
+
   it('names a folder that is none of the drives, which is nothing wrong', async () => {
     const now = { ...clean, unused: [{ path: '/mnt/3', reason: 'is empty' }] };
-    const { code, command } = await fsck(['/mnt/{1...3}'], { now, before: null, repairedShards: 0 });
+    const { code, command } = await fsck(['/mnt/{1...3}'], {
+      now,
+      before: null,
+      repairedShards: 0,
+      isIndexRebuilt: false,
+    });
     expect(code).toBe(0);
     expect(command.out).toContain('  /mnt/3  is none of the drives; is empty\n');
     expect(command.out).toContain('Nothing is wrong.');
   });
 
   it('takes the folders of MINIO_VOLUMES, and needs some', async () => {
-    const checks = { fsck: () => Promise.resolve({ now: clean, before: null, repairedShards: 0 }) };
+    const checks = {
+      fsck: () => Promise.resolve({ now: clean, before: null, repairedShards: 0, isIndexRebuilt: false }),
+    };
     const environment = { MINIO_VOLUMES: '/mnt/{1...2}' };
     expect(await new TestCommand(['fsck', '--json'], { environment, checks }).run()).toBe(0);
     const none = new TestCommand(['fsck'], { environment: {}, checks });
@@ -156,8 +206,13 @@ describe('granary fsck', () => {
     const locked = new TestCommand(['fsck', '/mnt/1'], { checks });
     expect(await locked.run()).toBe(2);
     expect(locked.err).toContain('in use by another server');
-    expect(await new TestCommand(['fsck', '--mend', '/mnt/1']).run()).toBe(2);
+    const wrong = new TestCommand(['fsck', '--mend', '/mnt/1']);
+    expect(await wrong.run()).toBe(2);
+    expect(wrong.err).toContain('See: granary fsck --help');
     expect(await new TestCommand(['inspect', 'bucket']).run()).toBe(2);
+    const dashed = new TestCommand(['inspect', 'bucket', '-key', '/mnt/1']);
+    expect(await dashed.run()).toBe(2);
+    expect(dashed.err).toContain('granary inspect -- BUCKET KEY');
   });
 });
 

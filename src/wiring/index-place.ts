@@ -1,0 +1,36 @@
+/** Where a deployment's index lies, unless it is told. Any drive can hold it: it is a cache of the logs. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { removeRunCatalog } from '../catalog/index.js';
+
+export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
+
+/**
+ * The one that was written last comes first, those without an index last: it moves when its drive goes, and that one may
+ * come back, or an empty one in its place.
+ */
+export function inOrderOfUse(folders: readonly string[]): string[] {
+  const used = new Map(folders.map((folder) => [folder, usedAtMs(folder)]));
+  return [...folders].sort((a, b) => (used.get(b) ?? 0) - (used.get(a) ?? 0));
+}
+
+/** What is left of earlier places only takes room. */
+export function removeOtherIndexes(folders: readonly string[], kept: string, log: (text: string) => void): void {
+  for (const folder of folders) {
+    if (folder === kept || usedAtMs(folder) === 0) continue;
+    try {
+      removeRunCatalog(folder);
+    } catch (error) {
+      log(`an old index cannot be removed from ${folder}: ${error instanceof Error ? error.message : 'unknown cause'}`);
+    }
+  }
+}
+
+/** 0: none is there, or it cannot be looked at. */
+function usedAtMs(folder: string): number {
+  try {
+    return statSync(join(folder, 'runs', 'manifest'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  } catch {
+    return 0;
+  }
+}

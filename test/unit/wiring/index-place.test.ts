@@ -1,0 +1,47 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { inOrderOfUse, indexFolderOf, removeOtherIndexes } from '../../../src/wiring/index-place.js';
+
+let root = '';
+let folders: string[] = [];
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'granary-places-'));
+  folders = ['one', 'two', 'three', 'four'].map((name) => indexFolderOf(join(root, name)));
+  for (const folder of folders) mkdirSync(join(folder, '..'), { recursive: true });
+});
+
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+function makeIndex(place: number, seconds: number): void {
+  const runs = join(folders[place] ?? '', 'runs');
+  mkdirSync(runs, { recursive: true });
+  writeFileSync(join(runs, 'manifest'), '');
+  utimesSync(join(runs, 'manifest'), seconds, seconds);
+}
+
+const [one, two, three, four] = [0, 1, 2, 3] as const;
+const placesOf = (found: readonly string[]): number[] => found.map((folder) => folders.indexOf(folder));
+
+test('the index that was written last comes first, and places without one in their order behind', () => {
+  expect(placesOf(inOrderOfUse(folders))).toEqual([one, two, three, four]);
+  makeIndex(three, 1000);
+  expect(placesOf(inOrderOfUse(folders))).toEqual([three, one, two, four]);
+  makeIndex(two, 2000);
+  expect(placesOf(inOrderOfUse(folders))).toEqual([two, three, one, four]);
+});
+
+test('what is left of others goes, and nothing else', () => {
+  makeIndex(two, 1000);
+  makeIndex(four, 2000);
+  const said: string[] = [];
+  removeOtherIndexes(folders, folders[four] ?? '', (text) => said.push(text));
+  expect(said).toEqual([]);
+  expect(placesOf(inOrderOfUse(folders))).toEqual([four, one, two, three]);
+  expect(readdirSync(join(folders[two] ?? '', '..'))).toEqual([]);
+  expect(readdirSync(folders[four] ?? '')).toEqual(['runs']);
+});
