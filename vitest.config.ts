@@ -1,12 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+interface Files {
+  readonly include: string[];
+  readonly exclude?: string[];
+}
+
 /** Each slice has its own time limits; forks keep native state and open files of one file from the next. */
-function project(name: string, groupOrder: number, include: string[], testTimeout: number, maxWorkers: number) {
+function project(name: string, groupOrder: number, files: Files, testTimeout: number, maxWorkers: number) {
   return {
     extends: true as const,
     test: {
       name,
-      include,
+      ...files,
       testTimeout,
       // What is waited for comes later on a busy machine; what does not come at all is no sooner known by haste.
       expect: { poll: { timeout: 10_000 } },
@@ -18,6 +23,11 @@ function project(name: string, groupOrder: number, include: string[], testTimeou
   };
 }
 
+/** They run the engine in their own process and measure nothing: two at a time. */
+const ofEngine = ['workload', 'version-workload', 'crash-points', 'random-machine', 'compaction'].map(
+  (name) => `test/fault/${name}.test.ts`,
+);
+
 // eslint-disable-next-line no-restricted-exports -- vitest reads the default export.
 export default defineConfig({
   test: {
@@ -28,15 +38,23 @@ export default defineConfig({
       project(
         'unit',
         0,
-        ['test/unit/**/*.test.ts', 'test/tidy*.test.ts', 'test/golden/**/*.test.ts', 'test/native/**/*.test.ts'],
+        {
+          include: [
+            'test/unit/**/*.test.ts',
+            'test/tidy*.test.ts',
+            'test/golden/**/*.test.ts',
+            'test/native/**/*.test.ts',
+          ],
+        },
         30_000,
         2,
       ),
-      project('fuzz', 1, ['test/fuzz/**/*.test.ts'], 300_000, 2),
-      project('api', 2, ['test/api/**/*.test.ts'], 60_000, 2),
-      project('fault', 3, ['test/fault/**/*.test.ts'], 300_000, 1),
+      project('fuzz', 1, { include: ['test/fuzz/**/*.test.ts'] }, 300_000, 2),
+      project('api', 2, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
+      project('fault-engine', 3, { include: ofEngine }, 300_000, 2),
+      project('fault', 4, { include: ['test/fault/**/*.test.ts'], exclude: ofEngine }, 300_000, 1),
       // Foreign clients copy real trees: one at a time, minutes each.
-      project('clients', 4, ['test/clients/**/*.test.ts'], 900_000, 1),
+      project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 1),
     ],
   },
 });

@@ -60,7 +60,8 @@ async function vitest(environment) {
   const tallyFile = join(root, 'build', 'tally.json');
   mkdirSync(join(root, 'build'), { recursive: true });
   rmSync(tallyFile, { force: true });
-  const projects = (everything ? slices : asked).flatMap((slice) => ['--project', slice]);
+  // One slice may be several projects of vitest.config.ts.
+  const projects = (everything ? slices : asked).flatMap((slice) => ['--project', `${slice}*`]);
   const args = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', ...projects];
   say(`${bold('==>')} Running the tests (${everything ? 'all' : asked.join(', ')}) …`);
   const { code } = await run(process.execPath, args, { env: { ...environment, GRANARY_TALLY_FILE: tallyFile } });
