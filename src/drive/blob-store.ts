@@ -2,7 +2,7 @@
  * The blob files of one drive, named from its folder, which the queues have entered. A handle counts the calls that use
  * its descriptor, so that the descriptor is closed, and its number free for another file, only after the last of them.
  */
-import { invariant, type Segments } from '../base/index.js';
+import { invariant, limits, type Segments } from '../base/index.js';
 import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { BlobHandle, BlobStore, BlobWrite, CheckedRead, DriveResult } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
@@ -38,6 +38,11 @@ export class LocalBlobStore implements BlobStore {
     return request.handle === null
       ? this.#create(name, request)
       : this.#append(name, this.#usable(request.handle), request);
+  }
+
+  giveUpStuck(): void {
+    const { write } = this.queues;
+    if (write.isStuckFor(limits.driveLogCallMsMax)) write.hurry(limits.driveLogCallMsMax);
   }
 
   async open(name: string): Promise<DriveResult<BlobHandle>> {

@@ -20,7 +20,9 @@ const latenessMsMax = 250;
 interface Pending {
   readonly call: DriveCall;
   readonly resolve: (answer: DriveResult<IoResult>) => void;
-  readonly deadlineMs: number;
+  /** Like its deadline, in time in which this process ran. */
+  readonly begunMs: number;
+  deadlineMs: number;
   readonly submittedMs: number;
   /** In its queue. */
   requestNumber: number;
@@ -63,6 +65,8 @@ export class DriveCalls {
   /** Of the clock, as far as it was seen. */
   #stoodStillMs = 0;
   #hasLeftCalls = false;
+  /** When a call ended last, in time in which this process ran. */
+  #endedMs = -Infinity;
 
   /** The queue is used by nobody else. */
   constructor(
@@ -104,12 +108,28 @@ export class DriveCalls {
     if (this.drive.isAway && call.isLook !== true) return Promise.resolve(this.#refuse(call));
     return new Promise((resolve) => {
       const submittedMs = this.clock.monotonicMs();
-      const deadlineMs = submittedMs - this.#stoodStillMs + this.callMsMax;
-      const pending: Pending = { call, resolve, deadlineMs, submittedMs, requestNumber: 0, settle: null };
+      const begunMs = submittedMs - this.#stoodStillMs;
+      const times = { begunMs, deadlineMs: begunMs + this.callMsMax, submittedMs };
+      const pending: Pending = { call, resolve, ...times, requestNumber: 0, settle: null };
       this.#pending.add(pending);
       if (this.#timer === null) this.#timer = this.#arm(pending);
       this.#submit(pending);
     });
+  }
+
+  /** No call has ended for so long, and some wait. A queue that is only long goes on. */
+  isStuckFor(ms: number): boolean {
+    const [oldest] = this.#pending;
+    return oldest !== undefined && this.#runningMs() - Math.max(oldest.begunMs, this.#endedMs) >= ms;
+  }
+
+  /** What is under way may take so long in all, if that is less than its limit. */
+  hurry(msMax: number): void {
+    const [oldest] = this.#pending;
+    if (oldest === undefined || msMax >= this.callMsMax) return;
+    for (const pending of this.#pending) pending.deadlineMs = Math.min(pending.deadlineMs, pending.begunMs + msMax);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = this.#arm(oldest);
   }
 
   /** Gives a descriptor back. Never refused; nobody waits for it. */
@@ -134,6 +154,7 @@ export class DriveCalls {
 
   #end(pending: Pending, result: IoResult): void {
     const { call } = pending;
+    this.#endedMs = this.#runningMs();
     const isInTime = this.#pending.has(pending);
     const isOutOfDescriptors = result.errno === EMFILE || result.errno === ENFILE;
     if (isOutOfDescriptors && call.repeats === true && isInTime) {

@@ -96,6 +96,8 @@ export interface BlobStore {
    * without it the caller closes it; a file that was to be created may lie there in part.
    */
   write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>>;
+  /** When no write has ended for as long as one to the log may take: those under way are answered as `slow` then. */
+  giveUpStuck(): void;
   open(name: string): Promise<DriveResult<BlobHandle>>;
   /** When that takes no waiting. Null says nothing. */
   openNow(name: string): BlobHandle | null;
@@ -176,6 +178,8 @@ export interface Drive {
   check(): Promise<DriveResult<void>>;
   /** Where its folder is now; null when it was not found. */
   seenAt(path: string | null): void;
+  /** It takes part in nothing any more: what waits for it waits no longer than its log would have. */
+  leftSet(): void;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
   statistics(): DriveStatistics;

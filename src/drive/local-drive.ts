@@ -106,6 +106,11 @@ export class LocalDrive implements Drive {
     this.#place.path = path ?? this.#place.path;
   }
 
+  leftSet(): void {
+    this.#queues.write.hurry(limits.driveLogCallMsMax);
+    this.#queues.read.hurry(limits.driveLogCallMsMax);
+  }
+
   /** By the path, as nothing else is done here: that what is asked for is still reached by it is the question. */
   async check(): Promise<DriveResult<void>> {
     const { path } = this;

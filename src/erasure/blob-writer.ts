@@ -261,7 +261,19 @@ export class BlobWriter {
   }
 
   async #onAll(write: (lane: DriveLane) => Omit<BlobWrite, 'handle'>): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => this.#enqueue(lane, write(lane))));
+    const open = new Set(this.#lanes);
+    let timer: NodeJS.Timeout | undefined;
+    const each = async (lane: DriveLane): Promise<void> => {
+      await this.#enqueue(lane, write(lane));
+      open.delete(lane);
+      if (this.#lanes.length - open.size !== this.#quorum || open.size === 0) return;
+      // Enough drives are done: if another one still hangs after this, it is that drive, and not this machine.
+      timer = setTimeout(() => {
+        for (const late of open) late.drive.blobs.giveUpStuck();
+      }, limits.driveLogCallMsMax);
+    };
+    await Promise.all(this.#lanes.map(each));
+    clearTimeout(timer);
   }
 
   #enqueue(lane: DriveLane, write: Omit<BlobWrite, 'handle'>): Promise<void> {

@@ -1,8 +1,9 @@
 /**
  * Looks after the drives while the server runs. One that does not answer for its folder any more leaves the set,
  * also when nobody writes; one that was missing and is there again comes back, in whichever of the named folders
- * its id is found; one whose folder was renamed or exchanged for another goes on in it; an empty folder in the place of a lost drive is formatted and filled from the others. What is
- * merely broken, and still ours, is asked again by the journal.
+ * its id is found; one whose folder was renamed or exchanged for another goes on in it; an empty folder in the place of
+ * a lost drive is formatted and filled from the others. What is merely broken, and still ours, is asked again by the
+ * journal.
  */
 import { invariant } from '../base/index.js';
 import {
@@ -21,6 +22,8 @@ import type { LiveSet } from './live-set.js';
 
 const lookEveryMsDefault = 3_000;
 const progressEveryMs = 30_000;
+/** A folder that has gone may be on its way to another name. After this its disk may be checked, or mounted anew. */
+const awayMsMaxDefault = 30_000;
 /** What a drive that is exchanged may still have under way. */
 const closeGraceMs = 2_000;
 
@@ -36,6 +39,7 @@ export interface DriveKeeperOptions {
   readonly driveOptions: DriveOptions;
   readonly log: Logger;
   readonly lookEveryMs?: number;
+  readonly awayMsMax?: number;
 }
 
 /** Where a drive belongs. */
@@ -110,6 +114,9 @@ export class DriveKeeper {
   readonly #said = new Map<string, string>();
   #progressAtMs = 0;
   readonly #spots: FolderSpots;
+  readonly #awaySinceMs = new WeakMap<Drive, number>();
+  /** Of drives that were let go. */
+  #wereMountsToo = false;
 
   constructor(private readonly options: DriveKeeperOptions) {
     this.#spots = new FolderSpots(options.deployment);
@@ -197,7 +204,8 @@ export class DriveKeeper {
    * Folders were renamed, or exchanged for each other. A drive holds on to its folder, so what it has got is whole and
    * nothing has gone astray: it need not leave the set, and keeps its lock. It goes on under the new path, whatever
    * others were moved to where. While its folder is nowhere among those that were named it is away, as if its disk had
-   * been taken out: where it will turn up, if at all, and what is done to it until then, nobody knows.
+   * been taken out: where it will turn up, if at all, and what is done to it until then, nobody knows. After a while
+   * we have nothing of it open any more, as that would keep its disk from being unmounted.
    */
   async #findAll(lost: readonly LostDrive[], known: ReadonlySet<string>): Promise<void> {
     const pathOf = new Map<string, string>();
@@ -216,13 +224,31 @@ export class DriveKeeper {
       } else if (!drive.isAway) {
         if (path === undefined) drive.seenAt(null);
         this.#keptAt(spot).set.reportWrite(spot.position, fault);
+      } else {
+        this.#letGoInTime(spot, drive);
       }
     }
+  }
+
+  #letGoInTime(spot: Spot, drive: Drive): void {
+    const { set } = this.#keptAt(spot);
+    const nowMs = set.monotonicMs();
+    const sinceMs = this.#awaySinceMs.get(drive) ?? nowMs;
+    this.#awaySinceMs.set(drive, sinceMs);
+    if (nowMs - sinceMs < (this.options.awayMsMax ?? awayMsMaxDefault)) return;
+    this.#wereMountsToo ||= drive.format.wasMountPoint;
+    set.replace(spot.position, null);
+    this.options.log.info('a drive is away: nothing of it is open any more', {
+      drive: drive.path,
+      ...this.#setOf(spot),
+    });
+    void drive.close(closeGraceMs);
   }
 
   #follow(spot: Spot, drive: Drive, path: string): void {
     const { path: before, isAway } = drive;
     drive.seenAt(path);
+    this.#awaySinceMs.delete(drive);
     this.#spots.found(path, spot);
     this.#said.delete(path);
     const text = isAway
@@ -289,11 +315,11 @@ export class DriveKeeper {
     return kept;
   }
 
-  /** Of those that are there. */
   #wereMounts(): boolean {
-    return this.options.sets.some(({ set }) =>
+    const areThere = this.options.sets.some(({ set }) =>
       Array.from({ length: set.driveCount }, (_, position) => set.drive(position)?.format.wasMountPoint).includes(true),
     );
+    return areThere || this.#wereMountsToo;
   }
 
   /** It was away when sets were added. A drive that cannot be told now is told by the next start. */

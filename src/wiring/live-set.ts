@@ -56,8 +56,8 @@ export class LiveSet implements DriveSet {
     return this.#drives[position] ?? null;
   }
 
-  /** Another drive stands in this place now. Answers the one before, which the caller closes. */
-  replace(position: number, drive: Drive): Drive | null {
+  /** Another drive stands in this place now, or none. Answers the one before, which the caller closes. */
+  replace(position: number, drive: Drive | null): Drive | null {
     const before = this.drive(position);
     this.#drives[position] = drive;
     // Who began to write to the one before must not count the new one.
@@ -97,7 +97,9 @@ export class LiveSet implements DriveSet {
     if (epoch !== this.#epoch || inSync.length !== this.#members.length) {
       this.#epoch = epoch;
       for (const position of this.#members) {
-        if (!inSync.includes(position)) this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+        if (inSync.includes(position)) continue;
+        this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+        this.drive(position)?.leftSet();
       }
       this.#members = inSync;
     }

@@ -26,6 +26,8 @@ export class MemoryDrive {
   isCached: () => boolean = () => false;
   /** Whether a file of which the page cache has something can be opened at once too. */
   hasNames = true;
+  /** It hangs for whoever writes to it. */
+  onGiveUp: () => void = () => undefined;
   /** Waited for before a call does anything. A fault: the call fails with it. */
   onCall: (call: MemoryCall) => Promise<DriveFault | null> = () => Promise.resolve(null);
 
@@ -70,6 +72,9 @@ export class MemoryDrive {
           for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
           this.readsNow++;
           return this.#copy(handle.name, fileOffset, segments) === wanted && kernels.verifyBlocks(checks).length === 0;
+        },
+        giveUpStuck: () => {
+          this.onGiveUp();
         },
         close: () => void this.openHandles--,
         unlink: (name: string) => {

@@ -187,6 +187,48 @@ describe('a call to a drive', () => {
   });
 });
 
+describe('calls that are hurried', () => {
+  it('have so long in all, and those that come later have their limit', async () => {
+    const answered: string[] = [];
+    const run = (name: string): void => {
+      void calls.run({ request: { kind: IoKind.read, fd: 1 }, describe: () => name }).then((answer) => {
+        answered.push(`${name} ${answer.ok ? 'done' : answer.fault.kind}`);
+      });
+    };
+    run('old');
+    await vi.advanceTimersByTimeAsync(2000);
+    run('young');
+    calls.hurry(1000);
+    run('later');
+    await vi.advanceTimersByTimeAsync(10);
+    expect(answered).toEqual(['old slow']);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(answered).toEqual(['old slow', 'young slow']);
+    await vi.advanceTimersByTimeAsync(limitMs - 1100);
+    expect(answered).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(answered).toEqual(['old slow', 'young slow', 'later slow']);
+    calls.hurry(1000);
+  });
+});
+
+it('is stuck when some wait and none has ended for a while, not when its queue is long', async () => {
+  const run = (): void => {
+    void calls.run({ request: { kind: IoKind.write, fd: 1 }, describe: () => 'write' });
+  };
+  expect(calls.isStuckFor(0)).toBe(false);
+  run();
+  run();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect([calls.isStuckFor(1000), calls.isStuckFor(1001)]).toEqual([true, false]);
+  queue.end(2);
+  await vi.advanceTimersByTimeAsync(400);
+  expect([calls.isStuckFor(1000), calls.isStuckFor(400)]).toEqual([false, true]);
+  queue.end(1);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(calls.isStuckFor(0)).toBe(false);
+});
+
 describe('what calls came to', () => {
   const told: { operation: string; durationMs: number; error: string | null }[] = [];
   let isWanted = false;

@@ -1,6 +1,6 @@
 /** Writing and reading of blob files on drives that fail, hang and come back at awkward moments. */
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   BlobSource,
   BlobWriter,
@@ -27,6 +27,10 @@ let free = 0;
 beforeEach(() => {
   set = memorySet(arena, 4);
   free = arena.freeBytes;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 function shape(bytes: number) {
@@ -190,6 +194,33 @@ describe('a blob', () => {
     expect(free - arena.freeBytes).toBeLessThanOrEqual(4 << 20);
     comeBack();
     await expect.poll(() => arena.freeBytes).toBe(free);
+    expect((await read(place)).equals(body)).toBe(true);
+  });
+
+  it('waits 8 s for a drive that hangs when enough others are done, and goes on without it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let givenUp = 0;
+    drive(2).onCall = () =>
+      new Promise((resolve) => {
+        drive(2).onGiveUp = () => {
+          givenUp++;
+          resolve(drive(2).fault('slow'));
+        };
+      });
+    const place = shape(18 << 20);
+    const body = randomBytes(18 << 20);
+    const writing = write(body, place);
+    while (vi.getTimerCount() === 0) await new Promise((resolve) => setImmediate(resolve));
+    await vi.advanceTimersByTimeAsync(7_999);
+    expect(givenUp).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(givenUp).toBe(1);
+    const writer = await writing;
+    await writer.finish();
+    expect(writer.positions).toBe(0b1011);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+    drive(2).onCall = () => Promise.resolve(drive(2).fault('io'));
     expect((await read(place)).equals(body)).toBe(true);
   });
 

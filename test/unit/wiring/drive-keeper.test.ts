@@ -1,9 +1,20 @@
 /** Which drive each folder is taken for while the server runs; that they are filled is for test/fault/drives.test.ts. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ServerState } from '../../../dist/admin/index.js';
+import { probeDrive } from '../../../dist/drive/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
 import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
 import { DriveKeeper } from '../../../dist/wiring/drive-keeper.js';
@@ -58,7 +69,7 @@ interface Kept {
 }
 
 /** With a journal that takes every drive at once. */
-async function keep(): Promise<Kept> {
+async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> {
   const deployment = await open();
   const places = deployment.sets[0]?.places ?? [];
   inSync = new Set(places.flatMap(({ drive, position }) => (drive === null ? [] : [position])));
@@ -82,7 +93,7 @@ async function keep(): Promise<Kept> {
   set.start(journal as never);
   const started = (): DriveKeeper => {
     const sets = [{ set, journal: journal as never }];
-    const keeper = new DriveKeeper({ deployment, sets, driveOptions, log, lookEveryMs: 10 });
+    const keeper = new DriveKeeper({ deployment, sets, driveOptions, log, lookEveryMs: 10, ...times });
     keeper.start();
     return keeper;
   };
@@ -137,6 +148,19 @@ function rotate(...names: string[]): void {
 
 /** By position. */
 const pathsOf = (set: LiveSet): (string | undefined)[] => [0, 1, 2, 3].map((position) => set.drive(position)?.path);
+
+/** Files and folders that this process has open. */
+function openBelow(name: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const file = readlinkSync(`/proc/self/fd/${fd}`);
+      return file.startsWith(path(name)) ? [file] : [];
+    } catch {
+      // It was the list's own.
+      return [];
+    }
+  });
+}
 
 /** Of the drive in a folder. */
 function idIn(name: string): string {
@@ -205,6 +229,24 @@ describe('while the server runs', () => {
     move('away', 'd2');
     await isIn(0);
     expect(pathsOf(set)).toEqual(['d2', 'd1', 'd3', 'd4'].map(path));
+  });
+
+  it('nothing of a drive that stays away is open any more, and it takes part again when it is back', async () => {
+    await formatted();
+    const { set } = await keep({ awayMsMax: 50 });
+    renameSync(path('d2'), path('away'));
+    await isOut(1);
+    await expect.poll(() => set.drive(1)).toBe(null);
+    await expect.poll(() => openBelow('away')).toEqual([]);
+    expect(lines).toContain('a drive is away: nothing of it is open any more');
+    // Somebody else may have it now.
+    const probe = await probeDrive(path('away'), { ...driveOptions, createFolder: false });
+    expect(probe.kind).toBe('ready');
+    if (probe.kind === 'ready') await probe.drive.close(1000);
+    renameSync(path('away'), path('d2'));
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(four());
+    expect(openBelow('d2').length).toBeGreaterThan(0);
   });
 
   it('a copy of a drive that takes part is left alone', async () => {

@@ -12,12 +12,14 @@ let reported: number[] = [];
 let fullCount: number;
 let set: LiveSet;
 
-const drive = { path: '/d' } as Drive;
+let left = 0;
+const drive = { path: '/d', leftSet: () => void left++ } as Drive;
 const fault = (kind: DriveFault['kind']): DriveFault => ({ kind, drive: '/d', operation: 'write x', errno: 5 });
 
 beforeEach(() => {
   vi.useFakeTimers();
   [inSync, epoch, nowMs, lines, reported, fullCount] = [[0, 1, 2], 1, 0, [], [], 0];
+  left = 0;
   const journal = {
     health: () => ({ epoch, inSync }),
     reportFault: (position: number) => {
@@ -45,6 +47,7 @@ describe('the live set', () => {
     [inSync, epoch] = [[0, 2], 2];
     expect(set.inSync()).toEqual([0, 2]);
     expect([0, 1, 2].map((position) => set.departures(position))).toEqual([0, 1, 0]);
+    expect(left).toBe(1);
     [inSync, epoch] = [[0, 1, 2], 3];
     expect(set.departures(1)).toBe(1);
     [inSync, epoch] = [[2], 4];
