@@ -100,8 +100,8 @@ class Store {
   std::string NoAnswer() const { return options_.directory + " does not answer"; }
   std::string Load();
   bool StartThread();
-  // False: the thread hangs in a call to the disk, or nobody waits for it, and it was left there. It makes all calls that
-  // can hang.
+  // False: the thread hangs in a call to the disk, or nobody waits for it, and it was left there. It makes all calls
+  // that can hang.
   bool StopThread(bool isRestWritten, bool isAwaited = true);
   void Freeze();
   // The thread goes on with its work: the disk has answered.

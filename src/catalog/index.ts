@@ -2,6 +2,7 @@
  * catalog: the ordered index of the whole server, behind one interface, rebuildable from the logs.
  */
 export type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
+export { inOrderOfUse, indexFolderOf, removeOtherIndexes } from './index-place.js';
 export {
   IndexDamaged,
   openExistingCatalog,

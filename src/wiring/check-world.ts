@@ -3,7 +3,7 @@
  * index of its own that is filled from them.
  */
 import { StartupError, invariant, systemClock } from '../base/index.js';
-import { openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
+import { inOrderOfUse, indexFolderOf, openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
 import { logFileName, probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
 import { checkJournal, type CheckedLog, type ShortFile } from '../journal/index.js';
@@ -12,7 +12,6 @@ import { StoreCheck } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { CheckedDrive, UnusedFolder } from './check-types.js';
-import { inOrderOfUse, indexFolderOf } from './index-place.js';
 import { standInsOf } from './likely-places.js';
 
 const driveGraceMs = 2_000;

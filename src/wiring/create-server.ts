@@ -6,7 +6,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
-import { IndexDamaged, openRunCatalog, type Catalog } from '../catalog/index.js';
+import {
+  IndexDamaged,
+  inOrderOfUse,
+  indexFolderOf,
+  openRunCatalog,
+  removeOtherIndexes,
+  type Catalog,
+} from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
   authenticate,
@@ -37,7 +44,6 @@ import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
 import { IndexDamage } from './index-damage.js';
-import { inOrderOfUse, indexFolderOf, removeOtherIndexes } from './index-place.js';
 import type { LiveSet } from './live-set.js';
 import {
   applyRequestLimits,

@@ -695,8 +695,9 @@ Ptr World::Target(const Binding& binding) {
   UseFiles();
   std::vector<Ptr>& all = binding.on == Binding::kQueue ? queues_ : stores_;
   if (all.empty()) {
-    const Arguments arguments = binding.on == Binding::kQueue ? Arguments{arena, fake::String("fuzz"), N(1), N(8)}
-                                                              : Arguments{fake::String("index"), N(2048), N(4096), N(60000)};
+    const Arguments arguments = binding.on == Binding::kQueue
+                                    ? Arguments{arena, fake::String("fuzz"), N(1), N(8)}
+                                    : Arguments{fake::String("index"), N(2048), N(4096), N(60000)};
     const char* maker = binding.on == Binding::kQueue ? "createIoQueue" : "openIndexStore";
     const Ptr made = Invoke(Find(environment_.exports(), maker), arguments).value;
     // A store whose folder another one holds, say.

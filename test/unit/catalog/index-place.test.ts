@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { inOrderOfUse, indexFolderOf, removeOtherIndexes } from '../../../src/wiring/index-place.js';
+import { inOrderOfUse, indexFolderOf, removeOtherIndexes } from '../../../src/catalog/index-place.js';
 
 let root = '';
 let folders: string[] = [];

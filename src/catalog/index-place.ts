@@ -1,7 +1,7 @@
 /** Where a deployment's index lies, unless it is told. Any drive can hold it: it is a cache of the logs. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { removeRunCatalog } from '../catalog/index.js';
+import { removeRunCatalog } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 
