@@ -10,12 +10,16 @@ const pageBytesDefault = 256 * KiB;
 /** A page goes at least so long after the one before: whoever asks the index meanwhile comes first. */
 const pagePauseMs = 1;
 const lookMs = 5;
+/** About 200 MB of them. When what is written has to wait for the index, it is tried again in peace. */
+const changedMax = 1_000_000;
 /** Above every key: they are shorter, and begin with the number of their kind. */
 const pastEveryKey = Buffer.alloc(16, 0xff);
 
 export class IndexCopy {
-  /** Written since the first moment, as latin1: what the page says of them is older. */
+  /** Written since the first moment and not copied yet, as latin1: what their page says of them is older. */
   readonly #changed = new Set<string>();
+  /** The last key of the pages so far, as latin1. */
+  #at = '';
   #isGivenUp = false;
   readonly #range: number;
 
@@ -30,7 +34,8 @@ export class IndexCopy {
 
   /** A change that the index gets, too. */
   change(key: Uint8Array, value: Uint8Array | null): void {
-    this.#changed.add(Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1'));
+    const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+    if (text > this.#at) this.#changed.add(text);
     if (value === null) this.store.delete(key);
     else this.store.put(key, value);
   }
@@ -68,8 +73,8 @@ export class IndexCopy {
       const keyAt = at + 8;
       const valueAt = keyAt + page.readUInt32LE(at);
       const next = valueAt + page.readUInt32LE(at + 4);
-      if (!this.#changed.has(page.toString('latin1', keyAt, valueAt)))
-        this.store.put(page.subarray(keyAt, valueAt), page.subarray(valueAt, next));
+      this.#at = page.toString('latin1', keyAt, valueAt);
+      if (!this.#changed.delete(this.#at)) this.store.put(page.subarray(keyAt, valueAt), page.subarray(valueAt, next));
       at = next;
     }
     this.store.endBatch();
@@ -78,6 +83,7 @@ export class IndexCopy {
   #isHeldUp(): boolean {
     const trouble = this.store.trouble();
     if (trouble !== '') throw new Error(trouble);
+    if (this.#changed.size > changedMax) throw new Error('too much is written meanwhile');
     return this.store.isBehind();
   }
 }

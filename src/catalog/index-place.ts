@@ -1,7 +1,7 @@
 /** Where a deployment's index lies, unless it is told. Any drive can hold it: it is a cache of the logs. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { removeRunCatalog } from './run-catalog.js';
+import { damagedName, removeRunCatalog, runsName } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 
@@ -17,7 +17,7 @@ export function inOrderOfUse(folders: readonly string[]): string[] {
 /** What is left of earlier places only takes room. */
 export function removeOtherIndexes(folders: readonly string[], kept: string, log: (text: string) => void): void {
   for (const folder of folders) {
-    if (folder === kept || usedAtMs(folder) === 0) continue;
+    if (folder === kept) continue;
     try {
       removeRunCatalog(folder);
     } catch (error) {
@@ -26,10 +26,11 @@ export function removeOtherIndexes(folders: readonly string[], kept: string, log
   }
 }
 
-/** 0: none is there, or it cannot be looked at. */
+/** 0: none is there, or it is of no use. */
 function usedAtMs(folder: string): number {
   try {
-    return statSync(join(folder, 'runs', 'manifest'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (existsSync(join(folder, damagedName))) return 0;
+    return statSync(join(folder, runsName, 'manifest'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   } catch {
     return 0;
   }

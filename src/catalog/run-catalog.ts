@@ -23,8 +23,8 @@ import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalo
 import { IndexCopy } from './index-copy.js';
 
 /** Found at a start: the index could not be read, and is not looked at again. */
-const damagedName = 'damaged';
-const runsName = 'runs';
+export const damagedName = 'damaged';
+export const runsName = 'runs';
 
 /**
  * A table of this size is written to disk: about 20,000 entries. A start after a crash replays three such tables at the
@@ -231,13 +231,18 @@ class RunCatalog implements Catalog {
       this.#copy?.change(key, value);
     }
     this.#isDirty = true;
-    this.#copy?.store.endBatch();
-    let isBehind = this.#store.endBatch();
+    let isBehind = this.#endBatch();
     while (isBehind) {
       await new Promise((resolve) => setTimeout(resolve, behindMs));
-      isBehind = this.#store.isBehind();
+      isBehind = this.#store.isBehind() || this.#copy?.store.isBehind() === true;
     }
     this.#hasRoom = this.#looksRoomy();
+  }
+
+  /** True: whoever writes has to wait for a disk. */
+  #endBatch(): boolean {
+    const isCopyBehind = this.#copy?.store.endBatch() === true;
+    return this.#store.endBatch() || isCopyBehind;
   }
 
   hasRoom(): boolean {

@@ -33,15 +33,20 @@ test('the index that was written last comes first, and places without one in the
   expect(placesOf(inOrderOfUse(folders))).toEqual([three, one, two, four]);
   makeIndex(two, 2000);
   expect(placesOf(inOrderOfUse(folders))).toEqual([two, three, one, four]);
+  // Of a copy that was not finished.
+  writeFileSync(join(folders[two] ?? '', 'damaged'), '');
+  expect(placesOf(inOrderOfUse(folders))).toEqual([three, one, two, four]);
 });
 
 test('what is left of others goes, and nothing else', () => {
   makeIndex(two, 1000);
+  writeFileSync(join(folders[two] ?? '', 'damaged'), '');
+  makeIndex(three, 1500);
   makeIndex(four, 2000);
   const said: string[] = [];
   removeOtherIndexes(folders, folders[four] ?? '', (text) => said.push(text));
   expect(said).toEqual([]);
   expect(placesOf(inOrderOfUse(folders))).toEqual([four, one, two, three]);
-  expect(readdirSync(join(folders[two] ?? '', '..'))).toEqual([]);
+  for (const place of [two, three]) expect(readdirSync(join(folders[place] ?? '', '..'))).toEqual([]);
   expect(readdirSync(folders[four] ?? '')).toEqual(['runs']);
 });
