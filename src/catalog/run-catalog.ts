@@ -47,6 +47,9 @@ const stuckMsDefault = 8_000;
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
 
+/** Keys are shorter than the end, and begin with the number of their kind. */
+const everything = { start: Buffer.alloc(0), end: Buffer.alloc(16, 0xff) };
+
 /** A first page for look-ups of one entry, further ones for listings. */
 const pageBytesFirst = 4 * KiB;
 const pageBytesMax = 256 * KiB;
@@ -328,7 +331,7 @@ class RunCatalog implements Catalog {
     const store = openIn(runs);
     let isWhole = false;
     try {
-      this.#copy = new IndexCopy(from, store, (read) => this.#reading(read));
+      this.#copy = new IndexCopy(this.range(everything), store);
       isWhole = await this.#copy.run();
       if (isWhole) rmSync(marker);
     } finally {

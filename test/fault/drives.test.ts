@@ -217,31 +217,36 @@ describe('within parity', () => {
 });
 
 describe('the index', () => {
-  it('moves to another drive when its own goes, and is there at the next start', async () => {
-    const server = await servers.start(drives);
-    const s3 = client(server);
-    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
-    // More than a table in memory takes.
+  /** More of the index than of data: a few thousand fill what it keeps in memory. */
+  async function putMany(s3: S3Client, name: string, count: number): Promise<void> {
     const Metadata = { long: 'm'.repeat(1900) };
-    const putMany = async (name: string, count: number): Promise<void> => {
-      let next = 0;
-      const one = async (): Promise<void> => {
-        for (let index = next++; index < count; index = next++) {
-          const Key = `${name}${index}-`.padEnd(900, 'k');
-          await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
-        }
-      };
-      await Promise.all(Array.from({ length: 32 }, one));
+    let next = 0;
+    const one = async (): Promise<void> => {
+      for (let index = next++; index < count; index = next++) {
+        const Key = `${name}${index}-`.padEnd(900, 'k');
+        await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
+      }
     };
-    await putMany('before', 500);
-    const lost = drives[0] ?? '';
-    renameSync(lost, `${lost}-gone`);
-    await putMany('behind', 4000);
+    await Promise.all(Array.from({ length: 32 }, one));
+  }
+
+  async function hasMoved(server: KillableServer): Promise<void> {
     for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
       expect(tries, server.output().slice(-3000)).toBeLessThan(400);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    await putMany('later', 500);
+  }
+
+  it('moves to another drive when its own goes, and is there at the next start', async () => {
+    const server = await servers.start(drives);
+    const s3 = client(server);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    await putMany(s3, 'before', 500);
+    const lost = drives[0] ?? '';
+    renameSync(lost, `${lost}-gone`);
+    await putMany(s3, 'behind', 4000);
+    await hasMoved(server);
+    await putMany(s3, 'later', 500);
     await server.kill();
     // With what it has of the index: less than the other by now.
     renameSync(`${lost}-gone`, lost);
@@ -259,39 +264,22 @@ describe('the index', () => {
     expect(found).toBe(5000);
     await servers.stop(again);
   });
-});
 
-describe('the disk of the index', () => {
-  it('that hangs ends no write, and the index moves when the drive is out', async () => {
+  it('ends no write while its disk hangs, and moves when the drive is out', async () => {
     const shim = new FaultShim(folder, drives);
     const server = await startServer(drives, shim.environment);
     try {
       const s3 = client(server);
       await s3.send(new CreateBucketCommand({ Bucket: bucket }));
-      const Metadata = { long: 'm'.repeat(1900) };
-      let next = 0;
-      const putMany = async (count: number): Promise<void> => {
-        const end = next + count;
-        const one = async (): Promise<void> => {
-          while (next < end) {
-            const Key = `${next++}-`.padEnd(900, 'k');
-            await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', Metadata }));
-          }
-        };
-        await Promise.all(Array.from({ length: 32 }, one));
-      };
-      await putMany(100);
+      await putMany(s3, 'before', 100);
       // The next file that is made there is a table's, with objects that make none.
       shim.plan({ mode: 'delay', after: 1, value: 600_000, kinds: calls.create, root: 1 });
-      await putMany(12_000);
+      await putMany(s3, 'while it hangs', 12_000);
       expect(server.output()).toContain('does not answer');
       const lost = drives[0] ?? '';
       renameSync(lost, `${lost}-gone`);
-      for (let tries = 0; !server.output().includes('the index lies in'); tries++) {
-        expect(tries, server.output().slice(-3000)).toBeLessThan(400);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      await putMany(100);
+      await hasMoved(server);
+      await putMany(s3, 'later', 100);
     } finally {
       await server.kill();
       shim.close();
