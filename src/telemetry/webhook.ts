@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, Agent as HttpAgent, type RequestOptions } from 'node:http';
 import { request as httpsRequest, Agent as HttpsAgent } from 'node:https';
-import { limits } from '../base/index.js';
+import { Deadline, limits } from '../base/index.js';
 
 export interface WebhookOptions {
   readonly name: string;
@@ -153,11 +153,11 @@ export class WebhookTarget {
   /** Null: taken. Otherwise what went wrong. */
   #post(body: string): Promise<string | null> {
     const { authToken, timeoutMs } = this.#options;
-    const deadline = AbortSignal.timeout(timeoutMs);
+    const deadline = new Deadline(timeoutMs, this.#abort.signal);
     const options: RequestOptions = {
       method: 'POST',
       agent: this.#agent,
-      signal: AbortSignal.any([this.#abort.signal, deadline]),
+      signal: deadline.signal,
       headers: {
         'Content-Type': 'application/json',
         'Content-Length': Buffer.byteLength(body),
@@ -165,7 +165,7 @@ export class WebhookTarget {
         ...(authToken !== '' && { Authorization: authToken }),
       },
     };
-    return new Promise((resolve) => {
+    const outcome = new Promise<string | null>((resolve) => {
       const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
       const sent = send(this.#url, options, (response) => {
         const { statusCode = 0 } = response;
@@ -180,9 +180,12 @@ export class WebhookTarget {
         response.resume();
       });
       sent.on('error', (error: NodeJS.ErrnoException) => {
-        resolve(deadline.aborted ? 'no answer in time' : (error.code ?? error.name));
+        resolve(deadline.isOver ? 'no answer in time' : (error.code ?? error.name));
       });
       sent.end(body);
+    });
+    return outcome.finally(() => {
+      deadline.clear();
     });
   }
 

@@ -5,7 +5,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { rootCertificates } from 'node:tls';
-import { limits } from '../../base/index.js';
+import { Deadline, limits } from '../../base/index.js';
 
 export interface BoundedRequest {
   readonly method?: 'GET' | 'POST' | 'HEAD';
@@ -52,13 +52,18 @@ const systemTrust: readonly string[] = [];
 
 export async function boundedFetch(url: string, request: BoundedRequest = {}): Promise<BoundedResponse> {
   if (!URL.canParse(url)) throw new ProviderFault('the provider', 'is named by something that is not a URL');
-  let target = new URL(url);
-  const signal = AbortSignal.any([
-    AbortSignal.timeout(request.timeoutMs ?? timeoutMsDefault),
-    ...(request.signal === undefined ? [] : [request.signal]),
-  ]);
+  const deadline = new Deadline(request.timeoutMs ?? timeoutMsDefault, request.signal);
+  try {
+    return await follow(new URL(url), request, deadline);
+  } finally {
+    deadline.clear();
+  }
+}
+
+async function follow(url: URL, request: BoundedRequest, deadline: Deadline): Promise<BoundedResponse> {
+  let target = url;
   for (let redirects = request.redirectsMax ?? 0; ; redirects--) {
-    const answer = await exchange(target, request, signal);
+    const answer = await exchange(target, request, deadline);
     const location = answer.headers.get('location');
     if (answer.status < 300 || answer.status > 399 || answer.status === 304 || location === undefined) return answer;
     const next = URL.canParse(location, target.href) ? new URL(location, target) : null;
@@ -71,7 +76,7 @@ export async function boundedFetch(url: string, request: BoundedRequest = {}): P
   }
 }
 
-function exchange(url: URL, request: BoundedRequest, signal: AbortSignal): Promise<BoundedResponse> {
+function exchange(url: URL, request: BoundedRequest, deadline: Deadline): Promise<BoundedResponse> {
   const { method = 'GET', headers = {}, body, bytesMax = bytesMaxDefault } = request;
   const isSecure = url.protocol === 'https:';
   if (!isSecure && url.protocol !== 'http:') {
@@ -86,12 +91,12 @@ function exchange(url: URL, request: BoundedRequest, signal: AbortSignal): Promi
       ...headers,
       ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
     },
-    signal,
+    signal: deadline.signal,
   };
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown): void => {
       reject(
-        cause instanceof ProviderFault ? cause : new ProviderFault(url.host, reasonOf(cause, request, signal), cause),
+        cause instanceof ProviderFault ? cause : new ProviderFault(url.host, reasonOf(cause, request, deadline), cause),
       );
     };
     try {
@@ -103,7 +108,7 @@ function exchange(url: URL, request: BoundedRequest, signal: AbortSignal): Promi
       });
       sent.on('error', (error) => {
         // A kept connection that the other side closed meanwhile says nothing about whether it is there.
-        if (sent.reusedSocket && codeOf(error) === 'ECONNRESET') resolve(exchange(url, request, signal));
+        if (sent.reusedSocket && codeOf(error) === 'ECONNRESET') resolve(exchange(url, request, deadline));
         else fail(error);
       });
       sent.end(body);
@@ -154,11 +159,9 @@ const reasons: Readonly<Record<string, string>> = {
   EPROTO: 'does not speak TLS as it should',
 };
 
-function reasonOf(cause: unknown, { timeoutMs = timeoutMsDefault }: BoundedRequest, signal: AbortSignal): string {
-  if (signal.aborted) {
-    const isLate = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError';
-    return isLate ? `did not answer within ${timeoutMs / 1000} s` : 'was not waited for any longer';
-  }
+function reasonOf(cause: unknown, { timeoutMs = timeoutMsDefault }: BoundedRequest, deadline: Deadline): string {
+  if (deadline.isOver) return `did not answer within ${timeoutMs / 1000} s`;
+  if (deadline.signal.aborted) return 'was not waited for any longer';
   const code = codeOf(cause);
   const known = reasons[code];
   if (known !== undefined) return known;

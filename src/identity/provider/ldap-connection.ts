@@ -5,6 +5,7 @@
  */
 import { Client, ResultCodeError, type Filter } from 'ldapts';
 import type { connect } from 'node:net';
+import { Deadline } from '../../base/index.js';
 import { directoryFault } from './ldap-fault.js';
 import { openLdapStream, type LdapAddress, type LdapStream, type LdapTransport } from './ldap-stream.js';
 
@@ -69,8 +70,12 @@ export class DirectoryConnection {
 
   /** Rejects with `DirectoryFault`. */
   static async open({ address, transport, connectMs, operationMs }: ConnectOptions): Promise<DirectoryConnection> {
-    const stream = await openLdapStream(address, transport, AbortSignal.timeout(connectMs));
-    return new DirectoryConnection(stream, operationMs);
+    const deadline = new Deadline(connectMs);
+    try {
+      return new DirectoryConnection(await openLdapStream(address, transport, deadline.signal), operationMs);
+    } finally {
+      deadline.clear();
+    }
   }
 
   get isOpen(): boolean {

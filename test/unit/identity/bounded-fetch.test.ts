@@ -7,6 +7,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, expect, it } from 'vitest';
 import { boundedFetch, ProviderFault } from '../../../src/identity/index.js';
 
@@ -70,6 +72,16 @@ it.each([
     `${new URL(url).host} did not answer within 0.1 s`,
   );
   expect(performance.now() - startMs).toBeLessThan(2000);
+});
+
+it('gives up in time though the garbage was collected meanwhile', async () => {
+  setFlagsFromString('--expose_gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const url = await serve(() => undefined);
+  const outcome = boundedFetch(url, { timeoutMs: 300, signal: new AbortController().signal });
+  const collecting = setInterval(collectGarbage, 20);
+  await expect(outcome).rejects.toThrow('did not answer within 0.3 s');
+  clearInterval(collecting);
 });
 
 it('stops at the limit of bytes, announced or not', async () => {
