@@ -18,6 +18,7 @@
         'native/binding/call.cc',
         'native/binding/index.cc',
         'native/index/cursor.cc',
+        'native/index/disk-reader.cc',
         'native/index/file.cc',
         'native/index/memory-table.cc',
         'native/index/run.cc',

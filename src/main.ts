@@ -5,7 +5,7 @@ import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 import { setFlagsFromString } from 'node:v8';
 import { StartupError, systemClock } from './base/index.js';
-import { run, type Output } from './cli/index.js';
+import { run, type Output, type World } from './cli/index.js';
 import type { Checks, CreateServer } from './wiring/index.js';
 
 // V8 guesses which objects will live long and makes them in the old generation. Those of a request live for a few
@@ -59,7 +59,7 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const outcome = await run({
+const world: World = {
   arguments: process.argv.slice(2),
   environment: process.env,
   workingFolder: process.cwd(),
@@ -71,9 +71,12 @@ const outcome = await run({
   version,
   createServer,
   checks,
-});
-if (outcome === 'restart') {
-  const { startAnew } = await import('./wiring/index.js');
-  startAnew(process);
+};
+let outcome = await run(world);
+while (outcome === 'restart') {
+  const { isHeldByDisk, startAnew } = await import('./wiring/index.js');
+  // Of the same program, within this process: it could not be replaced before the disk answers.
+  if (await isHeldByDisk()) outcome = await run(world);
+  else startAnew(process);
 }
 process.exit(outcome);

@@ -101,7 +101,7 @@ interface Task {
 /** Until the last of it is on the disk: what a store puts off is part of its cost. */
 async function put({ kind, folder, batches }: Task): Promise<WorkFigures> {
   const all = batchesFrom(0, batches);
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   const figures = await measured(batches * batchEntries, async () => {
     await writeAll(store, all);
     await store.close();
@@ -130,7 +130,7 @@ function walk(store: IndexStore): number {
 /** Of an index that was written before; what is read is in memory after the first walk. */
 async function list({ kind, folder, batches }: Task): Promise<WorkFigures> {
   const entries = batches * batchEntries;
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   for (let round = 0; round < warmUpWalks; round++) {
     if (walk(store) !== entries) throw new Error('a listing does not show what was written');
   }
@@ -147,7 +147,7 @@ async function list({ kind, folder, batches }: Task): Promise<WorkFigures> {
 }
 
 async function fill({ kind, folder, batches }: Task): Promise<object> {
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   await writeAll(store, batchesFrom(0, batches));
   await store.close();
   return {};
@@ -159,7 +159,7 @@ const logOf = (folder: string): string => `${folder}.log`;
 /** Says when most is written, and goes on until it is killed. */
 async function fillUntilKilled({ kind, folder, batches }: Task): Promise<object> {
   const all = batchesFrom(0, batches);
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   const log = openSync(logOf(folder), 'w');
   for (const [index, batch] of all.entries()) {
     // The log first: the index is never ahead of it.
@@ -176,7 +176,7 @@ async function restart({ kind, folder, batches }: Task): Promise<RestartFigures>
   const written = Number(readFileSync(logOf(folder), 'utf8'));
   const all = batchesFrom(0, batches).slice(0, written);
   const start = performance.now();
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   const position = store.get(positionKey)?.readUInt32LE(0) ?? 0;
   for (let at = position; at < all.length; at += replayedAtOnce) {
     await writeAll(store, [all.slice(at, at + replayedAtOnce).flat()]);
@@ -194,7 +194,7 @@ async function restart({ kind, folder, batches }: Task): Promise<RestartFigures>
 
 async function failing({ kind, folder, batches }: Task): Promise<FailingFigures> {
   const entries = batches * batchEntries;
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   if (store.get(keyOf(0, entries)) === undefined) throw new Error('the index is empty');
   loseData(kind, folder);
   let errors = 0;

@@ -20,9 +20,9 @@ export type IndexKind = (typeof indexKinds)[number];
 const dataName = 'index.mdb';
 const runsName = 'runs';
 
-export function openIndex(kind: IndexKind, folder: string): IndexStore {
+export async function openIndex(kind: IndexKind, folder: string): Promise<IndexStore> {
   return kind === 'native'
-    ? openRunCatalog({ directory: folder, log: () => undefined })
+    ? await openRunCatalog({ directory: folder, log: () => undefined })
     : new LmdbIndex(folder, kind === 'flushed');
 }
 

@@ -71,7 +71,7 @@ export async function writeAccounts({ folders, rootCredentials, userCount }: Acc
   const drives = places.map(({ drive }) => drive);
   const set = new LiveSet(deploymentId, drives, log, () => systemClock.monotonicMs());
   const compute = new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
-  const catalog = openRunCatalog({ directory: `${places[0]?.path ?? ''}/.granary/index`, log: () => undefined });
+  const catalog = await openRunCatalog({ directory: `${places[0]?.path ?? ''}/.granary/index`, log: () => undefined });
   const engine = new Engine({
     catalog,
     compute,

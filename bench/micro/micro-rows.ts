@@ -94,7 +94,7 @@ const entriesPerBatch = 64;
 /** CPU time of an entry written in batches, all threads: what follows a batch of the log. */
 async function indexWrites(): Promise<ReportRow> {
   const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
-  const catalog = openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
+  const catalog = await openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
   const plain = open<Buffer, Buffer>({
     path: path.join(folder, 'plain'),
     keyEncoding: 'binary',
@@ -139,7 +139,7 @@ async function indexWrites(): Promise<ReportRow> {
 
 async function indexLookUp(): Promise<ReportRow> {
   const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
-  const catalog = openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
+  const catalog = await openRunCatalog({ directory: path.join(folder, 'catalog'), log: () => undefined });
   const plain = open<Buffer, Buffer>({
     path: path.join(folder, 'plain'),
     keyEncoding: 'binary',

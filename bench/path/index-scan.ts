@@ -12,7 +12,7 @@ const scanMs = 500;
 /** Keys a second. */
 export async function scanRate(keys: readonly string[], pageKeys: number): Promise<number> {
   const folder = await mkdtemp(path.join(tmpdir(), 'granary-bench-index-'));
-  const catalog = openRunCatalog({ directory: folder, log: () => undefined });
+  const catalog = await openRunCatalog({ directory: folder, log: () => undefined });
   try {
     const stored = keys.map((key) => Buffer.from(key));
     await catalog.write((batch) => {

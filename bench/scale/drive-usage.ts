@@ -45,7 +45,7 @@ const liveEntries = { start: Buffer.from('L'), end: Buffer.from('M') };
 
 /** Bytes in use in the log of each drive. No server has the drives. */
 export async function liveLogBytes(firstDrive: string): Promise<number> {
-  const catalog = openExistingCatalog(path.join(firstDrive, indexFolder));
+  const catalog = await openExistingCatalog(path.join(firstDrive, indexFolder));
   if (typeof catalog === 'string') throw new Error(`the server left an index behind that is ${catalog}`);
   try {
     let bytes = 0;

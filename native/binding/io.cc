@@ -16,6 +16,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <time.h>
@@ -30,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "../io/close-aside.h"
 #include "../io/operation.h"
 #include "../io/queue.h"
 #include "io-codec.h"
@@ -59,6 +61,8 @@ struct Handle {
   std::shared_ptr<Queue> queue;
   std::unordered_map<uint64_t, napi_deferred> pending;
   std::vector<napi_deferred> closers;
+  // Closed, with threads that did not end.
+  std::shared_ptr<Queue> left;
   // Of the requests from now on. Null: none was entered.
   std::shared_ptr<const io::Directory> directory;
   // Of the last request: they are numbered from 1.
@@ -79,6 +83,7 @@ class Environment {
   napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Enter(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
+  napi_value HoldOpen(Handle* handle, napi_callback_info info);
   napi_value OpenNow(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
   napi_value ReadCheckedNow(Handle* handle, napi_callback_info info);
@@ -185,7 +190,7 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
     Outcome outcome;
     if (isClose) {
       // Only a closed queue refuses this; the descriptor must not leak for that.
-      ::close(fd);
+      io::CloseAside(fd);
     } else {
       // A refused request's descriptor stays its caller's: the outcome names it again.
       outcome.error = refused;
@@ -258,7 +263,7 @@ void Environment::Settle(Completion* completion) {
     }
   }
   // Given up meanwhile: nobody will ever close what it opened.
-  if (completion->outcome.isOpened) ::close(completion->outcome.fd);
+  if (completion->outcome.isOpened) io::CloseAside(completion->outcome.fd);
 }
 
 void Environment::Deliver(napi_env env, napi_value, void* context, void*) {
@@ -310,7 +315,10 @@ void Environment::EndClose(Handle* handle) {
   }
   handle->pending.clear();
   byQueue_.erase(handle->queue.get());
-  if (!handle->queue->ReleaseArena(0)) abandoned_.push_back(handle->queue);
+  if (!handle->queue->ReleaseArena(0)) {
+    abandoned_.push_back(handle->queue);
+    handle->left = handle->queue;
+  }
   handle->queue.reset();
   handle->directory.reset();
   ResolveClosers(handle);
@@ -354,6 +362,19 @@ napi_value Environment::Close(Handle* handle, napi_callback_info info) {
     mailbox_->Done(handle->queue, kClosedTicket, Outcome());
   }
   return promise;
+}
+
+napi_value Environment::HoldOpen(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  double fd;
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("holdOpen: not a descriptor");
+  if (handle->left) {
+    const int own = ::fcntl(static_cast<int>(fd), F_DUPFD_CLOEXEC, 0);
+    if (own >= 0) handle->left->CloseAtEnd(own);
+  }
+  return nullptr;
 }
 
 // --- calls on the calling thread ---
@@ -511,6 +532,7 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
       {"readCheckedNow", nullptr, &OnHandle<&Environment::ReadCheckedNow>, nullptr, nullptr, nullptr, napi_enumerable,
        data},
       {"close", nullptr, &OnHandle<&Environment::Close>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"holdOpen", nullptr, &OnHandle<&Environment::HoldOpen>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"depth", nullptr, nullptr, &DepthOf, nullptr, nullptr, napi_enumerable, data},
   };
   byQueue_.emplace(handle->queue.get(), handle.get());

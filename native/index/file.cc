@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +57,11 @@ int File::ReadAt(uint64_t offset, void* data, size_t bytes) const {
     bytes -= static_cast<size_t>(got);
   }
   return 0;
+}
+
+bool File::ReadIfInMemory(uint64_t offset, void* data, size_t bytes) const {
+  const iovec whole{data, bytes};
+  return ::preadv2(fd_, &whole, 1, static_cast<off_t>(offset), RWF_NOWAIT) == static_cast<ssize_t>(bytes);
 }
 
 int File::Bytes(uint64_t* bytes) const {

@@ -20,6 +20,8 @@ class File {
   int Append(const void* data, size_t bytes);
   // EIO where the file ends before.
   int ReadAt(uint64_t offset, void* data, size_t bytes) const;
+  // False when not all of it is in memory, or that cannot be told: then nothing was waited for.
+  bool ReadIfInMemory(uint64_t offset, void* data, size_t bytes) const;
   int Bytes(uint64_t* bytes) const;
   int Sync();
   int Close();

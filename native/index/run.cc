@@ -137,7 +137,7 @@ std::shared_ptr<Run> Run::Open(const std::string& path, uint64_t id, uint32_t le
   run->path_ = path;
   run->id_ = id;
   run->level_ = level;
-  const int error = run->file_.OpenForReading(path);
+  const int error = run->file_->OpenForReading(path);
   if (error != 0) {
     *failure = Failure("open", path, error);
     return nullptr;
@@ -147,9 +147,9 @@ std::shared_ptr<Run> Run::Open(const std::string& path, uint64_t id, uint32_t le
 
 bool Run::ReadTail(std::string* failure) {
   uint8_t footer[kFooterBytes];
-  int error = file_.Bytes(&fileBytes_);
+  int error = file_->Bytes(&fileBytes_);
   if (error == 0 && fileBytes_ < kFooterBytes) error = EIO;
-  if (error == 0) error = file_.ReadAt(fileBytes_ - kFooterBytes, footer, kFooterBytes);
+  if (error == 0) error = file_->ReadAt(fileBytes_ - kFooterBytes, footer, kFooterBytes);
   if (error != 0) {
     *failure = Failure("read", path_, error);
     return false;
@@ -166,7 +166,7 @@ bool Run::ReadTail(std::string* failure) {
   if (tableBytes > kTailBytesMax || filterBytes > kTailBytesMax || filterBytes == 0) return false;
   if (tailOffset > fileBytes_ || fileBytes_ - tailOffset != tableBytes + filterBytes + kFooterBytes) return false;
   tail_.resize(static_cast<size_t>(tableBytes + filterBytes));
-  error = file_.ReadAt(tailOffset, &tail_[0], tail_.size());
+  error = file_->ReadAt(tailOffset, &tail_[0], tail_.size());
   if (error != 0) {
     *failure = Failure("read", path_, error);
     return false;
@@ -217,14 +217,24 @@ uint32_t Run::BlockFor(Slice key) const {
   return low;
 }
 
-std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, BlockCache* cache, std::string* failure) const {
-  if (cache != nullptr) {
-    std::shared_ptr<const Block> found = cache->Find(id_, block);
+int Run::Read(const BlockPlace& place, uint8_t* bytes, const Reading* reading) const {
+  if (reading == nullptr) return file_->ReadAt(place.offset, bytes, place.bytes);
+  if (file_->ReadIfInMemory(place.offset, bytes, place.bytes)) return 0;
+  return reading->disk->ReadAt(file_, place.offset, bytes, place.bytes);
+}
+
+std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, const Reading* reading, std::string* failure) const {
+  if (reading != nullptr) {
+    std::shared_ptr<const Block> found = reading->cache->Find(id_, block);
     if (found) return found;
   }
   const BlockPlace& place = blocks_[block];
   std::vector<uint8_t> bytes(place.bytes);
-  const int error = file_.ReadAt(place.offset, bytes.data(), bytes.size());
+  const int error = Read(place, bytes.data(), reading);
+  if (error == ETIMEDOUT) {
+    *failure = path_ + " does not answer";
+    return nullptr;
+  }
   if (error != 0) {
     *failure = Failure("read", path_, error);
     return nullptr;
@@ -234,7 +244,7 @@ std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, BlockCache* cache, s
     *failure = path_ + " is damaged";
     return nullptr;
   }
-  if (cache != nullptr) cache->Keep(id_, block, read);
+  if (reading != nullptr) reading->cache->Keep(id_, block, read);
   return read;
 }
 
@@ -242,7 +252,7 @@ namespace {
 
 class RunCursor : public Cursor {
  public:
-  RunCursor(std::shared_ptr<const Run> run, BlockCache* cache) : run_(std::move(run)), cache_(cache) {}
+  RunCursor(std::shared_ptr<const Run> run, const Reading* reading) : run_(std::move(run)), reading_(reading) {}
 
   void Seek(Slice key) override {
     if (!Enter(run_->BlockFor(key))) return;
@@ -279,7 +289,7 @@ class RunCursor : public Cursor {
 
   bool Enter(uint32_t number) {
     number_ = number;
-    block_ = number < run_->blockCount() ? run_->ReadBlock(number, cache_, &failure_) : nullptr;
+    block_ = number < run_->blockCount() ? run_->ReadBlock(number, reading_, &failure_) : nullptr;
     return block_ != nullptr;
   }
 
@@ -294,7 +304,7 @@ class RunCursor : public Cursor {
   }
 
   const std::shared_ptr<const Run> run_;
-  BlockCache* const cache_;
+  const Reading* const reading_;
   std::shared_ptr<const Block> block_;
   uint32_t number_ = 0;
   uint32_t at_ = 0;
@@ -303,8 +313,8 @@ class RunCursor : public Cursor {
 
 }  // namespace
 
-std::unique_ptr<Cursor> Run::CursorOf(std::shared_ptr<const Run> run, BlockCache* cache) {
-  return std::make_unique<RunCursor>(std::move(run), cache);
+std::unique_ptr<Cursor> Run::CursorOf(std::shared_ptr<const Run> run, const Reading* reading) {
+  return std::make_unique<RunCursor>(std::move(run), reading);
 }
 
 // --- writing ---

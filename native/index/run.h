@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "cursor.h"
+#include "disk-reader.h"
 #include "file.h"
 
 namespace granary::index {
@@ -67,6 +68,12 @@ class BlockCache {
   std::unordered_map<Key, std::list<Entry>::iterator, HashOfKey> byKey_;
 };
 
+// How the owner's thread of a store reads runs.
+struct Reading {
+  BlockCache* cache;
+  DiskReader* disk;
+};
+
 class Run {
  public:
   // Null with `failure` set when the file is not what was written.
@@ -84,9 +91,11 @@ class Run {
   bool MayHave(uint64_t filterHash) const;
   // The first block that may hold the key or one after it; blockCount() when none does.
   uint32_t BlockFor(Slice key) const;
-  // Null with `failure` set when it cannot be read whole. `cache` may be null.
-  std::shared_ptr<const Block> ReadBlock(uint32_t block, BlockCache* cache, std::string* failure) const;
-  static std::unique_ptr<Cursor> CursorOf(std::shared_ptr<const Run> run, BlockCache* cache);
+  // Null with `failure` set when it cannot be read whole. `reading` is null on a thread that may wait for the disk,
+  // which keeps nothing.
+  std::shared_ptr<const Block> ReadBlock(uint32_t block, const Reading* reading, std::string* failure) const;
+  // `reading` must outlive it.
+  static std::unique_ptr<Cursor> CursorOf(std::shared_ptr<const Run> run, const Reading* reading);
 
  private:
   struct BlockPlace {
@@ -97,6 +106,7 @@ class Run {
   };
 
   bool ReadTail(std::string* failure);
+  int Read(const BlockPlace& place, uint8_t* bytes, const Reading* reading) const;
   Slice LastKeyOf(const BlockPlace& place) const {
     return {reinterpret_cast<const uint8_t*>(tail_.data()) + place.lastKeyAt, place.lastKeyBytes};
   }
@@ -106,7 +116,8 @@ class Run {
   uint32_t level_ = 0;
   uint64_t fileBytes_ = 0;
   uint64_t entryCount_ = 0;
-  File file_;
+  // A call that hangs needs it longer than the run lives.
+  const std::shared_ptr<File> file_ = std::make_shared<File>();
   // The block table with its keys, then the filter.
   std::string tail_;
   std::vector<BlockPlace> blocks_;

@@ -53,12 +53,13 @@ std::string ChecksumLine(const std::string& text) {
 
 StoreHandle Store::Open(const StoreOptions& options, std::string* failure) {
   StoreHandle store(new Store(options));
-  *failure = store->Load();
-  if (!failure->empty()) return nullptr;
-  if (!store->StartThread()) {
-    *failure = "no thread could be started for " + options.directory;
+  store->active_ = std::make_shared<MemoryTable>();
+  if (!store->disk_.Start()) {
+    *failure = store->NoThread();
     return nullptr;
   }
+  *failure = store->StartThread(First::kLoad);
+  if (!failure->empty()) return nullptr;
   return store;
 }
 
@@ -74,7 +75,6 @@ std::string Store::RunPath(uint64_t id) const {
 
 // Reads the manifest and opens its runs; removes what it does not name.
 std::string Store::Load() {
-  active_ = std::make_shared<MemoryTable>();
   const int made = MakeDirectory(options_.directory);
   if (made != 0) return Failure("make", options_.directory, made);
   std::string text;
@@ -93,8 +93,9 @@ std::string Store::Load() {
       const size_t lineEnd = text.find('\n', at);
       if (sscanf(text.c_str() + at, "run %llu level %u\n", &id, &level) != 2 || level > kLevelMax) return damaged;
       std::string failure;
-      std::shared_ptr<Run> run = Run::Open(RunPath(id), id, level, &failure);
+      std::shared_ptr<const Run> run = disk_.Guard(Run::Open(RunPath(id), id, level, &failure));
       if (!run) return failure;
+      NoteProgress();
       runs_.push_back(run);
       named.insert(RunPath(id));
       if (id >= nextRun_) nextRun_ = id + 1;
@@ -111,7 +112,11 @@ std::string Store::Load() {
   return "";
 }
 
-bool Store::StartThread() {
+std::string Store::StartThread(First first) {
+  first_ = first;
+  isFirstDone_ = false;
+  isStopping_ = false;
+  NoteProgress();
   // Signals belong to the threads of the runtime.
   sigset_t all;
   sigset_t before;
@@ -119,8 +124,14 @@ bool Store::StartThread() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   hasThread_ = pthread_create(&thread_, nullptr, &ThreadMain, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (hasThread_) pthread_setname_np(thread_, "index");
-  return hasThread_;
+  if (!hasThread_) return NoThread();
+  pthread_setname_np(thread_, "index");
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto isDone = [&] { return isFirstDone_; };
+  while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), isDone)) {
+    if (IsStuck()) return NoAnswer();
+  }
+  return firstFailure_;
 }
 
 bool Store::StopThread(bool isRestWritten, bool isAwaited) {
@@ -132,7 +143,7 @@ bool Store::StopThread(bool isRestWritten, bool isAwaited) {
     isRestWritten_ = isRestWritten;
     hasWork_.notify_all();
     const auto hasEnded = [&] { return hasThreadEnded_; };
-    while (!threadEnded_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), hasEnded)) {
+    while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), hasEnded)) {
       if (isAwaited && !IsStuck()) continue;
       isAbandoned_ = true;
       pthread_detach(thread_);
@@ -161,15 +172,8 @@ std::string Store::Clear() {
   cache_.Clear();
   active_ = std::make_shared<MemoryTable>();
   flushedCount_ = frozenCount_;
-  const Runs before = std::move(runs_);
-  runs_.clear();
-  bool isNamed = false;
-  std::string failure = WriteManifest(runs_, &isNamed);
-  for (const auto& run : before) Remove(RunPath(run->id()));
-  isStopping_ = false;
   trouble_.clear();
-  if (!StartThread() && failure.empty()) failure = "no thread could be started for " + options_.directory;
-  return failure;
+  return StartThread(First::kClear);
 }
 
 // --- on the owner's thread ---
@@ -196,7 +200,7 @@ Store::Found Store::Get(Slice key, Slice* value, std::string* failure) {
   for (const auto& run : runs) {
     const uint32_t number = run->BlockFor(key);
     if (number == run->blockCount()) continue;
-    found_ = run->ReadBlock(number, &cache_, failure);
+    found_ = run->ReadBlock(number, &reading_, failure);
     if (!found_) return Found::kFailed;
     const uint32_t at = found_->LowerBound(key);
     if (at == found_->count() || Compare(found_->KeyAt(at), key) != 0) continue;
@@ -239,7 +243,7 @@ std::unique_ptr<Cursor> Store::CursorOf() {
   sources.push_back(MemoryTable::CursorOf(active_));
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& table : frozen_) sources.push_back(MemoryTable::CursorOf(table));
-  for (const auto& run : runs_) sources.push_back(Run::CursorOf(run, &cache_));
+  for (const auto& run : runs_) sources.push_back(Run::CursorOf(run, &reading_));
   return std::make_unique<MergingCursor>(std::move(sources));
 }
 
@@ -279,8 +283,21 @@ void* Store::ThreadMain(void* argument) {
   return nullptr;
 }
 
+// Nobody else looks at the runs yet.
+std::string Store::RemoveRuns() {
+  const Runs before = std::move(runs_);
+  runs_.clear();
+  bool isNamed = false;
+  std::string failure = WriteManifest(runs_, &isNamed);
+  for (const auto& run : before) Remove(RunPath(run->id()));
+  return failure;
+}
+
 void Store::Serve() {
+  firstFailure_ = first_ == First::kLoad ? Load() : RemoveRuns();
   std::unique_lock<std::mutex> lock(mutex_);
+  isFirstDone_ = true;
+  threadCame_.notify_all();
   while (!isStopping_) {
     std::string failure;
     bool isOldestIn = false;
@@ -309,7 +326,7 @@ void Store::Serve() {
   trouble_ = failure;
   progressAt_ = std::chrono::steady_clock::duration::zero();
   hasThreadEnded_ = true;
-  threadEnded_.notify_all();
+  threadCame_.notify_all();
 }
 
 std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
@@ -327,8 +344,8 @@ std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
   if (error == 0) error = writer.Finish();
   if (error == 0) error = Rename(newPath, path);
   std::string failure = error == 0 ? "" : Failure("write", path, error);
-  std::shared_ptr<Run> run;
-  if (error == 0) run = Run::Open(path, id, 0, &failure);
+  std::shared_ptr<const Run> run;
+  if (error == 0) run = disk_.Guard(Run::Open(path, id, 0, &failure));
   if (!run) Remove(error == 0 ? path : newPath);
   lock->lock();
   if (!run) return failure;
@@ -384,8 +401,8 @@ std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inp
   if (!isGivenUp && failure.empty() && error == 0) error = writer.Finish();
   if (!isGivenUp && failure.empty() && error == 0) error = Rename(newPath, path);
   if (error != 0) failure = Failure("write", path, error);
-  std::shared_ptr<Run> run;
-  if (!isGivenUp && failure.empty()) run = Run::Open(path, id, level, &failure);
+  std::shared_ptr<const Run> run;
+  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(path, id, level, &failure));
   if (!run) {
     Remove(newPath);
     Remove(path);

@@ -91,15 +91,21 @@ class Store {
  private:
   friend struct StoreEnd;
   ~Store() = default;
-  explicit Store(StoreOptions options) : options_(std::move(options)), cache_(options_.cacheBytes) {}
+  explicit Store(StoreOptions options)
+      : options_(std::move(options)), cache_(options_.cacheBytes), disk_(options_.stuckMs) {}
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
   std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
   std::string RunPath(uint64_t id) const;
+  std::string NoThread() const { return "no thread could be started for " + options_.directory; }
   std::string NoAnswer() const { return options_.directory + " does not answer"; }
+  // What the thread does before it serves.
+  enum class First { kLoad, kClear };
+  // Empty, or why it could not.
+  std::string StartThread(First first);
   std::string Load();
-  bool StartThread();
+  std::string RemoveRuns();
   // False: the thread hangs in a call to the disk, or nobody waits for it, and it was left there. It makes all calls
   // that can hang.
   bool StopThread(bool isRestWritten, bool isAwaited = true);
@@ -121,6 +127,8 @@ class Store {
 
   const StoreOptions options_;
   BlockCache cache_;
+  DiskReader disk_;
+  const Reading reading_{&cache_, &disk_};
   // Of the last Get.
   std::shared_ptr<const Block> found_;
   std::shared_ptr<MemoryTable> active_;
@@ -138,8 +146,12 @@ class Store {
   uint64_t mergedBytes_ = 0;
   bool isStopping_ = false;
   bool isRestWritten_ = false;
+  First first_ = First::kLoad;
+  std::string firstFailure_;
+  bool isFirstDone_ = false;
   bool hasThreadEnded_ = false;
-  std::condition_variable threadEnded_;
+  // The first thing, or its end.
+  std::condition_variable threadCame_;
   std::string trouble_;
 
   // Of the owner's thread again.

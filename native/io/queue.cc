@@ -9,6 +9,8 @@
 #include <chrono>
 #include <utility>
 
+#include "close-aside.h"
+
 namespace granary::io {
 namespace {
 
@@ -107,6 +109,17 @@ bool Queue::ReleaseArena(int64_t graceMs) {
   return true;
 }
 
+void Queue::CloseAtEnd(int fd) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (liveThreads_ > 0) {
+      closedAtEnd_.push_back(fd);
+      return;
+    }
+  }
+  CloseAside(fd);
+}
+
 void* Queue::ThreadMain(void* argument) {
   const std::unique_ptr<std::shared_ptr<Queue>> queue(static_cast<std::shared_ptr<Queue>*>(argument));
   (*queue)->Serve();
@@ -126,7 +139,10 @@ bool Queue::Take(Request* request) {
   std::unique_lock<std::mutex> lock(mutex_);
   hasWork_.wait(lock, [this] { return !waiting_.empty() || isStopping_; });
   if (waiting_.empty()) {
-    --liveThreads_;
+    if (--liveThreads_ == 0) {
+      for (const int fd : closedAtEnd_) ::close(fd);
+      closedAtEnd_.clear();
+    }
     // Under the lock: a waiter may be the last to know this object.
     hasEnded_.notify_all();
     return false;

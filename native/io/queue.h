@@ -61,6 +61,9 @@ class Queue : public std::enable_shared_from_this<Queue> {
   // may belong to the runtime that frees the memory. False when they have not ended in time.
   bool ReleaseArena(int64_t graceMs);
 
+  // Closes the descriptor once all threads have ended, or at once.
+  void CloseAtEnd(int fd);
+
   const Arena& arena() const { return arena_; }
 
  private:
@@ -83,6 +86,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   std::condition_variable hasWork_;
   std::condition_variable hasEnded_;
   std::deque<Request> waiting_;
+  std::vector<int> closedAtEnd_;
   size_t running_ = 0;
   int liveThreads_ = 0;
   bool isStopping_ = false;

@@ -1,37 +1,51 @@
 /** Where a deployment's index lies, unless it is told. Any drive can hold it: it is a cache of the logs. */
-import { existsSync, statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { damagedName, removeRunCatalog, runsName } from './run-catalog.js';
+import { ask } from './folder-calls.js';
+import { damagedName, isThere, removeRunCatalog, runsName } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 
 /**
  * The one that was written last comes first, those without an index last: it moves when its drive goes, and that one may
- * come back, or an empty one in its place.
+ * come back, or an empty one in its place. Those whose disk does not answer are left out.
  */
-export function inOrderOfUse(folders: readonly string[]): string[] {
-  const used = new Map(folders.map((folder) => [folder, usedAtMs(folder)]));
-  return [...folders].sort((a, b) => (used.get(b) ?? 0) - (used.get(a) ?? 0));
+export async function inOrderOfUse(folders: readonly string[]): Promise<string[]> {
+  const looked = await Promise.all(folders.map(async (folder) => ({ folder, usedAtMs: await usedAtMs(folder) })));
+  return looked
+    .flatMap(({ folder, usedAtMs }) => (usedAtMs === null ? [] : [{ folder, usedAtMs }]))
+    .sort((a, b) => b.usedAtMs - a.usedAtMs)
+    .map(({ folder }) => folder);
 }
 
 /** What is left of earlier places only takes room. */
-export function removeOtherIndexes(folders: readonly string[], kept: string, log: (text: string) => void): void {
-  for (const folder of folders) {
-    if (folder === kept) continue;
-    try {
-      removeRunCatalog(folder);
-    } catch (error) {
-      log(`an old index cannot be removed from ${folder}: ${error instanceof Error ? error.message : 'unknown cause'}`);
-    }
-  }
+export async function removeOtherIndexes(
+  folders: readonly string[],
+  kept: string,
+  log: (text: string) => void,
+): Promise<void> {
+  await Promise.all(
+    folders.map(async (folder) => {
+      if (folder === kept) return;
+      try {
+        await removeRunCatalog(folder);
+      } catch (error) {
+        const cause = error instanceof Error ? error.message : 'unknown cause';
+        log(`an old index cannot be removed from ${folder}: ${cause}`);
+      }
+    }),
+  );
 }
 
-/** 0: none is there, or it is of no use. */
-function usedAtMs(folder: string): number {
-  try {
-    if (existsSync(join(folder, damagedName))) return 0;
-    return statSync(join(folder, runsName, 'manifest'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  } catch {
-    return 0;
-  }
+/** 0: none is there, or it is of no use. Null: the disk does not answer. */
+async function usedAtMs(folder: string): Promise<number | null> {
+  const look = async (): Promise<number> => {
+    try {
+      if (await isThere(join(folder, damagedName))) return 0;
+      return (await stat(join(folder, runsName, 'manifest'))).mtimeMs;
+    } catch {
+      return 0;
+    }
+  };
+  return ask(folder, look).catch(() => null);
 }

@@ -4,22 +4,12 @@
  * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
  * after the damage was met: the logs have everything. When the drive that it lies on has gone, it moves to another.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  rmdirSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdir, open, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MiB, KiB } from '../base/index.js';
+import { KiB, MiB, Refusal } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
+import { ask, isSilent } from './folder-calls.js';
 import { IndexCopy } from './index-copy.js';
 
 /** Found at a start: the index could not be read, and is not looked at again. */
@@ -44,6 +34,8 @@ const flushLookMs = 5;
 const placeLookMsDefault = 2_000;
 /** A disk that does not answer for so long takes nothing for now: commits go on without it. */
 const stuckMsDefault = 8_000;
+/** How the addon says that it was not waited for any longer. */
+const noAnswer = 'does not answer';
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
 
@@ -55,9 +47,11 @@ const pageBytesFirst = 4 * KiB;
 const pageBytesMax = 256 * KiB;
 const pageGrowth = 8;
 
-/** A part of the index could not be read. It is marked: the next one to open it builds it anew. */
-export class IndexDamaged extends Error {
-  override readonly name = 'IndexDamaged';
+/** A part of the index could not be read. Why is in the log, once; what asked for it is to come again. */
+export class IndexDamaged extends Refusal<'SlowDownRead'> {
+  constructor() {
+    super('SlowDownRead', 'The index of this server cannot be read and is built anew; try again later.');
+  }
 }
 
 export interface RunCatalogOptions {
@@ -76,51 +70,73 @@ export interface RunCatalogOptions {
   readonly placeLookMs?: number;
 }
 
-export function openRunCatalog(options: RunCatalogOptions): Catalog {
+/** Rejects when the folder cannot have it, or its disk does not answer. */
+export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalog> {
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
   const { stuckMs = stuckMsDefault, flushMs = flushMsDefault, placeLookMs = placeLookMsDefault } = options;
   const { onDamage = () => undefined, places = () => [directory] } = options;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const marker = join(directory, damagedName);
   const runs = join(directory, runsName);
   const openIn = (folder: string): IndexStore => indexStores.openIndexStore(folder, memoryBytes, cacheBytes, stuckMs);
-  const discard = (why: string): void => {
+  const discard = async (why: string): Promise<void> => {
     log(`the index ${why}: it is rebuilt from the logs`);
-    rmSync(runs, { recursive: true, force: true });
-    rmSync(marker, { force: true });
+    await ask(directory, () => removeIndex(directory));
   };
-  if (existsSync(marker)) discard('could not be read when it was last in use');
+  const isDamaged = await ask(directory, async () => {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return isThere(join(directory, damagedName));
+  });
+  if (isDamaged) await discard('could not be read when it was last in use');
+  let store: IndexStore;
+  try {
+    store = openIn(runs);
+  } catch (error) {
+    // The end of its message is all that the addon says of it: what hangs is not to be removed, but left alone.
+    if (causeOf(error).endsWith(noAnswer)) throw error;
+    await discard(`cannot be opened (${causeOf(error)})`);
+    store = openIn(runs);
+  }
   const refusedBytesMax = refusedTablesMax * memoryBytes;
   const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, openIn, refusedBytesMax };
-  try {
-    return new RunCatalog(openIn(runs), upkeep);
-  } catch (error) {
-    discard(`cannot be opened (${causeOf(error)})`);
-    return new RunCatalog(openIn(runs), upkeep);
-  }
+  return new RunCatalog(store, upkeep, await folderAt(directory));
 }
 
 /**
  * For a look at an index that no server uses. A damaged one is built anew by a start; damage within a run is met only
  * where it is read, which throws. Nothing is changed.
  */
-export function openExistingCatalog(directory: string): Catalog | 'absent' | 'damaged' {
+export async function openExistingCatalog(directory: string): Promise<Catalog | 'absent' | 'damaged'> {
   const runs = join(directory, runsName);
-  if (existsSync(join(directory, damagedName))) return 'damaged';
-  if (!existsSync(runs)) return 'absent';
+  if (await ask(directory, () => isThere(join(directory, damagedName)))) return 'damaged';
+  if (!(await ask(directory, () => isThere(runs)))) return 'absent';
   try {
     const store = indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault, stuckMsDefault);
-    return new RunCatalog(store, null);
+    return new RunCatalog(store, null, null);
   } catch {
     return 'damaged';
   }
 }
 
 /** Removes an index that is not open: its files, and its folder when nothing else is in it. */
-export function removeRunCatalog(directory: string): void {
-  rmSync(join(directory, runsName), { recursive: true, force: true });
-  rmSync(join(directory, damagedName), { force: true });
-  if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+export async function removeRunCatalog(directory: string): Promise<void> {
+  await ask(directory, async () => {
+    if (!(await isThere(directory))) return;
+    await removeIndex(directory);
+    if ((await readdir(directory)).length === 0) await rmdir(directory);
+  });
+}
+
+async function removeIndex(directory: string): Promise<void> {
+  await rm(join(directory, runsName), { recursive: true, force: true });
+  await rm(join(directory, damagedName), { recursive: true, force: true });
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What the index of a server needs to stay. */
@@ -151,16 +167,19 @@ class RunCatalog implements Catalog {
   #moveAgainAtMs = 0;
   #mayMove = true;
   #isDamageMet = false;
+  #isLooking = false;
+  #marking: Promise<unknown> = Promise.resolve();
   readonly #openRanges = new Map<IndexStore, number>();
 
   /** Without `upkeep` nothing is ever changed. */
   constructor(
     store: IndexStore,
     private readonly upkeep: Upkeep | null,
+    folder: string | null,
   ) {
     this.#store = store;
     this.#directory = upkeep?.directory ?? '';
-    this.#folder = upkeep === null ? null : folderAt(join(this.#directory, runsName));
+    this.#folder = folder;
     this.#timers =
       upkeep === null
         ? []
@@ -169,7 +188,7 @@ class RunCatalog implements Catalog {
               this.#flushWhatIsNew();
             }, upkeep.flushMs).unref(),
             setInterval(() => {
-              this.#lookAfterPlace(upkeep);
+              void this.#lookAfterPlace(upkeep);
             }, upkeep.placeLookMs).unref(),
           ];
   }
@@ -276,6 +295,7 @@ class RunCatalog implements Catalog {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#stopMoving();
+    await this.#marking;
     this.#store.close();
   }
 
@@ -285,20 +305,32 @@ class RunCatalog implements Catalog {
   }
 
   /** A full disk is waited for. A drive that went may not come back, and an index that is only in memory ends all writes. */
-  #lookAfterPlace(upkeep: Upkeep): void {
+  async #lookAfterPlace(upkeep: Upkeep): Promise<void> {
     const trouble = this.#store.trouble();
     if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
     this.#trouble = trouble;
-    if (this.#copy !== null || this.#isDamageMet || performance.now() < this.#moveAgainAtMs) return;
+    if (this.#isLooking || !this.#mayLook()) return;
     const places = upkeep.places();
-    const isPlace = places.includes(this.#directory);
     // A drive that is out for a while does no harm, and one that hangs is not to be asked.
-    if (isPlace ? folderAt(join(this.#directory, runsName)) === this.#folder : trouble === '') return;
+    if (places.includes(this.#directory) ? await this.#isInPlace() : trouble === '') return;
     // Not under the name that it has: what is open would go on writing there.
-    const others = places.filter((place) => place !== this.#directory);
-    if (others.length === 0) return;
+    const others = places.filter((place) => place !== this.#directory && !isSilent(place));
+    if (others.length === 0 || !this.#mayLook()) return;
     this.#moveAgainAtMs = performance.now() + moveAgainMs;
     this.#moving = this.#moveToOneOf(others, upkeep);
+  }
+
+  #mayLook(): boolean {
+    return this.#mayMove && this.#copy === null && !this.#isDamageMet && performance.now() >= this.#moveAgainAtMs;
+  }
+
+  async #isInPlace(): Promise<boolean> {
+    this.#isLooking = true;
+    try {
+      return (await folderAt(this.#directory)) === this.#folder;
+    } finally {
+      this.#isLooking = false;
+    }
   }
 
   async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
@@ -321,35 +353,38 @@ class RunCatalog implements Catalog {
 
   async #moveTo(directory: string, { openIn }: Upkeep): Promise<void> {
     const runs = join(directory, runsName);
-    const marker = join(directory, damagedName);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(marker, '');
-    syncFolder(directory);
-    // One of an earlier start.
-    rmSync(runs, { recursive: true, force: true });
+    await ask(directory, async () => {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await writeFile(join(directory, damagedName), '');
+      await syncFolder(directory);
+      // One of an earlier start.
+      await rm(runs, { recursive: true, force: true });
+    });
+    if (!this.#mayMove) return;
     const from = this.#store;
     const store = openIn(runs);
-    let isWhole = false;
     try {
       this.#copy = new IndexCopy(this.range(everything), store);
-      isWhole = await this.#copy.run();
-      if (isWhole) rmSync(marker);
-    } finally {
+      // What is written until it has the place of the other goes to both.
+      const isWhole = await this.#copy.run();
+      if (!isWhole) throw new GivenUp();
+      await ask(directory, () => rm(join(directory, damagedName)));
+    } catch (error) {
       this.#copy = null;
-      if (!isWhole) {
-        store.leave();
-        rmSync(runs, { recursive: true, force: true });
-      }
+      store.leave();
+      await ask(directory, () => rm(runs, { recursive: true, force: true })).catch(() => undefined);
+      if (error instanceof GivenUp) return;
+      throw error;
     }
-    if (!isWhole) return;
+    this.#copy = null;
     const before = { directory: this.#directory, folder: this.#folder };
     this.#store = store;
     this.#directory = directory;
-    this.#folder = folderAt(runs);
+    this.#folder = await folderAt(directory);
     if (!this.#openRanges.has(from)) from.leave();
     // The folder of another drive had its name: what was written there is of two.
-    const stranger = folderAt(join(before.directory, runsName));
-    if (stranger !== null && stranger !== before.folder) this.#markDamaged(before.directory);
+    const stranger = await folderAt(before.directory);
+    if (stranger !== null && stranger !== before.folder) await this.#markDamaged(before.directory);
   }
 
   async #stopMoving(): Promise<void> {
@@ -368,7 +403,7 @@ class RunCatalog implements Catalog {
       return read();
     } catch (error) {
       this.#meetDamage(causeOf(error));
-      throw new IndexDamaged(causeOf(error), { cause: error });
+      throw new IndexDamaged();
     }
   }
 
@@ -376,14 +411,15 @@ class RunCatalog implements Catalog {
   #meetDamage(cause: string): void {
     if (this.upkeep === null || this.#isDamageMet) return;
     this.#isDamageMet = true;
-    this.upkeep.log(`the index cannot be read: ${cause}`);
-    this.upkeep.onDamage(this.#markDamaged(this.#directory));
+    const { log, onDamage } = this.upkeep;
+    log(`the index cannot be read: ${cause}`);
+    this.#marking = this.#markDamaged(this.#directory).then(onDamage);
   }
 
   /** False when that was not possible. */
-  #markDamaged(directory: string): boolean {
+  async #markDamaged(directory: string): Promise<boolean> {
     try {
-      writeFileSync(join(directory, damagedName), '');
+      await ask(directory, () => writeFile(join(directory, damagedName), ''));
       return true;
     } catch (error) {
       this.upkeep?.log(`that the index is damaged cannot be noted: ${causeOf(error)}`);
@@ -392,14 +428,17 @@ class RunCatalog implements Catalog {
   }
 }
 
+/** A copy of the index that nobody wants any more. */
+class GivenUp extends Error {}
+
 function causeOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What tells a folder from another that has its name; null: none is there. */
-function folderAt(path: string): string | null {
+/** What tells the folder of the runs from another that has its name; null: none is there. */
+async function folderAt(directory: string): Promise<string | null> {
   try {
-    const { dev, ino } = statSync(path, { bigint: true });
+    const { dev, ino } = await ask(directory, () => stat(join(directory, runsName), { bigint: true }));
     return `${dev}-${ino}`;
   } catch {
     // Whatever keeps it from being looked at keeps the index from being written.
@@ -408,11 +447,11 @@ function folderAt(path: string): string | null {
 }
 
 /** Before what comes later can be: a part must never be there without its mark. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
   try {
-    fsyncSync(folder);
+    await folder.sync();
   } finally {
-    closeSync(folder);
+    await folder.close();
   }
 }

@@ -64,7 +64,6 @@ export class DriveCalls {
   #tickDueMs = 0;
   /** Of the clock, as far as it was seen. */
   #stoodStillMs = 0;
-  #hasLeftCalls = false;
   /** When a call ended last, in time in which this process ran. */
   #endedMs = -Infinity;
 
@@ -80,11 +79,6 @@ export class DriveCalls {
   /** Not answered yet. */
   get waiting(): number {
     return this.#pending.size;
-  }
-
-  /** After close: some call was still inside the kernel and may end at any time, or never. */
-  get hasLeftCalls(): boolean {
-    return this.#hasLeftCalls;
   }
 
   /** A descriptor for reading, or −1 when the answer takes a call of its own. */
@@ -142,6 +136,11 @@ export class DriveCalls {
     return this.queue.close(graceMs);
   }
 
+  /** After close: until the last call that was left behind has ended, though the caller closes it. */
+  holdOpen(fd: number): void {
+    this.queue.holdOpen(fd);
+  }
+
   #refuse(call: DriveCall): DriveResult<IoResult> {
     call.onEnd?.({ errno: ENOENT, bytes: 0, fd: call.request.fd ?? -1 });
     return { ok: false, fault: this.#fault(call, 'missing', ENOENT) };
@@ -167,7 +166,6 @@ export class DriveCalls {
     this.#pending.delete(pending);
     if (result.errno === EINPROGRESS) {
       // Given up at close: the thread may still come back to this memory, at any time.
-      this.#hasLeftCalls = true;
       if (isInTime) this.#answerSlow(pending, result.errno, new Promise(() => {}));
       return;
     }

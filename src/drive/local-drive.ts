@@ -155,7 +155,8 @@ export class LocalDrive implements Drive {
     await Promise.all(queues.map((queue) => queue.close(graceMs)));
     this.#log.closeFiles();
     this.#blobs.closeFiles();
-    // A call that was left behind may yet write: nobody else may have the drive while this process lives.
-    if (!queues.some((queue) => queue.hasLeftCalls)) this.#queues.read.closeDescriptor(this.lockFd);
+    // A call that was left behind may yet write: nobody else may have the drive until it has ended.
+    for (const queue of queues) queue.holdOpen(this.lockFd);
+    this.#queues.read.closeDescriptor(this.lockFd);
   }
 }

@@ -126,6 +126,11 @@ export interface IoQueue {
   readonly depth: number;
   /** Stops after what is queued; resolves when the threads have ended or `graceMs` has passed. */
   close(graceMs: number): Promise<void>;
+  /**
+   * After `close`: what the descriptor opened, and its lock, stays open until the last call that was left behind has ended,
+   * though the caller closes it.
+   */
+  holdOpen(fd: number): void;
 }
 
 export interface IoNative {

@@ -83,14 +83,14 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       logs.push(await checkJournal({ deploymentId, setIndex, drives: stores, dataShards, ...common }));
     }
     const present = places.sets.flat().flatMap(({ path, probe }) => (probe === null ? [] : [indexFolderOf(path)]));
-    const indexFolders = options.indexDir === null ? inOrderOfUse(present) : [options.indexDir];
+    const indexFolders = options.indexDir === null ? await inOrderOfUse(present) : [options.indexDir];
     const [indexFolder = indexFolderOf(places.first.path)] = indexFolders;
     const scratch = `${indexFolder}.check`;
-    removeRunCatalog(scratch);
-    const catalog: Catalog = openRunCatalog({ directory: scratch, log: () => undefined });
+    await removeRunCatalog(scratch);
+    const catalog: Catalog = await openRunCatalog({ directory: scratch, log: () => undefined });
     undo.push(async () => {
       await catalog.close();
-      removeRunCatalog(scratch);
+      await removeRunCatalog(scratch);
     });
     const { deploymentId } = format;
     return {

@@ -30,7 +30,7 @@ async function fsck(options: FsckOptions): Promise<FsckReport> {
     return { now: first.report, before: null, repairedShards: 0, isIndexRebuilt: false };
   // Damage within the index shows only where it is read, and a start does not read all of it.
   const isIndexRebuilt = options.rebuild || first.report.index.state === 'damaged';
-  if (isIndexRebuilt) for (const folder of first.indexFolders) removeRunCatalog(folder);
+  if (isIndexRebuilt) for (const folder of first.indexFolders) await removeRunCatalog(folder);
   options.onProgress?.({ phase: 'repair', done: null });
   const repairedShards = await mendDrives({ ...options, arena, logger: log });
   const { report } = await look(options, arena, log);
@@ -153,7 +153,7 @@ async function checkLogs(
 
 /** The index that the server would open, against what the logs say. */
 async function checkIndex({ indexFolder, store }: CheckWorld): Promise<IndexFindings> {
-  const catalog = openExistingCatalog(indexFolder);
+  const catalog = await openExistingCatalog(indexFolder);
   if (catalog === 'absent' || catalog === 'damaged') return { state: catalog, differences: 0 };
   try {
     const differences = store.differencesTo(catalog);

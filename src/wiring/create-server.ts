@@ -148,7 +148,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   teardown.add(() => compute.close());
 
   const damage = new IndexDamage(log, systemClock);
-  const catalog = openCatalog(options, deployment, log, { sets, damage });
+  const catalog = await openCatalog(options, deployment, log, { sets, damage });
   teardown.add(() => catalog.close());
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
@@ -396,12 +396,12 @@ interface IndexInUse {
   readonly damage: IndexDamage;
 }
 
-export function openCatalog(
+export async function openCatalog(
   options: Pick<ServerOptions, 'indexDir'>,
   deployment: Deployment,
   log: Logger,
   inUse: IndexInUse | null = null,
-): Catalog {
+): Promise<Catalog> {
   const named = options.indexDir ?? null;
   const places = deployment.sets.flatMap((set) =>
     set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexFolderOf(path)])),
@@ -412,18 +412,18 @@ export function openCatalog(
     );
   let failure: unknown = null;
   // The next one serves when the first is failing.
-  for (const directory of named === null ? inOrderOfUse(places) : [named]) {
+  for (const directory of named === null ? await inOrderOfUse(places) : [named]) {
     const warn = (text: string): void => {
       log.warn(text, { index: directory });
     };
     try {
-      const catalog = openRunCatalog({
+      const catalog = await openRunCatalog({
         directory,
         log: warn,
         ...(inUse !== null && { onDamage: (isNoted) => inUse.damage.met(isNoted) }),
         ...(inUse !== null && named === null && { places: inSync }),
       });
-      if (named === null) removeOtherIndexes(places, directory, warn);
+      if (named === null) await removeOtherIndexes(places, directory, warn);
       return catalog;
     } catch (error) {
       failure = error;

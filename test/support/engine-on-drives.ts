@@ -68,7 +68,7 @@ export async function engineOnDrives(options: {
     inSync: () => drives.flatMap((drive, position) => (drive === null ? [] : [position])),
   };
   const compute = new ComputePool({ arena: arena.arena, hashKey, threads: 2 });
-  const catalog = openRunCatalog({ directory: join(folder, 'index'), log: () => undefined });
+  const catalog = await openRunCatalog({ directory: join(folder, 'index'), log: () => undefined });
   const engine = new Engine({
     catalog,
     compute,

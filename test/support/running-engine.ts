@@ -77,10 +77,10 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
   if (compute === undefined) throw new Error('no arithmetic was given');
   const catalog =
     simulated?.catalog ??
-    openRunCatalog({
+    (await openRunCatalog({
       directory: options.indexDirectory,
       log: (text) => void lines.push(text),
-    });
+    }));
   const engine = new Engine({
     catalog,
     compute,

@@ -218,6 +218,8 @@ export class SimulatedMachine implements DriveSystem {
       get depth() {
         return waiting.length + running.size;
       },
+      // Locks of simulated files end with their machine.
+      holdOpen: () => undefined,
       close: (graceMs) => {
         isClosing = true;
         if (waiting.length + running.size === 0) return Promise.resolve();

@@ -21,7 +21,7 @@ const keys = ['a', 'b', 'c', 'd'].map((name) => Buffer.from(name));
 const [start = Buffer.alloc(0), , third = Buffer.alloc(0), end = Buffer.alloc(0)] = keys;
 
 async function fill(kind: (typeof indexKinds)[number], folder: string): Promise<void> {
-  const store = openIndex(kind, folder);
+  const store = await openIndex(kind, folder);
   await store.write((batch) => {
     for (const key of keys) batch.put(key, Buffer.from(`value of ${key.toString()}`));
   });
@@ -35,7 +35,7 @@ describe.each(indexKinds)('%s', (kind) => {
   test('has what was written after it was closed, in order', async () => {
     const folder = await newFolder();
     await fill(kind, folder);
-    const store = openIndex(kind, folder);
+    const store = await openIndex(kind, folder);
     try {
       expect(store.get(start)?.toString()).toBe('value of a');
       expect(store.get(third)).toBeUndefined();
@@ -75,7 +75,7 @@ describe('a power loss', () => {
 test('data that went away beneath the native one is an error, not an answer', async () => {
   const folder = await newFolder();
   await fill('native', folder);
-  const store = openIndex('native', folder);
+  const store = await openIndex('native', folder);
   try {
     loseData('native', folder);
     expect(() => store.get(start)).toThrow();

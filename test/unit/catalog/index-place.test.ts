@@ -27,26 +27,26 @@ function makeIndex(place: number, seconds: number): void {
 const [one, two, three, four] = [0, 1, 2, 3] as const;
 const placesOf = (found: readonly string[]): number[] => found.map((folder) => folders.indexOf(folder));
 
-test('the index that was written last comes first, and places without one in their order behind', () => {
-  expect(placesOf(inOrderOfUse(folders))).toEqual([one, two, three, four]);
+test('the index that was written last comes first, and places without one in their order behind', async () => {
+  expect(placesOf(await inOrderOfUse(folders))).toEqual([one, two, three, four]);
   makeIndex(three, 1000);
-  expect(placesOf(inOrderOfUse(folders))).toEqual([three, one, two, four]);
+  expect(placesOf(await inOrderOfUse(folders))).toEqual([three, one, two, four]);
   makeIndex(two, 2000);
-  expect(placesOf(inOrderOfUse(folders))).toEqual([two, three, one, four]);
+  expect(placesOf(await inOrderOfUse(folders))).toEqual([two, three, one, four]);
   // Of a copy that was not finished.
   writeFileSync(join(folders[two] ?? '', 'damaged'), '');
-  expect(placesOf(inOrderOfUse(folders))).toEqual([three, one, two, four]);
+  expect(placesOf(await inOrderOfUse(folders))).toEqual([three, one, two, four]);
 });
 
-test('what is left of others goes, and nothing else', () => {
+test('what is left of others goes, and nothing else', async () => {
   makeIndex(two, 1000);
   writeFileSync(join(folders[two] ?? '', 'damaged'), '');
   makeIndex(three, 1500);
   makeIndex(four, 2000);
   const said: string[] = [];
-  removeOtherIndexes(folders, folders[four] ?? '', (text) => said.push(text));
+  await removeOtherIndexes(folders, folders[four] ?? '', (text) => said.push(text));
   expect(said).toEqual([]);
-  expect(placesOf(inOrderOfUse(folders))).toEqual([four, one, two, three]);
+  expect(placesOf(await inOrderOfUse(folders))).toEqual([four, one, two, three]);
   for (const place of [two, three]) expect(readdirSync(join(folders[place] ?? '', '..'))).toEqual([]);
   expect(readdirSync(folders[four] ?? '')).toEqual(['runs']);
 });

@@ -122,11 +122,13 @@ describe('closing a drive with a call that hangs', () => {
     expect(performance.now() - startMs).toBeLessThan(3000);
     const fault = faultOf(await hanging);
     expect(fault.kind).toBe('slow');
-    const again = await probeDrive(folder.path, { arena: memory.arena, createFolder: false });
-    expect(again).toMatchObject({ kind: 'unusable', isLocked: true });
+    const probing = { arena: memory.arena, createFolder: false };
+    expect(await probeDrive(folder.path, probing)).toMatchObject({ kind: 'unusable', isLocked: true });
     release(pipe);
     // Nobody can tell when a thread that was left behind is done with the memory.
     expect(await stateOf(fault.settled)).toBe('pending');
+    // But the drive is free from then on.
+    await expect.poll(async () => (await probeDrive(folder.path, probing)).kind).toBe('ready');
   });
 
   it('waits for calls that end within the grace', async () => {

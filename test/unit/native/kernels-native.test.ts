@@ -25,7 +25,7 @@ const { compileWithKernels } = createRequire(import.meta.url)('../../native/comp
 const crypto = '-l:libcrypto.so.3';
 const indexSources = [
   'test/native/index-test.cc',
-  ...['cursor', 'file', 'memory-table', 'run', 'store'].map((name) => `native/index/${name}.cc`),
+  ...['cursor', 'disk-reader', 'file', 'memory-table', 'run', 'store'].map((name) => `native/index/${name}.cc`),
 ];
 // Half a minute on an idle machine.
 const minutes = 60_000;
