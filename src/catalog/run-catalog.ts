@@ -58,7 +58,7 @@ export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
   readonly log: (text: string) => void;
-  /** A part of it could not be read, told once. `isNoted`: whatever opens it next builds it anew. */
+  /** A part of it could not be read, told once. `isNoted`: whatever looks for an index next knows of it. */
   readonly onDamage?: (isNoted: boolean) => void;
   /** How often what was written lately goes to disk. */
   readonly flushMs?: number;
@@ -413,7 +413,9 @@ class RunCatalog implements Catalog {
     this.#isDamageMet = true;
     const { log, onDamage } = this.upkeep;
     log(`the index cannot be read: ${cause}`);
-    this.#marking = this.#markDamaged(this.#directory).then(onDamage);
+    // A disk that does not answer tells by that.
+    const marked = cause.endsWith(noAnswer) ? Promise.resolve(true) : this.#markDamaged(this.#directory);
+    this.#marking = marked.then(onDamage);
   }
 
   /** False when that was not possible. */

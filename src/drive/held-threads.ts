@@ -7,16 +7,15 @@ import { readdir, readFile } from 'node:fs/promises';
 /** A thread waits for a moment whenever it reads. */
 const lookMs = 300;
 
-export async function isHeldByDisk(): Promise<boolean> {
-  const before = await waitingThreads();
+export async function isHeldByDisk(threads = '/proc/self/task'): Promise<boolean> {
+  const before = await waitingThreads(threads);
   if (before.size === 0) return false;
   await new Promise((resolve) => setTimeout(resolve, lookMs));
-  return [...(await waitingThreads())].some((thread) => before.has(thread));
+  return [...(await waitingThreads(threads))].some((thread) => before.has(thread));
 }
 
 /** In state D, proc_pid_stat(5): an uninterruptible wait. */
-async function waitingThreads(): Promise<Set<string>> {
-  const folder = '/proc/self/task';
+async function waitingThreads(folder: string): Promise<Set<string>> {
   const threads = await readdir(folder);
   const states = await Promise.all(
     threads.map(async (thread) => {

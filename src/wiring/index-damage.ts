@@ -19,7 +19,7 @@ export class IndexDamage {
     private readonly clock: Pick<Clock, 'monotonicMs'>,
   ) {}
 
-  /** The first time. Whoever opens the index next knows of it when it `isNoted`. */
+  /** The first time. Whoever looks for an index next knows of it when it `isNoted`. */
   met(isNoted: boolean): void {
     this.#met = { isNoted };
     this.#act();

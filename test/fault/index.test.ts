@@ -1,11 +1,12 @@
-/** The index of a running server turns bad on its one drive: the server goes on without anybody's help. */
+/** The index of a running server turns bad on its one drive, or hangs: the server goes on without anybody's help. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { crashClient } from '../support/crash-workload.js';
-import { KillableServers, type KillableServer } from '../support/killable-server.js';
+import { calls, FaultShim } from '../support/fault-shim.js';
+import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 
 /** So much of it that what a start reads of the index is not all of it. */
@@ -49,10 +50,35 @@ it('that cannot be read is built anew, and everything is there', async () => {
   expect(runs).not.toEqual([]);
   for (const run of runs) writeFileSync(run, Buffer.from(readFileSync(run).map((byte) => byte ^ 0xff)));
   const refused = await read(crashClient(server.url), keys[20] ?? '').catch((error: unknown) => error);
-  expect(refused).toMatchObject({ $metadata: { httpStatusCode: 500 } });
+  expect(refused).toMatchObject({ name: 'SlowDownRead', $metadata: { httpStatusCode: 503 } });
   await expect.poll(() => addresses(server).length, { timeout: 30_000 }).toBe(2);
   const s3 = crashClient(addresses(server)[1] ?? '');
   for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
   await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
   await servers.stop(server);
 }, 90_000);
+
+it('whose disk hangs when it is read does not hold up the server, which starts anew', async () => {
+  const before = await servers.start(drives);
+  const writing = crashClient(before.url);
+  await writing.send(new CreateBucketCommand({ Bucket: 'bucket' }));
+  for (const Key of keys) {
+    await writing.send(new PutObjectCommand({ Bucket: 'bucket', Key, Body: `of ${Key}`, Metadata }));
+  }
+  await servers.stop(before);
+  const shim = new FaultShim(folder, drives);
+  const server = await startServer(drives, shim.environment);
+  try {
+    shim.plan({ mode: 'delay', after: 1, value: 600_000, kinds: calls.read, root: 1 });
+    const refused = await read(crashClient(server.url), keys[20] ?? '').catch((error: unknown) => error);
+    expect(refused).toMatchObject({ name: 'SlowDownRead', $metadata: { httpStatusCode: 503 } });
+    expect(shim.hits).toBe(1);
+    await expect.poll(() => addresses(server).length, { timeout: 60_000 }).toBe(2);
+    const s3 = crashClient(addresses(server)[1] ?? '');
+    for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
+    await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
+  } finally {
+    await server.kill();
+    shim.close();
+  }
+}, 120_000);

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum Mode { kNone = 0, kStop = 1, kFailOnce = 2, kFailFrom = 3, kDelay = 4 };
-enum Call { kWrite = 1, kSync = 2, kRename = 4, kUnlink = 8, kCreate = 16, kMakeFolder = 32 };
+enum Call { kWrite = 1, kSync = 2, kRename = 4, kUnlink = 8, kCreate = 16, kMakeFolder = 32, kRead = 64 };
 enum { kCount, kMode, kAt, kValue, kSeed, kHits, kKinds, kRoot, kNumbers };
 enum { kDescriptorsMax = 65536, kRootsMax = 32, kSectorBytes = 512 };
 
@@ -175,6 +175,26 @@ ssize_t write(int fd, const void* data, size_t bytes) {
   if (fate == 0) return REAL(write)(fd, data, bytes);
   errno = fate;
   return -1;
+}
+
+// Reads are not counted, and only wait: those that ask for what is in memory are told that it is not.
+static int IsReadHit(int fd) {
+  const int root = RootOfDescriptor(fd);
+  if (control == NULL || root == 0 || control[kMode] != kDelay || (control[kKinds] & kRead) == 0) return 0;
+  return control[kRoot] == 0 || control[kRoot] == root;
+}
+
+ssize_t preadv64v2(int fd, const struct iovec* vectors, int count, off64_t offset, int flags) {
+  if ((flags & RWF_NOWAIT) != 0 && IsReadHit(fd)) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return REAL(preadv64v2)(fd, vectors, count, offset, flags);
+}
+
+ssize_t pread64(int fd, void* data, size_t bytes, off64_t offset) {
+  if (IsReadHit(fd)) (void)Fate(RootOfDescriptor(fd), kRead);
+  return REAL(pread64)(fd, data, bytes, offset);
 }
 
 int fdatasync(int fd) {

@@ -1,0 +1,42 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { isHeldByDisk } from '../../../src/drive/index.js';
+
+let tasks = '';
+beforeEach(() => {
+  tasks = mkdtempSync(join(tmpdir(), 'granary-tasks-'));
+});
+afterEach(() => {
+  rmSync(tasks, { recursive: true });
+});
+
+/** As proc_pid_stat(5) has it: the name may hold anything. */
+function putThread(id: number, state: string): void {
+  mkdirSync(join(tasks, String(id)), { recursive: true });
+  writeFileSync(join(tasks, String(id), 'stat'), `${id} (read ) D 0.1) ${state} 1 1 0 0 -1\n`);
+}
+
+it('is so when a thread waits in the kernel and cannot be ended', async () => {
+  putThread(10, 'S');
+  putThread(11, 'D');
+  expect(await isHeldByDisk(tasks)).toBe(true);
+});
+
+it('is not when none does, nor for a moment', async () => {
+  putThread(10, 'S');
+  putThread(11, 'R');
+  expect(await isHeldByDisk(tasks)).toBe(false);
+  putThread(11, 'D');
+  const looking = isHeldByDisk(tasks);
+  setTimeout(() => {
+    putThread(11, 'S');
+    putThread(10, 'D');
+  }, 50);
+  expect(await looking).toBe(false);
+});
+
+it('looks at this process', async () => {
+  expect(await isHeldByDisk()).toBe(false);
+});
