@@ -1,7 +1,8 @@
 /** Where a deployment's index lies, unless it is told. Any drive can hold it: it is a cache of the logs. */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { damagedName, removeRunCatalog, runsName } from './run-catalog.js';
+import { damagedName, runsName } from './index-files.js';
+import { removeRunCatalog } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 

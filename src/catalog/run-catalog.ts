@@ -5,26 +5,23 @@
  * after the damage was met: the logs have everything. When the drive that it lies on has gone, it moves to another.
  */
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   rmSync,
   rmdirSync,
   statSync,
   writeFileSync,
+  type BigIntStats,
 } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB, KiB } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 import { IndexCopy } from './index-copy.js';
-
-/** Found at a start: the index could not be read, and is not looked at again. */
-export const damagedName = 'damaged';
-export const runsName = 'runs';
+import { IndexTarget } from './index-target.js';
+import { damagedName, runsName } from './index-files.js';
 
 /**
  * A table of this size is written to disk: about 20,000 entries. A start after a crash replays three such tables at the
@@ -91,7 +88,7 @@ export function openRunCatalog(options: RunCatalogOptions): Catalog {
   };
   if (existsSync(marker)) discard('could not be read when it was last in use');
   const refusedBytesMax = refusedTablesMax * memoryBytes;
-  const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, openIn, refusedBytesMax };
+  const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, stuckMs, openIn, refusedBytesMax };
   try {
     return new RunCatalog(openIn(runs), upkeep);
   } catch (error) {
@@ -131,6 +128,7 @@ interface Upkeep {
   readonly places: () => readonly string[];
   readonly placeLookMs: number;
   readonly flushMs: number;
+  readonly stuckMs: number;
   /** In a folder for runs. */
   readonly openIn: (runs: string) => IndexStore;
   readonly refusedBytesMax: number;
@@ -150,7 +148,11 @@ class RunCatalog implements Catalog {
   #moving: Promise<void> = Promise.resolve();
   #moveAgainAtMs = 0;
   #mayMove = true;
+  #isMoving = false;
+  #isLooking = false;
+  #isClosed = false;
   #isDamageMet = false;
+  readonly #unanswered = new Set<string>();
   readonly #openRanges = new Map<IndexStore, number>();
 
   /** Without `upkeep` nothing is ever changed. */
@@ -258,13 +260,14 @@ class RunCatalog implements Catalog {
     const store = this.#store;
     const ticket = store.flush();
     this.#isDirty = false;
-    while (this.#store === store && !store.isFlushed(ticket)) {
+    while (this.#store === store) {
+      if (store.isFlushed(ticket)) return;
       await new Promise((resolve) => setTimeout(resolve, flushLookMs));
-      const trouble = store.trouble();
+      const trouble = this.#store === store ? store.trouble() : '';
       if (trouble !== '') throw new Error(trouble);
     }
     // It moved meanwhile, and what was to be flushed with it.
-    if (this.#store !== store) await this.flush();
+    await this.flush();
   }
 
   async clear(): Promise<void> {
@@ -276,6 +279,7 @@ class RunCatalog implements Catalog {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#stopMoving();
+    this.#isClosed = true;
     this.#store.close();
   }
 
@@ -289,16 +293,32 @@ class RunCatalog implements Catalog {
     const trouble = this.#store.trouble();
     if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
     this.#trouble = trouble;
-    if (this.#copy !== null || this.#isDamageMet || performance.now() < this.#moveAgainAtMs) return;
+    const damage = this.#store.damage();
+    if (damage !== '') this.#meetDamage(damage);
+    if (this.#isMoving || this.#isDamageMet || performance.now() < this.#moveAgainAtMs) return;
     const places = upkeep.places();
-    const isPlace = places.includes(this.#directory);
-    // A drive that is out for a while does no harm, and one that hangs is not to be asked.
-    if (isPlace ? folderAt(join(this.#directory, runsName)) === this.#folder : trouble === '') return;
     // Not under the name that it has: what is open would go on writing there.
-    const others = places.filter((place) => place !== this.#directory);
+    const others = places.filter((place) => place !== this.#directory && !this.#unanswered.has(place));
     if (others.length === 0) return;
+    // A drive that is out for a while does no harm, unless its folder has gone: then it may have to be unmounted.
+    if (trouble !== '' && !places.includes(this.#directory)) this.#startMoving(others, upkeep);
+    else if (!this.#isLooking) void this.#lookAtFolder(others, upkeep);
+  }
+
+  /** On a thread of its own: one that hangs holds up nobody, and is not asked again. */
+  async #lookAtFolder(others: readonly string[], upkeep: Upkeep): Promise<void> {
+    const directory = this.#directory;
+    this.#isLooking = true;
+    const folder = await stat(join(directory, runsName), { bigint: true }).then(idOf, () => null);
+    this.#isLooking = false;
+    if (folder === this.#folder || directory !== this.#directory || this.#isMoving || !this.#mayMove) return;
+    this.#startMoving(others, upkeep);
+  }
+
+  #startMoving(others: readonly string[], upkeep: Upkeep): void {
     this.#moveAgainAtMs = performance.now() + moveAgainMs;
-    this.#moving = this.#moveToOneOf(others, upkeep);
+    this.#isMoving = true;
+    this.#moving = this.#moveToOneOf(others, upkeep).finally(() => (this.#isMoving = false));
   }
 
   async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
@@ -319,37 +339,33 @@ class RunCatalog implements Catalog {
     }
   }
 
-  async #moveTo(directory: string, { openIn }: Upkeep): Promise<void> {
-    const runs = join(directory, runsName);
-    const marker = join(directory, damagedName);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(marker, '');
-    syncFolder(directory);
-    // One of an earlier start.
-    rmSync(runs, { recursive: true, force: true });
+  async #moveTo(directory: string, { openIn, stuckMs, log }: Upkeep): Promise<void> {
+    const target = new IndexTarget(directory, stuckMs, this.#unanswered);
+    await target.prepare();
+    if (!this.#mayMove) return;
     const from = this.#store;
-    const store = openIn(runs);
+    const store = openIn(target.runs);
     let isWhole = false;
     try {
-      this.#copy = new IndexCopy(this.range(everything), store);
-      isWhole = await this.#copy.run();
-      if (isWhole) rmSync(marker);
+      const copy = new IndexCopy(this.range(everything), store);
+      this.#copy = copy;
+      const isCopied = await copy.run();
+      if (isCopied) await target.complete();
+      isWhole = isCopied;
     } finally {
       this.#copy = null;
       if (!isWhole) {
         store.leave();
-        rmSync(runs, { recursive: true, force: true });
+        await target.discard().catch((error: unknown) => {
+          log(`an unfinished copy of the index cannot be removed from ${directory}: ${causeOf(error)}`);
+        });
       }
     }
     if (!isWhole) return;
-    const before = { directory: this.#directory, folder: this.#folder };
     this.#store = store;
     this.#directory = directory;
-    this.#folder = folderAt(runs);
+    this.#folder = folderAt(target.runs);
     if (!this.#openRanges.has(from)) from.leave();
-    // The folder of another drive had its name: what was written there is of two.
-    const stranger = folderAt(join(before.directory, runsName));
-    if (stranger !== null && stranger !== before.folder) this.#markDamaged(before.directory);
   }
 
   async #stopMoving(): Promise<void> {
@@ -367,6 +383,8 @@ class RunCatalog implements Catalog {
     try {
       return read();
     } catch (error) {
+      // A wrong argument, or one who comes too late, says nothing of the index.
+      if (this.#isClosed || error instanceof RangeError || error instanceof TypeError) throw error;
       this.#meetDamage(causeOf(error));
       throw new IndexDamaged(causeOf(error), { cause: error });
     }
@@ -396,23 +414,16 @@ function causeOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+function idOf({ dev, ino }: BigIntStats): string {
+  return `${dev}-${ino}`;
+}
+
 /** What tells a folder from another that has its name; null: none is there. */
 function folderAt(path: string): string | null {
   try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}-${ino}`;
+    return idOf(statSync(path, { bigint: true }));
   } catch {
     // Whatever keeps it from being looked at keeps the index from being written.
     return null;
-  }
-}
-
-/** Before what comes later can be: a part must never be there without its mark. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
