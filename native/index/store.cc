@@ -445,8 +445,14 @@ std::string Store::Install(const Runs& removed, std::shared_ptr<const Run> made)
       if (made->entryCount() > 0) runs.push_back(made);
     }
   }
+  bool isLeft;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isLeft = isThreads_;
+  }
   bool isNamed = false;
-  const std::string failure = WriteManifest(runs, &isNamed);
+  // A start takes the manifest that was written last: not one of a store that was left.
+  const std::string failure = isLeft ? options_.directory + " was left" : WriteManifest(runs, &isNamed);
   // On a full disk it would only keep the room that the next try needs. One that the manifest may name stays.
   if (!failure.empty() && !isNamed) folder_.Remove(RunName(made->id()));
   if (!failure.empty()) return failure;
