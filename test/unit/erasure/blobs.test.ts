@@ -315,6 +315,44 @@ describe('a reader', () => {
     }
   });
 
+  it('goes on with drives that take the places of others meanwhile, and gives each its own files back', async () => {
+    const body = randomBytes(12 << 20);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    const others = memorySet(arena, 4);
+    for (const [position, { files }] of others.members.entries()) {
+      for (const [name, bytes] of drive(position).files) files.set(name, bytes);
+    }
+    let isExchanged = false;
+    const exchanged: MemorySet = {
+      ...set,
+      drive: (position) => (isExchanged ? others : set).drive(position),
+    };
+    const { id, layout } = place;
+    const placement = {
+      kind: 'blob',
+      geometry: layout,
+      id,
+      stripeBytes: layout.stripeBytes,
+      positions: 0b1111,
+    } as const;
+    const source = new BlobSource(exchanged, placement, layout, arena);
+    const reader = new BodyReader(source, arena, compute, 0, body.length, () => undefined);
+    const pieces: Buffer[] = [];
+    for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+      pieces.push(Buffer.from(piece.bytes));
+      piece.release();
+      isExchanged = true;
+    }
+    reader.close();
+    expect(Buffer.concat(pieces).equals(body)).toBe(true);
+    expect(others.members.some(({ calls }) => calls.length > 0)).toBe(true);
+    await expect
+      .poll(() => [...set.members, ...others.members].map(({ openHandles }) => openHandles))
+      .toEqual(Array(8).fill(0));
+    expect(arena.freeBytes).toBe(free);
+  });
+
   it('of a large body is not stopped by one call that never comes back', async () => {
     const body = randomBytes(50 << 20);
     const place = shape(body.length);
