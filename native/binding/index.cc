@@ -167,6 +167,8 @@ napi_value IsFlushed(Call& call) {
 
 napi_value Trouble(Call& call) { return StringValue(call, StoreOf(call).Trouble()); }
 
+napi_value Damage(Call& call) { return StringValue(call, StoreOf(call).Damage()); }
+
 napi_value Clear(Call& call) {
   Store& store = StoreOf(call);
   HandleOf(call).ranges.clear();
@@ -189,8 +191,7 @@ napi_value Leave(Call& call) {
   IndexHandle& handle = HandleOf(call);
   if (!handle.store) return call.Undefined();
   handle.ranges.clear();
-  handle.store->Leave();
-  handle.store.reset();
+  Store::Leave(std::move(handle.store));
   return call.Undefined();
 }
 
@@ -220,6 +221,7 @@ constexpr Method kStoreMethods[] = {
     {"flush", Entry<Flush>},
     {"isFlushed", Entry<IsFlushed>},
     {"trouble", Entry<Trouble>},
+    {"damage", Entry<Damage>},
     {"clear", Entry<Clear>},
     {"close", Entry<Close>},
     {"leave", Entry<Leave>},

@@ -54,12 +54,20 @@ constexpr int64_t kTeardownGraceMs = 200;
 
 class Environment;
 
+// A request whose promise is open.
+struct Pending {
+  napi_deferred deferred;
+  // -1: it names a path.
+  int fd;
+  bool isClose;
+};
+
 // One queue as JavaScript holds it. Lives as long as its environment: its methods point to it.
 struct Handle {
   Environment* environment = nullptr;
   // Null once closed: what is left belongs to the threads that did not end.
   std::shared_ptr<Queue> queue;
-  std::unordered_map<uint64_t, napi_deferred> pending;
+  std::unordered_map<uint64_t, Pending> pending;
   std::vector<napi_deferred> closers;
   // Closed, with threads that did not end.
   std::shared_ptr<Queue> left;
@@ -100,6 +108,8 @@ class Environment {
   void Resolve(napi_deferred deferred, const Outcome& outcome) {
     napi_resolve_deferred(env_, deferred, codec_.WriteResult(outcome));
   }
+  // It was not started, and never will be.
+  void ResolveUnstarted(const Pending& pending, int error);
   void Settle(Completion* completion);
   void EndClose(Handle* handle);
   void ResolveClosers(Handle* handle);
@@ -185,21 +195,13 @@ napi_value Environment::Submit(Handle* handle, napi_callback_info info) {
   const uint64_t ticket = ++handle->lastTicket;
   const int fd = operation.fd;
   const bool isClose = operation.kind == Kind::kClose;
+  const Pending pending{deferred, fd, isClose};
   const int refused = handle->queue ? handle->queue->Push(ticket, std::move(operation)) : ECANCELED;
   if (refused != 0) {
-    Outcome outcome;
-    if (isClose) {
-      // Only a closed queue refuses this; the descriptor must not leak for that.
-      io::CloseAside(fd);
-    } else {
-      // A refused request's descriptor stays its caller's: the outcome names it again.
-      outcome.error = refused;
-      outcome.fd = fd;
-    }
-    Resolve(deferred, outcome);
+    ResolveUnstarted(pending, refused);
     return promise;
   }
-  handle->pending.emplace(ticket, deferred);
+  handle->pending.emplace(ticket, pending);
   Ref();
   return promise;
 }
@@ -215,9 +217,7 @@ napi_value Environment::Cancel(Handle* handle, napi_callback_info info) {
   const auto pending = handle->pending.find(static_cast<uint64_t>(ticket));
   const bool isCancelled = pending != handle->pending.end() && handle->queue->Cancel(pending->first);
   if (isCancelled) {
-    Outcome outcome;
-    outcome.error = ECANCELED;
-    Resolve(pending->second, outcome);
+    ResolveUnstarted(pending->second, ECANCELED);
     handle->pending.erase(pending);
     Unref();
   }
@@ -245,6 +245,19 @@ napi_value Environment::Enter(Handle* handle, napi_callback_info info) {
 
 // --- to JavaScript ---
 
+void Environment::ResolveUnstarted(const Pending& pending, int error) {
+  Outcome outcome;
+  if (pending.isClose) {
+    // Only a queue that is closed leaves this undone; the descriptor must not leak for that.
+    ::close(pending.fd);
+  } else {
+    // The descriptor stays its caller's: the outcome names it again.
+    outcome.error = error;
+    outcome.fd = pending.fd;
+  }
+  Resolve(pending.deferred, outcome);
+}
+
 void Environment::Settle(Completion* completion) {
   const auto found = byQueue_.find(completion->queue.get());
   Handle* handle = found == byQueue_.end() ? nullptr : found->second;
@@ -255,7 +268,7 @@ void Environment::Settle(Completion* completion) {
   if (handle != nullptr) {
     const auto pending = handle->pending.find(completion->ticket);
     if (pending != handle->pending.end()) {
-      const napi_deferred deferred = pending->second;
+      const napi_deferred deferred = pending->second.deferred;
       handle->pending.erase(pending);
       Resolve(deferred, completion->outcome);
       Unref();
@@ -301,16 +314,14 @@ void Environment::EndClose(Handle* handle) {
   for (const uint64_t ticket : unstarted) {
     const auto pending = handle->pending.find(ticket);
     if (pending == handle->pending.end()) continue;
-    Outcome outcome;
-    outcome.error = ECANCELED;
-    Resolve(pending->second, outcome);
+    ResolveUnstarted(pending->second, ECANCELED);
     handle->pending.erase(pending);
     Unref();
   }
   for (const auto& pending : handle->pending) {
     Outcome outcome;
     outcome.error = EINPROGRESS;
-    Resolve(pending.second, outcome);
+    Resolve(pending.second.deferred, outcome);
     Unref();
   }
   handle->pending.clear();

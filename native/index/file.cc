@@ -20,12 +20,65 @@ constexpr size_t kTransferBytesMax = size_t{1} << 20;
 
 }  // namespace
 
-int File::Create(const std::string& path) {
-  return ErrnoOf([&] { return fd_ = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600); });
+Folder::~Folder() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
-int File::OpenForReading(const std::string& path) {
-  return ErrnoOf([&] { return fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+int Folder::Open(const std::string& path) {
+  path_ = path;
+  const int made = ErrnoOf([&] { return ::mkdir(path.c_str(), 0700); });
+  if (made != 0 && made != EEXIST) return made;
+  return ErrnoOf([&] { return fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+}
+
+int Folder::IsInPlace() const {
+  struct stat own;
+  struct stat named;
+  int error = ErrnoOf([&] { return ::fstat(fd_, &own); });
+  if (error == 0) error = ErrnoOf([&] { return ::stat(path_.c_str(), &named); });
+  if (error == 0 && (own.st_dev != named.st_dev || own.st_ino != named.st_ino)) error = ESTALE;
+  return error;
+}
+
+int Folder::Rename(const std::string& from, const std::string& to) const {
+  return ErrnoOf([&] { return ::renameat(fd_, from.c_str(), fd_, to.c_str()); });
+}
+
+int Folder::Remove(const std::string& name) const {
+  const int error = ErrnoOf([&] { return ::unlinkat(fd_, name.c_str(), 0); });
+  return error == ENOENT ? 0 : error;
+}
+
+int Folder::Sync() const {
+  return ErrnoOf([&] { return ::fsync(fd_); });
+}
+
+int Folder::Names(std::vector<std::string>* names) const {
+  // A descriptor of its own: reading moves it, and the end closes it.
+  const int fd = ::openat(fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  DIR* directory = ::fdopendir(fd);
+  if (directory == nullptr) {
+    const int error = errno;
+    ::close(fd);
+    return error;
+  }
+  errno = 0;
+  for (const dirent* entry = ::readdir(directory); entry != nullptr; entry = ::readdir(directory)) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
+  }
+  const int error = errno;
+  ::closedir(directory);
+  return error;
+}
+
+int File::Create(const Folder& folder, const std::string& name) {
+  return ErrnoOf(
+      [&] { return fd_ = ::openat(folder.fd(), name.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600); });
+}
+
+int File::OpenForReading(const Folder& folder, const std::string& name) {
+  return ErrnoOf([&] { return fd_ = ::openat(folder.fd(), name.c_str(), O_RDONLY | O_CLOEXEC); });
 }
 
 int File::Append(const void* data, size_t bytes) {
@@ -83,50 +136,15 @@ int File::Close() {
   return ::close(fd) == 0 || errno == EINTR ? 0 : errno;
 }
 
-int ReadWhole(const std::string& path, size_t bytesMax, std::string* text) {
+int ReadWhole(const Folder& folder, const std::string& name, size_t bytesMax, std::string* text) {
   File file;
   uint64_t bytes = 0;
-  int error = file.OpenForReading(path);
+  int error = file.OpenForReading(folder, name);
   if (error == 0) error = file.Bytes(&bytes);
   if (error == 0 && bytes > bytesMax) error = EFBIG;
   if (error != 0) return error;
   text->resize(static_cast<size_t>(bytes));
   return file.ReadAt(0, &(*text)[0], text->size());
-}
-
-int Rename(const std::string& from, const std::string& to) {
-  return ErrnoOf([&] { return ::rename(from.c_str(), to.c_str()); });
-}
-
-int Remove(const std::string& path) {
-  const int error = ErrnoOf([&] { return ::unlink(path.c_str()); });
-  return error == ENOENT ? 0 : error;
-}
-
-int SyncDirectory(const std::string& path) {
-  int fd = -1;
-  int error = ErrnoOf([&] { return fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (error != 0) return error;
-  error = ErrnoOf([&] { return ::fsync(fd); });
-  ::close(fd);
-  return error;
-}
-
-int MakeDirectory(const std::string& path) {
-  const int error = ErrnoOf([&] { return ::mkdir(path.c_str(), 0700); });
-  return error == EEXIST ? 0 : error;
-}
-
-int NamesIn(const std::string& path, std::vector<std::string>* names) {
-  DIR* directory = ::opendir(path.c_str());
-  if (directory == nullptr) return errno;
-  errno = 0;
-  for (const dirent* entry = ::readdir(directory); entry != nullptr; entry = ::readdir(directory)) {
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
-  }
-  const int error = errno;
-  ::closedir(directory);
-  return error;
 }
 
 std::string Failure(const char* what, const std::string& path, int error) {

@@ -8,6 +8,34 @@
 
 namespace granary::index {
 
+// A folder as it was when it was opened. Its name may come to lead to another one, or to none: what a call is about
+// that hangs meanwhile stays its own.
+class Folder {
+ public:
+  Folder() = default;
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  // Made when absent.
+  int Open(const std::string& path);
+  // ESTALE when its name leads to another one, ENOENT when it leads nowhere.
+  int IsInPlace() const;
+  int Rename(const std::string& from, const std::string& to) const;
+  int Remove(const std::string& name) const;
+  int Sync() const;
+  int Names(std::vector<std::string>* names) const;
+
+  int fd() const { return fd_; }
+  const std::string& path() const { return path_; }
+  // For a message.
+  std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
 class File {
  public:
   File() = default;
@@ -15,8 +43,8 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  int Create(const std::string& path);
-  int OpenForReading(const std::string& path);
+  int Create(const Folder& folder, const std::string& name);
+  int OpenForReading(const Folder& folder, const std::string& name);
   int Append(const void* data, size_t bytes);
   // EIO where the file ends before.
   int ReadAt(uint64_t offset, void* data, size_t bytes) const;
@@ -30,12 +58,7 @@ class File {
   int fd_ = -1;
 };
 
-int ReadWhole(const std::string& path, size_t bytesMax, std::string* text);
-int Rename(const std::string& from, const std::string& to);
-int Remove(const std::string& path);
-int SyncDirectory(const std::string& path);
-int MakeDirectory(const std::string& path);
-int NamesIn(const std::string& path, std::vector<std::string>* names);
+int ReadWhole(const Folder& folder, const std::string& name, size_t bytesMax, std::string* text);
 // `what` of `path` failed with `error`.
 std::string Failure(const char* what, const std::string& path, int error);
 

@@ -132,14 +132,15 @@ void BlockCache::Clear() {
 
 // --- reading ---
 
-std::shared_ptr<Run> Run::Open(const std::string& path, uint64_t id, uint32_t level, std::string* failure) {
+std::shared_ptr<Run> Run::Open(const Folder& folder, const std::string& name, uint64_t id, uint32_t level,
+                               std::string* failure) {
   auto run = std::make_shared<Run>();
-  run->path_ = path;
+  run->path_ = folder.PathOf(name);
   run->id_ = id;
   run->level_ = level;
-  const int error = run->file_->OpenForReading(path);
+  const int error = run->file_->OpenForReading(folder, name);
   if (error != 0) {
-    *failure = Failure("open", path, error);
+    *failure = Failure("open", run->path_, error);
     return nullptr;
   }
   return run->ReadTail(failure) ? run : nullptr;
@@ -319,7 +320,7 @@ std::unique_ptr<Cursor> Run::CursorOf(std::shared_ptr<const Run> run, const Read
 
 // --- writing ---
 
-int RunWriter::Begin(const std::string& path) { return file_.Create(path); }
+int RunWriter::Begin(const Folder& folder, const std::string& name) { return file_.Create(folder, name); }
 
 int RunWriter::Write(const std::string& bytes) {
   offset_ += bytes.size();

@@ -77,7 +77,8 @@ struct Reading {
 class Run {
  public:
   // Null with `failure` set when the file is not what was written.
-  static std::shared_ptr<Run> Open(const std::string& path, uint64_t id, uint32_t level, std::string* failure);
+  static std::shared_ptr<Run> Open(const Folder& folder, const std::string& name, uint64_t id, uint32_t level,
+                                   std::string* failure);
 
   uint64_t id() const { return id_; }
   uint32_t level() const { return level_; }
@@ -129,7 +130,7 @@ class Run {
 class RunWriter {
  public:
   // 0 or an errno.
-  int Begin(const std::string& path);
+  int Begin(const Folder& folder, const std::string& name);
   int Add(Slice key, Slice value, bool isDeletion);
   // Writes what describes the blocks, and syncs.
   int Finish();

@@ -41,6 +41,12 @@ bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+std::string RunName(uint64_t id) {
+  char name[32];
+  snprintf(name, sizeof(name), "%012llu%s", static_cast<unsigned long long>(id), kRunSuffix);
+  return name;
+}
+
 std::string ChecksumLine(const std::string& text) {
   char line[32];
   snprintf(line, sizeof(line), "crc32c %08x\n", Crc32c(text.data(), text.size()));
@@ -54,35 +60,29 @@ std::string ChecksumLine(const std::string& text) {
 StoreHandle Store::Open(const StoreOptions& options, std::string* failure) {
   StoreHandle store(new Store(options));
   store->active_ = std::make_shared<MemoryTable>();
-  if (!store->disk_.Start()) {
-    *failure = store->NoThread();
-    return nullptr;
-  }
-  *failure = store->StartThread(First::kLoad);
+  *failure = store->disk_.Start() ? store->StartThread(First::kLoad) : store->NoThread();
   if (!failure->empty()) return nullptr;
   return store;
 }
 
 void StoreEnd::operator()(Store* store) const {
-  if (store->StopThread(false)) delete store;
-}
-
-std::string Store::RunPath(uint64_t id) const {
-  char name[32];
-  snprintf(name, sizeof(name), "%012llu", static_cast<unsigned long long>(id));
-  return Path(std::string(name) + kRunSuffix);
+  if (store->StopThread(false)) {
+    delete store;
+  } else {
+    store->LeaveToThread();
+  }
 }
 
 // Reads the manifest and opens its runs; removes what it does not name.
 std::string Store::Load() {
-  const int made = MakeDirectory(options_.directory);
-  if (made != 0) return Failure("make", options_.directory, made);
+  const int opened = folder_.Open(options_.directory);
+  if (opened != 0) return Failure("open", options_.directory, opened);
   std::string text;
-  const int error = ReadWhole(Path(kManifest), kManifestBytesMax, &text);
-  if (error != 0 && error != ENOENT) return Failure("read", Path(kManifest), error);
+  const int error = ReadWhole(folder_, kManifest, kManifestBytesMax, &text);
+  if (error != 0 && error != ENOENT) return Failure("read", folder_.PathOf(kManifest), error);
   std::set<std::string> named;
   if (error == 0) {
-    const std::string damaged = Path(kManifest) + " is damaged";
+    const std::string damaged = folder_.PathOf(kManifest) + " is damaged";
     const size_t end = text.rfind("crc32c ");
     if (end == std::string::npos || ChecksumLine(text.substr(0, end)) != text.substr(end)) return damaged;
     if (text.compare(0, sizeof(kManifestTitle) - 1, kManifestTitle) != 0) return damaged;
@@ -93,21 +93,26 @@ std::string Store::Load() {
       const size_t lineEnd = text.find('\n', at);
       if (sscanf(text.c_str() + at, "run %llu level %u\n", &id, &level) != 2 || level > kLevelMax) return damaged;
       std::string failure;
-      std::shared_ptr<const Run> run = disk_.Guard(Run::Open(RunPath(id), id, level, &failure));
+      std::shared_ptr<const Run> run = disk_.Guard(Run::Open(folder_, RunName(id), id, level, &failure));
       if (!run) return failure;
       NoteProgress();
       runs_.push_back(run);
-      named.insert(RunPath(id));
+      named.insert(RunName(id));
       if (id >= nextRun_) nextRun_ = id + 1;
       at = lineEnd + 1;
     }
   }
   std::vector<std::string> names;
-  const int listed = NamesIn(options_.directory, &names);
+  const int listed = folder_.Names(&names);
   if (listed != 0) return Failure("list", options_.directory, listed);
+  {
+    // It was left while the disk hung: what is there by now may be another's.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (isStopping_) return NoAnswer();
+  }
   for (const std::string& name : names) {
     const bool isOurs = EndsWith(name, kRunSuffix) || EndsWith(name, kNewSuffix);
-    if (isOurs && named.count(Path(name)) == 0) Remove(Path(name));
+    if (isOurs && named.count(name) == 0) folder_.Remove(name);
   }
   return "";
 }
@@ -134,8 +139,7 @@ std::string Store::StartThread(First first) {
   return firstFailure_;
 }
 
-bool Store::StopThread(bool isRestWritten, bool isAwaited) {
-  if (isAbandoned_) return false;
+bool Store::StopThread(bool isRestWritten) {
   if (!hasThread_) return true;
   {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -144,16 +148,30 @@ bool Store::StopThread(bool isRestWritten, bool isAwaited) {
     hasWork_.notify_all();
     const auto hasEnded = [&] { return hasThreadEnded_; };
     while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), hasEnded)) {
-      if (isAwaited && !IsStuck()) continue;
-      isAbandoned_ = true;
-      pthread_detach(thread_);
-      return false;
+      if (IsStuck()) return false;
     }
   }
   pthread_join(thread_, nullptr);
   hasThread_ = false;
   hasThreadEnded_ = false;
   return true;
+}
+
+void Store::LeaveToThread() {
+  bool hasEnded;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    hasEnded = !hasThread_ || hasThreadEnded_;
+    isStopping_ = true;
+    isRestWritten_ = false;
+    isThreads_ = !hasEnded;
+    hasWork_.notify_all();
+    // After the mutex nothing of the store is ours.
+    if (isThreads_) pthread_detach(thread_);
+  }
+  if (!hasEnded) return;
+  if (hasThread_) pthread_join(thread_, nullptr);
+  delete this;
 }
 
 std::string Store::Close() {
@@ -163,7 +181,7 @@ std::string Store::Close() {
   return frozen_.empty() ? "" : trouble_;
 }
 
-void Store::Leave() { StopThread(false, false); }
+void Store::Leave(StoreHandle store) { store.release()->LeaveToThread(); }
 
 std::string Store::Clear() {
   if (!StopThread(false)) return NoAnswer();
@@ -173,6 +191,7 @@ std::string Store::Clear() {
   active_ = std::make_shared<MemoryTable>();
   flushedCount_ = frozenCount_;
   trouble_.clear();
+  damage_.clear();
   return StartThread(First::kClear);
 }
 
@@ -263,6 +282,11 @@ std::string Store::Trouble() {
   return trouble_.empty() && IsStuck() ? NoAnswer() : trouble_;
 }
 
+std::string Store::Damage() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return damage_;
+}
+
 StoreFigures Store::Figures() {
   const std::lock_guard<std::mutex> lock(mutex_);
   StoreFigures figures{active_->bytes(), runs_.size(), 0, 0, flushedCount_, merges_, mergedBytes_};
@@ -279,40 +303,40 @@ StoreFigures Store::Figures() {
 void* Store::ThreadMain(void* argument) {
   // Of this thread alone, on Linux.
   static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNiceness));
-  static_cast<Store*>(argument)->Serve();
+  Store* const store = static_cast<Store*>(argument);
+  if (store->Serve()) delete store;
   return nullptr;
 }
 
-// Nobody else looks at the runs yet.
 std::string Store::RemoveRuns() {
   const Runs before = std::move(runs_);
   runs_.clear();
-  bool isNamed = false;
-  std::string failure = WriteManifest(runs_, &isNamed);
-  for (const auto& run : before) Remove(RunPath(run->id()));
-  return failure;
+  // One that names nothing would say the same, and a full disk has no room for it.
+  int error = folder_.Remove(kManifest);
+  if (error == 0) error = folder_.Sync();
+  for (const auto& run : before) folder_.Remove(RunName(run->id()));
+  return error == 0 ? "" : Failure("remove", folder_.PathOf(kManifest), error);
 }
 
-void Store::Serve() {
-  firstFailure_ = first_ == First::kLoad ? Load() : RemoveRuns();
+bool Store::Serve() {
+  std::string firstFailure = first_ == First::kLoad ? Load() : RemoveRuns();
   std::unique_lock<std::mutex> lock(mutex_);
+  firstFailure_ = std::move(firstFailure);
   isFirstDone_ = true;
   threadCame_.notify_all();
   while (!isStopping_) {
-    std::string failure;
-    bool isOldestIn = false;
     NoteProgress();
-    if (!frozen_.empty()) {
-      failure = WriteFrozen(&lock);
-    } else {
-      const Runs due = DueForMerge(&isOldestIn);
-      if (due.empty()) {
-        progressAt_ = std::chrono::steady_clock::duration::zero();
-        hasWork_.wait(lock);
-        continue;
-      }
-      failure = MergeSome(&lock, due, isOldestIn);
+    bool isOldestIn = false;
+    const bool isFrozen = !frozen_.empty();
+    Runs due = isFrozen || !damage_.empty() ? Runs() : DueForMerge(&isOldestIn);
+    if (!isFrozen && due.empty()) {
+      progressAt_ = std::chrono::steady_clock::duration::zero();
+      hasWork_.wait(lock);
+      continue;
     }
+    lock.unlock();
+    std::string failure = isFrozen ? WriteFrozen() : MergeSome(std::move(due), isOldestIn);
+    lock.lock();
     trouble_ = failure;
     NoteProgress();
     if (!failure.empty() && !isStopping_) hasWork_.wait_for(lock, std::chrono::milliseconds(kRetryMs));
@@ -321,40 +345,46 @@ void Store::Serve() {
   std::string failure;
   while (isRestWritten_ && !frozen_.empty() && failure.empty()) {
     NoteProgress();
-    failure = WriteFrozen(&lock);
+    lock.unlock();
+    failure = WriteFrozen();
+    lock.lock();
   }
   trouble_ = failure;
   progressAt_ = std::chrono::steady_clock::duration::zero();
   hasThreadEnded_ = true;
   threadCame_.notify_all();
+  return isThreads_;
 }
 
-std::string Store::WriteFrozen(std::unique_lock<std::mutex>* lock) {
-  const std::shared_ptr<const MemoryTable> table = frozen_.back();
+std::string Store::WriteFrozen() {
+  // In another folder nobody would look for it.
+  const int misplaced = folder_.IsInPlace();
+  if (misplaced == ESTALE) return options_.directory + " is another folder now";
+  if (misplaced != 0) return Failure("find", options_.directory, misplaced);
+  std::shared_ptr<const MemoryTable> table;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    table = frozen_.back();
+  }
   const uint64_t id = nextRun_++;
-  lock->unlock();
-  const std::string path = RunPath(id);
-  const std::string newPath = path + kNewSuffix;
+  const std::string name = RunName(id);
+  const std::string newName = name + kNewSuffix;
   RunWriter writer;
-  int error = writer.Begin(newPath);
+  int error = writer.Begin(folder_, newName);
   const std::unique_ptr<Cursor> cursor = MemoryTable::CursorOf(table);
   for (cursor->Seek(Slice()); error == 0 && cursor->IsValid(); cursor->Next()) {
     error = writer.Add(cursor->key(), cursor->value(), cursor->IsDeletion());
   }
   if (error == 0) error = writer.Finish();
-  if (error == 0) error = Rename(newPath, path);
-  std::string failure = error == 0 ? "" : Failure("write", path, error);
+  if (error == 0) error = folder_.Rename(newName, name);
+  std::string failure = error == 0 ? "" : Failure("write", folder_.PathOf(name), error);
   std::shared_ptr<const Run> run;
-  if (error == 0) run = disk_.Guard(Run::Open(path, id, 0, &failure));
-  if (!run) Remove(error == 0 ? path : newPath);
-  lock->lock();
-  if (!run) return failure;
-  failure = Install(lock, {}, run);
-  if (!failure.empty()) return failure;
-  frozen_.pop_back();
-  flushedCount_++;
-  NoteProgress();
-  return "";
+  if (error == 0) run = disk_.Guard(Run::Open(folder_, name, id, 0, &failure));
+  if (!run) {
+    folder_.Remove(error == 0 ? name : newName);
+    return failure;
+  }
+  return Install({}, run);
 }
 
 // Runs lie from the newest, of the lowest level, to the oldest.
@@ -371,18 +401,17 @@ Store::Runs Store::DueForMerge(bool* isOldestIn) const {
   return {};
 }
 
-std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inputs, bool isOldestIn) {
+std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
   const uint64_t id = nextRun_++;
   const uint32_t level = inputs.front()->level() + 1;
-  lock->unlock();
-  const std::string path = RunPath(id);
-  const std::string newPath = path + kNewSuffix;
+  const std::string name = RunName(id);
+  const std::string newName = name + kNewSuffix;
   std::vector<std::unique_ptr<Cursor>> sources;
   // Past the cache: what is merged is not what is asked for.
   for (const auto& run : inputs) sources.push_back(Run::CursorOf(run, nullptr));
   MergingCursor cursor(std::move(sources));
   RunWriter writer;
-  int error = writer.Begin(newPath);
+  int error = writer.Begin(folder_, newName);
   uint64_t seen = 0;
   bool isGivenUp = false;
   std::string failure;
@@ -391,34 +420,37 @@ std::string Store::MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inp
     if (!isOldestIn || !cursor.IsDeletion()) error = writer.Add(cursor.key(), cursor.value(), cursor.IsDeletion());
     if (++seen % kEntriesBetweenLooks != 0) continue;
     NoteProgress();
-    lock->lock();
-    if (!isStopping_ && !frozen_.empty()) failure = WriteFrozen(lock);
-    isGivenUp = isStopping_ || !failure.empty();
-    lock->unlock();
+    bool isTableDue;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      isGivenUp = isStopping_;
+      isTableDue = !frozen_.empty();
+    }
+    if (!isGivenUp && isTableDue) failure = WriteFrozen();
+    isGivenUp = isGivenUp || !failure.empty();
     if (isGivenUp) break;
   }
-  if (failure.empty()) failure = cursor.failure();
-  if (!isGivenUp && failure.empty() && error == 0) error = writer.Finish();
-  if (!isGivenUp && failure.empty() && error == 0) error = Rename(newPath, path);
-  if (error != 0) failure = Failure("write", path, error);
-  std::shared_ptr<const Run> run;
-  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(path, id, level, &failure));
-  if (!run) {
-    Remove(newPath);
-    Remove(path);
+  if (!cursor.failure().empty()) {
+    // Another try would read the same: the index is of no use any more, and what is new is still written.
+    isGivenUp = true;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    damage_ = cursor.failure();
   }
-  lock->lock();
-  if (!run) return failure;
-  failure = Install(lock, inputs, run);
-  if (!failure.empty()) return failure;
-  merges_++;
-  mergedBytes_ += run->bytes();
-  return "";
+  if (!isGivenUp && error == 0) error = writer.Finish();
+  if (!isGivenUp && error == 0) error = folder_.Rename(newName, name);
+  if (error != 0) failure = Failure("write", folder_.PathOf(name), error);
+  std::shared_ptr<const Run> run;
+  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(folder_, name, id, level, &failure));
+  if (!run) {
+    folder_.Remove(newName);
+    folder_.Remove(name);
+    return failure;
+  }
+  return Install(inputs, run);
 }
 
-// A new run in the place of those it was made of, on disk and then for readers. Called with the lock, and
-// lets go of it: only this thread changes the runs.
-std::string Store::Install(std::unique_lock<std::mutex>* lock, const Runs& removed, std::shared_ptr<const Run> made) {
+// A new run in the place of what it was made of, on disk and then for readers. Only this thread changes the runs.
+std::string Store::Install(const Runs& removed, std::shared_ptr<const Run> made) {
   Runs runs;
   bool isPlaced = removed.empty();
   if (isPlaced) runs.push_back(made);
@@ -432,18 +464,28 @@ std::string Store::Install(std::unique_lock<std::mutex>* lock, const Runs& remov
       if (made->entryCount() > 0) runs.push_back(made);
     }
   }
-  lock->unlock();
-  bool isNamed = false;
-  const std::string failure = WriteManifest(runs, &isNamed);
-  // On a full disk it would only keep the room that the next try needs. One that the manifest may name stays.
-  if (!failure.empty() && !isNamed) Remove(RunPath(made->id()));
-  if (failure.empty()) {
-    for (const auto& run : removed) Remove(RunPath(run->id()));
-    if (made->entryCount() == 0) Remove(RunPath(made->id()));
+  bool isLeft;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isLeft = isThreads_;
   }
-  lock->lock();
+  bool isNamed = false;
+  // A start takes the manifest that was written last: not one of a store that was left.
+  const std::string failure = isLeft ? options_.directory + " was left" : WriteManifest(runs, &isNamed);
+  // On a full disk it would only keep the room that the next try needs. One that the manifest may name stays.
+  if (!failure.empty() && !isNamed) folder_.Remove(RunName(made->id()));
   if (!failure.empty()) return failure;
-  runs_ = std::move(runs);
+  for (const auto& run : removed) folder_.Remove(RunName(run->id()));
+  if (made->entryCount() == 0) folder_.Remove(RunName(made->id()));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  runs_.swap(runs);
+  if (removed.empty()) {
+    frozen_.pop_back();
+    flushedCount_++;
+  } else {
+    merges_++;
+    mergedBytes_ += made->bytes();
+  }
   return "";
 }
 
@@ -453,21 +495,19 @@ std::string Store::WriteManifest(const Runs& runs, bool* isNamed) {
     text += "run " + std::to_string(run->id()) + " level " + std::to_string(run->level()) + "\n";
   }
   text += ChecksumLine(text);
-  const std::string path = Path(kManifest);
-  const std::string newPath = Path(kManifestNew);
   File file;
-  int error = file.Create(newPath);
+  int error = file.Create(folder_, kManifestNew);
   if (error == 0) error = file.Append(text.data(), text.size());
   if (error == 0) error = file.Sync();
   if (error == 0) error = file.Close();
   // The runs' names have to be durable before the manifest that names them is.
-  if (error == 0) error = SyncDirectory(options_.directory);
+  if (error == 0) error = folder_.Sync();
   if (error == 0) {
     *isNamed = true;
-    error = Rename(newPath, path);
+    error = folder_.Rename(kManifestNew, kManifest);
   }
-  if (error == 0) error = SyncDirectory(options_.directory);
-  return error == 0 ? "" : Failure("write", path, error);
+  if (error == 0) error = folder_.Sync();
+  return error == 0 ? "" : Failure("write", folder_.PathOf(kManifest), error);
 }
 
 }  // namespace granary::index

@@ -46,8 +46,8 @@ struct StoreFigures {
 
 class Store;
 
-// Ends a store; without Close, what is in memory is lost. One whose thread hangs in a call to the disk stays in memory,
-// for the thread may come back to it at any time.
+// Ends a store; without Close, what is in memory is lost. One whose thread hangs in a call to the disk is the thread's
+// from then on, which ends it when it comes back.
 struct StoreEnd {
   void operator()(Store* store) const;
 };
@@ -79,13 +79,15 @@ class Store {
   bool IsFlushed(uint64_t ticket);
   // Why the last run could not be written, or that the disk does not answer; empty when all is well.
   std::string Trouble();
+  // What a merge could not read; empty when all is well.
+  std::string Damage();
 
   // Removes everything. Empty, or why it could not.
   std::string Clear();
   // Flushes and ends the thread. Empty, or why not everything is durable.
   std::string Close();
   // Ends it without a wait for its disk: its folder has gone, or belongs to another. What is in memory is lost.
-  void Leave();
+  static void Leave(StoreHandle store);
   StoreFigures Figures();
 
  private:
@@ -96,36 +98,39 @@ class Store {
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
-  std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
-  std::string RunPath(uint64_t id) const;
   std::string NoThread() const { return "no thread could be started for " + options_.directory; }
   std::string NoAnswer() const { return options_.directory + " does not answer"; }
   // What the thread does before it serves.
   enum class First { kLoad, kClear };
   // Empty, or why it could not.
   std::string StartThread(First first);
+  // On the thread, while nobody else looks at the runs.
   std::string Load();
   std::string RemoveRuns();
-  // False: the thread hangs in a call to the disk, or nobody waits for it, and it was left there. It makes all calls
-  // that can hang.
-  bool StopThread(bool isRestWritten, bool isAwaited = true);
+  // False: the thread hangs in a call to the disk. It makes all calls that can hang.
+  bool StopThread(bool isRestWritten);
+  // The thread ends the store with itself.
+  void LeaveToThread();
   void Freeze();
   // The thread goes on with its work: the disk has answered.
   void NoteProgress() { progressAt_ = std::chrono::steady_clock::now().time_since_epoch(); }
   bool IsStuck() const;
 
   static void* ThreadMain(void* argument);
-  void Serve();
-  // On the thread. Empty, or why it could not.
-  std::string WriteFrozen(std::unique_lock<std::mutex>* lock);
-  std::string MergeSome(std::unique_lock<std::mutex>* lock, const Runs& inputs, bool isOldestIn);
-  std::string Install(std::unique_lock<std::mutex>* lock, const Runs& removed, std::shared_ptr<const Run> made);
+  // True: the store is the thread's.
+  bool Serve();
+  // On the thread, without the mutex: whatever they let go of may take its time, or hang. Empty, or why it could not.
+  std::string WriteFrozen();
+  std::string MergeSome(Runs inputs, bool isOldestIn);
+  // `removed` is what it was made of; nothing when that is the oldest frozen table.
+  std::string Install(const Runs& removed, std::shared_ptr<const Run> made);
   // `isNamed`: what is on disk may name these runs, whatever failed.
   std::string WriteManifest(const Runs& runs, bool* isNamed);
   // Contiguous runs of one level that are due; empty when none are.
   Runs DueForMerge(bool* isOldestIn) const;
 
   const StoreOptions options_;
+  Folder folder_;
   BlockCache cache_;
   DiskReader disk_;
   const Reading reading_{&cache_, &disk_};
@@ -139,25 +144,27 @@ class Store {
   std::vector<std::shared_ptr<const MemoryTable>> frozen_;
   // The newest first.
   Runs runs_;
-  uint64_t nextRun_ = 1;
   uint64_t frozenCount_ = 0;
   uint64_t flushedCount_ = 0;
   uint64_t merges_ = 0;
   uint64_t mergedBytes_ = 0;
   bool isStopping_ = false;
   bool isRestWritten_ = false;
+  bool hasThreadEnded_ = false;
+  bool isThreads_ = false;
   First first_ = First::kLoad;
   std::string firstFailure_;
   bool isFirstDone_ = false;
-  bool hasThreadEnded_ = false;
-  // The first thing, or its end.
+  // To its first end, or to its last.
   std::condition_variable threadCame_;
   std::string trouble_;
+  std::string damage_;
 
   // Of the owner's thread again.
   bool hasThread_ = false;
-  bool isAbandoned_ = false;
   pthread_t thread_{};
+  // Of the store's thread, once it has one.
+  uint64_t nextRun_ = 1;
 
   // Since when the thread waits for the disk; nothing while it waits for work.
   std::atomic<std::chrono::steady_clock::duration> progressAt_{std::chrono::steady_clock::duration::zero()};

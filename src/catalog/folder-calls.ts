@@ -15,14 +15,25 @@ export function isSilent(folder: string): boolean {
   return hanging.has(folder);
 }
 
-/** Rejects as the call does, or when it has not come back in time. */
-export async function ask<T>(folder: string, call: () => Promise<T>, waitMs = waitMsDefault): Promise<T> {
+/**
+ * Rejects as the calls do, or when they have not come back in time. Between two of them `goOn` throws when nobody waits any
+ * more: what comes later would surprise.
+ */
+export async function ask<T>(
+  folder: string,
+  calls: (goOn: () => void) => Promise<T>,
+  waitMs = waitMsDefault,
+): Promise<T> {
   const failure = new Error(`${folder} does not answer`);
   if (isSilent(folder)) throw failure;
-  const outcome = call();
+  let isLate = false;
+  const outcome = calls(() => {
+    if (isLate) throw failure;
+  });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
+      isLate = true;
       hanging.set(folder, (hanging.get(folder) ?? 0) + 1);
       const hasCome = (): void => {
         const left = (hanging.get(folder) ?? 1) - 1;

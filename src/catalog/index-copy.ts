@@ -63,7 +63,7 @@ export class IndexCopy {
   }
 
   #isHeldUp(): boolean {
-    const trouble = this.store.trouble();
+    const trouble = this.store.trouble() || this.store.damage();
     if (trouble !== '') throw new Error(trouble);
     if (this.#changed.size > changedMax) throw new Error('too much is written meanwhile');
     return this.store.isBehind();

@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ask } from './folder-calls.js';
-import { damagedName, isThere, removeRunCatalog, runsName } from './run-catalog.js';
+import { damagedName, isThere, runsName } from './index-files.js';
+import { removeRunCatalog } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 

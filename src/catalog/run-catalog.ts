@@ -2,19 +2,18 @@
  * The index as a table in memory over sorted runs on disk (docs/format/index.md). What is on disk is at every
  * moment a state that the index went through: synced, checksummed and named as a whole. What was only in memory
  * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
- * after the damage was met: the logs have everything. When the drive that it lies on has gone, it moves to another.
+ * after the damage was met: the logs have everything. When the drive that it lies on has gone, or has taken nothing for a
+ * while, it moves to another.
  */
-import { mkdir, open, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KiB, MiB, Refusal } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 import { ask, isSilent } from './folder-calls.js';
 import { IndexCopy } from './index-copy.js';
-
-/** Found at a start: the index could not be read, and is not looked at again. */
-export const damagedName = 'damaged';
-export const runsName = 'runs';
+import { damagedName, isThere, removeRuns, runsName } from './index-files.js';
+import { IndexTarget } from './index-target.js';
 
 /**
  * A table of this size is written to disk: about 20,000 entries. A start after a crash replays three such tables at the
@@ -38,6 +37,19 @@ const stuckMsDefault = 8_000;
 const noAnswer = 'does not answer';
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
+/** How often it is told that a disk takes nothing. */
+const tellAgainMs = 60_000;
+/**
+ * A disk in use that takes nothing for so long is left when another has room. Compaction often makes some sooner; and who
+ * writes 4 MB of entries a second has not filled the memory by then.
+ */
+const refusedMsMaxDefault = 10_000;
+/**
+ * What has to be free beside twice the index, which is copied and then merged: the log files ahead of the drive's set.
+ * The index does not come back before its old drive has as much, more than it gains by the move: what is written for
+ * moves is less than what others wrote or freed in between.
+ */
+const spareBytesMinDefault = 256 * MiB;
 
 /** Keys are shorter than the end, and begin with the number of their kind. */
 const everything = { start: Buffer.alloc(0), end: Buffer.alloc(16, 0xff) };
@@ -54,6 +66,13 @@ export class IndexDamaged extends Refusal<'SlowDownRead'> {
   }
 }
 
+/** A folder that the index could lie in. */
+export interface IndexPlace {
+  readonly directory: string;
+  /** On its disk; 0 when that cannot be told. */
+  freeBytes(): Promise<number>;
+}
+
 export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
@@ -66,15 +85,18 @@ export interface RunCatalogOptions {
   readonly cacheBytes?: number;
   readonly stuckMs?: number;
   /** Where the index could lie as things are, the best first. It stays where it is as long as it can. */
-  readonly places?: () => readonly string[];
+  readonly places?: () => readonly IndexPlace[];
   readonly placeLookMs?: number;
+  readonly refusedMsMax?: number;
+  readonly spareBytesMin?: number;
 }
 
 /** Rejects when the folder cannot have it, or its disk does not answer. */
 export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalog> {
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
   const { stuckMs = stuckMsDefault, flushMs = flushMsDefault, placeLookMs = placeLookMsDefault } = options;
-  const { onDamage = () => undefined, places = () => [directory] } = options;
+  const { refusedMsMax = refusedMsMaxDefault, spareBytesMin = spareBytesMinDefault } = options;
+  const { onDamage = () => undefined, places = () => [{ directory, freeBytes: () => Promise.resolve(0) }] } = options;
   const runs = join(directory, runsName);
   const openIn = (folder: string): IndexStore => indexStores.openIndexStore(folder, memoryBytes, cacheBytes, stuckMs);
   const discard = async (why: string): Promise<void> => {
@@ -96,7 +118,8 @@ export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalo
     store = openIn(runs);
   }
   const refusedBytesMax = refusedTablesMax * memoryBytes;
-  const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, openIn, refusedBytesMax };
+  const toMove = { places, placeLookMs, refusedMsMax, spareBytesMin, stuckMs };
+  const upkeep = { directory, log, onDamage, flushMs, openIn, refusedBytesMax, ...toMove };
   return new RunCatalog(store, upkeep, await folderAt(directory));
 }
 
@@ -126,17 +149,8 @@ export async function removeRunCatalog(directory: string): Promise<void> {
 }
 
 async function removeIndex(directory: string): Promise<void> {
-  await rm(join(directory, runsName), { recursive: true, force: true });
+  await removeRuns(directory);
   await rm(join(directory, damagedName), { recursive: true, force: true });
-}
-
-export async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** What the index of a server needs to stay. */
@@ -144,8 +158,11 @@ interface Upkeep {
   readonly directory: string;
   readonly log: (text: string) => void;
   readonly onDamage: (isNoted: boolean) => void;
-  readonly places: () => readonly string[];
+  readonly places: () => readonly IndexPlace[];
   readonly placeLookMs: number;
+  readonly refusedMsMax: number;
+  readonly spareBytesMin: number;
+  readonly stuckMs: number;
   readonly flushMs: number;
   /** In a folder for runs. */
   readonly openIn: (runs: string) => IndexStore;
@@ -157,7 +174,9 @@ class RunCatalog implements Catalog {
   #store: IndexStore;
   #into = Buffer.allocUnsafeSlow(64 * KiB);
   #isDirty = false;
-  #trouble = '';
+  #tellAgainAtMs = 0;
+  /** When the disk was first seen to take nothing; null: it does. */
+  #refusedSinceMs: number | null = null;
   #hasRoom = true;
   #directory: string;
   /** Device and inode of the folder of the runs: under its name there may come to be another. */
@@ -166,8 +185,10 @@ class RunCatalog implements Catalog {
   #moving: Promise<void> = Promise.resolve();
   #moveAgainAtMs = 0;
   #mayMove = true;
-  #isDamageMet = false;
+  #isMoving = false;
   #isLooking = false;
+  #isClosed = false;
+  #isDamageMet = false;
   #marking: Promise<unknown> = Promise.resolve();
   readonly #openRanges = new Map<IndexStore, number>();
 
@@ -188,7 +209,7 @@ class RunCatalog implements Catalog {
               this.#flushWhatIsNew();
             }, upkeep.flushMs).unref(),
             setInterval(() => {
-              void this.#lookAfterPlace(upkeep);
+              this.#lookAfterPlace(upkeep);
             }, upkeep.placeLookMs).unref(),
           ];
   }
@@ -277,13 +298,14 @@ class RunCatalog implements Catalog {
     const store = this.#store;
     const ticket = store.flush();
     this.#isDirty = false;
-    while (this.#store === store && !store.isFlushed(ticket)) {
+    while (this.#store === store) {
+      if (store.isFlushed(ticket)) return;
       await new Promise((resolve) => setTimeout(resolve, flushLookMs));
-      const trouble = store.trouble();
+      const trouble = this.#store === store ? store.trouble() : '';
       if (trouble !== '') throw new Error(trouble);
     }
     // It moved meanwhile, and what was to be flushed with it.
-    if (this.#store !== store) await this.flush();
+    await this.flush();
   }
 
   async clear(): Promise<void> {
@@ -296,6 +318,7 @@ class RunCatalog implements Catalog {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#stopMoving();
     await this.#marking;
+    this.#isClosed = true;
     this.#store.close();
   }
 
@@ -304,43 +327,83 @@ class RunCatalog implements Catalog {
     this.#isDirty = false;
   }
 
-  /** A full disk is waited for. A drive that went may not come back, and an index that is only in memory ends all writes. */
-  async #lookAfterPlace(upkeep: Upkeep): Promise<void> {
+  /**
+   * A disk without room is waited for, and left when another has some: other sets may have, and without an index none
+   * takes writes. A drive that is out for a while does no harm, unless its folder has gone: then it may have to be
+   * unmounted, or may not come back.
+   */
+  #lookAfterPlace(upkeep: Upkeep): void {
     const trouble = this.#store.trouble();
-    if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
-    this.#trouble = trouble;
-    if (this.#isLooking || !this.#mayLook()) return;
+    const nowMs = performance.now();
+    this.#tellTrouble(trouble, nowMs, upkeep);
+    this.#refusedSinceMs = trouble === '' ? null : (this.#refusedSinceMs ?? nowMs);
+    const damage = this.#store.damage();
+    if (damage !== '') this.#meetDamage(damage);
+    if (this.#isMoving || this.#isDamageMet || nowMs < this.#moveAgainAtMs) return;
     const places = upkeep.places();
-    // A drive that is out for a while does no harm, and one that hangs is not to be asked.
-    if (places.includes(this.#directory) ? await this.#isInPlace() : trouble === '') return;
     // Not under the name that it has: what is open would go on writing there.
-    const others = places.filter((place) => place !== this.#directory && !isSilent(place));
-    if (others.length === 0 || !this.#mayLook()) return;
-    this.#moveAgainAtMs = performance.now() + moveAgainMs;
-    this.#moving = this.#moveToOneOf(others, upkeep);
+    const isPlace = places.some(({ directory }) => directory === this.#directory);
+    const others = places.filter(({ directory }) => directory !== this.#directory && !isSilent(directory));
+    if (others.length === 0) return;
+    if (trouble !== '' && !isPlace) this.#startMoving(this.#moveToOneOf(others, upkeep));
+    else if (isPlace && this.#isRefusedForLong(nowMs, upkeep)) this.#startMoving(this.#moveToRoom(others, upkeep));
+    else if (!this.#isLooking) void this.#lookAtFolder(others, upkeep);
   }
 
-  #mayLook(): boolean {
-    return this.#mayMove && this.#copy === null && !this.#isDamageMet && performance.now() >= this.#moveAgainAtMs;
+  /** Each try names another file. */
+  #tellTrouble(trouble: string, nowMs: number, { log }: Upkeep): void {
+    if (trouble === '' || nowMs < this.#tellAgainAtMs) return;
+    log(`the index cannot be written: ${trouble}`);
+    this.#tellAgainAtMs = nowMs + tellAgainMs;
   }
 
-  async #isInPlace(): Promise<boolean> {
+  #isRefusedForLong(nowMs: number, { refusedMsMax }: Upkeep): boolean {
+    return this.#refusedSinceMs !== null && nowMs - this.#refusedSinceMs >= refusedMsMax;
+  }
+
+  async #lookAtFolder(others: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+    const directory = this.#directory;
     this.#isLooking = true;
-    try {
-      return (await folderAt(this.#directory)) === this.#folder;
-    } finally {
-      this.#isLooking = false;
-    }
+    const folder = await folderAt(directory);
+    this.#isLooking = false;
+    if (folder === this.#folder || directory !== this.#directory || this.#isMoving || !this.#mayMove) return;
+    this.#startMoving(this.#moveToOneOf(others, upkeep));
   }
 
-  async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
-    for (const directory of places) {
+  #startMoving(moving: Promise<void>): void {
+    this.#moveAgainAtMs = performance.now() + moveAgainMs;
+    this.#isMoving = true;
+    this.#moving = moving.finally(() => (this.#isMoving = false));
+  }
+
+  /** Where there is most, if that is clearly enough. The old drive is in use, and gets its room back. */
+  async #moveToRoom(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+    const { runBytes, memoryBytes } = this.#store.figures();
+    const wanted = 2 * (runBytes + memoryBytes) + upkeep.spareBytesMin;
+    const asked = await Promise.all(places.map(async (place) => ({ place, free: await place.freeBytes() })));
+    const roomy = asked.filter(({ free }) => free >= wanted).sort((a, b) => b.free - a.free);
+    const before = this.#directory;
+    await this.#moveToOneOf(
+      roomy.map(({ place }) => place),
+      upkeep,
+    );
+    if (roomy.length === 0) this.#moveAgainAtMs = performance.now() + upkeep.refusedMsMax;
+    if (this.#directory === before) return;
+    await ask(before, () => removeRuns(before)).catch((error: unknown) => {
+      upkeep.log(`what is left of the index in ${before} goes at the next start: ${causeOf(error)}`);
+    });
+  }
+
+  async #moveToOneOf(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+    for (const { directory } of places) {
       if (!this.#mayMove) return;
       const before = this.#directory;
       try {
         await this.#moveTo(directory, upkeep);
         if (this.#directory === before) return;
         this.#moveAgainAtMs = 0;
+        this.#tellAgainAtMs = 0;
+        this.#refusedSinceMs = null;
         upkeep.log(`the index lies in ${directory} now: it could not stay in ${before}`);
         return;
       } catch (error) {
@@ -351,40 +414,34 @@ class RunCatalog implements Catalog {
     }
   }
 
-  async #moveTo(directory: string, { openIn }: Upkeep): Promise<void> {
-    const runs = join(directory, runsName);
-    await ask(directory, async () => {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      await writeFile(join(directory, damagedName), '');
-      await syncFolder(directory);
-      // One of an earlier start.
-      await rm(runs, { recursive: true, force: true });
-    });
+  async #moveTo(directory: string, { openIn, stuckMs, log }: Upkeep): Promise<void> {
+    const target = new IndexTarget(directory, stuckMs);
+    await target.prepare();
     if (!this.#mayMove) return;
     const from = this.#store;
-    const store = openIn(runs);
+    const store = openIn(target.runs);
+    let isWhole = false;
     try {
-      this.#copy = new IndexCopy(this.range(everything), store);
       // What is written until it has the place of the other goes to both.
-      const isWhole = await this.#copy.run();
-      if (!isWhole) throw new GivenUp();
-      await ask(directory, () => rm(join(directory, damagedName)));
-    } catch (error) {
+      const copy = new IndexCopy(this.range(everything), store);
+      this.#copy = copy;
+      const isCopied = await copy.run();
+      if (isCopied) await target.complete();
+      isWhole = isCopied;
+    } finally {
       this.#copy = null;
-      store.leave();
-      await ask(directory, () => rm(runs, { recursive: true, force: true })).catch(() => undefined);
-      if (error instanceof GivenUp) return;
-      throw error;
+      if (!isWhole) {
+        store.leave();
+        await target.discard().catch((error: unknown) => {
+          log(`an unfinished copy of the index cannot be removed from ${directory}: ${causeOf(error)}`);
+        });
+      }
     }
-    this.#copy = null;
-    const before = { directory: this.#directory, folder: this.#folder };
+    if (!isWhole) return;
     this.#store = store;
     this.#directory = directory;
-    this.#folder = await folderAt(directory);
     if (!this.#openRanges.has(from)) from.leave();
-    // The folder of another drive had its name: what was written there is of two.
-    const stranger = await folderAt(before.directory);
-    if (stranger !== null && stranger !== before.folder) await this.#markDamaged(before.directory);
+    this.#folder = await folderAt(directory);
   }
 
   async #stopMoving(): Promise<void> {
@@ -402,6 +459,8 @@ class RunCatalog implements Catalog {
     try {
       return read();
     } catch (error) {
+      // A wrong argument, or one who comes too late, says nothing of the index.
+      if (this.#isClosed || error instanceof RangeError || error instanceof TypeError) throw error;
       this.#meetDamage(causeOf(error));
       throw new IndexDamaged();
     }
@@ -430,9 +489,6 @@ class RunCatalog implements Catalog {
   }
 }
 
-/** A copy of the index that nobody wants any more. */
-class GivenUp extends Error {}
-
 function causeOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -445,15 +501,5 @@ async function folderAt(directory: string): Promise<string | null> {
   } catch {
     // Whatever keeps it from being looked at keeps the index from being written.
     return null;
-  }
-}
-
-/** Before what comes later can be: a part must never be there without its mark. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -35,6 +35,7 @@ export class LocalBlobStore implements BlobStore {
   ) {}
 
   async write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
+    if (this.#isShut) return this.queues.write.refusal(`write ${blobFileName(name)}`);
     return request.handle === null
       ? this.#create(name, request)
       : this.#append(name, this.#usable(request.handle), request);
@@ -74,11 +75,11 @@ export class LocalBlobStore implements BlobStore {
   }
 
   readNow(handle: BlobHandle, fileOffset: number, arenaOffset: number, bytes: number): number {
-    return this.queues.read.readNow(this.#usable(handle).fd, fileOffset, arenaOffset, bytes);
+    return this.#isShut ? -1 : this.queues.read.readNow(this.#usable(handle).fd, fileOffset, arenaOffset, bytes);
   }
 
   readCheckedNow(handle: BlobHandle, fileOffset: number, checks: Float64Array): boolean {
-    return this.queues.read.readCheckedNow(this.#usable(handle).fd, fileOffset, checks);
+    return !this.#isShut && this.queues.read.readCheckedNow(this.#usable(handle).fd, fileOffset, checks);
   }
 
   close(handle: BlobHandle): void {
@@ -176,10 +177,12 @@ export class LocalBlobStore implements BlobStore {
     return answer.ok ? { ok: true, value: write.close ? null : blob } : answer;
   }
 
-  #read(
+  async #read(
     handle: BlobHandle,
     what: { readonly fileOffset: number; readonly segments?: Segments; readonly checks?: Float64Array },
   ): Promise<DriveResult<IoResult>> {
+    // A slow reader may come back to a drive that was let go meanwhile.
+    if (this.#isShut) return this.queues.read.refusal('read a blob');
     const blob = this.#usable(handle);
     blob.users++;
     return this.queues.read.run({

@@ -9,7 +9,7 @@ import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../native/i
 import type { Traces } from '../telemetry/index.js';
 import type { DriveFault, DriveFaultKind, DriveResult } from './drive.js';
 import type { DriveStatisticsCounter } from './drive-statistics.js';
-import { EINPROGRESS, EMFILE, ENFILE, ENOENT, faultKind } from './errno.js';
+import { ECANCELED, EINPROGRESS, EMFILE, ENFILE, ENOENT, faultKind } from './errno.js';
 
 /** How long an open waits for another descriptor to be closed before it is tried again. */
 const descriptorRetryMs = 20;
@@ -124,6 +124,12 @@ export class DriveCalls {
     for (const pending of this.#pending) pending.deadlineMs = Math.min(pending.deadlineMs, pending.begunMs + msMax);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = this.#arm(oldest);
+  }
+
+  /** The answer of a drive that is closed. */
+  refusal(operation: string): DriveResult<never> {
+    const fault = { kind: faultKind(ECANCELED), drive: this.drive.path, operation, errno: ECANCELED };
+    return { ok: false, fault };
   }
 
   /** Gives a descriptor back. Never refused; nobody waits for it. */

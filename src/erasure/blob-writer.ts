@@ -267,13 +267,17 @@ export class BlobWriter {
       await this.#enqueue(lane, write(lane));
       open.delete(lane);
       if (this.#lanes.length - open.size !== this.#quorum || open.size === 0) return;
-      // Enough drives are done: if another one still hangs after this, it is that drive, and not this machine.
-      timer = setTimeout(() => {
+      // Enough drives are done: if another one still hangs after this, it is that drive, and not this machine. One that
+      // has only begun to hang since is looked at again.
+      timer = setInterval(() => {
         for (const late of open) late.drive.blobs.giveUpStuck();
-      }, limits.driveLogCallMsMax);
+      }, limits.driveLogCallMsMax).unref();
     };
-    await Promise.all(this.#lanes.map(each));
-    clearTimeout(timer);
+    try {
+      await Promise.all(this.#lanes.map(each));
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   #enqueue(lane: DriveLane, write: Omit<BlobWrite, 'handle'>): Promise<void> {
@@ -290,7 +294,8 @@ export class BlobWriter {
       if (!write.close && lane.handle !== null) lane.drive.blobs.close(lane.handle);
       lane.handle = null;
       this.stuck.add(result.fault, write.segments);
-      this.set.reportWrite(lane.position, result.fault);
+      // Another may have taken its place: that one has done nothing.
+      if (this.set.drive(lane.position) === lane.drive) this.set.reportWrite(lane.position, result.fault);
     });
     return lane.tail;
   }

@@ -133,9 +133,15 @@ function touchedBy(jobs: readonly VerifyJob[]): Segments {
   );
 }
 
+/** With the drive that it belongs to: another may take its place, and knows nothing of it. */
 interface OpenedBlob {
   readonly drive: Drive;
   readonly handle: BlobHandle;
+}
+
+interface OpeningBlob {
+  readonly drive: Drive;
+  readonly handle: Promise<BlobHandle | null>;
 }
 
 /** Table bytes of one shard that are read and kept at once: the hashes of 64 stripes when k = 2. */
@@ -144,8 +150,8 @@ const hashCacheBytes = 16 * 1024;
 export class BlobSource implements ShardSource {
   readonly stuck = new StuckCalls();
   readonly id: PlacementId;
-  readonly #handles = new Map<number, Promise<BlobHandle | null>>();
-  /** Those of `#handles` that are there, with the drive that they belong to: another may take its place. */
+  readonly #opening = new Map<number, OpeningBlob>();
+  /** Those of `#opening` that are there. */
   readonly #opened = new Map<number, OpenedBlob>();
   /** A run of blocks for each shard whose hashes were read; they lie in `#tables`. */
   readonly #cached = new Map<number, { readonly firstBlock: number; readonly blockCount: number }>();
@@ -235,12 +241,8 @@ export class BlobSource implements ShardSource {
   close(): void {
     if (this.#tables !== null) this.stuck.release(this.#tables);
     this.#tables = null;
-    for (const [position, opening] of this.#handles) {
-      void opening.then((handle) => {
-        if (handle !== null) this.set.drive(position)?.blobs.close(handle);
-      });
-    }
-    this.#handles.clear();
+    for (const opening of this.#opening.values()) closeOpening(opening);
+    this.#opening.clear();
     this.#opened.clear();
   }
 
@@ -269,12 +271,12 @@ export class BlobSource implements ShardSource {
     if (drive === null) return null;
     const opened = this.#opened.get(position);
     if (opened !== undefined) return drive === opened.drive ? opened : null;
-    if (this.#handles.has(position)) return null;
+    if (this.#opening.has(position)) return null;
     const handle = drive.blobs.openNow(this.#name);
     if (handle === null) return null;
     const now: OpenedBlob = { drive, handle };
     this.#opened.set(position, now);
-    this.#handles.set(position, Promise.resolve(handle));
+    this.#opening.set(position, { drive, handle: Promise.resolve(handle) });
     return now;
   }
 
@@ -293,21 +295,30 @@ export class BlobSource implements ShardSource {
   }
 
   #open(position: number, drive: Drive): Promise<BlobHandle | null> {
-    let opening = this.#handles.get(position);
-    if (opening === undefined) {
-      opening = drive.blobs.open(this.#name).then((opened) => {
-        if (opened.ok) {
-          // A source that was closed meanwhile closes the handle when it learns of it.
-          if (this.#handles.has(position)) this.#opened.set(position, { drive, handle: opened.value });
-          return opened.value;
-        }
-        this.set.reportRead(position, opened.fault);
-        return null;
-      });
-      this.#handles.set(position, opening);
-    }
-    return opening;
+    const known = this.#opening.get(position);
+    if (known?.drive === drive) return known.handle;
+    // Another drive has taken the place of that one: it may well have the shard, too.
+    if (known !== undefined) closeOpening(known);
+    this.#opened.delete(position);
+    const handle = drive.blobs.open(this.#name).then((opened) => {
+      if (opened.ok) {
+        // A source that was closed meanwhile closes the handle when it learns of it.
+        if (this.#opening.get(position) === opening) this.#opened.set(position, { drive, handle: opened.value });
+        return opened.value;
+      }
+      this.set.reportRead(position, opened.fault);
+      return null;
+    });
+    const opening: OpeningBlob = { drive, handle };
+    this.#opening.set(position, opening);
+    return handle;
   }
+}
+
+function closeOpening({ drive, handle }: OpeningBlob): void {
+  void handle.then((opened) => {
+    if (opened !== null) drive.blobs.close(opened);
+  });
 }
 
 function wrongRows(result: DriveResult<CheckedRead>): number {

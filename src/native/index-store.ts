@@ -27,6 +27,8 @@ export interface IndexStore {
   isFlushed(ticket: number): boolean;
   /** Why the last write to disk failed, or that the disk does not answer; empty when all is well. It is tried again. */
   trouble(): string;
+  /** What could not be read when runs were merged; empty when all is well. */
+  damage(): string;
   /** Removes everything; open ranges are closed. */
   clear(): void;
   /** Waits until everything is on disk; throws when it cannot be, also because the disk does not answer. */

@@ -96,13 +96,14 @@ export interface IoQueue {
   /**
    * Queues a request; resolves (never rejects) with its result. Requests of a queue start in order.
    * EAGAIN: the queue is full (a `close` always finds room). ECANCELED: the queue is closing and the
-   * request was not started. EINPROGRESS: the queue was closed and left this call running: its thread
+   * request was not started. Of both the result names the request's descriptor again, which is not closed (a `close` of
+   * one is done nevertheless). EINPROGRESS: the queue was closed and left this call running: its thread
    * may still touch the segments, for as long as it hangs.
    */
   submit(request: IoRequest): Promise<IoResult>;
   /**
    * True when request `requestNumber` was still waiting: it is not done, its segments are not touched,
-   * and its promise resolves with ECANCELED and no descriptor. The calls of `submit` that did not throw
+   * and its promise resolves with ECANCELED. The calls of `submit` that did not throw
    * are numbered from 1.
    */
   cancel(requestNumber: number): boolean;

@@ -119,8 +119,11 @@ export class Reclaimer {
     invariant(set !== undefined, 'a blob is named after a set that is there');
     await Promise.all(
       Array.from({ length: set.driveCount }, async (_, position) => {
-        const result = await set.drive(position)?.blobs.unlink(name);
-        if (result !== undefined && !result.ok) set.reportWrite(position, result.fault);
+        const drive = set.drive(position);
+        const result = await drive?.blobs.unlink(name);
+        if (result === undefined || result.ok) return;
+        // Another may have taken its place: that one has done nothing.
+        if (set.drive(position) === drive) set.reportWrite(position, result.fault);
       }),
     );
   }

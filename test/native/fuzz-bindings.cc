@@ -429,6 +429,7 @@ const Binding kBindings[] = {
     {"flush", Binding::kStore, [](World&) { return Arguments{}; }},
     {"isFlushed", Binding::kStore, [](World& w) { return Arguments{N(w.in.Byte())}; }},
     {"trouble", Binding::kStore, [](World&) { return Arguments{}; }},
+    {"damage", Binding::kStore, [](World&) { return Arguments{}; }},
     {"clear", Binding::kStore, [](World&) { return Arguments{}; }},
     {"close", Binding::kStore, [](World&) { return Arguments{}; }},
     {"leave", Binding::kStore, [](World&) { return Arguments{}; }},

@@ -1,11 +1,21 @@
 #include "index-test.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../../native/index/store.h"
@@ -17,6 +27,66 @@ using granary::index::Store;
 using granary::index::StoreHandle;
 using granary::index::StoreOptions;
 using granary::index::StringOf;
+
+namespace {
+
+// A call that the store's thread makes to the disk, and that does not come back until it is let go: the calls below
+// stand in front of those of the C library.
+class HangingCall {
+ public:
+  void Await(const std::string& end) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    end_ = end;
+    isReached_ = false;
+  }
+  void Meet(const std::string& call) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    char thread[16] = {};
+    pthread_getname_np(pthread_self(), thread, sizeof(thread));
+    if (end_.empty() || std::string(thread) != "index" || call.size() < end_.size()) return;
+    if (call.compare(call.size() - end_.size(), end_.size(), end_) != 0) return;
+    end_.clear();
+    isReached_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !isReached_; });
+  }
+  bool IsReached() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return isReached_; });
+  }
+  void LetGo() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    isReached_ = false;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string end_;
+  bool isReached_ = false;
+};
+HangingCall hangingCall;
+
+}  // namespace
+
+extern "C" int openat(int folder, const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  hangingCall.Meet(std::string("open ") + path);
+  return static_cast<int>(syscall(SYS_openat, folder, path, flags, mode));
+}
+
+extern "C" int close(int fd) {
+  char path[512] = {};
+  // The name of a file that was removed ends with "(deleted)".
+  if (readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof(path) - 1) > 0) {
+    hangingCall.Meet(std::string("close ") + path);
+  }
+  return static_cast<int>(syscall(SYS_close, fd));
+}
 
 namespace {
 
@@ -68,7 +138,78 @@ void RemoveFolder(const std::string& path) {
   rmdir(path.c_str());
 }
 
+// This one and those of the stores.
+size_t ThreadCount() {
+  size_t count = 0;
+  DIR* tasks = opendir("/proc/self/task");
+  for (const dirent* entry = readdir(tasks); entry != nullptr; entry = readdir(tasks)) count += entry->d_name[0] != '.';
+  closedir(tasks);
+  return count;
+}
+
+void PutAndFlush(Store* store, const std::string& key) {
+  store->Put(SliceOf(key), SliceOf(key));
+  store->EndBatch();
+  const uint64_t ticket = store->Flush();
+  while (!store->IsFlushed(ticket)) std::this_thread::yield();
+}
+
 }  // namespace
+
+void TestHangingClose() {
+  char folder[] = "/tmp/granary-index-XXXXXX";
+  EXPECT(mkdtemp(folder) != nullptr, "a folder");
+  std::string failure;
+  const StoreHandle store = Store::Open({folder, 24 << 10, 64 << 10, 60000}, &failure);
+  hangingCall.Await(".run (deleted)");
+  for (int run = 0; run < 8; run++) PutAndFlush(store.get(), "key" + std::to_string(run));
+  EXPECT(hangingCall.IsReached(), "runs that were merged are closed");
+  std::promise<void> answered;
+  std::thread asking([&] {
+    store->IsBehind();
+    answered.set_value();
+  });
+  const auto isAnswered = answered.get_future().wait_for(std::chrono::seconds(30));
+  EXPECT(isAnswered == std::future_status::ready, "nobody waits for a file that is being closed");
+  hangingCall.LetGo();
+  asking.join();
+  EXPECT(store->Close().empty(), "close");
+  RemoveFolder(folder);
+}
+
+void TestLeftStore() {
+  char folder[] = "/tmp/granary-index-XXXXXX";
+  EXPECT(mkdtemp(folder) != nullptr, "a folder");
+  const StoreOptions options{folder, 24 << 10, 64 << 10, 60000};
+  const size_t threadsBefore = ThreadCount();
+  std::string failure;
+  StoreHandle left = Store::Open(options, &failure);
+  hangingCall.Await("open manifest.new");
+  left->Put(SliceOf("left"), SliceOf("left"));
+  left->Flush();
+  EXPECT(hangingCall.IsReached(), "its manifest is written");
+  Store::Leave(std::move(left));
+  RemoveFolder(folder);
+  StoreHandle store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  PutAndFlush(store.get(), "a");
+  PutAndFlush(store.get(), "b");
+  hangingCall.LetGo();
+  // It comes back, and ends with its memory and its descriptors.
+  while (ThreadCount() > threadsBefore + 1) std::this_thread::yield();
+  EXPECT(store->Close().empty(), "close");
+  store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  Slice value;
+  for (const char* key : {"a", "b"}) {
+    EXPECT(store->Get(SliceOf(key), &value, &failure) == Store::Found::kValue, "%s is there", key);
+  }
+  EXPECT(store->Get(SliceOf("left"), &value, &failure) == Store::Found::kNothing, "of the store that was left");
+  store.reset();
+  RemoveFolder(folder);
+}
 
 void TestIndexStore(test::Random* random) {
   char folder[] = "/tmp/granary-index-XXXXXX";

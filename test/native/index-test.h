@@ -4,3 +4,7 @@
 
 // Random changes of a store against a map, with runs written and merged by its thread meanwhile.
 void TestIndexStore(test::Random* random);
+// What hangs in a call to the disk holds up nobody else.
+void TestHangingClose();
+// A store that was left hanging does nothing to the one that comes to lie in its place.
+void TestLeftStore();

@@ -504,5 +504,7 @@ int main(int argc, char** argv) {
   TestConstantTimeEqual(&random);
   TestCopy(&random);
   TestIndexStore(&random);
+  TestHangingClose();
+  TestLeftStore();
   return test::Report("kernels");
 }

@@ -182,7 +182,9 @@ export class SimulatedMachine implements DriveSystem {
             ...(toPath !== undefined && { toPath: at(toPath) }),
           };
           const requestNumber = ++count;
-          if (isClosing && request.kind !== IoKind.close) return resolve({ errno: ECANCELED, bytes: 0, fd: -1 });
+          if (isClosing && request.kind !== IoKind.close) {
+            return resolve({ errno: ECANCELED, bytes: 0, fd: request.fd ?? -1 });
+          }
           const steps = this.#perform(request, view);
           waiting.push({ request, requestNumber, resolve, steps, next: null, isGivenUp: false });
           // The native thread takes it from another thread's hand.
@@ -192,7 +194,7 @@ export class SimulatedMachine implements DriveSystem {
         const at = waiting.findIndex((call) => call.requestNumber === requestNumber);
         if (at < 0) return false;
         const [call] = waiting.splice(at, 1);
-        this.time.after(0, () => call?.resolve({ errno: ECANCELED, bytes: 0, fd: -1 }));
+        this.time.after(0, () => call?.resolve({ errno: ECANCELED, bytes: 0, fd: call.request.fd ?? -1 }));
         return true;
       },
       openNow: (path) => {
@@ -231,7 +233,8 @@ export class SimulatedMachine implements DriveSystem {
               call.isGivenUp = true;
               call.resolve({ errno: EINPROGRESS, bytes: 0, fd: -1 });
             }
-            for (const call of waiting.splice(0)) call.resolve({ errno: ECANCELED, bytes: 0, fd: -1 });
+            for (const call of waiting.splice(0))
+              call.resolve({ errno: ECANCELED, bytes: 0, fd: call.request.fd ?? -1 });
             resolve();
           });
         });

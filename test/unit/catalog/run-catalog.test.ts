@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -16,7 +17,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { IndexDamaged, openExistingCatalog, openRunCatalog, type Catalog } from '../../../src/catalog/index.js';
+import {
+  IndexDamaged,
+  openExistingCatalog,
+  openRunCatalog,
+  type Catalog,
+  type RunCatalogOptions,
+} from '../../../src/catalog/index.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
 let directory = '';
@@ -297,6 +304,39 @@ describe('opening the index', () => {
     expect(existsSync(join(directory, 'damaged'))).toBe(false);
   });
 
+  it('tells of damage that only a merge meets, and writes on', async () => {
+    const told: boolean[] = [];
+    const log = (text: string): void => void lines.push(text);
+    const onDamage = (isNoted: boolean): void => void told.push(isNoted);
+    const catalog = await openRunCatalog({ directory, memoryBytes: 1000, log, onDamage, placeLookMs: 20 });
+    open.push(catalog);
+    const put = async (key: string): Promise<void> => {
+      await catalog.write((batch) => batch.put(bytes(key), Buffer.alloc(1000)));
+      await catalog.flush();
+    };
+    await put('k0');
+    flip(runFiles()[0] ?? '', 50);
+    for (let index = 1; index < 8; index++) await put(`k${index}`);
+    await expect.poll(() => told).toEqual([true]);
+    await put('k8');
+    expect(lines.filter((line) => line.includes('is damaged'))).toHaveLength(1);
+    await close(catalog);
+    expect(await openExistingCatalog(directory)).toBe('damaged');
+  });
+
+  it('does not take a wrong argument for damage, nor whoever comes after the end', async () => {
+    const catalog = await openHere();
+    await catalog.write((batch) => batch.put(bytes('k'), bytes('v')));
+    const range = catalog.range(everything)[Symbol.iterator]();
+    expect(range.next().done).toBe(false);
+    expect(() => catalog.get(Buffer.alloc(70_000))).toThrow('key is too long');
+    await close(catalog);
+    expect(() => catalog.get(bytes('k'))).toThrow('the index is closed');
+    expect(() => range.next()).toThrow('the index is closed');
+    expect(lines).toEqual([]);
+    expect(keysOf(await openHere())).toEqual(['k']);
+  });
+
   it('tells of damage once, and whether the next start knows', async () => {
     for (const isNoted of [true, false]) {
       const told: boolean[] = [];
@@ -368,7 +408,7 @@ describe('an index whose drive goes while it is in use', () => {
   let places: string[] = [];
 
   /** With entries on disk, and in memory over them. */
-  async function openFilled(more: { readonly onDamage?: (isNoted: boolean) => void } = {}): Promise<Catalog> {
+  async function openFilled(more: Pick<RunCatalogOptions, 'onDamage' | 'stuckMs'> = {}): Promise<Catalog> {
     const [first = ''] = places;
     const small = { memoryBytes: 64 << 10, cacheBytes: 64 << 10, placeLookMs: 20 };
     const catalog = await openRunCatalog({
@@ -466,13 +506,14 @@ describe('an index whose drive goes while it is in use', () => {
     renameSync(one, `${one}-x`);
     renameSync(two, one);
     renameSync(`${one}-x`, two);
+    await put(catalog, 5000, 1000, 'exchanged');
     await moved();
-    expect(keysOf(catalog)).toHaveLength(5000);
-    expect(await openExistingCatalog(placeAt('one'))).toBe('damaged');
+    expect(keysOf(catalog)).toHaveLength(6000);
+    expect(readdirSync(join(placeAt('one'), 'runs'))).toEqual([]);
     await close(catalog);
     const again = await openExistingCatalog(placeAt('two'));
     if (typeof again !== 'string') open.push(again);
-    expect(typeof again === 'string' ? again : keysOf(again).length).toBe(5000);
+    expect(typeof again === 'string' ? again : keysOf(again).length).toBe(6000);
   });
 
   it('is not moved piece by piece when it cannot be read: that is told, and it is built anew', async () => {
@@ -494,6 +535,76 @@ describe('an index whose drive goes while it is in use', () => {
     await expect(close(catalog)).rejects.toThrow('No such file');
   });
 
+  it('goes to the next when the mark of the copy cannot be taken off, and leaves nothing of it in use', async () => {
+    const catalog = await openFilled();
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await put(catalog, 5000, 1000, 'while it goes');
+    const mark = join(placeAt('two'), 'damaged');
+    // The copy comes back to the event loop before it is whole.
+    while (!existsSync(join(placeAt('two'), 'runs'))) await new Promise(setImmediate);
+    rmSync(mark);
+    mkdirSync(mark);
+    await moved();
+    expect(lines.join('\n')).toContain(`cannot move to ${placeAt('two')}`);
+    expect(lines.join('\n')).toContain(`the index lies in ${placeAt('three')} now`);
+    expect(keysOf(catalog)).toHaveLength(6000);
+    expect(openFilesBelow(placeAt('two'))).toEqual([]);
+    expect(existsSync(join(placeAt('two'), 'runs'))).toBe(false);
+  });
+
+  it('goes to the next when a disk does not answer, and asks that one nothing else', async () => {
+    mkdirSync(placeAt('two'), { recursive: true });
+    const pipe = join(placeAt('two'), 'damaged');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const catalog = await openFilled({ stuckMs: 300 });
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await put(catalog, 5000, 1000, 'while it goes');
+    await moved();
+    expect(lines.join('\n')).toContain(`${placeAt('two')} does not answer`);
+    expect(lines.join('\n')).toContain(`the index lies in ${placeAt('three')} now`);
+    expect(keysOf(catalog)).toHaveLength(6000);
+    const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    // What would have come next is not done.
+    await expect.poll(() => openFilesBelow(placeAt('two'))).toHaveLength(1);
+    closeSync(reader);
+    expect(readdirSync(placeAt('two'))).toEqual(['damaged']);
+  });
+
+  it('moves although nothing is written, and leaves nothing of the one before open', async () => {
+    const catalog = await openFilled();
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    places = places.slice(1);
+    await moved();
+    await expect.poll(() => openFilesBelow(join(directory, 'gone'))).toEqual([]);
+    expect(keysOf(catalog)).toHaveLength(5000);
+  });
+
+  it('flushes what was to be flushed while it moved', async () => {
+    const [first = ''] = places;
+    const log = (text: string): void => void lines.push(text);
+    const catalog = await openRunCatalog({
+      directory: first,
+      log,
+      places: () => places,
+      placeLookMs: 20,
+      stuckMs: 60_000,
+    });
+    open.push(catalog);
+    // Whoever makes the first run waits for a reader, for so long that nothing is said of it.
+    const pipe = join(first, 'runs', '000000000001.run.new');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    await put(catalog, 0, 100, 'before');
+    const flushed = flushOf(catalog);
+    renameSync(join(directory, 'one'), join(directory, 'gone'));
+    mkdirSync(join(first, 'runs'), { recursive: true });
+    await moved();
+    expect(await flushed).toBe('done');
+    closeSync(openSync(pipe.replace('/one/', '/gone/'), constants.O_RDONLY | constants.O_NONBLOCK));
+    expect(keysOf(catalog)).toHaveLength(100);
+  });
+
   it('stays on a drive that is only out for a while', async () => {
     const catalog = await openFilled();
     places = places.slice(1);
@@ -504,6 +615,19 @@ describe('an index whose drive goes while it is in use', () => {
     expect(existsSync(placeAt('two'))).toBe(false);
   });
 });
+
+/** Of this process, also those that were removed since. */
+function openFilesBelow(folder: string): string[] {
+  const links = readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      // The one that lists them is closed by now.
+      return [];
+    }
+  });
+  return links.filter((link) => link.startsWith(`${folder}/`));
+}
 
 function cut(path: string, length: number): void {
   writeFileSync(path, readFileSync(path).subarray(0, length));

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Drive, DriveFault, DriveResult } from '../../../src/drive/index.js';
 import { probeDrive } from '../../../src/drive/index.js';
 import { blobFileName } from '../../../src/drive/layout.js';
+import { localSystem, type DriveSystem } from '../../../src/drive/system.js';
+import { IoFlag, IoKind } from '../../../src/native/index.js';
 import { TestArena, newDrive, openDescriptors, openDrive, temporaryFolder, valueOf } from './support.js';
 
 const callMsMax = 150;
@@ -109,6 +111,41 @@ describe('a call that hangs', () => {
     valueOf(await drive.space());
     valueOf(await drive.space());
     expect(openDescriptors()).toBe(before);
+  });
+});
+
+describe('a blob whose last write is taken back', () => {
+  it('has no descriptor left open', async () => {
+    const [first, second] = ['first', 'second'].map(makePipe);
+    let hold = (): void => undefined;
+    /** Both of its threads hang from when it is told to, in calls that the drive does not know of. */
+    const createIoQueue: DriveSystem['createIoQueue'] = (arena, name, threads, depthMax) => {
+      const queue = localSystem.createIoQueue(arena, name, threads, depthMax);
+      if (!name.startsWith('write')) return queue;
+      let heldCount = 0;
+      hold = () => {
+        for (const path of [first, second]) {
+          heldCount++;
+          void queue.submit({ kind: IoKind.open, path: path ?? '', flags: IoFlag.close });
+        }
+      };
+      return { ...queue, cancel: (requestNumber) => queue.cancel(requestNumber + heldCount) };
+    };
+    await drive.close(1000);
+    const options = { arena: memory.arena, createFolder: false, callMsMax, system: { ...localSystem, createIoQueue } };
+    const probe = await probeDrive(folder.path, options);
+    if (probe.kind !== 'ready') throw new Error('expected a ready drive');
+    drive = probe.drive;
+    const before = openDescriptors();
+    const begin = { handle: null, fileOffset: 0, segments: Float64Array.of(0, 5), sync: false, close: false };
+    const handle = valueOf(await drive.blobs.write('ee', begin));
+    expect(openDescriptors()).toBe(before + 1);
+    hold();
+    const end = { handle, fileOffset: 5, segments: Float64Array.of(0, 5), sync: true, close: true };
+    const { kind, settled } = faultOf(await drive.blobs.write('ee', end));
+    expect([kind, settled]).toEqual(['slow', undefined]);
+    for (const pipe of pipes) release(pipe);
+    await expect.poll(() => openDescriptors()).toBe(before);
   });
 });
 

@@ -394,4 +394,28 @@ describe('a drive', () => {
     const late = await drive.log.write(1, 0, Float64Array.of(0, 5));
     expect(late.ok ? null : late.fault.kind).toBe('slow');
   });
+
+  it('that was let go answers those who still have files of it as one that does not answer', async () => {
+    const begin = { handle: null, fileOffset: 0, segments: Float64Array.of(0, 5), sync: false, close: false };
+    const written = handleOf(valueOf(await drive.blobs.write('ab', begin)));
+    const read = valueOf(await drive.blobs.open('ab'));
+    const before = openDescriptors();
+    await drive.close(1000);
+    const closed = openDescriptors();
+    expect(closed).toBeLessThan(before);
+    const segments = Float64Array.of(0, 5);
+    const answers = await Promise.all([
+      drive.blobs.write('ab', { ...begin, handle: written, close: true }),
+      drive.blobs.write('cd', begin),
+      drive.blobs.read(read, 0, segments),
+      drive.blobs.readChecked(read, 0, new Float64Array(8)),
+      drive.blobs.open('ab'),
+    ]);
+    expect(answers.map((answer) => (answer.ok ? null : answer.fault.kind))).toEqual(Array(5).fill('slow'));
+    expect(drive.blobs.readNow(read, 0, 0, 5)).toBe(-1);
+    expect(drive.blobs.readCheckedNow(read, 0, new Float64Array(8))).toBe(false);
+    drive.blobs.close(written);
+    drive.blobs.close(read);
+    expect(openDescriptors()).toBe(closed);
+  });
 });

@@ -198,13 +198,14 @@ describe('a blob', () => {
   });
 
   it('waits 8 s for a drive that hangs when enough others are done, and goes on without it', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     let givenUp = 0;
     drive(2).onCall = () =>
       new Promise((resolve) => {
         drive(2).onGiveUp = () => {
           givenUp++;
-          resolve(drive(2).fault('slow'));
+          // The first time it had ended another call a moment ago.
+          if (givenUp > 1) resolve(drive(2).fault('slow'));
         };
       });
     const place = shape(18 << 20);
@@ -215,6 +216,8 @@ describe('a blob', () => {
     expect(givenUp).toBe(0);
     await vi.advanceTimersByTimeAsync(1);
     expect(givenUp).toBe(1);
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(givenUp).toBe(2);
     const writer = await writing;
     await writer.finish();
     expect(writer.positions).toBe(0b1011);
@@ -222,6 +225,20 @@ describe('a blob', () => {
     vi.useRealTimers();
     drive(2).onCall = () => Promise.resolve(drive(2).fault('io'));
     expect((await read(place)).equals(body)).toBe(true);
+  });
+
+  it('reports no fault of a drive whose place another has taken', async () => {
+    drive(2).onCall = () => Promise.resolve(drive(2).fault('io'));
+    const asked = vi.spyOn(set, 'drive');
+    // The writer asks once for each of its drives.
+    asked.mockImplementation((position) => (asked.mock.calls.length > 4 ? null : (drives[position] ?? null)));
+    const drives = set.members.map((member) => member.asDrive());
+    const place = shape(3 << 20);
+    const writer = await write(randomBytes(3 << 20), place);
+    await writer.finish();
+    expect(writer.positions).toBe(0b1011);
+    expect(set.writeFaults).toEqual([]);
+    asked.mockRestore();
   });
 
   it.each([0, 1, 2, 5, 9])('given up after %i stripes, at any moment, leaves nothing', async (stripes) => {
@@ -296,6 +313,44 @@ describe('a reader', () => {
       for (const bring of late.splice(0)) bring();
       await expect.poll(() => arena.freeBytes).toBe(free);
     }
+  });
+
+  it('goes on with drives that take the places of others meanwhile, and gives each its own files back', async () => {
+    const body = randomBytes(12 << 20);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    const others = memorySet(arena, 4);
+    for (const [position, { files }] of others.members.entries()) {
+      for (const [name, bytes] of drive(position).files) files.set(name, bytes);
+    }
+    let isExchanged = false;
+    const exchanged: MemorySet = {
+      ...set,
+      drive: (position) => (isExchanged ? others : set).drive(position),
+    };
+    const { id, layout } = place;
+    const placement = {
+      kind: 'blob',
+      geometry: layout,
+      id,
+      stripeBytes: layout.stripeBytes,
+      positions: 0b1111,
+    } as const;
+    const source = new BlobSource(exchanged, placement, layout, arena);
+    const reader = new BodyReader(source, arena, compute, 0, body.length, () => undefined);
+    const pieces: Buffer[] = [];
+    for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+      pieces.push(Buffer.from(piece.bytes));
+      piece.release();
+      isExchanged = true;
+    }
+    reader.close();
+    expect(Buffer.concat(pieces).equals(body)).toBe(true);
+    expect(others.members.some(({ calls }) => calls.length > 0)).toBe(true);
+    await expect
+      .poll(() => [...set.members, ...others.members].map(({ openHandles }) => openHandles))
+      .toEqual(Array(8).fill(0));
+    expect(arena.freeBytes).toBe(free);
   });
 
   it('of a large body is not stopped by one call that never comes back', async () => {

@@ -406,7 +406,8 @@ describe('a queue', () => {
     const taken = queue.submit({ ...create, path });
     const left = queue.submit({ ...create, path: `${path}-left` });
     expect(() => void queue.submit({ kind: 99 })).toThrow(RangeError);
-    const last = queue.submit({ kind: IoKind.stat, path: folder });
+    // Its descriptor is not closed, although that was asked for: it is named again.
+    const last = queue.submit({ kind: IoKind.sync, fd: 12_345, flags: IoFlag.close });
     // Until the thread has taken the first.
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect([queue.cancel(1), queue.cancel(2), queue.cancel(2), queue.cancel(4), queue.cancel(5)]).toEqual([
@@ -418,7 +419,7 @@ describe('a queue', () => {
     ]);
     for (const wrong of [0, -1, 0.5, NaN]) expect(() => queue.cancel(wrong)).toThrow(RangeError);
     expect(await taken).toEqual({ errno: ECANCELED, bytes: 0, fd: -1 });
-    expect((await last).errno).toBe(ECANCELED);
+    expect(await last).toEqual({ errno: ECANCELED, bytes: 0, fd: 12_345 });
     const writer = openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK);
     await queue.submit({ kind: IoKind.close, fd: (await hanging).fd });
     expect((await left).errno).toBe(0);
@@ -452,6 +453,9 @@ describe('a queue', () => {
     expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
     const hanging = hung.submit({ kind: IoKind.open, path: pipe });
     const behind = hung.submit({ kind: IoKind.stat, path: folder });
+    const unsynced = hung.submit({ kind: IoKind.sync, fd: 12_345, flags: IoFlag.close });
+    // Closed all the same, or nobody ever would.
+    const closed = hung.submit({ kind: IoKind.close, fd: openSync(folder, fsConstants.O_RDONLY) });
     const startMs = performance.now();
     await hung.close(60);
     const tookMs = performance.now() - startMs;
@@ -459,6 +463,8 @@ describe('a queue', () => {
     expect(tookMs).toBeLessThan(1000);
     expect(await hanging).toEqual({ errno: EINPROGRESS, bytes: 0, fd: -1 });
     expect(await behind).toEqual({ errno: ECANCELED, bytes: 0, fd: -1 });
+    expect(await unsynced).toEqual({ errno: ECANCELED, bytes: 0, fd: 12_345 });
+    expect(await closed).toEqual({ errno: 0, bytes: 0, fd: -1 });
     closeSync(openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK));
     await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before);
   });
