@@ -2,7 +2,8 @@
  * The index as a table in memory over sorted runs on disk (docs/format/index.md). What is on disk is at every
  * moment a state that the index went through: synced, checksummed and named as a whole. What was only in memory
  * when the process ended is replayed from the logs. A damaged index is discarded, at the start or at the start
- * after the damage was met: the logs have everything. When the drive that it lies on has gone, it moves to another.
+ * after the damage was met: the logs have everything. When the drive that it lies on has gone, or has taken nothing for a
+ * while, it moves to another.
  */
 import {
   closeSync,
@@ -16,6 +17,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB, KiB } from '../base/index.js';
 import { indexStores, type IndexStore } from '../native/index.js';
@@ -46,6 +48,17 @@ const placeLookMsDefault = 2_000;
 const stuckMsDefault = 8_000;
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
+/**
+ * A disk in use that takes nothing for so long is left when another has room. Compaction often makes some sooner; and who
+ * writes 4 MB of entries a second has not filled the memory by then.
+ */
+const refusedMsMaxDefault = 10_000;
+/**
+ * What has to be free beside twice the index, which is copied and then merged: the log files ahead of the drive's set.
+ * The index does not come back before its old drive has as much, more than it gains by the move: what is written for
+ * moves is less than what others wrote or freed in between.
+ */
+const spareBytesMinDefault = 256 * MiB;
 
 /** Keys are shorter than the end, and begin with the number of their kind. */
 const everything = { start: Buffer.alloc(0), end: Buffer.alloc(16, 0xff) };
@@ -60,6 +73,13 @@ export class IndexDamaged extends Error {
   override readonly name = 'IndexDamaged';
 }
 
+/** A folder that the index could lie in. */
+export interface IndexPlace {
+  readonly directory: string;
+  /** On its disk; 0 when that cannot be told. */
+  freeBytes(): Promise<number>;
+}
+
 export interface RunCatalogOptions {
   /** Created when absent. */
   readonly directory: string;
@@ -72,14 +92,17 @@ export interface RunCatalogOptions {
   readonly cacheBytes?: number;
   readonly stuckMs?: number;
   /** Where the index could lie as things are, the best first. It stays where it is as long as it can. */
-  readonly places?: () => readonly string[];
+  readonly places?: () => readonly IndexPlace[];
   readonly placeLookMs?: number;
+  readonly refusedMsMax?: number;
+  readonly spareBytesMin?: number;
 }
 
 export function openRunCatalog(options: RunCatalogOptions): Catalog {
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
   const { stuckMs = stuckMsDefault, flushMs = flushMsDefault, placeLookMs = placeLookMsDefault } = options;
-  const { onDamage = () => undefined, places = () => [directory] } = options;
+  const { refusedMsMax = refusedMsMaxDefault, spareBytesMin = spareBytesMinDefault } = options;
+  const { onDamage = () => undefined, places = () => [{ directory, freeBytes: () => Promise.resolve(0) }] } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const marker = join(directory, damagedName);
   const runs = join(directory, runsName);
@@ -91,7 +114,8 @@ export function openRunCatalog(options: RunCatalogOptions): Catalog {
   };
   if (existsSync(marker)) discard('could not be read when it was last in use');
   const refusedBytesMax = refusedTablesMax * memoryBytes;
-  const upkeep = { directory, log, onDamage, places, placeLookMs, flushMs, openIn, refusedBytesMax };
+  const toMove = { places, placeLookMs, refusedMsMax, spareBytesMin };
+  const upkeep = { directory, log, onDamage, flushMs, openIn, refusedBytesMax, ...toMove };
   try {
     return new RunCatalog(openIn(runs), upkeep);
   } catch (error) {
@@ -128,8 +152,10 @@ interface Upkeep {
   readonly directory: string;
   readonly log: (text: string) => void;
   readonly onDamage: (isNoted: boolean) => void;
-  readonly places: () => readonly string[];
+  readonly places: () => readonly IndexPlace[];
   readonly placeLookMs: number;
+  readonly refusedMsMax: number;
+  readonly spareBytesMin: number;
   readonly flushMs: number;
   /** In a folder for runs. */
   readonly openIn: (runs: string) => IndexStore;
@@ -142,6 +168,8 @@ class RunCatalog implements Catalog {
   #into = Buffer.allocUnsafeSlow(64 * KiB);
   #isDirty = false;
   #trouble = '';
+  /** When the disk was first seen to take nothing; null: it does. */
+  #refusedSinceMs: number | null = null;
   #hasRoom = true;
   #directory: string;
   /** Device and inode of the folder of the runs: under its name there may come to be another. */
@@ -284,31 +312,60 @@ class RunCatalog implements Catalog {
     this.#isDirty = false;
   }
 
-  /** A full disk is waited for. A drive that went may not come back, and an index that is only in memory ends all writes. */
+  /**
+   * A disk without room is waited for, and left when another has some: other sets may have, and without an index none
+   * takes writes. A drive that went may not come back.
+   */
   #lookAfterPlace(upkeep: Upkeep): void {
     const trouble = this.#store.trouble();
     if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
     this.#trouble = trouble;
-    if (this.#copy !== null || this.#isDamageMet || performance.now() < this.#moveAgainAtMs) return;
+    const nowMs = performance.now();
+    this.#refusedSinceMs = trouble === '' ? null : (this.#refusedSinceMs ?? nowMs);
+    if (this.#copy !== null || this.#isDamageMet || nowMs < this.#moveAgainAtMs) return;
     const places = upkeep.places();
-    const isPlace = places.includes(this.#directory);
-    // A drive that is out for a while does no harm, and one that hangs is not to be asked.
-    if (isPlace ? folderAt(join(this.#directory, runsName)) === this.#folder : trouble === '') return;
     // Not under the name that it has: what is open would go on writing there.
-    const others = places.filter((place) => place !== this.#directory);
+    const others = places.filter(({ directory }) => directory !== this.#directory);
+    const isPlace = others.length < places.length;
+    const isHere = isPlace && folderAt(join(this.#directory, runsName)) === this.#folder;
+    // A drive that is out for a while does no harm, and one that hangs is not to be asked.
+    if (isHere ? !this.#isRefusedForLong(nowMs, upkeep) : !isPlace && trouble === '') return;
     if (others.length === 0) return;
-    this.#moveAgainAtMs = performance.now() + moveAgainMs;
-    this.#moving = this.#moveToOneOf(others, upkeep);
+    this.#moveAgainAtMs = nowMs + moveAgainMs;
+    this.#moving = isHere ? this.#moveToRoom(others, upkeep) : this.#moveToOneOf(others, upkeep);
   }
 
-  async #moveToOneOf(places: readonly string[], upkeep: Upkeep): Promise<void> {
-    for (const directory of places) {
+  #isRefusedForLong(nowMs: number, { refusedMsMax }: Upkeep): boolean {
+    return this.#refusedSinceMs !== null && nowMs - this.#refusedSinceMs >= refusedMsMax;
+  }
+
+  /** Where there is most, if that is clearly enough. The old drive is in use, and gets its room back. */
+  async #moveToRoom(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+    const { runBytes, memoryBytes } = this.#store.figures();
+    const wanted = 2 * (runBytes + memoryBytes) + upkeep.spareBytesMin;
+    const asked = await Promise.all(places.map(async (place) => ({ place, free: await place.freeBytes() })));
+    const roomy = asked.filter(({ free }) => free >= wanted).sort((a, b) => b.free - a.free);
+    const before = this.#directory;
+    await this.#moveToOneOf(
+      roomy.map(({ place }) => place),
+      upkeep,
+    );
+    if (roomy.length === 0) this.#moveAgainAtMs = performance.now() + upkeep.refusedMsMax;
+    if (this.#directory === before) return;
+    await rm(join(before, runsName), { recursive: true, force: true }).catch((error: unknown) => {
+      upkeep.log(`what is left of the index in ${before} goes at the next start: ${causeOf(error)}`);
+    });
+  }
+
+  async #moveToOneOf(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+    for (const { directory } of places) {
       if (!this.#mayMove) return;
       const before = this.#directory;
       try {
         await this.#moveTo(directory, upkeep);
         if (this.#directory === before) return;
         this.#moveAgainAtMs = 0;
+        this.#refusedSinceMs = null;
         upkeep.log(`the index lies in ${directory} now: it could not stay in ${before}`);
         return;
       } catch (error) {

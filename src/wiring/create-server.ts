@@ -13,6 +13,7 @@ import {
   openRunCatalog,
   removeOtherIndexes,
   type Catalog,
+  type IndexPlace,
 } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
@@ -406,10 +407,7 @@ export function openCatalog(
   const places = deployment.sets.flatMap((set) =>
     set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexFolderOf(path)])),
   );
-  const inSync = (): string[] =>
-    (inUse?.sets ?? []).flatMap((set) =>
-      set.status().flatMap(({ path, state }) => (path === null || state !== 'in-sync' ? [] : [indexFolderOf(path)])),
-    );
+  const inSync = (): IndexPlace[] => (inUse?.sets ?? []).flatMap(indexPlacesOf);
   let failure: unknown = null;
   // The next one serves when the first is failing.
   for (const directory of named === null ? inOrderOfUse(places) : [named]) {
@@ -436,6 +434,19 @@ export function openCatalog(
     'name a writable folder with --index-dir',
     failure,
   );
+}
+
+/** Where the index could lie in a set as it is now. */
+function indexPlacesOf(set: LiveSet): IndexPlace[] {
+  return set.status().flatMap(({ position, path, state }) => {
+    const drive = set.drive(position);
+    if (path === null || drive === null || state !== 'in-sync') return [];
+    const freeBytes = async (): Promise<number> => {
+      const space = await drive.space();
+      return space.ok ? space.value.freeBytes : 0;
+    };
+    return [{ directory: indexFolderOf(path), freeBytes }];
+  });
 }
 
 function openAccounts(

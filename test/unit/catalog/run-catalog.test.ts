@@ -371,7 +371,7 @@ describe('an index whose drive goes while it is in use', () => {
       ...more,
       directory: first,
       log: (text) => lines.push(text),
-      places: () => places,
+      places: () => places.map((place) => ({ directory: place, freeBytes: () => Promise.resolve(0) })),
     });
     open.push(catalog);
     for (let index = 0; index < 5000; index += 100) await put(catalog, index, 100, 'before');
@@ -494,6 +494,122 @@ describe('an index whose drive goes while it is in use', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(lines).toEqual([]);
     expect(existsSync(placeAt('two'))).toBe(false);
+  });
+});
+
+describe('an index whose disk takes nothing while it is in use', () => {
+  const spareBytesMin = 1_000_000;
+  const placeAt = (name: string): string => join(directory, name, 'index');
+  /** By name of the place: bytes that are free there. */
+  let free: Record<string, number> = {};
+  let asked = 0;
+
+  /** It lies in `one`. */
+  function openThere(refusedMsMax: number): Catalog {
+    const catalog = openRunCatalog({
+      directory: placeAt('one'),
+      log: (text) => lines.push(text),
+      memoryBytes: 64 << 10,
+      cacheBytes: 64 << 10,
+      placeLookMs: 10,
+      refusedMsMax,
+      spareBytesMin,
+      places: () =>
+        ['one', 'two', 'three'].map((name) => ({
+          directory: placeAt(name),
+          freeBytes: () => {
+            asked++;
+            return Promise.resolve(free[name] ?? 0);
+          },
+        })),
+    });
+    open.push(catalog);
+    return catalog;
+  }
+
+  async function put(catalog: Catalog, first: number, count: number): Promise<void> {
+    await catalog.write((batch) => {
+      for (let index = first; index < first + count; index++) {
+        batch.put(bytes(`k${String(index).padStart(6, '0')}`), Buffer.alloc(100, index));
+      }
+    });
+  }
+
+  /** What names the runs is written beside the one that counts, and cannot be. */
+  const block = (name: string): void => void mkdirSync(join(placeAt(name), 'runs', 'manifest.new'));
+  const unblock = (name: string): void => rmSync(join(placeAt(name), 'runs', 'manifest.new'), { recursive: true });
+  const moves = (): string[] => lines.filter((line) => line.includes('the index lies in'));
+
+  async function refuses(catalog: Catalog): Promise<void> {
+    await expect(catalog.flush()).rejects.toThrow('manifest');
+  }
+
+  beforeEach(() => {
+    free = {};
+    asked = 0;
+  });
+
+  it('moves to the one with most room with all that it has, and takes nothing more where it was', async () => {
+    const catalog = openThere(0);
+    await put(catalog, 0, 2000);
+    await catalog.flush();
+    free = { one: 2 ** 30, two: 2 ** 30, three: 2 ** 31 };
+    const range = catalog.range(everything)[Symbol.iterator]();
+    expect(range.next().done).toBe(false);
+    block('one');
+    await put(catalog, 2000, 10_000);
+    await expect.poll(moves).toEqual([expect.stringContaining(`the index lies in ${placeAt('three')} now`)]);
+    await expect.poll(() => readdirSync(placeAt('one'))).toEqual([]);
+    // Opened before, it goes to its end.
+    let left = 0;
+    while (range.next().done !== true) left++;
+    expect(left).toBe(1999);
+    await put(catalog, 12_000, 100);
+    await catalog.flush();
+    expect(catalog.hasRoom()).toBe(true);
+    await close(catalog);
+    const again = openExistingCatalog(placeAt('three'));
+    if (typeof again !== 'string') open.push(again);
+    expect(typeof again === 'string' ? again : keysOf(again).length).toBe(12_100);
+    expect(existsSync(placeAt('two'))).toBe(false);
+  });
+
+  it('stays where no other clearly has room, moves when one has, and not back before there is as much', async () => {
+    const catalog = openThere(0);
+    await put(catalog, 0, 10_000);
+    await catalog.flush();
+    // Enough for what is wanted beside it, and not for itself.
+    free = { two: spareBytesMin + 100, three: spareBytesMin };
+    block('one');
+    await put(catalog, 10_000, 10);
+    await refuses(catalog);
+    await expect.poll(() => asked).toBeGreaterThan(20);
+    expect(moves()).toEqual([]);
+    free = { two: 2 ** 30 };
+    await expect.poll(moves).toHaveLength(1);
+    free = { one: spareBytesMin + 1_000_000 };
+    block('two');
+    await put(catalog, 10_010, 10);
+    await refuses(catalog);
+    asked = 0;
+    await expect.poll(() => asked).toBeGreaterThan(20);
+    expect(moves()).toHaveLength(1);
+    free = { one: 2 ** 30 };
+    await expect.poll(moves).toHaveLength(2);
+    expect(keysOf(catalog)).toHaveLength(10_020);
+  });
+
+  it('stays when it takes something again in time', async () => {
+    const catalog = openThere(3_600_000);
+    free = { two: 2 ** 30 };
+    await put(catalog, 0, 100);
+    block('one');
+    await refuses(catalog);
+    await expect.poll(() => lines).toEqual([expect.stringContaining('the index cannot be written')]);
+    unblock('one');
+    await expect.poll(() => catalog.flush().then(() => 'done', String), { timeout: 10_000 }).toBe('done');
+    expect(asked).toBe(0);
+    expect(moves()).toEqual([]);
   });
 });
 
