@@ -130,7 +130,7 @@ export class Sequencer {
         reject(this.#refusal());
         return;
       }
-      if (purpose === 'grow' && !this.#canGrow) {
+      if (purpose === 'grow' && !this.canGrow) {
         reject(new Refusal('XMinioStorageFull'));
         return;
       }
@@ -180,7 +180,8 @@ export class Sequencer {
     if (this.canWrite) this.#makeSpare();
   }
 
-  get #canGrow(): boolean {
+  /** False: there is no room, in the log or for the index. */
+  get canGrow(): boolean {
     return !this.#isFull && this.hasIndexRoom();
   }
 

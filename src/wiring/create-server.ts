@@ -64,7 +64,7 @@ import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import { serverState } from './server-state.js';
-import { PoolWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
+import { SetWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './types.js';
 
@@ -183,7 +183,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   keeper.start();
   teardown.add(() => keeper.close());
   engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
-  const weights = new PoolWeights(deployment, sets, journals, engine, log);
+  const weights = new SetWeights(deployment, sets, journals, engine, log);
   await weights.start();
   teardown.add(() => weights.close());
 

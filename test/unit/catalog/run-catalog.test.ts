@@ -123,6 +123,21 @@ describe('the index in runs', () => {
     await catalog.write((batch) => batch.put(bytes('again'), bytes('x')));
     expect(keysOf(catalog)).toEqual(['again']);
   });
+
+  it('is cleared on a disk that takes nothing more, for the next that opens it as well', async () => {
+    const catalog = openHere();
+    await catalog.write((batch) => batch.put(bytes('old'), bytes('x')));
+    await catalog.flush();
+    // Where the names of the runs would be written.
+    const block = join(directory, 'runs', 'manifest.new');
+    mkdirSync(block);
+    await catalog.clear();
+    expect(keysOf(catalog)).toEqual([]);
+    await close(catalog);
+    rmSync(block, { recursive: true });
+    expect(keysOf(openHere())).toEqual([]);
+    expect(lines).toEqual([]);
+  });
 });
 
 /** What a crash at this moment would leave. */
@@ -363,7 +378,9 @@ describe('an index whose drive goes while it is in use', () => {
   let places: string[] = [];
 
   /** With entries on disk, and in memory over them. */
-  async function openFilled(more: { readonly onDamage?: (isNoted: boolean) => void } = {}): Promise<Catalog> {
+  async function openFilled(
+    more: { readonly onDamage?: (isNoted: boolean) => void; readonly memoryBytes?: number } = {},
+  ): Promise<Catalog> {
     const [first = ''] = places;
     const small = { memoryBytes: 64 << 10, cacheBytes: 64 << 10, placeLookMs: 20 };
     const catalog = openRunCatalog({
@@ -473,7 +490,8 @@ describe('an index whose drive goes while it is in use', () => {
   it('is not moved piece by piece when it cannot be read: that is told, and it is built anew', async () => {
     const told: boolean[] = [];
     const onDamage = (isNoted: boolean): void => void told.push(isNoted);
-    const catalog = await openFilled({ onDamage });
+    // In one run: of several some may just be on their way into another.
+    const catalog = await openFilled({ onDamage, memoryBytes: 1 << 20 });
     for (const run of runFiles(join(directory, 'one', 'index', 'runs'))) flip(run, 5);
     renameSync(join(directory, 'one'), join(directory, 'gone'));
     places = places.slice(1);
