@@ -48,6 +48,8 @@ const placeLookMsDefault = 2_000;
 const stuckMsDefault = 8_000;
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
+/** How often it is told that a disk takes nothing. */
+const tellAgainMs = 60_000;
 /**
  * A disk in use that takes nothing for so long is left when another has room. Compaction often makes some sooner; and who
  * writes 4 MB of entries a second has not filled the memory by then.
@@ -167,7 +169,7 @@ class RunCatalog implements Catalog {
   #store: IndexStore;
   #into = Buffer.allocUnsafeSlow(64 * KiB);
   #isDirty = false;
-  #trouble = '';
+  #tellAgainAtMs = 0;
   /** When the disk was first seen to take nothing; null: it does. */
   #refusedSinceMs: number | null = null;
   #hasRoom = true;
@@ -318,9 +320,8 @@ class RunCatalog implements Catalog {
    */
   #lookAfterPlace(upkeep: Upkeep): void {
     const trouble = this.#store.trouble();
-    if (trouble !== '' && trouble !== this.#trouble) upkeep.log(`the index cannot be written: ${trouble}`);
-    this.#trouble = trouble;
     const nowMs = performance.now();
+    this.#tellTrouble(trouble, nowMs, upkeep);
     this.#refusedSinceMs = trouble === '' ? null : (this.#refusedSinceMs ?? nowMs);
     if (this.#copy !== null || this.#isDamageMet || nowMs < this.#moveAgainAtMs) return;
     const places = upkeep.places();
@@ -333,6 +334,13 @@ class RunCatalog implements Catalog {
     if (others.length === 0) return;
     this.#moveAgainAtMs = nowMs + moveAgainMs;
     this.#moving = isHere ? this.#moveToRoom(others, upkeep) : this.#moveToOneOf(others, upkeep);
+  }
+
+  /** Each try names another file. */
+  #tellTrouble(trouble: string, nowMs: number, { log }: Upkeep): void {
+    if (trouble === '' || nowMs < this.#tellAgainAtMs) return;
+    log(`the index cannot be written: ${trouble}`);
+    this.#tellAgainAtMs = nowMs + tellAgainMs;
   }
 
   #isRefusedForLong(nowMs: number, { refusedMsMax }: Upkeep): boolean {
@@ -365,6 +373,7 @@ class RunCatalog implements Catalog {
         await this.#moveTo(directory, upkeep);
         if (this.#directory === before) return;
         this.#moveAgainAtMs = 0;
+        this.#tellAgainAtMs = 0;
         this.#refusedSinceMs = null;
         upkeep.log(`the index lies in ${directory} now: it could not stay in ${before}`);
         return;
