@@ -181,6 +181,7 @@ async function writeInRoomOfCopies(access: FolderAccess, bytes: Buffer): Promise
   await access.unlink(isFirstGood ? formatCopyFile : formatFile);
   await access.unlink(formatCopyFile + newSuffix);
   await access.replaceFile(formatFile, bytes);
+  await access.unlink(formatCopyFile);
   await access.replaceFile(formatCopyFile, bytes).catch(ignoreFull);
 }
 
