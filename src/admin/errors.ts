@@ -89,7 +89,7 @@ const table = {
   XMinioLDAPUnavailable: [500, 'The directory cannot be asked at the moment.'],
   XMinioMalformedIAMPolicy: [400, 'The policy is malformed.'],
   XMinioServerNotInitialized: [503, 'The server is starting. Please try again.'],
-  XMinioStorageFull: [507, 'The drives are full.'],
+  XMinioStorageFull: [507, 'The drives of the first set, where this is kept, are full. Delete objects, and try again.'],
 } as const satisfies Readonly<Record<string, readonly [status: number, message: string]>>;
 
 export type AdminErrorCode = keyof typeof table;

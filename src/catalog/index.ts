@@ -8,5 +8,6 @@ export {
   openExistingCatalog,
   openRunCatalog,
   removeRunCatalog,
+  type IndexPlace,
   type RunCatalogOptions,
 } from './run-catalog.js';

@@ -163,8 +163,31 @@ export async function rewriteFormat(
 export async function writeFormatCopies(access: FolderAccess, bytes: Buffer): Promise<void> {
   const parsed = parseFormat(bytes);
   invariant(parsed.kind === 'good', 'what is written as a format can be read');
+  try {
+    await access.replaceFile(formatFile, bytes);
+    await access.replaceFile(formatCopyFile, bytes);
+  } catch (error) {
+    ignoreFull(error);
+    await writeInRoomOfCopies(access, bytes);
+  }
+}
+
+/**
+ * It is when drives are full that others are added. The room of one copy is enough for the first, as long as the other
+ * is good; one that finds none is written at the next start.
+ */
+async function writeInRoomOfCopies(access: FolderAccess, bytes: Buffer): Promise<void> {
+  const isFirstGood = await hasGoodFormat(access, formatFile);
+  await access.unlink(isFirstGood ? formatCopyFile : formatFile);
+  await access.unlink(formatCopyFile + newSuffix);
   await access.replaceFile(formatFile, bytes);
-  await access.replaceFile(formatCopyFile, bytes);
+  await access.unlink(formatCopyFile);
+  await access.replaceFile(formatCopyFile, bytes).catch(ignoreFull);
+}
+
+async function hasGoodFormat(access: FolderAccess, name: string): Promise<boolean> {
+  const bytes = await access.readFile(name);
+  return bytes !== null && parseFormat(bytes).kind === 'good';
 }
 
 export function ignoreFull(error: unknown): void {

@@ -93,7 +93,10 @@ export class BlobWriter {
   get refusal(): Refusal<'SlowDownWrite' | 'XMinioStorageFull'> {
     const isFull = this.#lanes.some((lane) => lane.isFull);
     return isFull
-      ? new Refusal('XMinioStorageFull', 'Too few drives have room for the data.')
+      ? new Refusal(
+          'XMinioStorageFull',
+          'Too few drives have room for the data. Delete something or have drives added, and try again.',
+        )
       : new Refusal('SlowDownWrite', 'Too few drives took the data; try again later.');
   }
 

@@ -193,6 +193,8 @@ export interface Journal {
   /** Both also in `health`; asked for every write. */
   readonly epoch: number;
   readonly canWrite: boolean;
+  /** False: what grows is refused for now, for want of room or of drives. */
+  readonly canGrow: boolean;
   /** False: records of the history could not be read when the set went on after a stop. */
   readonly isWhole: boolean;
   /** Numbers of the log files of the history, oldest first. */

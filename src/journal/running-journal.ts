@@ -136,6 +136,10 @@ export class RunningJournal implements Journal {
     return this.#sequencer?.canWrite === true;
   }
 
+  get canGrow(): boolean {
+    return this.canWrite && this.#sequencer?.canGrow === true;
+  }
+
   get isWhole(): boolean {
     return this.options.isWhole();
   }

@@ -130,7 +130,7 @@ export class Sequencer {
         reject(this.#refusal());
         return;
       }
-      if (purpose === 'grow' && !this.#canGrow) {
+      if (purpose === 'grow' && !this.canGrow) {
         reject(new Refusal('XMinioStorageFull'));
         return;
       }
@@ -180,7 +180,8 @@ export class Sequencer {
     if (this.canWrite) this.#makeSpare();
   }
 
-  get #canGrow(): boolean {
+  /** False: there is no room, in the log or for the index. */
+  get canGrow(): boolean {
     return !this.#isFull && this.hasIndexRoom();
   }
 
@@ -403,7 +404,7 @@ export class Sequencer {
     const onFull = (): void => {
       // What comes next is refused. This batch goes on as soon as there is room; its callers wait for that,
       // because the slots that are written are still their memory.
-      this.#isFull = true;
+      this.#noteFull(true);
       const [growing, freeing] = [this.#queue.filter(isGrowing), this.#queue.filter((entry) => !isGrowing(entry))];
       this.#queue = freeing;
       this.#rejectAll(growing);
@@ -460,7 +461,7 @@ export class Sequencer {
       if (missing.size === 0) return true;
       const broken = [...missing].filter(([, fault]) => fault.kind !== 'full');
       if (broken.length === 0) {
-        this.#isFull = true;
+        this.#noteFull(true, missing);
         return false;
       }
       const rest = this.setLog.members & ~maskOf(broken.map(([position]) => position));
@@ -476,25 +477,30 @@ export class Sequencer {
     const { last } = this.setLog.head;
     const ahead = this.setLog.filesAhead;
     const isThere = ahead >= this.#aheadWanted();
-    if (isThere) this.#isFull = false;
+    if (isThere) this.#noteFull(false);
     if (isThere || this.#spare !== null || this.#isClosed) return;
     clearTimeout(this.#spareTimer);
     const next = (last?.fileNumber ?? 1) + ahead + 1;
     this.#spare = this.#makeOneByOne(next, this.setLog.members).then((faults) => {
       this.#spare = null;
       this.#goOn();
-      const kinds = [...faults.values()].map((fault) => fault.kind);
-      const isFull = kinds.includes('full');
-      if (isFull && !this.#isFull) {
-        this.setLog.log.warn('No room for the next log file: only what frees space is accepted');
-      }
-      this.#isFull = isFull;
+      const isFull = [...faults.values()].some((fault) => fault.kind === 'full');
+      this.#noteFull(isFull, faults);
       const broken = [...faults].filter(([, fault]) => fault.kind !== 'full').map(([position]) => position);
       if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
       if (this.#isClosed) return;
       if (isFull) this.#spareTimer = setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
       else if (faults.size === 0) this.#makeSpare();
     });
+  }
+
+  /** `faults`: of the drives that were asked, when it is known which. */
+  #noteFull(isFull: boolean, faults: ReadonlyMap<number, DriveFault> = new Map()): void {
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    const drives = [...faults.values()].flatMap(({ kind, drive }) => (kind === 'full' ? [drive] : []));
+    if (isFull) this.setLog.log.warn('No room for the next log file: only what frees space is accepted', { drives });
+    else this.setLog.log.info('There is room for the log again: all writes are accepted');
   }
 
   #aheadWanted(): number {

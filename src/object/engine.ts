@@ -228,7 +228,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       drives.map(({ driveCount }) => driveCount),
     );
     const pools = options.pools ?? [{ firstSet: 0, setCount: sets.length }];
-    this.#router = new SetRouter(this.index, pools, options.placeHash ?? (() => [0, 0]));
+    const canGrow = (setIndex: number): boolean => this.#journals[setIndex]?.canGrow !== false;
+    this.#router = new SetRouter(this.index, pools, options.placeHash ?? (() => [0, 0]), canGrow);
     this.#repairs = new RepairTurns(options.slabs.view.length);
     this.#reclaimer = new Reclaimer(catalog, drives, options.log, (garbage) => {
       this.index.noteReclaimed(garbage);
@@ -813,8 +814,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return { canRead: health.every(({ canRead }) => canRead), canWrite: health.every(({ canWrite }) => canWrite) };
   }
 
-  /** Free bytes of each pool: new keys go where there is space. */
-  setPoolWeights(weights: readonly number[]): void {
+  /** Free bytes of each set: new keys go to the pools where there is space. */
+  setSetWeights(weights: readonly number[]): void {
     this.#router.setWeights(weights);
   }
 

@@ -3,7 +3,7 @@
  * time, at a bounded rate. An entry whose drive is away waits for it; one that cannot be repaired now is tried
  * again, later and later, and nothing of it is ever removed. Main thread.
  */
-import type { Clock } from '../base/index.js';
+import { Refusal, type Clock } from '../base/index.js';
 import { setOfBlob, setOfFile, type DriveSet } from '../erasure/index.js';
 import type { LogFileReport } from '../journal/index.js';
 import type { HealEntry, HealTable, HealTarget } from './heal-table.js';
@@ -24,6 +24,8 @@ const retryMsMax = 600_000;
 const watchMs = 2_000;
 /** Reported shards that are known to be in the table already. */
 const knownMax = 10_000;
+/** How often it is told that a drive is full. */
+const tellFullEveryMs = 60_000;
 /** The table is counted for the figures up to this. */
 const countMax = 2_000;
 /** Repair beside serving: half of the time. */
@@ -82,6 +84,7 @@ export class HealQueue {
   #repairedShards = 0;
   #repairedBytes = 0;
   #failedAttempts = 0;
+  #tellFullAtMs = 0;
   #lastRepairMs: number | null = null;
 
   constructor(private readonly options: HealQueueOptions) {
@@ -204,8 +207,20 @@ export class HealQueue {
   }
 
   noteFailure(name: string, error: unknown): void {
+    if (error instanceof Refusal && error.code === 'XMinioStorageFull') {
+      this.#tellFull();
+      return;
+    }
     const cause = error instanceof Error ? error.message : 'unknown cause';
     this.options.log(`the shards of ${name} could not be rebuilt now: ${cause}`);
+  }
+
+  /** On a full drive it is the same with everything that is to be written there. */
+  #tellFull(): void {
+    const now = this.options.clock.monotonicMs();
+    if (now < this.#tellFullAtMs) return;
+    this.#tellFullAtMs = now + tellFullEveryMs;
+    this.options.log('a drive has no room for shards that are to be rebuilt: they are tried again from time to time');
   }
 
   async #run(): Promise<void> {

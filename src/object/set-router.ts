@@ -1,6 +1,6 @@
 /**
  * Which set a key belongs to. In one pool a keyed hash of bucket and key says it. With several pools a new key goes
- * to a pool by free space, and stays in its set as long as anything of it is there: everything that is in use of a key
+ * to a pool by free space, past those whose set for it has none, and stays in its set as long as anything of it is there: everything that is in use of a key
  * lies in the log of one set, whose order is then the key's. Main thread.
  */
 import { Refusal, invariant } from '../base/index.js';
@@ -25,7 +25,7 @@ interface Claim {
 }
 
 export class SetRouter {
-  /** Share of new keys, by pool. */
+  /** By set. */
   #weights: readonly number[];
   /** Sets of keys of which a change is on its way; with one pool it is never asked. */
   readonly #claims = new Map<string, Claim>();
@@ -35,14 +35,16 @@ export class SetRouter {
     private readonly index: IndexState,
     private readonly pools: readonly PoolPlace[],
     private readonly hash: PlaceHash,
+    /** False: the set refuses what is new for now. */
+    private readonly canGrow: (setIndex: number) => boolean = () => true,
   ) {
-    this.#weights = pools.map(() => 1);
     this.#setCount = pools.reduce((sum, { setCount }) => sum + setCount, 0);
+    this.#weights = Array.from({ length: this.#setCount }, () => 1);
   }
 
-  /** Free bytes of each pool. */
+  /** Free bytes of each set. */
   setWeights(weights: readonly number[]): void {
-    invariant(weights.length === this.pools.length, 'every pool has its weight');
+    invariant(weights.length === this.#setCount, 'every set has its weight');
     this.#weights = weights;
   }
 
@@ -58,9 +60,15 @@ export class SetRouter {
       if (isAnyOpen) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'A set has too few drives to start.');
     }
     const [low, high] = this.hash(`${bucket}/${key}`);
-    const pool = this.pools[this.#poolAt(high)];
-    invariant(pool !== undefined, 'there is a pool');
-    return pool.firstSet + (low % pool.setCount);
+    const candidates = this.pools.map((pool) => ({ pool, setIndex: pool.firstSet + (low % pool.setCount) }));
+    const [first] = candidates;
+    invariant(first !== undefined, 'there is a pool');
+    if (candidates.length === 1) return first.setIndex;
+    // Where none takes more, the answer is that of the one that the space alone says.
+    const growing = candidates.filter(({ setIndex }) => this.canGrow(setIndex));
+    const usable = growing.length > 0 ? growing : candidates;
+    const shares = usable.map(({ pool, setIndex }) => (this.#weightOf(setIndex) > 0 ? this.#poolWeight(pool) : 0));
+    return (usable[shareAt(shares, high)] ?? first).setIndex;
   }
 
   /**
@@ -93,16 +101,24 @@ export class SetRouter {
     return upload === null ? null : setOfEntry(upload);
   }
 
-  /** `point`: of 2³². */
-  #poolAt(point: number): number {
-    const total = this.#weights.reduce((sum, weight) => sum + weight, 0);
-    let rest = (point / 2 ** 32) * total;
-    for (const [poolIndex, weight] of this.#weights.entries()) {
-      if (rest < weight) return poolIndex;
-      rest -= weight;
-    }
-    return 0;
+  #weightOf(setIndex: number): number {
+    return this.#weights[setIndex] ?? 0;
   }
+
+  #poolWeight({ firstSet, setCount }: PoolPlace): number {
+    return this.#weights.slice(firstSet, firstSet + setCount).reduce((sum, weight) => sum + weight, 0);
+  }
+}
+
+/** Whose share of the whole the point lies in, of 2³². */
+function shareAt(shares: readonly number[], point: number): number {
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  let rest = (point / 2 ** 32) * total;
+  for (const [index, share] of shares.entries()) {
+    if (rest < share) return index;
+    rest -= share;
+  }
+  return 0;
 }
 
 /** By the log file that the entry's record lies in. */

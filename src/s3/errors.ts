@@ -139,7 +139,10 @@ const table: Readonly<Record<S3ErrorCode, ErrorEntry>> = {
     status: 400,
     message: 'The provided x-amz-content-sha256 header does not match what was computed.',
   },
-  XMinioStorageFull: { status: 507, message: 'The storage backend has no room left for this write.' },
+  XMinioStorageFull: {
+    status: 507,
+    message: 'The drives have no room left for this write. Delete something or have drives added, and try again.',
+  },
 };
 
 export function isS3ErrorCode(code: string): code is S3ErrorCode {

@@ -63,11 +63,13 @@ const meanings: Readonly<Record<ForeignCode, StsErrorCode>> = {
   XMinioStorageFull: 'ServiceUnavailable',
 };
 
-/** Texts of the signature check that a refusal without one of its own gets. */
+/** Texts that a refusal without one of its own gets, or whose own is not told. */
 const texts: Readonly<Partial<Record<string, string>>> = {
   EntityTooLarge: 'The request body is too large.',
   IncompleteBody: 'The request body ended early.',
   XAmzContentSHA256Mismatch: 'The provided x-amz-content-sha256 header does not match what was computed.',
+  XMinioStorageFull:
+    'The drives of the first set, where credentials are kept, are full. Delete objects, and try again.',
 };
 
 export function stsError(code: StsErrorCode, message?: string): Refusal<StsErrorCode> {

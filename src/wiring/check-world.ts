@@ -85,10 +85,13 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     const present = places.sets.flat().flatMap(({ path, probe }) => (probe === null ? [] : [indexFolderOf(path)]));
     const indexFolders = options.indexDir === null ? await inOrderOfUse(present) : [options.indexDir];
     const [indexFolder = indexFolderOf(places.first.path)] = indexFolders;
-    const scratch = `${indexFolder}.check`;
-    await removeRunCatalog(scratch);
+    const scratches = [...present, indexFolder].map(scratchBeside);
+    for (const folder of scratches) await removeRunCatalog(folder);
+    const scratch = scratchBeside(options.indexDir ?? (await roomiest(places.sets.flat())) ?? indexFolder);
     const catalog: Catalog = await openRunCatalog({ directory: scratch, log: () => undefined });
     undo.push(async () => {
+      // What of it has found no room is in memory, and need not be written any more.
+      await catalog.clear();
       await catalog.close();
       await removeRunCatalog(scratch);
     });
@@ -115,6 +118,21 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     await close();
     throw error;
   }
+}
+
+const scratchBeside = (indexFolder: string): string => `${indexFolder}.check`;
+
+/** Where the index would lie on the drive with the most room; null when none tells. */
+async function roomiest(places: readonly CheckedPlace[]): Promise<string | null> {
+  let most = 0;
+  let found: string | null = null;
+  for (const { path, probe } of places) {
+    const space = await probe?.drive.space();
+    if (space?.ok !== true || space.value.freeBytes <= most) continue;
+    most = space.value.freeBytes;
+    found = indexFolderOf(path);
+  }
+  return found;
 }
 
 function shortFileText({ fileNumber, bytes, fullBytes }: ShortFile): string {

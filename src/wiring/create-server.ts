@@ -13,6 +13,7 @@ import {
   openRunCatalog,
   removeOtherIndexes,
   type Catalog,
+  type IndexPlace,
 } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
@@ -63,7 +64,7 @@ import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import { serverState } from './server-state.js';
-import { PoolWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
+import { SetWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 import { createStsHandler } from './sts-handler.js';
 import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './types.js';
 
@@ -182,7 +183,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   keeper.start();
   teardown.add(() => keeper.close());
   engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
-  const weights = new PoolWeights(deployment, sets, journals, engine, log);
+  const weights = new SetWeights(deployment, sets, journals, engine, log);
   await weights.start();
   teardown.add(() => weights.close());
 
@@ -406,10 +407,7 @@ export async function openCatalog(
   const places = deployment.sets.flatMap((set) =>
     set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexFolderOf(path)])),
   );
-  const inSync = (): string[] =>
-    (inUse?.sets ?? []).flatMap((set) =>
-      set.status().flatMap(({ path, state }) => (path === null || state !== 'in-sync' ? [] : [indexFolderOf(path)])),
-    );
+  const inSync = (): IndexPlace[] => (inUse?.sets ?? []).flatMap(indexPlacesOf);
   let failure: unknown = null;
   // The next one serves when the first is failing.
   for (const directory of named === null ? await inOrderOfUse(places) : [named]) {
@@ -436,6 +434,19 @@ export async function openCatalog(
     'name a writable folder with --index-dir',
     failure,
   );
+}
+
+/** Where the index could lie in a set as it is now. */
+function indexPlacesOf(set: LiveSet): IndexPlace[] {
+  return set.status().flatMap(({ position, path, state }) => {
+    const drive = set.drive(position);
+    if (path === null || drive === null || state !== 'in-sync') return [];
+    const freeBytes = async (): Promise<number> => {
+      const space = await drive.space();
+      return space.ok ? space.value.freeBytes : 0;
+    };
+    return [{ directory: indexFolderOf(path), freeBytes }];
+  });
 }
 
 function openAccounts(

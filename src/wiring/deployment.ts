@@ -154,7 +154,7 @@ async function formatAll(
   };
   for (const group of options.groups) facts = withPool(facts, group.length, options);
   const drives = await formatPlaces(facts, probes, 0, options, opened);
-  return deploymentOf(facts, drives, true, []);
+  return deploymentOf(facts, drives, true, weakPools(facts, 1));
 }
 
 /** The facts with one pool more. */
@@ -178,6 +178,19 @@ function withPool(facts: Facts, driveCount: number, { setDriveCount = null }: Op
     );
   }
   return { ...facts, sets, pools: [...facts.pools, added.length] };
+}
+
+/** Pools from this one on that bear less than they would as the first. */
+function weakPools({ sets, pools, parity }: Facts, firstPool: number): string[] {
+  return pools.slice(firstPool).flatMap((_, index) => {
+    const pool = firstPool + index;
+    const size = sets.find((__, setIndex) => poolOfSet(pools, setIndex) === pool)?.length ?? 0;
+    if (parity >= defaultParity(size)) return [];
+    const borne = parity === 0 ? 'none' : String(parity);
+    return [
+      `pool ${pool + 1} has the parity of the first, ${parity}: of the ${size} drives of a set ${borne} may be lost; with a deployment of their own it would be ${defaultParity(size)}`,
+    ];
+  });
 }
 
 /** Formats empty folders in the places of the sets from `firstSet` on, in their order. */
@@ -293,6 +306,7 @@ async function joinAll(
     const pool = facts.pools.length + index + 1;
     warnings.push(`pool ${pool} is added: ${setCount === 1 ? '1 set' : `${setCount} sets`} for new objects`);
   }
+  warnings.push(...weakPools(grown, facts.pools.length));
   for (const { path } of known) {
     if (plan.some((place) => place.path === path)) continue;
     warnings.push(`${path} is not used: there are as many other folders in its group as there are drives`);

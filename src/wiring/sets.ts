@@ -91,11 +91,11 @@ export function isWholeHistory(opened: readonly OpenedJournal[]): boolean {
 }
 
 const weighEveryMs = 5_000;
-/** Of each drive, for what is not a new object: log files, repairs. */
+/** Of each drive, for what is not a new object, as long as some set has more: log files, repairs. */
 const reserveBytes = 512 * 1024 * 1024;
 
 /** Tells the engine where there is space, again and again: with one pool there is nothing to choose. */
-export class PoolWeights {
+export class SetWeights {
   #timer: NodeJS.Timeout | undefined;
   #weighing: Promise<void> = Promise.resolve();
 
@@ -103,7 +103,7 @@ export class PoolWeights {
     private readonly deployment: Deployment,
     private readonly sets: readonly LiveSet[],
     private readonly journals: readonly Pick<Journal, 'canWrite'>[],
-    private readonly engine: Pick<Engine, 'setPoolWeights'>,
+    private readonly engine: Pick<Engine, 'setSetWeights'>,
     private readonly log: Logger,
   ) {}
 
@@ -114,7 +114,7 @@ export class PoolWeights {
       this.#weighing = this.#weighing
         .then(() => this.#weigh())
         .catch((error: unknown) => {
-          this.log.warn('the space of the pools cannot be told', { err: error });
+          this.log.warn('the space of the sets cannot be told', { err: error });
         });
     }, weighEveryMs).unref();
   }
@@ -125,30 +125,25 @@ export class PoolWeights {
   }
 
   async #weigh(): Promise<void> {
-    const { pools } = this.deployment;
     const free = await Promise.all(
-      pools.map(async ({ firstSet, setCount }) => {
-        const indexes = Array.from({ length: setCount }, (_, index) => firstSet + index);
-        const bytes = await Promise.all(indexes.map((setIndex) => this.#freeOf(setIndex)));
-        return {
-          bytes: bytes.reduce((sum, one) => sum + one, 0),
-          canWrite: indexes.every((setIndex) => this.journals[setIndex]?.canWrite === true),
-        };
+      this.sets.map(async (_, setIndex) => {
+        const canWrite = this.journals[setIndex]?.canWrite === true;
+        return canWrite ? await this.#freeOf(setIndex) : { objectBytes: 0, allBytes: 0 };
       }),
     );
-    const weights = free.map(({ bytes, canWrite }) => (canWrite ? bytes : 0));
-    // Where nothing has room for more, the one with the most is as good as any, and refuses by itself.
-    this.engine.setPoolWeights(weights.some((weight) => weight > 0) ? weights : free.map(({ bytes }) => bytes));
+    const weights = free.map(({ objectBytes }) => objectBytes);
+    // The last of it is for whoever comes first.
+    this.engine.setSetWeights(weights.some((weight) => weight > 0) ? weights : free.map(({ allBytes }) => allBytes));
   }
 
-  /** For objects: the fullest drive of the set says how much more of them there can be. */
-  async #freeOf(setIndex: number): Promise<number> {
+  /** The fullest drive of the set says how much more of objects there can be, without the reserve and with it. */
+  async #freeOf(setIndex: number): Promise<{ readonly objectBytes: number; readonly allBytes: number }> {
     const set = this.sets[setIndex];
     const { dataShards = 0 } = this.deployment.sets[setIndex] ?? {};
-    if (set === undefined) return 0;
-    const drives = set.inSync().flatMap((position) => set.drive(position) ?? []);
+    const drives = set?.inSync().flatMap((position) => set.drive(position) ?? []) ?? [];
     const spaces = await Promise.all(drives.map((drive) => drive.space()));
     const free = spaces.flatMap((space) => (space.ok ? [space.value.freeBytes] : []));
-    return free.length === 0 ? 0 : dataShards * Math.max(0, Math.min(...free) - reserveBytes);
+    const bytes = free.length === 0 ? 0 : Math.min(...free);
+    return { objectBytes: dataShards * Math.max(0, bytes - reserveBytes), allBytes: dataShards * bytes };
   }
 }

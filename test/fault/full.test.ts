@@ -2,8 +2,11 @@
  * Drives without room, on real file systems: what grows is refused with 507, reads and deletes go on, nobody is taken
  * out of the set, and the room of what was deleted comes back by itself.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { statfsSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
@@ -19,6 +22,7 @@ import { startServer, type KillableServer } from '../support/killable-server.js'
 import { seededRandom } from '../support/seeded-random.js';
 import { mountSmall, type SmallFileSystems } from '../support/small-file-systems.js';
 
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const MiB = 2 ** 20;
 const bucket = 'full';
 const atOnce = 12;
@@ -114,6 +118,21 @@ async function listed(s3: S3Client): Promise<string[]> {
   return keys.sort();
 }
 
+/** A file system in memory has room for whole pages only. */
+function takeAllRoom(folder: string): void {
+  for (const bytes of [MiB, 4096]) {
+    const piece = Buffer.alloc(bytes, 1);
+    for (;;) {
+      try {
+        appendFileSync(`${folder}/filler`, piece);
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') break;
+        throw error;
+      }
+    }
+  }
+}
+
 async function becomesWritable(s3: S3Client, key: string, bytes: number): Promise<void> {
   let refused: unknown;
   for (let turn = 0; turn < 120; turn++) {
@@ -184,6 +203,55 @@ describe('drives without room', () => {
     expect(await health()).toBe(200);
     expect(server.output()).not.toContain('leaves the set');
     expect(await server.stop()).toBe(0);
+  }, 240_000);
+
+  it('get a pool beside them, and leave new objects and the index to it, at a start and while it runs', async () => {
+    small = await mountSmall([300, 300, 600, 600].map((size) => size * MiB));
+    const { folders, within } = small;
+    const [root = ''] = folders.map((folder) => join(folder, '..'));
+    const pools = [`${root}/fs{1...2}/drive`, `${root}/fs{3...4}/drive`];
+    const [one = '', two = '', three = '', four = ''] = folders.map((folder) => small?.seen(folder) ?? folder);
+    server = await startServer(pools.slice(0, 1), {}, within);
+    let s3 = client(server.url);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    await put(s3, 'before', 300);
+    for (const folder of [one, two]) takeAllRoom(folder);
+    // Nothing of the index is on its drive yet.
+    await server.kill();
+    server = await startServer(pools, {}, within);
+    s3 = client(server.url);
+    expect(await isThere(s3, 'before', 300)).toBe(true);
+    for (const folder of [one, two]) {
+      const copies = ['format.json', 'format.copy.json'].map((name) =>
+        readFileSync(`${folder}/drive/.granary/${name}`),
+      );
+      expect(copies[0]?.equals(copies[1] ?? Buffer.alloc(0))).toBe(true);
+      expect(String(copies[0])).toContain('"pools":[1,1]');
+    }
+
+    const large = Array.from({ length: 12 }, (_, n) => `large/${n}`);
+    for (const key of large) await put(s3, key, 2 * MiB);
+    // More than the index keeps in memory at first.
+    const keys = Array.from({ length: 5000 }, (_, n) => `small/${n}`);
+    const Metadata = { much: 'm'.repeat(1900) };
+    await forAll(keys, async (Key) => {
+      await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'small', Metadata }));
+    });
+    const hasIndex = (folder: string): boolean => existsSync(`${folder}/drive/.granary/index/runs/manifest`);
+    await expect.poll(() => [three, four].filter(hasIndex), { timeout: 60_000 }).toHaveLength(1);
+    expect([one, two].filter(hasIndex)).toEqual([]);
+    await put(s3, 'later', 2 * MiB);
+    expect(await server.stop()).toBe(0);
+    expect(server.output()).not.toContain('XMinioStorageFull');
+
+    const [command = '', ...words] = [...within, process.execPath, main, 'fsck', ...pools];
+    const { status, stdout, stderr } = spawnSync(command, words, { encoding: 'utf8' });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+    server = await startServer(pools, {}, within);
+    s3 = client(server.url);
+    expect(await listed(s3)).toEqual(['before', 'later', ...large, ...keys].sort());
+    for (const key of ['later', ...large]) expect(await isThere(s3, key, 2 * MiB)).toBe(true);
+    expect(server.output()).not.toContain('leaves the set');
   }, 240_000);
 
   it('an index without room waits in memory, and costs nothing at the next start', async () => {

@@ -26,6 +26,7 @@ interface Waiting {
 export class DirectJournal implements Journal {
   readonly records: LogRecord[] = [];
   canWrite = true;
+  canGrow = true;
   readonly isWhole = true;
   epoch = 1;
   /** Waited for between the preparation of a record and the writing of its slots. */

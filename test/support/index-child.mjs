@@ -62,6 +62,7 @@ function expectSame(entries, model, what) {
   if (index < keys.length) throw new Error(`${what}: ${keys[index]} is missing`);
 }
 
+const placeAt = (directory) => ({ directory, freeBytes: () => Promise.resolve(0) });
 let places = folders;
 let isAskedToStop = false;
 process.on('message', (message) => {
@@ -71,16 +72,20 @@ process.on('message', (message) => {
 process.on('disconnect', () => process.exit(0));
 
 /** As a server does it: createServer. */
-function openHere() {
+async function openHere() {
   let failure;
-  for (const directory of inOrderOfUse(folders)) {
+  for (const directory of await inOrderOfUse(folders)) {
     const log = (text) => tell({ log: text });
     try {
-      const catalog = openRunCatalog({
+      const catalog = await openRunCatalog({
         ...{ directory, log, memoryBytes: 16 * 1024, cacheBytes: 64 * 1024, flushMs: 200, stuckMs: 400 },
-        ...{ places: () => places, placeLookMs: 10, onDamage: () => tell({ wrong: 'it could not be read' }) },
+        ...{
+          places: () => places.map(placeAt),
+          placeLookMs: 10,
+          onDamage: () => tell({ wrong: 'it could not be read' }),
+        },
       });
-      removeOtherIndexes(folders, directory, log);
+      await removeOtherIndexes(folders, directory, log);
       return { catalog, directory };
     } catch (error) {
       failure = error;
@@ -115,7 +120,7 @@ class LongRange {
 
 let opened;
 try {
-  opened = openHere();
+  opened = await openHere();
 } catch (error) {
   end({ refused: error.message }, 5);
 }

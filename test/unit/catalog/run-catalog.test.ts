@@ -22,6 +22,7 @@ import {
   openExistingCatalog,
   openRunCatalog,
   type Catalog,
+  type IndexPlace,
   type RunCatalogOptions,
 } from '../../../src/catalog/index.js';
 import { seededRandom } from '../../support/seeded-random.js';
@@ -134,6 +135,21 @@ describe('the index in runs', () => {
     expect(keysOf(catalog)).toEqual([]);
     await catalog.write((batch) => batch.put(bytes('again'), bytes('x')));
     expect(keysOf(catalog)).toEqual(['again']);
+  });
+
+  it('is cleared on a disk that takes nothing more, for the next that opens it as well', async () => {
+    const catalog = await openHere();
+    await catalog.write((batch) => batch.put(bytes('old'), bytes('x')));
+    await catalog.flush();
+    // Where the names of the runs would be written.
+    const block = join(directory, 'runs', 'manifest.new');
+    mkdirSync(block);
+    await catalog.clear();
+    expect(keysOf(catalog)).toEqual([]);
+    await close(catalog);
+    rmSync(block, { recursive: true });
+    expect(keysOf(await openHere())).toEqual([]);
+    expect(lines).toEqual([]);
   });
 });
 
@@ -406,9 +422,12 @@ describe('an index whose drive goes while it is in use', () => {
   const placeAt = (name: string): string => join(directory, name, 'index');
   const numbered = (index: number): Buffer => bytes(`k${String(index).padStart(6, '0')}`);
   let places: string[] = [];
+  const roomlessAt = (place: string): IndexPlace => ({ directory: place, freeBytes: () => Promise.resolve(0) });
 
   /** With entries on disk, and in memory over them. */
-  async function openFilled(more: Pick<RunCatalogOptions, 'onDamage' | 'stuckMs'> = {}): Promise<Catalog> {
+  async function openFilled(
+    more: Pick<RunCatalogOptions, 'onDamage' | 'stuckMs' | 'memoryBytes'> = {},
+  ): Promise<Catalog> {
     const [first = ''] = places;
     const small = { memoryBytes: 64 << 10, cacheBytes: 64 << 10, placeLookMs: 20 };
     const catalog = await openRunCatalog({
@@ -416,7 +435,7 @@ describe('an index whose drive goes while it is in use', () => {
       ...more,
       directory: first,
       log: (text) => lines.push(text),
-      places: () => places,
+      places: () => places.map(roomlessAt),
     });
     open.push(catalog);
     for (let index = 0; index < 5000; index += 100) await put(catalog, index, 100, 'before');
@@ -519,11 +538,9 @@ describe('an index whose drive goes while it is in use', () => {
   it('is not moved piece by piece when it cannot be read: that is told, and it is built anew', async () => {
     const told: boolean[] = [];
     const onDamage = (isNoted: boolean): void => void told.push(isNoted);
-    const catalog = await openFilled({ onDamage });
-    const runs = join(directory, 'one', 'index', 'runs');
-    // One that is made of others meanwhile would be sound.
-    await expect.poll(() => runFiles(runs).length).toBeLessThan(8);
-    for (const run of runFiles(runs)) flip(run, 5);
+    // In one run: of several some may just be on their way into another.
+    const catalog = await openFilled({ onDamage, memoryBytes: 1 << 20 });
+    for (const run of runFiles(join(directory, 'one', 'index', 'runs'))) flip(run, 5);
     renameSync(join(directory, 'one'), join(directory, 'gone'));
     places = places.slice(1);
     await put(catalog, 5000, 1000, 'while it goes');
@@ -587,7 +604,7 @@ describe('an index whose drive goes while it is in use', () => {
     const catalog = await openRunCatalog({
       directory: first,
       log,
-      places: () => places,
+      places: () => places.map(roomlessAt),
       placeLookMs: 20,
       stuckMs: 60_000,
     });
@@ -597,6 +614,7 @@ describe('an index whose drive goes while it is in use', () => {
     expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
     await put(catalog, 0, 100, 'before');
     const flushed = flushOf(catalog);
+    await expect.poll(isIndexThreadOpening).toBe(true);
     renameSync(join(directory, 'one'), join(directory, 'gone'));
     mkdirSync(join(first, 'runs'), { recursive: true });
     await moved();
@@ -615,6 +633,131 @@ describe('an index whose drive goes while it is in use', () => {
     expect(existsSync(placeAt('two'))).toBe(false);
   });
 });
+
+describe('an index whose disk takes nothing while it is in use', () => {
+  const spareBytesMin = 1_000_000;
+  const placeAt = (name: string): string => join(directory, name, 'index');
+  /** By name of the place: bytes that are free there. */
+  let free: Record<string, number> = {};
+  let asked = 0;
+
+  /** It lies in `one`. */
+  async function openThere(refusedMsMax: number): Promise<Catalog> {
+    const catalog = await openRunCatalog({
+      directory: placeAt('one'),
+      log: (text) => lines.push(text),
+      memoryBytes: 64 << 10,
+      cacheBytes: 64 << 10,
+      placeLookMs: 10,
+      refusedMsMax,
+      spareBytesMin,
+      places: () =>
+        ['one', 'two', 'three'].map((name) => ({
+          directory: placeAt(name),
+          freeBytes: () => {
+            asked++;
+            return Promise.resolve(free[name] ?? 0);
+          },
+        })),
+    });
+    open.push(catalog);
+    return catalog;
+  }
+
+  async function put(catalog: Catalog, first: number, count: number): Promise<void> {
+    await catalog.write((batch) => {
+      for (let index = first; index < first + count; index++) {
+        batch.put(bytes(`k${String(index).padStart(6, '0')}`), Buffer.alloc(100, index));
+      }
+    });
+  }
+
+  /** What names the runs is written beside the one that counts, and cannot be. */
+  const block = (name: string): void => void mkdirSync(join(placeAt(name), 'runs', 'manifest.new'));
+  const unblock = (name: string): void => rmSync(join(placeAt(name), 'runs', 'manifest.new'), { recursive: true });
+  const moves = (): string[] => lines.filter((line) => line.includes('the index lies in'));
+
+  async function refuses(catalog: Catalog): Promise<void> {
+    await expect(catalog.flush()).rejects.toThrow('manifest');
+  }
+
+  beforeEach(() => {
+    free = {};
+    asked = 0;
+  });
+
+  it('moves to the one with most room with all that it has, and takes nothing more where it was', async () => {
+    const catalog = await openThere(0);
+    await put(catalog, 0, 2000);
+    await catalog.flush();
+    free = { one: 2 ** 30, two: 2 ** 30, three: 2 ** 31 };
+    const range = catalog.range(everything)[Symbol.iterator]();
+    expect(range.next().done).toBe(false);
+    block('one');
+    await put(catalog, 2000, 10_000);
+    await expect.poll(moves).toEqual([expect.stringContaining(`the index lies in ${placeAt('three')} now`)]);
+    await expect.poll(() => readdirSync(placeAt('one'))).toEqual([]);
+    // Opened before, it goes to its end.
+    let left = 0;
+    while (range.next().done !== true) left++;
+    expect(left).toBe(1999);
+    await put(catalog, 12_000, 100);
+    await catalog.flush();
+    expect(catalog.hasRoom()).toBe(true);
+    await close(catalog);
+    const again = await openExistingCatalog(placeAt('three'));
+    if (typeof again !== 'string') open.push(again);
+    expect(typeof again === 'string' ? again : keysOf(again).length).toBe(12_100);
+    expect(existsSync(placeAt('two'))).toBe(false);
+  });
+
+  it('stays where no other clearly has room, moves when one has, and not back before there is as much', async () => {
+    const catalog = await openThere(0);
+    await put(catalog, 0, 10_000);
+    await catalog.flush();
+    // Enough for what is wanted beside it, and not for itself.
+    free = { two: spareBytesMin + 100, three: spareBytesMin };
+    block('one');
+    await put(catalog, 10_000, 10);
+    await refuses(catalog);
+    await expect.poll(() => asked).toBeGreaterThan(20);
+    expect(moves()).toEqual([]);
+    free = { two: 2 ** 30 };
+    await expect.poll(moves).toHaveLength(1);
+    free = { one: spareBytesMin + 1_000_000 };
+    block('two');
+    await put(catalog, 10_010, 10);
+    await refuses(catalog);
+    asked = 0;
+    await expect.poll(() => asked).toBeGreaterThan(20);
+    expect(moves()).toHaveLength(1);
+    free = { one: 2 ** 30 };
+    await expect.poll(moves).toHaveLength(2);
+    expect(keysOf(catalog)).toHaveLength(10_020);
+  });
+
+  it('stays when it takes something again in time', async () => {
+    const catalog = await openThere(3_600_000);
+    free = { two: 2 ** 30 };
+    await put(catalog, 0, 100);
+    block('one');
+    await refuses(catalog);
+    await expect.poll(() => lines).toEqual([expect.stringContaining('the index cannot be written')]);
+    unblock('one');
+    await expect.poll(() => catalog.flush().then(() => 'done', String), { timeout: 10_000 }).toBe('done');
+    expect(asked).toBe(0);
+    expect(moves()).toEqual([]);
+  });
+});
+
+/** openat, on x64 and arm64 (proc_pid_syscall(5)): it returns at once unless it waits. */
+function isIndexThreadOpening(): boolean {
+  return readdirSync('/proc/self/task').some((thread) => {
+    const at = `/proc/self/task/${thread}`;
+    const isIndex = readFileSync(`${at}/comm`, 'utf8') === 'index\n';
+    return isIndex && /^(257|56) /.test(readFileSync(`${at}/syscall`, 'utf8'));
+  });
+}
 
 /** Of this process, also those that were removed since. */
 function openFilesBelow(folder: string): string[] {

@@ -16,7 +16,14 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StartupError, limits } from '../../../src/base/index.js';
-import { formatDrive, probeDrive, type DriveFormat, type DriveProbe } from '../../../src/drive/index.js';
+import {
+  formatDrive,
+  formatVersionOfPools,
+  probeDrive,
+  rewriteFormat,
+  type DriveFormat,
+  type DriveProbe,
+} from '../../../src/drive/index.js';
 import { encodeFormat, parseFormat } from '../../../src/drive/format-file.js';
 import { TestArena, newDrive, newFormat, openDescriptors, openDrive, temporaryFolder, valueOf } from './support.js';
 
@@ -442,6 +449,34 @@ describe.runIf(canMount())('a mounted file system', () => {
       unmount(path);
     }
   });
+
+  it.each(['format.json', 'format.copy.json'])(
+    'that is full takes a new format, also with a damaged %s',
+    async (name) => {
+      mount(['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs'], path);
+      try {
+        const drive = await newDrive(path, arena);
+        for (const bytes of ['64k', '4k']) {
+          const filler = `of=${join(path, `filler-${bytes}`)}`;
+          spawnSync('dd', ['if=/dev/zero', filler, `bs=${bytes}`], { stdio: 'ignore' });
+        }
+        const bad = join(path, '.granary', name);
+        const bytes = readFileSync(bad);
+        bytes[20] = 0;
+        writeFileSync(bad, bytes, { flag: 'r+' });
+        const { format } = drive;
+        const sets = [...format.sets, [randomUUID()]];
+        const told = { ...format, version: formatVersionOfPools, sets, pools: [1, 1] };
+        await rewriteFormat(drive, told, { arena });
+        await drive.close(1000);
+        for (const copy of ['format.json', 'format.copy.json']) {
+          expect(parseFormat(readFileSync(join(path, '.granary', copy)))).toEqual({ kind: 'good', format: told });
+        }
+      } finally {
+        unmount(path);
+      }
+    },
+  );
 
   it('that is full is still usable, and says full', async () => {
     mount(['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs'], path);

@@ -339,7 +339,9 @@ describe('faults', () => {
   it('refuses what grows when there is no room for another file, and lets deletes through', async () => {
     const set = new JournalSet(4, 2);
     for (const store of set.stores) store.failCreate = (fileNumber) => (fileNumber > 2 ? 'full' : null);
-    const { journal } = await set.open();
+    const told: unknown[] = [];
+    const log = { ...quietLog, warn: (...said: unknown[]) => told.push(said), info: (text: string) => told.push(text) };
+    const { journal } = await set.open({ log });
     const outcomes: string[] = [];
     for (let index = 0; index < 40; index++) {
       await put(set, journal, `r${String(index)}`, 60_000).then(
@@ -354,6 +356,9 @@ describe('faults', () => {
     await until(() => set.stores.every((store) => store.files.has(3)));
     await put(set, journal, 'again', 60_000);
     await journal.close();
+    // The drives that are full, and that they are not any more.
+    expect(told).toContainEqual([expect.stringContaining('No room'), { drives: [expect.any(String)] }]);
+    expect(told).toContainEqual(expect.stringContaining('There is room for the log again'));
   });
 
   it('does not fence a drive that is full in the middle of a batch', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../../dist/base/index.js';
+import { Refusal, systemClock } from '../../../dist/base/index.js';
 import { HealQueue, type RepairOutcome } from '../../../dist/object/heal-queue.js';
 import { HealTable, type HealTarget } from '../../../dist/object/heal-table.js';
 import { memorySet } from '../../support/memory-drives.js';
@@ -36,5 +36,22 @@ describe('a repair of what a drive lacks', () => {
     const closed = queue.close();
     await vi.runAllTimersAsync();
     await closed;
+  });
+
+  it('that finds no room is told once in a while, not for each shard, and other failures by name', () => {
+    let nowMs = 5_000;
+    const said: string[] = [];
+    const table = new HealTable(new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run)));
+    const clock = { ...systemClock, monotonicMs: () => nowMs };
+    const queue = new HealQueue({ table, sets: [], clock, log: (text) => said.push(text) });
+    for (const name of ['aa', 'bb', 'cc']) queue.noteFailure(name, new Refusal('XMinioStorageFull', 'full'));
+    queue.noteFailure('dd', new Error('too few sound shards'));
+    nowMs += 60_000;
+    queue.noteFailure('ee', new Refusal('XMinioStorageFull', 'full'));
+    expect(said).toEqual([
+      expect.stringContaining('no room'),
+      'the shards of dd could not be rebuilt now: too few sound shards',
+      expect.stringContaining('no room'),
+    ]);
   });
 });

@@ -14,13 +14,19 @@ const bucketId = 7;
 function world(pools: readonly PoolPlace[], hashes: Record<string, readonly [number, number]> = {}) {
   const catalog = new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run));
   const index = new IndexState(catalog, [4, 4, 4]);
-  const router = new SetRouter(index, pools, (text) => hashes[text] ?? [0, 0]);
+  const full = new Set<number>();
+  const router = new SetRouter(
+    index,
+    pools,
+    (text) => hashes[text] ?? [0, 0],
+    (setIndex) => !full.has(setIndex),
+  );
   const put = (key: Buffer, setIndex: number): Promise<void> =>
     catalog.write((batch) => {
       batch.put(key, encodeEntry(1, Buffer.from('x'), null, { ...noSpace, fileNumber: fileId(setIndex, 3) }));
     });
   const remove = (key: Buffer): Promise<void> => catalog.write((batch) => batch.delete(key));
-  return { router, put, remove };
+  return { router, put, remove, full };
 }
 
 const twoPools = [
@@ -44,18 +50,32 @@ describe('a key', () => {
 
   it('that is new goes to a pool by its free space', () => {
     const { router } = world(twoPools, { 'bucket/a': [1, high(0.2)], 'bucket/b': [1, high(0.3)] });
-    router.setWeights([1, 3]);
+    router.setWeights([0.5, 0.5, 3]);
     expect(router.setOf('bucket', bucketId, 'a')).toBe(1);
     expect(router.setOf('bucket', bucketId, 'b')).toBe(2);
-    router.setWeights([0, 5]);
+    router.setWeights([0, 0, 5]);
     expect(router.setOf('bucket', bucketId, 'a')).toBe(2);
-    router.setWeights([5, 0]);
+    router.setWeights([2, 3, 0]);
     expect(router.setOf('bucket', bucketId, 'b')).toBe(1);
+  });
+
+  it('that is new goes past a set without space to another pool, and past one that refuses what grows', () => {
+    const { router, full } = world(twoPools, { 'bucket/a': [1, high(0.2)], 'bucket/c': [0, high(0.2)] });
+    router.setWeights([8, 0, 1]);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(2);
+    expect(router.setOf('bucket', bucketId, 'c')).toBe(0);
+    // Noticed before the space is asked for again.
+    router.setWeights([8, 8, 1]);
+    full.add(1);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(2);
+    expect(router.setOf('bucket', bucketId, 'c')).toBe(0);
+    full.add(2);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(1);
   });
 
   it('stays where it lies, or where an upload of it was begun', async () => {
     const { router, put, remove } = world(twoPools);
-    router.setWeights([0, 1]);
+    router.setWeights([0, 0, 1]);
     expect(router.setOf('bucket', bucketId, 'key')).toBe(2);
     await put(objectKey(bucketId, 'key'), 1);
     expect(router.setOf('bucket', bucketId, 'key')).toBe(1);
@@ -72,7 +92,7 @@ describe('a key', () => {
     const first = router.claim(bucketId, 'key', 1);
     const second = router.claim(bucketId, 'key', 1);
     expect(() => router.claim(bucketId, 'key', 2)).toThrow(Refusal);
-    router.setWeights([0, 1]);
+    router.setWeights([0, 0, 1]);
     expect(router.setOf('bucket', bucketId, 'key')).toBe(1);
     first?.();
     expect(() => router.claim(bucketId, 'key', 2)).toThrow(Refusal);

@@ -263,6 +263,10 @@ describe('AssumeRole', () => {
     it('to give what it could not store', async () => {
       world.store.failure = new Refusal('SlowDownWrite');
       expect(await world.assume(ann)).toMatchObject({ status: 503, code: 'ServiceUnavailable', credentials: null });
+      world.store.failure = new Refusal('XMinioStorageFull');
+      const full = await world.assume(ann);
+      expect(full).toMatchObject({ status: 503, code: 'ServiceUnavailable', credentials: null });
+      expect(full.message).toContain('are full. Delete objects');
     });
   });
 

@@ -379,6 +379,19 @@ describe('several sets', () => {
     expect(again.warnings.join()).not.toContain('is added');
   });
 
+  it('of more drives than the first are told to bear no more than it, at the first start and when they are added', async () => {
+    const single = [path('s1')];
+    const weak = 'pool 2 has the parity of the first, 0: of the 4 drives of a set none may be lost';
+    const one = await openGroups([single]);
+    expect(one.warnings).toEqual([]);
+    await used(one);
+    const grown = await openGroups([single, four()]);
+    expect(grown.warnings.join()).toContain(weak);
+    await used(grown);
+    expect((await openGroups([single, four()])).warnings).toEqual([]);
+    expect((await openGroups([[path('t1')], more()])).warnings).toEqual([expect.stringContaining(weak)]);
+  });
+
   it('do not become fewer', async () => {
     await formatted();
     await used(await openGroups([four(), more()]));
