@@ -150,7 +150,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
 
   const damage = new IndexDamage(log, systemClock);
   const catalog = openCatalog(options, deployment, log, { sets, damage });
-  teardown.add(() => catalog.close());
+  teardown.add(() => closeCatalog(catalog, log));
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
     ...engineSets(deployment, sets),
@@ -434,6 +434,13 @@ export function openCatalog(
     'name a writable folder with --index-dir',
     failure,
   );
+}
+
+/** Its disk may be full, or away. */
+export async function closeCatalog(catalog: Catalog, log: Pick<Logger, 'warn'>): Promise<void> {
+  await catalog.close().catch((error: unknown) => {
+    log.warn('the end of the index could not be written: the next start takes it from the logs', { err: error });
+  });
 }
 
 /** Where the index could lie in a set as it is now. */
