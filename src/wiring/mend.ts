@@ -4,8 +4,8 @@ import { Engine } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { FsckOptions } from './check-types.js';
-import { closeCatalog, openCatalog } from './create-server.js';
 import { openDeployment } from './deployment.js';
+import { closeCatalog, openCatalog } from './server-catalog.js';
 import { engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 
 const driveGraceMs = 2_000;
