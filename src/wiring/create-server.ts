@@ -6,15 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
-import {
-  IndexDamaged,
-  inOrderOfUse,
-  indexFolderOf,
-  openRunCatalog,
-  removeOtherIndexes,
-  type Catalog,
-  type IndexPlace,
-} from '../catalog/index.js';
+import { IndexDamaged } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
   authenticate,
@@ -45,7 +37,6 @@ import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
 import { IndexDamage } from './index-damage.js';
-import type { LiveSet } from './live-set.js';
 import {
   applyRequestLimits,
   applyStorageClasses,
@@ -63,6 +54,7 @@ import { entraEndpointsOf } from './providers/entra.js';
 import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
 import { sealedRecordsOn } from './sealed-records.js';
+import { closeCatalog, openCatalog } from './server-catalog.js';
 import { serverState } from './server-state.js';
 import { SetWeights, engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 import { createStsHandler } from './sts-handler.js';
@@ -150,7 +142,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
 
   const damage = new IndexDamage(log, systemClock);
   const catalog = await openCatalog(options, deployment, log, { sets, damage });
-  teardown.add(() => catalog.close());
+  teardown.add(() => closeCatalog(catalog, log));
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
     ...engineSets(deployment, sets),
@@ -388,65 +380,6 @@ function sessionSecondsOf({ sessionSeconds = null }: ServerOptions): number | nu
     );
   }
   return sessionSeconds;
-}
-
-/** What an index that is in use for long may need. */
-interface IndexInUse {
-  /** Its drives come and go. */
-  readonly sets: readonly LiveSet[];
-  readonly damage: IndexDamage;
-}
-
-export async function openCatalog(
-  options: Pick<ServerOptions, 'indexDir'>,
-  deployment: Deployment,
-  log: Logger,
-  inUse: IndexInUse | null = null,
-): Promise<Catalog> {
-  const named = options.indexDir ?? null;
-  const places = deployment.sets.flatMap((set) =>
-    set.places.flatMap(({ path, drive }) => (drive === null || path === null ? [] : [indexFolderOf(path)])),
-  );
-  const inSync = (): IndexPlace[] => (inUse?.sets ?? []).flatMap(indexPlacesOf);
-  let failure: unknown = null;
-  // The next one serves when the first is failing.
-  for (const directory of named === null ? await inOrderOfUse(places) : [named]) {
-    const warn = (text: string): void => {
-      log.warn(text, { index: directory });
-    };
-    try {
-      const catalog = await openRunCatalog({
-        directory,
-        log: warn,
-        ...(inUse !== null && { onDamage: (isNoted) => inUse.damage.met(isNoted) }),
-        ...(inUse !== null && named === null && { places: inSync }),
-      });
-      if (named === null) await removeOtherIndexes(places, directory, warn);
-      return catalog;
-    } catch (error) {
-      failure = error;
-      log.warn('the index cannot be kept here', { index: directory, err: error });
-    }
-  }
-  const folder = named ?? places[0] ?? '';
-  throw new StartupError(
-    `the index cannot be opened in ${folder}: ${failure instanceof Error ? failure.message : 'unknown cause'}`,
-    'name a writable folder with --index-dir',
-    failure,
-  );
-}
-
-/** Where the index could lie in a set as it is now. */
-function indexPlacesOf(set: LiveSet): IndexPlace[] {
-  return set.status().flatMap(({ position, path, state }) => {
-    const drive = set.drive(position);
-    if (path === null || drive === null || state !== 'in-sync') return [];
-    const freeBytes = async (): Promise<number> => {
-      const space = await drive.space();
-      return space.ok ? space.value.freeBytes : 0;
-    };
-    return [{ directory: indexFolderOf(path), freeBytes }];
-  });
 }
 
 function openAccounts(

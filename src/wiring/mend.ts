@@ -4,8 +4,8 @@ import { Engine } from '../object/index.js';
 import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { FsckOptions } from './check-types.js';
-import { openCatalog } from './create-server.js';
 import { openDeployment } from './deployment.js';
+import { closeCatalog, openCatalog } from './server-catalog.js';
 import { engineSets, isWholeHistory, liveSets, openSetJournals } from './sets.js';
 
 const driveGraceMs = 2_000;
@@ -34,7 +34,7 @@ export async function mendDrives(
     const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads });
     undo.push(() => compute.close());
     const catalog = await openCatalog({ indexDir: options.indexDir }, deployment, logger);
-    undo.push(() => catalog.close());
+    undo.push(() => closeCatalog(catalog, logger));
     const log = (text: string): void => logger.warn(text);
     const engine = new Engine({ ...engineSets(deployment, sets), catalog, compute, slabs: arena, log });
     undo.push(() => engine.close());

@@ -133,6 +133,13 @@ function takeAllRoom(folder: string): void {
   }
 }
 
+/** Finds nothing wrong. */
+function fsck(within: readonly string[], drives: readonly string[], ...flags: string[]): void {
+  const [command = '', ...words] = [...within, process.execPath, main, 'fsck', ...flags, ...drives];
+  const { status, stdout, stderr } = spawnSync(command, words, { encoding: 'utf8' });
+  expect(status, `${stdout}${stderr}`).toBe(0);
+}
+
 async function becomesWritable(s3: S3Client, key: string, bytes: number): Promise<void> {
   let refused: unknown;
   for (let turn = 0; turn < 120; turn++) {
@@ -205,6 +212,26 @@ describe('drives without room', () => {
     expect(await server.stop()).toBe(0);
   }, 240_000);
 
+  it('can be checked, and have their index built anew, without room for it', async () => {
+    small = await mountSmall([200 * MiB, 200 * MiB]);
+    const { folders, within } = small;
+    const drives = folders.map((folder) => `${folder}/drive`);
+    server = await startServer(drives, {}, within);
+    let s3 = client(server.url);
+    await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+    const keys = Array.from({ length: 100 }, (_, n) => `${n}`);
+    await forAll(keys, async (key) => {
+      await put(s3, key, 300);
+    });
+    for (const folder of folders) takeAllRoom(small.seen(folder));
+    await server.kill();
+    for (const flags of [[], ['--repair'], ['--rebuild'], []]) fsck(within, drives, ...flags);
+    server = await startServer(drives, {}, within);
+    s3 = client(server.url);
+    expect(await listed(s3)).toEqual([...keys].sort());
+    expect(await server.stop()).toBe(0);
+  }, 120_000);
+
   it('get a pool beside them, and leave new objects and the index to it, at a start and while it runs', async () => {
     small = await mountSmall([300, 300, 600, 600].map((size) => size * MiB));
     const { folders, within } = small;
@@ -244,9 +271,7 @@ describe('drives without room', () => {
     expect(await server.stop()).toBe(0);
     expect(server.output()).not.toContain('XMinioStorageFull');
 
-    const [command = '', ...words] = [...within, process.execPath, main, 'fsck', ...pools];
-    const { status, stdout, stderr } = spawnSync(command, words, { encoding: 'utf8' });
-    expect(status, `${stdout}${stderr}`).toBe(0);
+    fsck(within, pools);
     server = await startServer(pools, {}, within);
     s3 = client(server.url);
     expect(await listed(s3)).toEqual(['before', 'later', ...large, ...keys].sort());
