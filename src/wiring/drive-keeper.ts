@@ -257,7 +257,10 @@ export class DriveKeeper {
     const { position } = spot;
     const moved = path === before ? {} : { before };
     this.options.log.warn(text, { drive: path, ...moved, ...this.#setOf(spot), position });
-    if (isAway) this.#keptAt(spot).journal.joinDrive(position, drive.log);
+    if (!isAway) return;
+    const { set, journal } = this.#keptAt(spot);
+    set.wasAway(position);
+    journal.joinDrive(position, drive.log);
   }
 
   /** Takes the drive that is there again; answers the folder when it is empty. */

@@ -61,8 +61,13 @@ export class LiveSet implements DriveSet {
     const before = this.drive(position);
     this.#drives[position] = drive;
     // Who began to write to the one before must not count the new one.
-    this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+    this.wasAway(position);
     return before;
+  }
+
+  /** Who wrote to it before must not count it, although it may be in the set again before anybody looks. */
+  wasAway(position: number): void {
+    this.#departures[position] = (this.#departures[position] ?? 0) + 1;
   }
 
   async closeDrives(graceMs: number): Promise<void> {
@@ -98,7 +103,7 @@ export class LiveSet implements DriveSet {
       this.#epoch = epoch;
       for (const position of this.#members) {
         if (inSync.includes(position)) continue;
-        this.#departures[position] = (this.#departures[position] ?? 0) + 1;
+        this.wasAway(position);
         this.drive(position)?.leftSet();
       }
       this.#members = inSync;

@@ -327,6 +327,7 @@ describe('while the server runs', () => {
     await formatted();
     const { set } = await keep();
     const drive = set.drive(1);
+    const departures = set.departures(1);
     renameSync(path('d2'), path('away'));
     await isOut(1);
     expect(drive?.isAway).toBe(true);
@@ -334,6 +335,8 @@ describe('while the server runs', () => {
     renameSync(path('away'), path('d2'));
     await isIn(1);
     expect([set.drive(1), drive?.isAway, drive?.path]).toEqual([drive, false, path('d2')]);
+    // Nobody has asked meanwhile: who wrote to it before does not count it all the same.
+    expect(set.departures(1)).toBeGreaterThan(departures);
     // Seen in the middle of an exchange.
     renameSync(path('d2'), path('away'));
     await isOut(1);
