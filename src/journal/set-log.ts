@@ -2,7 +2,7 @@
  * The growing end of one set's log: where the next batch goes, who is in S, and the writing of a batch
  * to all of S. It decides nothing about what is acknowledged; the sequencer does.
  */
-import { invariant, type Clock } from '../base/index.js';
+import { invariant, limits, type Clock } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
@@ -39,6 +39,9 @@ const slowRetryMs = 250;
 const slowRoundsMax = 4;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
+
+/** A clock that is set back by more than this was wrong before: whoever waited for it would have to for years. */
+const stepBackMsMax = limits.clockSkewMsMax;
 
 /** A commit is told of its batch two batches later at the most. */
 const recentMax = 16;
@@ -313,9 +316,14 @@ export class SetLog {
     return sequence;
   }
 
-  /** Wall time that never steps back behind an earlier batch. */
+  /**
+   * Wall time, for people and clients: nothing is ordered by it. It waits for a clock that is put right by a little, so
+   * that no version looks older than the one before it.
+   */
   nextTimeMs(): number {
-    return Math.max(Math.floor(this.clock.nowMs()), this.head.last?.timeMs ?? 0);
+    const nowMs = Math.floor(this.clock.nowMs());
+    const lastMs = this.head.last?.timeMs ?? 0;
+    return lastMs - nowMs > stepBackMsMax ? nowMs : Math.max(nowMs, lastMs);
   }
 
   /** Puts a batch together for the end of the log. */

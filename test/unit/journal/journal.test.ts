@@ -125,6 +125,30 @@ describe('commit', () => {
     expect(two.order).toBeLessThan(three.order);
   });
 
+  it('does not wait for a clock that was far ahead and is put right, not even over a restart', async () => {
+    const set = new JournalSet(2, 1);
+    const rightMs = set.clock.now;
+    const times: number[] = [];
+    const commit = (journal: RunningJournal): Promise<LogRecord> =>
+      journal.commit(({ timeMs }) => {
+        times.push(timeMs);
+        return set.record('x').prepared;
+      });
+    set.clock.now += 365 * 86_400_000;
+    const first = await set.open();
+    const one = await commit(first.journal);
+    set.clock.now = rightMs;
+    const two = await commit(first.journal);
+    await first.journal.close();
+    set.clock.now -= 86_400_000;
+    const second = await set.open();
+    const three = await commit(second.journal);
+    await second.journal.close();
+    expect(times).toEqual([rightMs + 365 * 86_400_000, rightMs, rightMs - 86_400_000]);
+    expect(one.order).toBeLessThan(two.order);
+    expect(two.order).toBeLessThan(three.order);
+  });
+
   it('goes on in the next file when a batch does not fit', async () => {
     const set = new JournalSet(3, 2);
     const { journal } = await set.open();
