@@ -78,6 +78,7 @@ class Environment {
   napi_value Submit(Handle* handle, napi_callback_info info);
   napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Enter(Handle* handle, napi_callback_info info);
+  napi_value Hold(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
   napi_value OpenNow(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
@@ -235,6 +236,17 @@ napi_value Environment::Enter(Handle* handle, napi_callback_info info) {
   }
   napi_value result;
   napi_create_int32(env_, error, &result);
+  return result;
+}
+
+napi_value Environment::Hold(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  double fd;
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("hold: not a descriptor");
+  napi_value result;
+  napi_create_int32(env_, handle->queue ? handle->queue->Hold(static_cast<int>(fd)) : ECANCELED, &result);
   return result;
 }
 
@@ -505,6 +517,7 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   const napi_property_descriptor properties[] = {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"enter", nullptr, &OnHandle<&Environment::Enter>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"hold", nullptr, &OnHandle<&Environment::Hold>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"openNow", nullptr, &OnHandle<&Environment::OpenNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},

@@ -64,7 +64,6 @@ export class DriveCalls {
   #tickDueMs = 0;
   /** Of the clock, as far as it was seen. */
   #stoodStillMs = 0;
-  #hasLeftCalls = false;
   /** When a call ended last, in time in which this process ran. */
   #endedMs = -Infinity;
 
@@ -80,11 +79,6 @@ export class DriveCalls {
   /** Not answered yet. */
   get waiting(): number {
     return this.#pending.size;
-  }
-
-  /** After close: some call was still inside the kernel and may end at any time, or never. */
-  get hasLeftCalls(): boolean {
-    return this.#hasLeftCalls;
   }
 
   /** A descriptor for reading, or −1 when the answer takes a call of its own. */
@@ -167,7 +161,6 @@ export class DriveCalls {
     this.#pending.delete(pending);
     if (result.errno === EINPROGRESS) {
       // Given up at close: the thread may still come back to this memory, at any time.
-      this.#hasLeftCalls = true;
       if (isInTime) this.#answerSlow(pending, result.errno, new Promise(() => {}));
       return;
     }

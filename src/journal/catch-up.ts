@@ -4,6 +4,7 @@
  * handed to the object layer, which rebuilds their blobs; what fails is noted on the drive and tried
  * again. Main thread only.
  */
+import { Refusal } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import { hasBit, maskOf } from './decide.js';
@@ -178,7 +179,9 @@ export class CatchUp {
       return true;
     } catch (error) {
       if (this.#isClosed || round !== this.#round) return false;
-      if (error instanceof Later) log.warn(`Catch-up is interrupted: ${error.message}`, { position });
+      // That of the sequencer, when the set stops in this moment.
+      if (error instanceof Later || error instanceof Refusal)
+        log.warn(`Catch-up is interrupted: ${error.message}`, { position });
       else log.error('Catch-up failed', { position, cause: String(error) });
       const wait = Math.min(retryMsMax, this.#waits.get(position) ?? retryMsMin);
       this.#waits.set(position, wait * 2);

@@ -3,7 +3,7 @@
  * to all of S. It decides nothing about what is acknowledged; the sequencer does.
  */
 import { invariant, limits, type Clock } from '../base/index.js';
-import type { DriveFault, LogStore } from '../drive/index.js';
+import { errnoFields, type DriveFault, type LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
@@ -464,7 +464,7 @@ export class SetLog {
 
   #report(faults: ReadonlyMap<number, DriveFault>, what: string): number {
     for (const [position, { drive, operation, kind, errno }] of faults) {
-      this.log.error(`Drive ${drive} ${what}: ${operation}: ${kind}`, { position, errno });
+      this.log.error(`Drive ${drive} ${what}: ${operation}: ${kind}`, { position, ...errnoFields(errno) });
     }
     return maskOf([...faults.keys()]);
   }

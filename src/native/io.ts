@@ -94,10 +94,15 @@ export interface IoQueue {
    */
   enter(fd: number): number;
   /**
+   * 0 or errno. The open file of this descriptor stays open, and locked, until the last of the queue's threads has ended,
+   * also when its owner closes it: until then a call that hangs may yet come back and do what it was asked to.
+   */
+  hold(fd: number): number;
+  /**
    * Queues a request; resolves (never rejects) with its result. Requests of a queue start in order.
    * EAGAIN: the queue is full (a `close` always finds room). ECANCELED: the queue is closing and the
    * request was not started. EINPROGRESS: the queue was closed and left this call running: its thread
-   * may still touch the segments, for as long as it hangs.
+   * may still touch the segments, for as long as it hangs. A `close` behind it is done when it comes back.
    */
   submit(request: IoRequest): Promise<IoResult>;
   /**

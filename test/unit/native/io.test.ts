@@ -452,6 +452,8 @@ describe('a queue', () => {
     expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
     const hanging = hung.submit({ kind: IoKind.open, path: pipe });
     const behind = hung.submit({ kind: IoKind.stat, path: folder });
+    // Whoever waits for its lock would wait forever.
+    const closing = hung.submit({ kind: IoKind.close, fd: openSync(folder, 'r') });
     const startMs = performance.now();
     await hung.close(60);
     const tookMs = performance.now() - startMs;
@@ -459,8 +461,28 @@ describe('a queue', () => {
     expect(tookMs).toBeLessThan(1000);
     expect(await hanging).toEqual({ errno: EINPROGRESS, bytes: 0, fd: -1 });
     expect(await behind).toEqual({ errno: ECANCELED, bytes: 0, fd: -1 });
+    expect(await closing).toEqual({ errno: EINPROGRESS, bytes: 0, fd: -1 });
+    expect(readdirSync('/proc/self/fd').length).toBe(before + 1);
     closeSync(openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK));
     await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  it('holds the locks it was given until its last thread has ended', async () => {
+    const path = newPath();
+    writeFileSync(path, '');
+    const [fd, other] = [openSync(path, 'r'), openSync(path, 'r')];
+    const hung = io.createIoQueue(arena, 'hung', 2, 10);
+    const pipe = newPath();
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    expect([io.lockFile(fd), hung.hold(fd), hung.hold(1_000_000)]).toEqual([0, 0, EBADF]);
+    void hung.submit({ kind: IoKind.open, path: pipe });
+    closeSync(fd);
+    await hung.close(10);
+    expect(io.lockFile(other)).toBe(EWOULDBLOCK);
+    closeSync(openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK));
+    await expect.poll(() => io.lockFile(other)).toBe(0);
+    closeSync(other);
+    expect(hung.hold(0)).toBe(ECANCELED);
   });
 
   it('refuses requests that make no sense', () => {

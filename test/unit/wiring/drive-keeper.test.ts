@@ -249,6 +249,21 @@ describe('while the server runs', () => {
     expect(openBelow('d2').length).toBeGreaterThan(0);
   });
 
+  it('nor of one that was out already when its folder went', async () => {
+    await formatted();
+    const { set, unseen } = await keep({ awayMsMax: 50 });
+    await unseen(() => {
+      set.reportWrite(1, { kind: 'io', drive: path('d2'), operation: 'write', errno: 5 });
+      renameSync(path('d2'), path('away'));
+    });
+    await expect.poll(() => set.drive(1)).toBe(null);
+    await expect.poll(() => openBelow('away')).toEqual([]);
+    expect(inSync.has(1)).toBe(false);
+    renameSync(path('away'), path('d2'));
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(four());
+  });
+
   it('a copy of a drive that takes part is left alone', async () => {
     const ids = await formatted();
     const { set } = await keep();
