@@ -53,7 +53,9 @@ interface Target {
   readonly scan: DriveScan;
   readonly common: CommonReader;
   pending: PendingHeal[];
-  /** The last batch of the history that the drive holds. */
+  /** The last batch of the history that the drive held at first. */
+  readonly start: BatchHeader | null;
+  /** The last one that it holds now. */
   last: BatchHeader | null;
   /** The attempt took too long, and was given up. */
   isLate: boolean;
@@ -196,7 +198,9 @@ export class CatchUp {
     this.#at.set(position, 0);
     try {
       const target = await this.#open(position, store, common, this.#round);
-      this.setLog.log.info('Catch-up begins', { position, behind: this.#behind(target) });
+      const batches = this.setLog.batchesBehind(target.last);
+      const known = Number.isFinite(batches) ? { batches } : {};
+      this.setLog.log.info('Catch-up begins', { position, ...known, bytes: this.setLog.bytesBehind(target.last) });
       await this.#prepare(target);
       await this.#copyHistory(target);
       const isIn = await this.options.join(position, () => this.#copyRestInTime(target));
@@ -233,7 +237,7 @@ export class CatchUp {
         this.#at.set(position, last?.fileNumber ?? firstFile);
         const isFull = last === null;
         const begun = { position, store, state, scan, common, round };
-        return { ...begun, pending: isFull ? [] : pending, last, isLate: false };
+        return { ...begun, pending: isFull ? [] : pending, start: last, last, isLate: false };
       }
       from--;
     }
@@ -276,16 +280,15 @@ export class CatchUp {
   }
 
   async #copyAtPace(target: Target, pace: CatchUpPace): Promise<void> {
-    const from = target.last;
     let heldMax = heldBatchesMin;
     let near = 0;
-    let behindBefore = this.#behind(target);
+    let bytesBefore = this.setLog.bytesBehind(target.last);
     let isOutrun = false;
     for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
       if (target.round !== this.#round) throw new Later('the set is looked at anew');
       const tip = this.setLog.head.last;
-      const behind = this.#behind(target);
+      const behind = this.setLog.batchesBehind(target.last);
       // To the very tip while that can be had: what is left for the held stretch joins with its blobs unhealed.
       if (tip === null || behind === 0) return;
       if (behind <= heldMax && ++near > nearMax) return;
@@ -293,8 +296,9 @@ export class CatchUp {
       if (copied % patience === 0) {
         heldMax = Math.min(2 * heldMax, heldBatchesMax);
         // A drive that never gets there bears no loss: then it has to be faster than those who write.
-        isOutrun = behind >= behindBefore;
-        behindBefore = behind;
+        const bytes = this.setLog.bytesBehind(target.last);
+        isOutrun = bytes >= bytesBefore;
+        bytesBefore = bytes;
       }
       pace.restart();
       const { header, records } = await this.#next(target, tip);
@@ -304,13 +308,15 @@ export class CatchUp {
       if (!isOutrun && behind > heldMax) await pace.step(header.totalBytes);
       target.last = header;
       this.#at.set(target.position, header.fileNumber);
-      this.#progress.set(target.position, progressOf(from, header, tip));
+      this.#noteProgress(target);
     }
   }
 
-  #behind(target: Target): number {
-    const tip = this.setLog.head.last;
-    return tip === null ? 0 : tip.sequence - (target.last?.sequence ?? 0);
+  /** Of what it lacked at first and what has come to that since. It never falls, however much comes. */
+  #noteProgress({ position, last, start }: Target): void {
+    const copied = this.setLog.bytesBetween(start, last);
+    const progress = copied / Math.max(1, copied + this.setLog.bytesBehind(last));
+    this.#progress.set(position, Math.max(progress, this.#progress.get(position) ?? 0));
   }
 
   /** Commits wait for this: a drive that hangs now must not hold them. */
@@ -472,12 +478,6 @@ export class CatchUp {
   #sources(position: number): number {
     return this.setLog.members & ~maskOf(position < 0 ? [] : [position]);
   }
-}
-
-function progressOf(from: BatchHeader | null, at: BatchHeader, tip: BatchHeader): number {
-  const start = from?.sequence ?? 0;
-  const length = tip.sequence - start;
-  return length <= 0 ? 1 : Math.min(1, (at.sequence - start) / length);
 }
 
 function valueOf<T>(result: { ok: true; value: T } | { ok: false; fault: DriveFault }): T {

@@ -43,8 +43,8 @@ const fullRetryMs = 1000;
 /** A clock that is set back by more than this was wrong before: whoever waited for it would have to for years. */
 const stepBackMsMax = limits.clockSkewMsMax;
 
-/** A commit is told of its batch two batches later at the most. */
-const recentMax = 16;
+/** A commit is told of its batch two batches later at the most; a drive that joins is no more than so many behind. */
+const recentMax = 512;
 
 const EEXIST = 17;
 
@@ -406,6 +406,8 @@ export class SetLog {
       epochMax: Math.max(epochMax, header.epoch),
       sequenceMax: Math.max(sequenceMax, header.sequence),
     };
+    // A start made anew may have dropped the last.
+    while ((this.#recent.at(-1)?.sequence ?? 0) >= header.sequence) this.#recent.pop();
     this.#recent.push(header);
     if (this.#recent.length > recentMax) this.#recent.shift();
     if (last !== null && last.fileNumber !== header.fileNumber) this.onNewFile();
@@ -413,7 +415,34 @@ export class SetLog {
 
   /** Where a batch lies that was committed a moment ago. */
   recentPlace(sequence: number): { readonly fileNumber: number; readonly fileOffset: number } | null {
-    return this.#recent.find((header) => header.sequence === sequence) ?? null;
+    return this.#recent.findLast((header) => header.sequence === sequence) ?? null;
+  }
+
+  /**
+   * How many batches follow this one (null: the beginning); Infinity where that is more than are remembered. Numbers do
+   * not say it, as other sets draw from them too.
+   */
+  batchesBehind(header: BatchHeader | null): number {
+    const sequence = header?.sequence ?? 0;
+    if (sequence >= (this.head.last?.sequence ?? 0)) return 0;
+    const [oldest] = this.#recent;
+    if (oldest === undefined || oldest.sequence > sequence) return Infinity;
+    return this.#recent.reduce((count, one) => count + (one.sequence > sequence ? 1 : 0), 0);
+  }
+
+  /** How much of the log follows this batch. */
+  bytesBehind(header: BatchHeader | null): number {
+    return this.bytesBetween(header, this.head.last);
+  }
+
+  /** How much of the log lies between two batches, about: what is left over at the end of a file counts too. */
+  bytesBetween(from: BatchHeader | null, to: BatchHeader | null): number {
+    return Math.max(0, this.#endInLog(to) - this.#endInLog(from));
+  }
+
+  #endInLog(header: BatchHeader | null): number {
+    if (header === null) return this.firstFile * this.logFileBytes;
+    return header.fileNumber * this.logFileBytes + batchEnd(header);
   }
 
   /** A drive may come with higher numbers from a history that was never committed. */

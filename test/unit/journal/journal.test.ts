@@ -644,6 +644,35 @@ describe('catch-up', () => {
     expect((await replayed(set, 0b1001)).length).toBe(80);
   });
 
+  it('has progress that never falls, whatever comes meanwhile', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 20; index++) await put(set, first.journal, `r${String(index)}`, 1000);
+    await first.journal.close();
+    set.stores[3]?.empty();
+    let steps = 0;
+    let goOn = (): void => undefined;
+    const newPace = (): CatchUpPace => ({
+      restart: () => undefined,
+      step: () => (steps++, new Promise((resolve) => (goOn = resolve))),
+      close: () => goOn(),
+    });
+    const { journal } = await set.open({ newPace });
+    const progress = (): number => journal.health().catchingUp[0]?.progress ?? NaN;
+    for (let step = 1; step <= 10; step++) {
+      await until(() => steps === step);
+      goOn();
+    }
+    await until(() => steps === 11);
+    const before = progress();
+    expect(before).toBeGreaterThan(0.3);
+    for (let index = 0; index < 60; index++) await put(set, journal, `more${String(index)}`, 1000);
+    goOn();
+    await until(() => steps === 12);
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    await journal.close();
+  });
+
   it('leaves its pace when those who write are faster', async () => {
     const set = new JournalSet(3, 2);
     const first = await set.open();
