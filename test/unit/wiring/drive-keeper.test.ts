@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ServerState } from '../../../dist/admin/index.js';
+import { systemClock } from '../../../dist/base/index.js';
 import { probeDrive } from '../../../dist/drive/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
 import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
@@ -106,7 +107,7 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
   return {
     set,
     state: serverState({
-      startedMs: 0,
+      clock: systemClock,
       deployment,
       sets: [{ set, journal: journal as never }],
       readCache: null,
