@@ -667,8 +667,10 @@ describe('catch-up', () => {
     const before = progress();
     expect(before).toBeGreaterThan(0.3);
     for (let index = 0; index < 60; index++) await put(set, journal, `more${String(index)}`, 1000);
-    goOn();
-    await until(() => steps === 12);
+    for (const step of [12, 13]) {
+      goOn();
+      await until(() => steps === step);
+    }
     expect(progress()).toBeGreaterThanOrEqual(before);
     await journal.close();
   });
