@@ -53,14 +53,23 @@ interface Target {
   readonly scan: DriveScan;
   readonly common: CommonReader;
   pending: PendingHeal[];
-  /** The last batch of the history that the drive held at first. */
+  /** The last batch of the history that the drive held when this attempt began. */
   readonly start: BatchHeader | null;
+  /** Bytes of the log that earlier attempts copied. */
+  readonly copiedBefore: number;
   /** The last one that it holds now. */
   last: BatchHeader | null;
   /** The attempt took too long, and was given up. */
   isLate: boolean;
   readonly round: number;
 }
+
+interface Reached {
+  readonly copiedBytes: number;
+  readonly progress: number;
+}
+
+const nothingReached: Reached = { copiedBytes: 0, progress: 0 };
 
 const unpaced: CatchUpPace = {
   restart: () => undefined,
@@ -74,6 +83,8 @@ class Later extends Error {}
 export class CatchUp {
   readonly #running = new Map<number, Promise<void>>();
   readonly #progress = new Map<number, number>();
+  /** By drive, over all attempts: how far it got, and the bytes of the log that were copied for it. */
+  readonly #reached = new Map<number, Reached>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #waits = new Map<number, number>();
   /** By drive: the file that it is being copied from. */
@@ -127,7 +138,7 @@ export class CatchUp {
     if (this.#running.has(position) || hasBit(this.setLog.members, position)) return;
     const store = this.setLog.stores[position] ?? null;
     if (store === null) return;
-    this.#progress.set(position, 0);
+    this.#progress.set(position, this.#reachedBy(position).progress);
     const run = this.#run(position, store).then((isJoined) => {
       this.#running.delete(position);
       this.#progress.delete(position);
@@ -177,6 +188,7 @@ export class CatchUp {
     try {
       await this.#catchUp(position, store);
       this.#waits.delete(position);
+      this.#reached.delete(position);
       log.info('A drive holds everything again', { position });
       return true;
     } catch (error) {
@@ -236,7 +248,10 @@ export class CatchUp {
       if (last !== null || from <= oldest || isBehind) {
         this.#at.set(position, last?.fileNumber ?? firstFile);
         const isFull = last === null;
-        const begun = { position, store, state, scan, common, round };
+        // Whatever was reached before, this is another drive, or one that is to get everything anew.
+        if (isFull) this.#reach(position, nothingReached);
+        const copiedBefore = this.#reachedBy(position).copiedBytes;
+        const begun = { position, store, state, scan, common, round, copiedBefore };
         return { ...begun, pending: isFull ? [] : pending, start: last, last, isLate: false };
       }
       from--;
@@ -313,10 +328,19 @@ export class CatchUp {
   }
 
   /** Of what it lacked at first and what has come to that since. It never falls, however much comes. */
-  #noteProgress({ position, last, start }: Target): void {
-    const copied = this.setLog.bytesBetween(start, last);
-    const progress = copied / Math.max(1, copied + this.setLog.bytesBehind(last));
-    this.#progress.set(position, Math.max(progress, this.#progress.get(position) ?? 0));
+  #noteProgress({ position, last, start, copiedBefore }: Target): void {
+    const copiedBytes = copiedBefore + this.setLog.bytesBetween(start, last);
+    const progress = copiedBytes / Math.max(1, copiedBytes + this.setLog.bytesBehind(last));
+    this.#reach(position, { copiedBytes, progress: Math.max(progress, this.#reachedBy(position).progress) });
+  }
+
+  #reach(position: number, reached: Reached): void {
+    this.#reached.set(position, reached);
+    this.#progress.set(position, reached.progress);
+  }
+
+  #reachedBy(position: number): Reached {
+    return this.#reached.get(position) ?? nothingReached;
   }
 
   /** Commits wait for this: a drive that hangs now must not hold them. */

@@ -672,6 +672,26 @@ describe('catch-up', () => {
       await until(() => steps === step);
     }
     expect(progress()).toBeGreaterThanOrEqual(before);
+    // Nor when an attempt ends, and another goes on.
+    const [, , , target] = set.stores;
+    if (target === undefined) throw new Error('four drives');
+    target.failWrite = () => 'io';
+    goOn();
+    await until(() => journal.health().catchingUp.length === 0);
+    target.failWrite = () => null;
+    journal.joinDrive(3, target);
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    await until(() => steps === 14);
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    // One that has nothing begins from nothing.
+    target.failWrite = () => 'io';
+    goOn();
+    await until(() => journal.health().catchingUp.length === 0);
+    target.failWrite = () => null;
+    target.empty();
+    journal.joinDrive(3, target);
+    await until(() => steps === 15);
+    expect(progress()).toBeLessThan(before);
     await journal.close();
   });
 
