@@ -16,7 +16,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <time.h>
@@ -69,8 +68,6 @@ struct Handle {
   std::shared_ptr<Queue> queue;
   std::unordered_map<uint64_t, Pending> pending;
   std::vector<napi_deferred> closers;
-  // Closed, with threads that did not end.
-  std::shared_ptr<Queue> left;
   // Of the requests from now on. Null: none was entered.
   std::shared_ptr<const io::Directory> directory;
   // Of the last request: they are numbered from 1.
@@ -90,8 +87,8 @@ class Environment {
   napi_value Submit(Handle* handle, napi_callback_info info);
   napi_value Cancel(Handle* handle, napi_callback_info info);
   napi_value Enter(Handle* handle, napi_callback_info info);
+  napi_value Hold(Handle* handle, napi_callback_info info);
   napi_value Close(Handle* handle, napi_callback_info info);
-  napi_value HoldOpen(Handle* handle, napi_callback_info info);
   napi_value OpenNow(Handle* handle, napi_callback_info info);
   napi_value ReadNow(Handle* handle, napi_callback_info info);
   napi_value ReadCheckedNow(Handle* handle, napi_callback_info info);
@@ -243,13 +240,24 @@ napi_value Environment::Enter(Handle* handle, napi_callback_info info) {
   return result;
 }
 
+napi_value Environment::Hold(Handle* handle, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
+  double fd;
+  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("hold: not a descriptor");
+  napi_value result;
+  napi_create_int32(env_, handle->queue ? handle->queue->Hold(static_cast<int>(fd)) : ECANCELED, &result);
+  return result;
+}
+
 // --- to JavaScript ---
 
 void Environment::ResolveUnstarted(const Pending& pending, int error) {
   Outcome outcome;
   if (pending.isClose) {
     // Only a queue that is closed leaves this undone; the descriptor must not leak for that.
-    ::close(pending.fd);
+    io::CloseAside(pending.fd);
   } else {
     // The descriptor stays its caller's: the outcome names it again.
     outcome.error = error;
@@ -326,10 +334,7 @@ void Environment::EndClose(Handle* handle) {
   }
   handle->pending.clear();
   byQueue_.erase(handle->queue.get());
-  if (!handle->queue->ReleaseArena(0)) {
-    abandoned_.push_back(handle->queue);
-    handle->left = handle->queue;
-  }
+  if (!handle->queue->ReleaseArena(0)) abandoned_.push_back(handle->queue);
   handle->queue.reset();
   handle->directory.reset();
   ResolveClosers(handle);
@@ -373,19 +378,6 @@ napi_value Environment::Close(Handle* handle, napi_callback_info info) {
     mailbox_->Done(handle->queue, kClosedTicket, Outcome());
   }
   return promise;
-}
-
-napi_value Environment::HoldOpen(Handle* handle, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument;
-  napi_get_cb_info(env_, info, &count, &argument, nullptr, nullptr);
-  double fd;
-  if (count < 1 || !codec_.ReadInteger(argument, 0, kDescriptorMax, &fd)) return Throw("holdOpen: not a descriptor");
-  if (handle->left) {
-    const int own = ::fcntl(static_cast<int>(fd), F_DUPFD_CLOEXEC, 0);
-    if (own >= 0) handle->left->CloseAtEnd(own);
-  }
-  return nullptr;
 }
 
 // --- calls on the calling thread ---
@@ -537,13 +529,13 @@ napi_value Environment::CreateIoQueue(napi_callback_info info) {
   const napi_property_descriptor properties[] = {
       {"submit", nullptr, &OnHandle<&Environment::Submit>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"enter", nullptr, &OnHandle<&Environment::Enter>, nullptr, nullptr, nullptr, napi_enumerable, data},
+      {"hold", nullptr, &OnHandle<&Environment::Hold>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"cancel", nullptr, &OnHandle<&Environment::Cancel>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"openNow", nullptr, &OnHandle<&Environment::OpenNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readNow", nullptr, &OnHandle<&Environment::ReadNow>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"readCheckedNow", nullptr, &OnHandle<&Environment::ReadCheckedNow>, nullptr, nullptr, nullptr, napi_enumerable,
        data},
       {"close", nullptr, &OnHandle<&Environment::Close>, nullptr, nullptr, nullptr, napi_enumerable, data},
-      {"holdOpen", nullptr, &OnHandle<&Environment::HoldOpen>, nullptr, nullptr, nullptr, napi_enumerable, data},
       {"depth", nullptr, nullptr, &DepthOf, nullptr, nullptr, napi_enumerable, data},
   };
   byQueue_.emplace(handle->queue.get(), handle.get());

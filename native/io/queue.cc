@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
-
-#include "close-aside.h"
 
 namespace granary::io {
 namespace {
@@ -89,15 +88,30 @@ bool Queue::WaitEnded(int64_t graceMs) {
   return hasEnded_.wait_for(lock, std::chrono::milliseconds(graceMs), [this] { return liveThreads_ == 0; });
 }
 
+int Queue::Hold(int fd) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (liveThreads_ == 0) return ECANCELED;
+  const int held = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (held < 0) return errno;
+  held_.push_back(held);
+  return 0;
+}
+
 std::vector<uint64_t> Queue::Abandon() {
   std::vector<uint64_t> tickets;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     isStopping_ = true;
     isAbandoned_ = true;
-    tickets.reserve(waiting_.size());
-    for (const Request& request : waiting_) tickets.push_back(request.ticket);
-    waiting_.clear();
+    std::deque<Request> closes;
+    for (Request& request : waiting_) {
+      if (request.operation.kind == Kind::kClose) {
+        closes.push_back(std::move(request));
+      } else {
+        tickets.push_back(request.ticket);
+      }
+    }
+    waiting_ = std::move(closes);
   }
   hasWork_.notify_all();
   return tickets;
@@ -107,17 +121,6 @@ bool Queue::ReleaseArena(int64_t graceMs) {
   if (!WaitEnded(graceMs)) return false;
   arena_ = Arena();
   return true;
-}
-
-void Queue::CloseAtEnd(int fd) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (liveThreads_ > 0) {
-      closedAtEnd_.push_back(fd);
-      return;
-    }
-  }
-  CloseAside(fd);
 }
 
 void* Queue::ThreadMain(void* argument) {
@@ -139,10 +142,8 @@ bool Queue::Take(Request* request) {
   std::unique_lock<std::mutex> lock(mutex_);
   hasWork_.wait(lock, [this] { return !waiting_.empty() || isStopping_; });
   if (waiting_.empty()) {
-    if (--liveThreads_ == 0) {
-      for (const int fd : closedAtEnd_) ::close(fd);
-      closedAtEnd_.clear();
-    }
+    if (liveThreads_ == 1) LetGo(&lock);
+    --liveThreads_;
     // Under the lock: a waiter may be the last to know this object.
     hasEnded_.notify_all();
     return false;
@@ -151,6 +152,17 @@ bool Queue::Take(Request* request) {
   waiting_.pop_front();
   ++running_;
   return true;
+}
+
+// By the last thread: no call is under way, and none will be. The lock is not held while the kernel is asked.
+void Queue::LetGo(std::unique_lock<std::mutex>* lock) {
+  while (!held_.empty()) {
+    std::vector<int> held;
+    held.swap(held_);
+    lock->unlock();
+    for (const int fd : held) ::close(fd);
+    lock->lock();
+  }
 }
 
 void Queue::Finish(uint64_t ticket, Outcome&& outcome) {

@@ -54,15 +54,15 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void Stop();
   // True when all threads have ended before the time is up.
   bool WaitEnded(int64_t graceMs);
-  // After Stop: what has not been started never will be (its tickets are returned), and outcomes that
-  // still come are dropped, with the descriptors they opened.
+  // Keeps the open file of this descriptor open, and locked, until the last thread has ended: 0 or errno.
+  int Hold(int fd);
+  // After Stop: what has not been started never will be (its tickets are returned) but for closes, which
+  // the thread that hangs does when it comes back. Outcomes that still come are dropped, with the
+  // descriptors they opened.
   std::vector<uint64_t> Abandon();
   // After Stop or Abandon: lets go of the arena once all threads have ended, on the calling thread, which
   // may belong to the runtime that frees the memory. False when they have not ended in time.
   bool ReleaseArena(int64_t graceMs);
-
-  // Closes the descriptor once all threads have ended, or at once.
-  void CloseAtEnd(int fd);
 
   const Arena& arena() const { return arena_; }
 
@@ -77,6 +77,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void Serve();
   bool Take(Request* request);
   void Finish(uint64_t ticket, Outcome&& outcome);
+  void LetGo(std::unique_lock<std::mutex>* lock);
 
   Arena arena_;
   const std::shared_ptr<Sink> sink_;
@@ -86,7 +87,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   std::condition_variable hasWork_;
   std::condition_variable hasEnded_;
   std::deque<Request> waiting_;
-  std::vector<int> closedAtEnd_;
+  std::vector<int> held_;
   size_t running_ = 0;
   int liveThreads_ = 0;
   bool isStopping_ = false;

@@ -72,7 +72,7 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
     state: 'online',
     endpoint,
     scheme: deps.scheme,
-    uptime: Math.floor((deps.clock.nowMs() - deps.state.startedMs) / 1000),
+    uptime: Math.floor(deps.state.uptimeMs() / 1000),
     version: deps.version,
     network: { [endpoint]: 'online' },
     drives: drives.map((drive) => driveView(drive, deps.state.sets, withMetrics)),

@@ -61,6 +61,8 @@ export interface ReadCacheCounts {
 export interface ServerState {
   /** Wall time. */
   readonly startedMs: number;
+  /** Whatever was done to the wall clock since. */
+  uptimeMs(): number;
   /** By index. */
   readonly sets: readonly SetFacts[];
   /** What new objects of a storage class get. */

@@ -8,6 +8,7 @@ export { httpDate } from './http-date.js';
 export { KiB, MiB, GiB, TiB, divCeil, alignUp } from './units.js';
 export { Roster, type RosterMember } from './roster.js';
 export { systemClock, type Clock } from './clock.js';
+export { ForwardSteps } from './forward-steps.js';
 export { Deadline } from './deadline.js';
 export * as limits from './limits.js';
 export type { PeerCertificate } from './peer-certificate.js';

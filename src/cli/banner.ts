@@ -24,8 +24,13 @@ export function stateWarnings(report: StartReport): readonly string[] {
   const drives = report.sets.flatMap((set) => set.drives);
   const away = drives
     .filter(({ state }) => state === 'offline' || state === 'catching-up')
-    .map(({ path, state, note }) => `Drive ${path} is ${stateWords[state]}${note === null ? '' : `: ${note}`}.`);
+    .map(({ path, state, note }) => ended(`Drive ${path} is ${stateWords[state]}${note === null ? '' : `: ${note}`}`));
   return report.readOnly ? [...away, `Too few drives are in service for writes: ${readOnlyText(report)}.`] : away;
+}
+
+/** Some notes end in a question. */
+function ended(text: string): string {
+  return text.endsWith('?') ? text : `${text}.`;
 }
 
 /** The rule: docs/engine.md, "Several sets". */

@@ -25,6 +25,7 @@ import { ByteBudget } from './byte-budget.js';
 import type { Service } from './operation.js';
 import { Passage, type AuthenticateForm } from './passage.js';
 import { withQueryHeaders } from './query-headers.js';
+import { RefusalLog } from './refusal-log.js';
 import { hostSuffixes, parseQueryMap, parseTarget, withForm } from './target.js';
 
 export interface DispatcherOptions<Deps> {
@@ -54,6 +55,7 @@ class Dispatcher<Deps> {
   readonly #options: DispatcherOptions<Deps>;
   readonly #hostSuffixes: readonly string[];
   readonly #shared: SharedHeaders;
+  readonly #refusals: RefusalLog;
   readonly #budgets = {
     documents: new ByteBudget(limits.documentBytesMax),
     forms: new ByteBudget(limits.formBytesMax),
@@ -63,6 +65,7 @@ class Dispatcher<Deps> {
     this.#options = options;
     this.#hostSuffixes = hostSuffixes(options.domains);
     this.#shared = new SharedHeaders(commonHeaders(options));
+    this.#refusals = new RefusalLog(options.log);
   }
 
   dispatch(request: ExchangeRequest): Promise<ExchangeResponse> | ExchangeResponse {
@@ -122,18 +125,13 @@ class Dispatcher<Deps> {
   }
 
   #refuse(passage: Passage, error: unknown): ExchangeResponse {
-    const { service, log } = this.#options;
+    const { service } = this.#options;
     const refusal = isRefusal(error) ? error : new Refusal('InternalError', undefined, undefined, error);
     passage.errorCode = refusal.code;
     const response = service.refuse(refusal, passage);
     // What went wrong on our side is said here, and nowhere but here.
     if (response.status >= 500 && response.status !== 501 && !passage.request.isAborted()) {
-      const fields = { requestId: passage.request.id, operation: passage.operation, code: refusal.code };
-      if (refusal.cause !== undefined || refusal.code === 'InternalError') {
-        log.error('request failed', { ...fields, err: refusal.cause ?? refusal });
-      } else {
-        log.warn('request refused', fields);
-      }
+      this.#refusals.note(refusal, { requestId: passage.request.id, operation: passage.operation });
     }
     return response;
   }

@@ -142,11 +142,6 @@ export class DriveCalls {
     return this.queue.close(graceMs);
   }
 
-  /** After close: until the last call that was left behind has ended, though the caller closes it. */
-  holdOpen(fd: number): void {
-    this.queue.holdOpen(fd);
-  }
-
   #refuse(call: DriveCall): DriveResult<IoResult> {
     call.onEnd?.({ errno: ENOENT, bytes: 0, fd: call.request.fd ?? -1 });
     return { ok: false, fault: this.#fault(call, 'missing', ENOENT) };

@@ -44,3 +44,10 @@ export function errnoText(errno: number): string {
   if (errno === EAGAIN || errno === EINPROGRESS || errno === ECANCELED) return 'it does not answer';
   return getSystemErrorMap().get(-errno)?.[1] ?? `error ${errno}`;
 }
+
+/** For a line of the log: the number and what it stands for. Nothing when the system gave none. */
+export function errnoFields(errno: number): { readonly errno?: number; readonly error?: string } {
+  if (errno === 0) return {};
+  const [name, text] = getSystemErrorMap().get(-errno) ?? [];
+  return { errno, ...(name !== undefined && { error: `${name}: ${text}` }) };
+}

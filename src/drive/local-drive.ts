@@ -52,7 +52,10 @@ export class LocalDrive implements Drive {
   readonly folderId: string;
   #closing: Promise<void> | null = null;
 
-  /** Takes over `lockFd`, which holds the drive's lock. Borrows the folder: the queues have descriptors of their own. */
+  /**
+   * Takes over `lockFd`, which holds the drive's lock. Borrows the folder: the queues have descriptors of their own, of
+   * the lock too. A call that is left behind may yet write, so nobody else has the drive until it has come back.
+   */
   constructor(
     path: string,
     readonly format: DriveFormat,
@@ -72,7 +75,7 @@ export class LocalDrive implements Drive {
     const calls = (name: string, threads: number, msMax = callMsMax): DriveCalls => {
       const queue = system.createIoQueue(options.arena, `${name} ${label}`, threads, limits.driveQueueDepthMax);
       made.push(queue);
-      const errno = queue.enter(folder.fd);
+      const errno = queue.enter(folder.fd) || queue.hold(lockFd);
       if (errno !== 0) throw new NoDescriptor(errno);
       return new DriveCalls(queue, this.#place, msMax, clock, watch);
     };
@@ -155,8 +158,6 @@ export class LocalDrive implements Drive {
     await Promise.all(queues.map((queue) => queue.close(graceMs)));
     this.#log.closeFiles();
     this.#blobs.closeFiles();
-    // A call that was left behind may yet write: nobody else may have the drive until it has ended.
-    for (const queue of queues) queue.holdOpen(this.lockFd);
     this.#queues.read.closeDescriptor(this.lockFd);
   }
 }

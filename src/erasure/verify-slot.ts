@@ -35,7 +35,9 @@ export async function verifySlot(
     }
     if (read.value < slotBytes) return 'missing';
     const job = { dataOffset: data.offset, bytes: slotBytes, hashesOffset: table.offset, shardIndex, firstBlock: 0 };
-    return compute.verifyNow([{ ...job, idHigh: id.high, idLow: id.low }]).length === 0 ? 'sound' : 'bad';
+    if (compute.verifyNow([{ ...job, idHigh: id.high, idLow: id.low }]).length === 0) return 'sound';
+    // Log files are zeroes until they are written: this drive was not there then.
+    return slabs.view.subarray(data.offset, data.offset + slotBytes).every((byte) => byte === 0) ? 'missing' : 'bad';
   } finally {
     table.release();
     stuck.release(data);

@@ -1,5 +1,5 @@
 /** Opens the accounts: unseals the store, reads it into memory, and keeps it free of sessions that are over. */
-import type { Clock } from '../base/index.js';
+import { ForwardSteps, type Clock } from '../base/index.js';
 import { buildBuiltInPolicies } from '../policy/index.js';
 import { systemRandom } from './account-rules.js';
 import { internalOnly, type ExternalRules } from './external-rules.js';
@@ -41,6 +41,9 @@ export interface OpenedIam {
 }
 
 const sweepMsDefault = 60_000;
+/** Sessions that ended when the clock was set forward stay in the store for so long: it may be put right again. */
+const clockWrongMsMax = 24 * 3_600_000;
+const clockStepMsMax = 60_000;
 
 /** Throws StartupError when the root credentials do not fit what is stored, or a record was tampered with. */
 export async function createIam(options: IamOptions): Promise<OpenedIam> {
@@ -96,6 +99,7 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
     }
   });
 
+  const steps = new ForwardSteps(clock);
   const sweep = async (): Promise<number> => {
     const dead = stale.splice(0);
     try {
@@ -104,6 +108,7 @@ export async function createIam(options: IamOptions): Promise<OpenedIam> {
       stale.push(...dead);
       throw error;
     }
+    if (steps.isRecent(clockStepMsMax, clockWrongMsMax)) return dead.length;
     return dead.length + (await iam.accessKeys.sweep());
   };
   /** Said once, however long it lasts. */

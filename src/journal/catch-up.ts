@@ -4,6 +4,7 @@
  * handed to the object layer, which rebuilds their blobs; what fails is noted on the drive and tried
  * again. Main thread only.
  */
+import { Refusal } from '../base/index.js';
 import type { DriveFault, LogStore } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import { hasBit, maskOf } from './decide.js';
@@ -52,12 +53,23 @@ interface Target {
   readonly scan: DriveScan;
   readonly common: CommonReader;
   pending: PendingHeal[];
-  /** The last batch of the history that the drive holds. */
+  /** The last batch of the history that the drive held when this attempt began. */
+  readonly start: BatchHeader | null;
+  /** Bytes of the log that earlier attempts copied. */
+  readonly copiedBefore: number;
+  /** The last one that it holds now. */
   last: BatchHeader | null;
   /** The attempt took too long, and was given up. */
   isLate: boolean;
   readonly round: number;
 }
+
+interface Reached {
+  readonly copiedBytes: number;
+  readonly progress: number;
+}
+
+const nothingReached: Reached = { copiedBytes: 0, progress: 0 };
 
 const unpaced: CatchUpPace = {
   restart: () => undefined,
@@ -71,6 +83,8 @@ class Later extends Error {}
 export class CatchUp {
   readonly #running = new Map<number, Promise<void>>();
   readonly #progress = new Map<number, number>();
+  /** By drive, over all attempts: how far it got, and the bytes of the log that were copied for it. */
+  readonly #reached = new Map<number, Reached>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #waits = new Map<number, number>();
   /** By drive: the file that it is being copied from. */
@@ -124,7 +138,7 @@ export class CatchUp {
     if (this.#running.has(position) || hasBit(this.setLog.members, position)) return;
     const store = this.setLog.stores[position] ?? null;
     if (store === null) return;
-    this.#progress.set(position, 0);
+    this.#progress.set(position, this.#reachedBy(position).progress);
     const run = this.#run(position, store).then((isJoined) => {
       this.#running.delete(position);
       this.#progress.delete(position);
@@ -174,11 +188,14 @@ export class CatchUp {
     try {
       await this.#catchUp(position, store);
       this.#waits.delete(position);
+      this.#reached.delete(position);
       log.info('A drive holds everything again', { position });
       return true;
     } catch (error) {
       if (this.#isClosed || round !== this.#round) return false;
-      if (error instanceof Later) log.warn(`Catch-up is interrupted: ${error.message}`, { position });
+      // That of the sequencer, when the set stops in this moment.
+      if (error instanceof Later || error instanceof Refusal)
+        log.warn(`Catch-up is interrupted: ${error.message}`, { position });
       else log.error('Catch-up failed', { position, cause: String(error) });
       const wait = Math.min(retryMsMax, this.#waits.get(position) ?? retryMsMin);
       this.#waits.set(position, wait * 2);
@@ -193,7 +210,9 @@ export class CatchUp {
     this.#at.set(position, 0);
     try {
       const target = await this.#open(position, store, common, this.#round);
-      this.setLog.log.info('Catch-up begins', { position, behind: this.#behind(target) });
+      const batches = this.setLog.batchesBehind(target.last);
+      const known = Number.isFinite(batches) ? { batches } : {};
+      this.setLog.log.info('Catch-up begins', { position, ...known, bytes: this.setLog.bytesBehind(target.last) });
       await this.#prepare(target);
       await this.#copyHistory(target);
       const isIn = await this.options.join(position, () => this.#copyRestInTime(target));
@@ -229,8 +248,11 @@ export class CatchUp {
       if (last !== null || from <= oldest || isBehind) {
         this.#at.set(position, last?.fileNumber ?? firstFile);
         const isFull = last === null;
-        const begun = { position, store, state, scan, common, round };
-        return { ...begun, pending: isFull ? [] : pending, last, isLate: false };
+        // Whatever was reached before, this is another drive, or one that is to get everything anew.
+        if (isFull) this.#reach(position, nothingReached);
+        const copiedBefore = this.#reachedBy(position).copiedBytes;
+        const begun = { position, store, state, scan, common, round, copiedBefore };
+        return { ...begun, pending: isFull ? [] : pending, start: last, last, isLate: false };
       }
       from--;
     }
@@ -273,16 +295,15 @@ export class CatchUp {
   }
 
   async #copyAtPace(target: Target, pace: CatchUpPace): Promise<void> {
-    const from = target.last;
     let heldMax = heldBatchesMin;
     let near = 0;
-    let behindBefore = this.#behind(target);
+    let bytesBefore = this.setLog.bytesBehind(target.last);
     let isOutrun = false;
     for (let copied = 1; ; copied++) {
       if (this.#isClosed) throw new Later('the server stops');
       if (target.round !== this.#round) throw new Later('the set is looked at anew');
       const tip = this.setLog.head.last;
-      const behind = this.#behind(target);
+      const behind = this.setLog.batchesBehind(target.last);
       // To the very tip while that can be had: what is left for the held stretch joins with its blobs unhealed.
       if (tip === null || behind === 0) return;
       if (behind <= heldMax && ++near > nearMax) return;
@@ -290,8 +311,9 @@ export class CatchUp {
       if (copied % patience === 0) {
         heldMax = Math.min(2 * heldMax, heldBatchesMax);
         // A drive that never gets there bears no loss: then it has to be faster than those who write.
-        isOutrun = behind >= behindBefore;
-        behindBefore = behind;
+        const bytes = this.setLog.bytesBehind(target.last);
+        isOutrun = bytes >= bytesBefore;
+        bytesBefore = bytes;
       }
       pace.restart();
       const { header, records } = await this.#next(target, tip);
@@ -301,13 +323,24 @@ export class CatchUp {
       if (!isOutrun && behind > heldMax) await pace.step(header.totalBytes);
       target.last = header;
       this.#at.set(target.position, header.fileNumber);
-      this.#progress.set(target.position, progressOf(from, header, tip));
+      this.#noteProgress(target);
     }
   }
 
-  #behind(target: Target): number {
-    const tip = this.setLog.head.last;
-    return tip === null ? 0 : tip.sequence - (target.last?.sequence ?? 0);
+  /** Of what it lacked at first and what has come to that since. It never falls, however much comes. */
+  #noteProgress({ position, last, start, copiedBefore }: Target): void {
+    const copiedBytes = copiedBefore + this.setLog.bytesBetween(start, last);
+    const progress = copiedBytes / Math.max(1, copiedBytes + this.setLog.bytesBehind(last));
+    this.#reach(position, { copiedBytes, progress: Math.max(progress, this.#reachedBy(position).progress) });
+  }
+
+  #reach(position: number, reached: Reached): void {
+    this.#reached.set(position, reached);
+    this.#progress.set(position, reached.progress);
+  }
+
+  #reachedBy(position: number): Reached {
+    return this.#reached.get(position) ?? nothingReached;
   }
 
   /** Commits wait for this: a drive that hangs now must not hold them. */
@@ -469,12 +502,6 @@ export class CatchUp {
   #sources(position: number): number {
     return this.setLog.members & ~maskOf(position < 0 ? [] : [position]);
   }
-}
-
-function progressOf(from: BatchHeader | null, at: BatchHeader, tip: BatchHeader): number {
-  const start = from?.sequence ?? 0;
-  const length = tip.sequence - start;
-  return length <= 0 ? 1 : Math.min(1, (at.sequence - start) / length);
 }
 
 function valueOf<T>(result: { ok: true; value: T } | { ok: false; fault: DriveFault }): T {

@@ -6,7 +6,7 @@
  * the oldest file has come. Main thread only.
  */
 import { MiB } from '../base/index.js';
-import type { DriveFault } from '../drive/index.js';
+import { errnoFields, type DriveFault } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import type { PendingHeal } from './drive-state.js';
 import { RecordChanged, type LogRecord, type LogSpace, type PreparedRecord, type RecordMove } from './journal.js';
@@ -400,6 +400,6 @@ export class Compactor {
   #report(fault: DriveFault | null): void {
     if (fault === null) return;
     const { drive, operation, kind, errno } = fault;
-    this.setLog.log.warn('A log file could not be freed', { drive, operation, kind, errno });
+    this.setLog.log.warn('A log file could not be freed', { drive, operation, kind, ...errnoFields(errno) });
   }
 }

@@ -4,7 +4,7 @@
  * Main thread only.
  */
 import { Refusal, invariant } from '../base/index.js';
-import type { DriveFault } from '../drive/index.js';
+import { errnoFields, type DriveFault } from '../drive/index.js';
 import { checkRecord, plannedBytes } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
 import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
@@ -423,7 +423,8 @@ export class Sequencer {
   /** The batch is on all of S but these: the rest becomes S before anything in it is acknowledged. */
   async #leave(faults: ReadonlyMap<number, DriveFault>, header: BatchHeader): Promise<boolean> {
     for (const [position, { drive, operation, kind, errno }] of faults) {
-      this.setLog.log.error(`Drive ${drive} leaves the set: ${operation}: ${kind}`, { position, errno });
+      const text = `Drive ${drive} leaves the set: ${operation}: ${kind}`;
+      this.setLog.log.error(text, { position, ...errnoFields(errno) });
     }
     const rest = this.setLog.members & ~maskOf([...faults.keys()]);
     if (bitCount(rest) < this.setLog.writeQuorum) {

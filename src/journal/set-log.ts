@@ -2,8 +2,8 @@
  * The growing end of one set's log: where the next batch goes, who is in S, and the writing of a batch
  * to all of S. It decides nothing about what is acknowledged; the sequencer does.
  */
-import { invariant, type Clock } from '../base/index.js';
-import type { DriveFault, LogStore } from '../drive/index.js';
+import { invariant, limits, type Clock } from '../base/index.js';
+import { errnoFields, type DriveFault, type LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
@@ -40,8 +40,11 @@ const slowRoundsMax = 4;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
 
-/** A commit is told of its batch two batches later at the most. */
-const recentMax = 16;
+/** A clock that is set back by more than this was wrong before: whoever waited for it would have to for years. */
+const stepBackMsMax = limits.clockSkewMsMax;
+
+/** A commit is told of its batch two batches later at the most; a drive that joins is no more than so many behind. */
+const recentMax = 512;
 
 const EEXIST = 17;
 
@@ -313,9 +316,14 @@ export class SetLog {
     return sequence;
   }
 
-  /** Wall time that never steps back behind an earlier batch. */
+  /**
+   * Wall time, for people and clients: nothing is ordered by it. It waits for a clock that is put right by a little, so
+   * that no version looks older than the one before it.
+   */
   nextTimeMs(): number {
-    return Math.max(Math.floor(this.clock.nowMs()), this.head.last?.timeMs ?? 0);
+    const nowMs = Math.floor(this.clock.nowMs());
+    const lastMs = this.head.last?.timeMs ?? 0;
+    return lastMs - nowMs > stepBackMsMax ? nowMs : Math.max(nowMs, lastMs);
   }
 
   /** Puts a batch together for the end of the log. */
@@ -398,6 +406,8 @@ export class SetLog {
       epochMax: Math.max(epochMax, header.epoch),
       sequenceMax: Math.max(sequenceMax, header.sequence),
     };
+    // A start made anew may have dropped the last.
+    while ((this.#recent.at(-1)?.sequence ?? 0) >= header.sequence) this.#recent.pop();
     this.#recent.push(header);
     if (this.#recent.length > recentMax) this.#recent.shift();
     if (last !== null && last.fileNumber !== header.fileNumber) this.onNewFile();
@@ -405,7 +415,34 @@ export class SetLog {
 
   /** Where a batch lies that was committed a moment ago. */
   recentPlace(sequence: number): { readonly fileNumber: number; readonly fileOffset: number } | null {
-    return this.#recent.find((header) => header.sequence === sequence) ?? null;
+    return this.#recent.findLast((header) => header.sequence === sequence) ?? null;
+  }
+
+  /**
+   * How many batches follow this one (null: the beginning); Infinity where that is more than are remembered. Numbers do
+   * not say it, as other sets draw from them too.
+   */
+  batchesBehind(header: BatchHeader | null): number {
+    const sequence = header?.sequence ?? 0;
+    if (sequence >= (this.head.last?.sequence ?? 0)) return 0;
+    const [oldest] = this.#recent;
+    if (oldest === undefined || oldest.sequence > sequence) return Infinity;
+    return this.#recent.reduce((count, one) => count + (one.sequence > sequence ? 1 : 0), 0);
+  }
+
+  /** How much of the log follows this batch. */
+  bytesBehind(header: BatchHeader | null): number {
+    return this.bytesBetween(header, this.head.last);
+  }
+
+  /** How much of the log lies between two batches, about: what is left over at the end of a file counts too. */
+  bytesBetween(from: BatchHeader | null, to: BatchHeader | null): number {
+    return Math.max(0, this.#endInLog(to) - this.#endInLog(from));
+  }
+
+  #endInLog(header: BatchHeader | null): number {
+    if (header === null) return this.firstFile * this.logFileBytes;
+    return header.fileNumber * this.logFileBytes + batchEnd(header);
   }
 
   /** A drive may come with higher numbers from a history that was never committed. */
@@ -456,7 +493,7 @@ export class SetLog {
 
   #report(faults: ReadonlyMap<number, DriveFault>, what: string): number {
     for (const [position, { drive, operation, kind, errno }] of faults) {
-      this.log.error(`Drive ${drive} ${what}: ${operation}: ${kind}`, { position, errno });
+      this.log.error(`Drive ${drive} ${what}: ${operation}: ${kind}`, { position, ...errnoFields(errno) });
     }
     return maskOf([...faults.keys()]);
   }

@@ -94,11 +94,16 @@ export interface IoQueue {
    */
   enter(fd: number): number;
   /**
+   * 0 or errno. The open file of this descriptor stays open, and locked, until the last of the queue's threads has ended,
+   * also when its owner closes it: until then a call that hangs may yet come back and do what it was asked to.
+   */
+  hold(fd: number): number;
+  /**
    * Queues a request; resolves (never rejects) with its result. Requests of a queue start in order.
    * EAGAIN: the queue is full (a `close` always finds room). ECANCELED: the queue is closing and the
    * request was not started. Of both the result names the request's descriptor again, which is not closed (a `close` of
    * one is done nevertheless). EINPROGRESS: the queue was closed and left this call running: its thread
-   * may still touch the segments, for as long as it hangs.
+   * may still touch the segments, for as long as it hangs. A `close` behind it is done when it comes back.
    */
   submit(request: IoRequest): Promise<IoResult>;
   /**
@@ -127,11 +132,6 @@ export interface IoQueue {
   readonly depth: number;
   /** Stops after what is queued; resolves when the threads have ended or `graceMs` has passed. */
   close(graceMs: number): Promise<void>;
-  /**
-   * After `close`: what the descriptor opened, and its lock, stays open until the last call that was left behind has ended,
-   * though the caller closes it.
-   */
-  holdOpen(fd: number): void;
 }
 
 export interface IoNative {

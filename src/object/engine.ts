@@ -930,7 +930,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
           placement.kind === 'blob'
             ? { kind: 'blob', name: blobName(placement.id), owner }
             : { kind: 'log', fileNumber: placement.fileNumber };
-        if (!this.#heal.report(target, position)) return;
+        // One that is out has nothing wrong with it: it was not there, and is brought up to date.
+        if (!this.#heal.report(target, position) || !set.inSync().includes(position)) return;
         const { high, low } = placement.id;
         const name = this.#nameOf(owner) ?? `body ${high}-${low}`;
         log(`a shard of ${name} is missing or damaged on drive ${position + 1}: it was read around`);

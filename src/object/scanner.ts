@@ -71,7 +71,10 @@ export class Scanner {
   #wake: (() => void) | null = null;
   #done: Promise<void> = Promise.resolve();
   readonly #pacer: Pacer;
-  readonly #ended: (() => void)[] = [];
+  /** Whole cycles of this process are counted: by the wall clock one that began later may seem to be the earlier. */
+  #begun = 0;
+  #ended = 0;
+  readonly #waiting: (() => void)[] = [];
   #savedMs = 0;
   /** Of the heal queue, when it was last looked at. */
   #repairedBefore = 0;
@@ -93,7 +96,7 @@ export class Scanner {
     this.options.sweep.stop();
     this.#wake?.();
     await this.#done;
-    for (const resolve of this.#ended.splice(0)) resolve();
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   configure(settings: ScanSettings): void {
@@ -109,9 +112,9 @@ export class Scanner {
 
   /** Resolves after a whole cycle that began after this call, or when the scan ends. */
   async cycleDone(): Promise<void> {
-    const sinceMs = Math.floor(this.options.clock.nowMs());
-    while (!this.#isClosed && (this.#state.last?.startedMs ?? 0) < sinceMs) {
-      const done = new Promise<void>((resolve) => this.#ended.push(resolve));
+    const wanted = this.#begun + 1;
+    while (!this.#isClosed && this.#ended < wanted) {
+      const done = new Promise<void>((resolve) => this.#waiting.push(resolve));
       this.scanNow();
       await done;
     }
@@ -156,8 +159,10 @@ export class Scanner {
   }
 
   #dueInMs(): number {
-    const startedMs = this.#state.last?.startedMs ?? -Infinity;
-    return startedMs + this.#settings.cycleMsMin - this.options.clock.nowMs();
+    const sinceMs = this.options.clock.nowMs() - (this.#state.last?.startedMs ?? -Infinity);
+    // The clock was ahead then, maybe by years, and has been put right.
+    if (sinceMs < 0) return 0;
+    return this.#settings.cycleMsMin - sinceMs;
   }
 
   async #sweep(): Promise<number> {
@@ -184,12 +189,14 @@ export class Scanner {
     const endedMs = Math.floor(this.options.clock.nowMs());
     this.#state = { cycles: this.#state.cycles + 1, current: null, last: { ...counts, startedMs, endedMs } };
     this.#isDue = false;
+    this.#ended = this.#begun;
     await saveScanState(this.options.index.catalog, this.#state);
     this.#report(cycle);
-    for (const resolve of this.#ended.splice(0)) resolve();
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   async #begin(): Promise<Cycle> {
+    this.#begun++;
     const counts = noCounts();
     const startedMs = Math.floor(this.options.clock.nowMs());
     const cycle: Cycle = { startedMs, phase: 'usage', logFile: 0, from: null, counts };

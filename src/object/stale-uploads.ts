@@ -1,5 +1,5 @@
 /** Gives up multipart uploads that nobody completed: their parts take room and cannot be seen among the objects. */
-import { limits, Refusal, type Clock } from '../base/index.js';
+import { ForwardSteps, limits, Refusal, type Clock } from '../base/index.js';
 import type { ObjectLayer } from './object-layer.js';
 
 export interface StaleUploadSettings {
@@ -18,10 +18,17 @@ export interface StaleUploadsOptions {
 /** How often the time is looked at. The first round comes early: servers that restart daily clean up as well. */
 const lookEveryMs = 30_000;
 const firstAfterMs = 300_000;
+/** A clock that is set forward by less than this share of the expiry takes little from it. */
+const stepShareMax = 1 / 10;
+/** Uploads that were begun while the clock was ahead, remembered at once: the rest has its turn when these are done. */
+const futureUploadsMax = 10_000;
 
 export class StaleUploads {
   readonly #options: StaleUploadsOptions;
   readonly #startedMs: number;
+  readonly #steps: ForwardSteps;
+  /** By their ids: when they were first seen, on the clock that never steps. */
+  readonly #futureUploads = new Map<string, number>();
   #lastMs: number | null = null;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<unknown> | null = null;
@@ -30,10 +37,12 @@ export class StaleUploads {
   constructor(options: StaleUploadsOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
+    this.#steps = new ForwardSteps(options.clock);
   }
 
   start(): void {
     this.#timer = setInterval(() => {
+      this.#isClockSetForward();
       if (this.isDue() && this.#round === null) this.#round = this.#run().finally(() => (this.#round = null));
     }, lookEveryMs).unref();
   }
@@ -67,9 +76,11 @@ export class StaleUploads {
 
   /** One round over all buckets. The number of uploads that it gave up. */
   async sweep(): Promise<number> {
-    const { objects, clock, settings } = this.#options;
-    const oldestMs = clock.nowMs() - settings().staleUploadsExpiryMs;
+    const { objects } = this.#options;
     let count = 0;
+    // How old an upload really is cannot be told: a whole expiry after the step it is old enough by either time.
+    if (this.#isClockSetForward()) return count;
+    const seen = new Set<string>();
     for (const { name: bucket } of objects.listBuckets()) {
       let keyMarker = '';
       let uploadIdMarker = '';
@@ -78,7 +89,10 @@ export class StaleUploads {
         const page = this.#page(bucket, keyMarker, uploadIdMarker);
         if (page === null) break;
         for (const { key, uploadId, initiatedMs } of page.uploads) {
-          if (initiatedMs > oldestMs || this.#isClosed) continue;
+          if (this.#isClosed) continue;
+          const isOver = this.#isOver(uploadId, initiatedMs);
+          if (this.#futureUploads.has(uploadId)) seen.add(uploadId);
+          if (!isOver) continue;
           if (await this.#abort(bucket, key, uploadId)) count++;
         }
         if (!page.isTruncated) break;
@@ -88,7 +102,24 @@ export class StaleUploads {
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
+    for (const uploadId of this.#futureUploads.keys()) if (!seen.has(uploadId)) this.#futureUploads.delete(uploadId);
     return count;
+  }
+
+  #isClockSetForward(): boolean {
+    const { staleUploadsExpiryMs } = this.#options.settings();
+    return this.#steps.isRecent(staleUploadsExpiryMs * stepShareMax, staleUploadsExpiryMs);
+  }
+
+  #isOver(uploadId: string, initiatedMs: number): boolean {
+    const { clock, settings } = this.#options;
+    const { staleUploadsExpiryMs } = settings();
+    const nowMs = clock.nowMs();
+    if (initiatedMs <= nowMs) return nowMs - initiatedMs >= staleUploadsExpiryMs;
+    // Begun while the clock was ahead, maybe by years.
+    const seenMs = this.#futureUploads.get(uploadId) ?? clock.monotonicMs();
+    if (this.#futureUploads.size < futureUploadsMax) this.#futureUploads.set(uploadId, seenMs);
+    return clock.monotonicMs() - seenMs >= staleUploadsExpiryMs;
   }
 
   #page(bucket: string, keyMarker: string, uploadIdMarker: string) {

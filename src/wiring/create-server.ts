@@ -238,7 +238,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
-  const state = serverState({ startedMs: systemClock.nowMs(), deployment, sets: kept, readCache, engine });
+  const state = serverState({ clock: systemClock, deployment, sets: kept, readCache, engine });
   const healings = new HealSequences(
     { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
     systemClock,

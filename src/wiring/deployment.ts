@@ -428,7 +428,7 @@ async function planPlaces(
           plan.push({ setIndex, position, path: standIn?.path ?? null, drive: null, note, isUnborn });
         } else if (wereMounts && !standIn.isMountPoint) {
           // Writing into the folder under an unmounted disk would fill the system's own disk.
-          const note = 'is empty and not a mount point: is the disk mounted?';
+          const note = 'it is empty and not a mount point: is the disk mounted?';
           plan.push({ setIndex, position, path: standIn.path, drive: null, note, isUnborn });
         } else {
           const note = 'was empty: being rebuilt';

@@ -115,6 +115,8 @@ export class DriveKeeper {
   #progressAtMs = 0;
   readonly #spots: FolderSpots;
   readonly #awaySinceMs = new WeakMap<Drive, number>();
+  /** Those that did not answer when they were looked at last. */
+  readonly #hanging = new WeakSet<Drive>();
   /** Of drives that were let go. */
   #wereMountsToo = false;
 
@@ -171,21 +173,27 @@ export class DriveKeeper {
     for (const folder of empty) if (!this.#isClosed) await this.#fill(folder, busy);
   }
 
-  /** Drives that take part, and those that were away: one that does not answer, or whose folder has gone, leaves. */
+  /**
+   * One that takes part and does not answer, or whose folder has gone, leaves. Of those that are out, too, nothing stays
+   * open when their folder has gone: a disk that hung is often unmounted next.
+   */
   async #checkAll(): Promise<void> {
     const lost: LostDrive[] = [];
     /** Folders that need no look, and those that had better have none. */
     const known = new Set<string>();
     const check = async (set: LiveSet, position: number, isInSync: boolean): Promise<void> => {
       const drive = set.drive(position);
-      if (drive === null || !(drive.isAway || isInSync)) return;
+      if (drive === null) return;
       const spot = { setIndex: set.setIndex, position };
       const answer = await drive.check();
       if (this.#isClosed) return;
+      if (!answer.ok && answer.fault.kind === 'slow') this.#hanging.add(drive);
+      else this.#hanging.delete(drive);
       if (!answer.ok && answer.fault.kind === 'missing') {
         lost.push({ spot, drive, fault: answer.fault });
         return;
       }
+      if (!isInSync && !drive.isAway) return;
       known.add(drive.path);
       if (!answer.ok) set.reportWrite(position, answer.fault);
       else if (drive.isAway) this.#follow(spot, drive, drive.path);
@@ -210,7 +218,7 @@ export class DriveKeeper {
   async #findAll(lost: readonly LostDrive[], known: ReadonlySet<string>): Promise<void> {
     const pathOf = new Map<string, string>();
     const look = async ([path, spot]: readonly [string, Spot]): Promise<void> => {
-      if (known.has(path) || (await this.#hangs(spot))) return;
+      if (known.has(path) || this.#hangs(spot)) return;
       const id = await folderIdAt(path, this.options.driveOptions);
       if (id !== null) pathOf.set(id, path);
     };
@@ -223,11 +231,17 @@ export class DriveKeeper {
         this.#follow(spot, drive, path);
       } else if (!drive.isAway) {
         if (path === undefined) drive.seenAt(null);
-        this.#keptAt(spot).set.reportWrite(spot.position, fault);
+        this.#leave(spot, fault);
       } else {
         this.#letGoInTime(spot, drive);
       }
     }
+  }
+
+  /** One that is out has left, and been reported, already. */
+  #leave({ setIndex, position }: Spot, fault: DriveFault): void {
+    const { set, journal } = this.#keptAt({ setIndex, position });
+    if (journal.health().inSync.includes(position)) set.reportWrite(position, fault);
   }
 
   #letGoInTime(spot: Spot, drive: Drive): void {
@@ -266,7 +280,7 @@ export class DriveKeeper {
   /** Takes the drive that is there again; answers the folder when it is empty. */
   async #probe(path: string, spot: Spot, busy: BusySpots): Promise<EmptyFolder | null> {
     const { driveOptions, deployment } = this.options;
-    if (await this.#hangs(spot)) return null;
+    if (this.#hangs(spot)) return null;
     const probe = await probeDrive(path, { ...driveOptions, createFolder: false });
     if (probe.kind === 'empty') return probe;
     if (probe.kind === 'unusable') return null;
@@ -287,9 +301,9 @@ export class DriveKeeper {
   }
 
   /** Another look would leave another thread in the kernel. */
-  async #hangs(spot: Spot): Promise<boolean> {
-    const answer = await this.#keptAt(spot).set.drive(spot.position)?.check();
-    return answer?.ok === false && answer.fault.kind === 'slow';
+  #hangs(spot: Spot): boolean {
+    const drive = this.#keptAt(spot).set.drive(spot.position);
+    return drive !== null && this.#hanging.has(drive);
   }
 
   async #fill({ path, isMountPoint }: EmptyFolder, busy: BusySpots): Promise<void> {

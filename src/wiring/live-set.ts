@@ -1,6 +1,6 @@
 /** The drives of the set as the running server sees them: which are there, which take part in writes. */
 import { invariant } from '../base/index.js';
-import type { Drive, DriveFault } from '../drive/index.js';
+import { errnoFields, type Drive, type DriveFault } from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -133,6 +133,7 @@ export class LiveSet implements DriveSet {
     const now = this.monotonicMs();
     if (now - (this.#reportedAtMs.get(key) ?? -Infinity) < reportEveryMs) return;
     this.#reportedAtMs.set(key, now);
-    this.log.warn(text, { drive: fault.drive, fault: fault.kind, operation: fault.operation, errno: fault.errno });
+    const { drive, kind, operation, errno } = fault;
+    this.log.warn(text, { drive, fault: kind, operation, ...errnoFields(errno) });
   }
 }

@@ -1,5 +1,6 @@
 /** What the administration API reads of the running server: drives, quorums, what the buckets hold. */
 import type { DriveFacts, ServerState } from '../admin/index.js';
+import type { Clock } from '../base/index.js';
 import type { Drive } from '../drive/index.js';
 import { writeQuorum, type ReadCache } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
@@ -10,7 +11,7 @@ import type { DeployedSet, Deployment, Place } from './deployment.js';
 const spaceMsMax = 2_000;
 
 interface Options {
-  readonly startedMs: number;
+  readonly clock: Clock;
   readonly deployment: Deployment;
   /** By index. Drives may be exchanged while the server runs. */
   readonly sets: readonly {
@@ -21,9 +22,11 @@ interface Options {
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
-export function serverState({ startedMs, deployment, sets, readCache, engine }: Options): ServerState {
+export function serverState({ clock, deployment, sets, readCache, engine }: Options): ServerState {
+  const begunMs = clock.monotonicMs();
   return {
-    startedMs,
+    startedMs: clock.nowMs(),
+    uptimeMs: () => clock.monotonicMs() - begunMs,
     sets: deployment.sets.map(({ setIndex, poolIndex, dataShards, parityShards }) => ({
       setIndex,
       poolIndex,

@@ -443,6 +443,23 @@ describe('inspect', () => {
     expect(await states('box', 'size200')).toEqual(['sound', 'sound', 'sound', 'sound']);
   });
 
+  it('calls missing, not damaged, what was written while a drive was away', async () => {
+    const third = drives[2] ?? '';
+    renameSync(third, `${third}.away`);
+    const running = await startServer(drives);
+    await put(client(running), 'later', randomBytes(50_000));
+    await running.kill();
+    rmSync(third, { recursive: true, force: true });
+    renameSync(`${third}.away`, third);
+    const { code, out } = await granary('inspect', 'box', 'later', ...drives);
+    expect(code).toBe(0);
+    expect(out).toContain('2+2 in the log, 3 of 4 shards are good');
+    expect(out).toMatch(/shard \d \((data|parity)\): missing {2}.*drive3\/log\//);
+    expect(out).not.toContain('damaged');
+    expect((await fsck('--repair')).code).toBe(0);
+    expect((await granary('inspect', 'box', 'later', ...drives)).out).toContain('4 of 4 shards are good');
+  });
+
   it('leaves everything to the server that comes next', async () => {
     server = await startServer(drives);
     await expectAll(client(server));

@@ -97,6 +97,7 @@ const cases = [
   ['openIndexStore', 'snnn', () => [join(folder, 'other'), 4096, 4096, 60_000], { result: (made) => endStore(made) }],
   ['submit', 'o', () => [request()], { on: queue }],
   ['enter', 'n', () => [60_000], { on: queue }],
+  ['hold', 'n', () => [60_000], { on: queue }],
   ['cancel', 'n', () => [1], { on: queue }],
   ['readNow', 'nnnn', () => [60_000, 0, 0, 512], { on: queue }],
   ['readCheckedNow', 'nnd', () => [60_000, 0, job()], { on: queue }],

@@ -390,6 +390,7 @@ const Binding kBindings[] = {
     {"lockFile", Binding::kExports, [](World&) { return Arguments{N(kFd)}; }},
     {"submit", Binding::kQueue, [](World& w) { return Arguments{w.Request()}; }},
     {"enter", Binding::kQueue, [](World& w) { return Arguments{N(w.in.Chance(32) ? kFd : kFolderFd)}; }},
+    {"hold", Binding::kQueue, [](World&) { return Arguments{N(kFd)}; }},
     {"cancel", Binding::kQueue, [](World& w) { return Arguments{N(1 + w.in.Below(8))}; }},
     {"openNow", Binding::kQueue, [](World& w) { return Arguments{w.SomeText("data")}; }},
     {"readNow", Binding::kQueue,

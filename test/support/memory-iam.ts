@@ -55,7 +55,9 @@ export class MemoryIamStore implements IamStore {
 
 export class StillClock implements Clock {
   ms = Date.UTC(2026, 10, 24);
-  nowMs = (): number => this.ms;
+  /** How far the wall clock is ahead of where it was: somebody set it. */
+  setMs = 0;
+  nowMs = (): number => this.ms + this.setMs;
   monotonicMs = (): number => this.ms;
 }
 

@@ -39,6 +39,7 @@ export interface Facts {
   readonly server: string;
   readonly version: string;
   readonly startedMs: number;
+  readonly uptimeMs: number;
   readonly sets: readonly SetState[];
   readonly parity: { readonly standard: number; readonly reduced: number };
   readonly health: ReturnType<ServerState['health']>;
@@ -78,6 +79,7 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     server: endpoint(),
     version,
     startedMs: state.startedMs,
+    uptimeMs: state.uptimeMs(),
     sets: state.sets.map((set) => setState(set, state.setHealth(set.setIndex), drives)),
     parity: { standard: state.parityOf('STANDARD'), reduced: state.parityOf('REDUCED_REDUNDANCY') },
     health: state.health(),

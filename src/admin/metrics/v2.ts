@@ -125,7 +125,7 @@ function cluster(facts: Facts): Metric[] {
 }
 
 function node(facts: Facts): Metric[] {
-  const { drives, onlineCount, parity, process: own, startedMs, nowMs, version } = facts;
+  const { drives, onlineCount, parity, process: own, startedMs, uptimeMs, version } = facts;
   const ofDrives = (value: (drive: Facts['drives'][number]) => number | null): Sample[] =>
     drives.flatMap((drive) => {
       const found = value(drive);
@@ -178,7 +178,7 @@ function node(facts: Facts): Metric[] {
       ofDrives(({ statistics }) => statistics?.waiting ?? null),
     ),
     gauge('minio_node_process_starttime_seconds', 'When the server was started', startedMs / 1000),
-    gauge('minio_node_process_uptime_seconds', 'Seconds since the server was started', (nowMs - startedMs) / 1000),
+    gauge('minio_node_process_uptime_seconds', 'Seconds since the server was started', uptimeMs / 1000),
     gauge('minio_node_process_resident_memory_bytes', 'Memory of the process', own.residentBytes),
     counter('minio_node_process_cpu_total_seconds', 'Processor time of the process', own.cpuSeconds),
     gauge('minio_node_storage_class_standard_parity', 'Parity shards of a new object', parity.standard),

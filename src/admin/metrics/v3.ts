@@ -91,13 +91,13 @@ const groups: readonly MetricsGroup[] = [
   },
   {
     path: '/system/process',
-    collect: ({ process: own, startedMs, nowMs, server }) =>
+    collect: ({ process: own, startedMs, uptimeMs, server }) =>
       labelled(
         [
           counter('cpu_total_seconds', 'Processor time of the process', own.cpuSeconds),
           gauge('resident_memory_bytes', 'Memory of the process', own.residentBytes),
           gauge('start_time_seconds', 'When the server was started', startedMs / 1000),
-          gauge('uptime_seconds', 'Seconds since the server was started', (nowMs - startedMs) / 1000),
+          gauge('uptime_seconds', 'Seconds since the server was started', uptimeMs / 1000),
         ],
         { server },
       ),

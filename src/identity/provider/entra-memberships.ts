@@ -62,6 +62,8 @@ const roundMax = 400;
 /** A directory that failed is asked again after this long, or when it says; an account that did, a little later. */
 const retryMs = 2 * minuteMs;
 const accountRetryMs = 5 * minuteMs;
+/** No time that is set lies further ahead: then the clock was, maybe by years, and has been put right. */
+const aheadMsMax = limits.membershipMinutes.max * minuteMs;
 /** Failures in a row after which it is the directory rather than the account. */
 const failuresMax = 3;
 
@@ -164,7 +166,8 @@ export class EntraMemberships {
     const nowMs = this.#options.clock.nowMs();
     const { directories } = this.#options;
     return [...this.#memberships]
-      .filter(([, { dueMs, provider, tenantId }]) => dueMs <= nowMs && directories.get(provider)?.tenantId === tenantId)
+      .filter(([, { provider, tenantId }]) => directories.get(provider)?.tenantId === tenantId)
+      .filter(([, { dueMs }]) => dueMs <= nowMs || dueMs > nowMs + aheadMsMax)
       .sort(([, left], [, right]) => left.dueMs - right.dueMs)
       .slice(0, roundMax);
   }
@@ -218,7 +221,8 @@ export class EntraMemberships {
   }
 
   #isResting(provider: string): boolean {
-    return (this.#failing.get(provider)?.untilMs ?? 0) > this.#options.clock.nowMs();
+    const leftMs = (this.#failing.get(provider)?.untilMs ?? 0) - this.#options.clock.nowMs();
+    return leftMs > 0 && leftMs <= aheadMsMax;
   }
 
   #failed(account: string, membership: Membership, error: GraphError): void {

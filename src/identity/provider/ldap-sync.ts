@@ -33,14 +33,17 @@ const tickMs = 5_000;
 
 export class LdapSync {
   readonly #options: LdapSyncOptions;
-  #dueMs: number;
+  /** When the wait began, and how long it is. */
+  #sinceMs: number;
+  #waitMs: number;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<LdapSyncOutcome> | null = null;
   #isClosed = false;
 
   constructor(options: LdapSyncOptions) {
     this.#options = options;
-    this.#dueMs = options.clock.nowMs() + options.intervalMs;
+    this.#sinceMs = options.clock.nowMs();
+    this.#waitMs = options.intervalMs;
   }
 
   start(): void {
@@ -56,19 +59,26 @@ export class LdapSync {
   /** Does what is due; null: nothing is. */
   async tick(): Promise<LdapSyncOutcome | null> {
     const { clock, intervalMs, log } = this.#options;
-    if (this.#running !== null || this.#isClosed || clock.nowMs() < this.#dueMs) return null;
+    if (this.#running !== null || this.#isClosed || !this.#isDue()) return null;
     this.#running = this.#run();
     try {
       const outcome = await this.#running;
-      this.#dueMs = clock.nowMs() + (outcome.isWhole ? intervalMs : Math.min(retryMs, intervalMs));
+      this.#waitMs = outcome.isWhole ? intervalMs : Math.min(retryMs, intervalMs);
       return outcome;
     } catch (error) {
-      this.#dueMs = clock.nowMs() + Math.min(retryMs, intervalMs);
+      this.#waitMs = Math.min(retryMs, intervalMs);
       log('the accounts of the directory could not be brought up to date', { err: error });
       return null;
     } finally {
+      this.#sinceMs = clock.nowMs();
       this.#running = null;
     }
+  }
+
+  /** Also when the clock was set back meanwhile, maybe by years: how long the wait has been cannot be told. */
+  #isDue(): boolean {
+    const waitedMs = this.#options.clock.nowMs() - this.#sinceMs;
+    return waitedMs < 0 || waitedMs >= this.#waitMs;
   }
 
   async close(): Promise<void> {

@@ -69,6 +69,8 @@ export class SimulatedMachine implements DriveSystem {
   isDead = false;
   readonly #files = new Map<number, OpenFile>();
   readonly #locks = new Map<SimulatedFile, number>();
+  /** Locks that queues hold on to, by the queue. */
+  readonly #held = new Map<object, SimulatedFile>();
   readonly #calls = new Set<Call>();
   /** Inode numbers. */
   readonly #numbers = new WeakMap<object, number>();
@@ -88,6 +90,7 @@ export class SimulatedMachine implements DriveSystem {
     this.isDead = false;
     this.#files.clear();
     this.#locks.clear();
+    this.#held.clear();
     this.#calls.clear();
     this.plan = () => done;
   }
@@ -121,6 +124,7 @@ export class SimulatedMachine implements DriveSystem {
     if (file === undefined || !(file.node instanceof SimulatedFile)) return EBADF;
     const holder = this.#locks.get(file.node);
     if (holder !== undefined && holder !== fd) return EWOULDBLOCK;
+    if (holder === undefined && [...this.#held.values()].includes(file.node)) return EWOULDBLOCK;
     this.#locks.set(file.node, fd);
     return 0;
   }
@@ -135,12 +139,18 @@ export class SimulatedMachine implements DriveSystem {
     let entered = '';
     const at = (path: string): string => (path.startsWith('/') ? path : path === '.' ? entered : `${entered}/${path}`);
     let onIdle: (() => void)[] = [];
+    const self = {};
+    const end = (): void => {
+      if (!isClosing || running.size + waiting.length > 0) return;
+      this.#held.delete(self);
+    };
     const finish = (call: Call, result: IoResult): void => {
       running.delete(call);
       this.#calls.delete(call);
       if (!call.isGivenUp) call.resolve(result);
       pump();
       if (running.size + waiting.length > 0) return;
+      end();
       for (const resolve of onIdle) resolve();
       onIdle = [];
     };
@@ -172,6 +182,11 @@ export class SimulatedMachine implements DriveSystem {
         const folder = this.#files.get(fd);
         entered = folder?.path ?? '';
         return folder === undefined ? EBADF : 0;
+      },
+      hold: (fd) => {
+        const held = file(fd);
+        if (held !== null) this.#held.set(self, held);
+        return held === null ? EBADF : 0;
       },
       submit: (asked) =>
         new Promise((resolve) => {
@@ -220,10 +235,9 @@ export class SimulatedMachine implements DriveSystem {
       get depth() {
         return waiting.length + running.size;
       },
-      // Locks of simulated files end with their machine.
-      holdOpen: () => undefined,
       close: (graceMs) => {
         isClosing = true;
+        end();
         if (waiting.length + running.size === 0) return Promise.resolve();
         return new Promise((resolve) => {
           onIdle.push(resolve);
@@ -233,8 +247,12 @@ export class SimulatedMachine implements DriveSystem {
               call.isGivenUp = true;
               call.resolve({ errno: EINPROGRESS, bytes: 0, fd: -1 });
             }
-            for (const call of waiting.splice(0))
-              call.resolve({ errno: ECANCELED, bytes: 0, fd: call.request.fd ?? -1 });
+            for (const call of waiting.splice(0)) {
+              const isClose = call.request.kind === IoKind.close;
+              const { fd = -1 } = call.request;
+              call.resolve(isClose ? { errno: EINPROGRESS, bytes: 0, fd: -1 } : { errno: ECANCELED, bytes: 0, fd });
+              if (isClose) waiting.push({ ...call, isGivenUp: true });
+            }
             resolve();
           });
         });

@@ -118,6 +118,7 @@ describe('granary server', () => {
             drives: [
               { path: '/mnt/1', state: 'formatted', note: null },
               { path: '/mnt/2', state: 'offline', note: 'no such folder' },
+              { path: '/mnt/5', state: 'offline', note: 'is the disk mounted?' },
               { path: '/mnt/3\u001b[2J', state: 'catching-up', note: null },
               { path: '/mnt/4', state: 'online', note: null },
             ],
@@ -132,9 +133,10 @@ describe('granary server', () => {
     await runToStop(command);
     expect(command.err).toContain('WARNING: a warning of the engine\n');
     expect(command.err).toContain('WARNING: Drive /mnt/2 is offline: no such folder.\n');
+    expect(command.err).toContain('WARNING: Drive /mnt/5 is offline: is the disk mounted?\n');
     expect(command.err).toContain('WARNING: Drive /mnt/3\\x1b[2J is catching up.\n');
     expect(command.err).toContain('read-only');
-    expect(command.out).toContain('2 of 4 online');
+    expect(command.out).toContain('2 of 5 online');
     expect(command.out).toContain('✗ /mnt/2  offline: no such folder');
     expect(command.out).toContain('… /mnt/3\\x1b[2J  catching up');
     expect(command.out).toContain('✓ /mnt/1  new');

@@ -33,6 +33,10 @@ class FakeQueue implements IoQueue {
     return 0;
   }
 
+  hold(): number {
+    return 0;
+  }
+
   openNow(): number {
     return -1;
   }
@@ -51,10 +55,6 @@ class FakeQueue implements IoQueue {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  holdOpen(): void {
-    // It has no descriptors.
   }
 }
 

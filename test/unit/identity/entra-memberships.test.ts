@@ -100,11 +100,11 @@ const policyText = (name: string) =>
 const setPolicy = (name: string) => iam.setPolicy(name, parsePolicy(policyText(name), 'identity'));
 
 /** As an OpenID provider does with a token that it has verified. */
-async function signIn(user: DirectoryUser, claims: Record<string, unknown> = {}) {
+async function signIn(user: DirectoryUser, claims: Record<string, unknown> = {}, lifeMs = 86_400_000) {
   const member = await tenant.signIn(account(user), { oid: user.id, tid: graph.tenantId, ...claims });
   return iam.createSession({
     ...{ parent: account(user), parentSource: 'openid', provider: '_', policy: null, policyNames: [], groups: ['own'] },
-    ...{ revokeType: '', expiresMs: world.clock.ms + 86_400_000 },
+    ...{ revokeType: '', expiresMs: world.clock.ms + lifeMs },
     claims: new Map([['sub', user.name], ...member.claims]),
   });
 }
@@ -317,6 +317,16 @@ describe('the refresh', () => {
     await start();
     await memberships.refreshDue();
     expect(policiesOf(accessKey)).toEqual([staff.id]);
+  });
+
+  test('is not put off by years when the clock was ahead by them and is put right', async () => {
+    await setPolicy(staff.id);
+    world.clock.setMs = 500_000 * minute;
+    const { accessKey } = await signIn(alice, {}, 1_000_000 * minute);
+    world.clock.setMs = 0;
+    staff.members.clear();
+    await memberships.refreshDue();
+    expect(policiesOf(accessKey)).toEqual(['nothing']);
   });
 
   test('makes up for a record that is lost or of another release', async () => {

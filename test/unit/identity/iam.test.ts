@@ -552,6 +552,21 @@ describe('sessions', () => {
     expect([...world.store.records.keys()].some((name) => name.includes(key.accessKey))).toBe(true);
   });
 
+  it('are refused, but stay in the store, when the clock was set forward: it may be put right', async () => {
+    const made = await iam.createSession(newSession({ expiresMs: world.clock.ms + 900_000 }));
+    const isStored = () => [...world.store.records.keys()].some((name) => name.includes(made.accessKey));
+    world.clock.setMs = 900_000;
+    expect(iam.credentials.lookup(made.accessKey)).toBeNull();
+    expect(await world.sweep()).toBe(0);
+    world.clock.setMs = 0;
+    expect(iam.credentials.lookup(made.accessKey)).not.toBeNull();
+    world.clock.ms += 24 * 3_600_000 - 1;
+    expect(await world.sweep()).toBe(0);
+    world.clock.ms += 1;
+    expect(await world.sweep()).toBe(1);
+    expect(isStored()).toBe(false);
+  });
+
   it('are tried again and again while the store takes nothing, which is said once', async () => {
     await iam.createSession(newSession({ expiresMs: world.clock.ms + 900_000 }));
     world.clock.ms += 900_000;

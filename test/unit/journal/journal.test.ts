@@ -125,6 +125,30 @@ describe('commit', () => {
     expect(two.order).toBeLessThan(three.order);
   });
 
+  it('does not wait for a clock that was far ahead and is put right, not even over a restart', async () => {
+    const set = new JournalSet(2, 1);
+    const rightMs = set.clock.now;
+    const times: number[] = [];
+    const commit = (journal: RunningJournal): Promise<LogRecord> =>
+      journal.commit(({ timeMs }) => {
+        times.push(timeMs);
+        return set.record('x').prepared;
+      });
+    set.clock.now += 365 * 86_400_000;
+    const first = await set.open();
+    const one = await commit(first.journal);
+    set.clock.now = rightMs;
+    const two = await commit(first.journal);
+    await first.journal.close();
+    set.clock.now -= 86_400_000;
+    const second = await set.open();
+    const three = await commit(second.journal);
+    await second.journal.close();
+    expect(times).toEqual([rightMs + 365 * 86_400_000, rightMs, rightMs - 86_400_000]);
+    expect(one.order).toBeLessThan(two.order);
+    expect(two.order).toBeLessThan(three.order);
+  });
+
   it('goes on in the next file when a batch does not fit', async () => {
     const set = new JournalSet(3, 2);
     const { journal } = await set.open();
@@ -623,6 +647,57 @@ describe('catch-up', () => {
     expect(copies).toBeLessThan(70);
     await third.journal.close();
     expect((await replayed(set, 0b1001)).length).toBe(80);
+  });
+
+  it('has progress that never falls, whatever comes meanwhile', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 20; index++) await put(set, first.journal, `r${String(index)}`, 1000);
+    await first.journal.close();
+    set.stores[3]?.empty();
+    let steps = 0;
+    let goOn = (): void => undefined;
+    const newPace = (): CatchUpPace => ({
+      restart: () => undefined,
+      step: () => (steps++, new Promise((resolve) => (goOn = resolve))),
+      close: () => goOn(),
+    });
+    const { journal } = await set.open({ newPace });
+    const progress = (): number => journal.health().catchingUp[0]?.progress ?? NaN;
+    for (let step = 1; step <= 10; step++) {
+      await until(() => steps === step);
+      goOn();
+    }
+    await until(() => steps === 11);
+    const before = progress();
+    expect(before).toBeGreaterThan(0.3);
+    for (let index = 0; index < 60; index++) await put(set, journal, `more${String(index)}`, 1000);
+    for (const step of [12, 13]) {
+      goOn();
+      await until(() => steps === step);
+    }
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    // Nor when an attempt ends, and another goes on.
+    const [, , , target] = set.stores;
+    if (target === undefined) throw new Error('four drives');
+    target.failWrite = () => 'io';
+    goOn();
+    await until(() => journal.health().catchingUp.length === 0);
+    target.failWrite = () => null;
+    journal.joinDrive(3, target);
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    await until(() => steps === 14);
+    expect(progress()).toBeGreaterThanOrEqual(before);
+    // One that has nothing begins from nothing.
+    target.failWrite = () => 'io';
+    goOn();
+    await until(() => journal.health().catchingUp.length === 0);
+    target.failWrite = () => null;
+    target.empty();
+    journal.joinDrive(3, target);
+    await until(() => steps === 15);
+    expect(progress()).toBeLessThan(before);
+    await journal.close();
   });
 
   it('leaves its pace when those who write are faster', async () => {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { openJournals, type JournalOptions, type LogPosition, type LogRecord } from '../../../src/journal/index.js';
-import { JournalSet } from '../../support/journal-set.js';
+import { JournalSet, quietLog } from '../../support/journal-set.js';
 import { MemoryMachine } from '../../support/memory-log-store.js';
 import { testArena } from '../../support/journal-set.js';
 import { Random } from './model/random.js';
@@ -138,6 +138,37 @@ describe('two sets', () => {
     expect(total.changes).toBeGreaterThan(200);
     expect(total.moved).toBeGreaterThan(10);
   }, 60_000);
+
+  it('say of a drive that comes back what it lacks of its own set, whatever the others wrote', async () => {
+    const machine = new MemoryMachine(testArena().view, new Random(1));
+    const sets = [0, 1].map((setIndex) => new JournalSet(4, 2, new Random(1), machine, setIndex));
+    const index = new SharedIndex();
+    const begun: unknown[] = [];
+    const log = {
+      ...quietLog,
+      info: (text: string, fields?: Readonly<Record<string, unknown>>) => {
+        if (text === 'Catch-up begins') begun.push(fields);
+      },
+    };
+    const opened = await openJournals(
+      sets.map((set, setIndex) => set.options({ discardIndex: index.discard, apply: index.apply(setIndex), log })),
+    );
+    const [first, second] = opened.map(({ journal }) => journal);
+    const store = sets[1]?.stores[3];
+    if (first === undefined || second === undefined || store === undefined) throw new Error('two sets of four drives');
+    const write = (journal: typeof first, key: string) =>
+      journal.commit(() => ({ type: 1, body: Buffer.from(JSON.stringify({ key, value: key })), slots: null }));
+    await second.reportFault(3, 'write');
+    for (let turn = 0; turn < 3; turn++) {
+      await write(second, `second${String(turn)}`);
+      for (let other = 0; other < 10; other++) await write(first, `first${String(turn)}.${String(other)}`);
+    }
+    second.joinDrive(3, store);
+    await expect.poll(() => second.health().inSync).toEqual([0, 1, 2, 3]);
+    // The epoch without it, and three more.
+    expect(begun).toEqual([{ position: 3, batches: 4, bytes: 4 * 4096 }]);
+    for (const { journal } of opened) await journal.close();
+  });
 
   it('are not opened when the index knows of one that has no log on any drive', async () => {
     const random = new Random(3);

@@ -454,8 +454,8 @@ describe('a queue', () => {
     const hanging = hung.submit({ kind: IoKind.open, path: pipe });
     const behind = hung.submit({ kind: IoKind.stat, path: folder });
     const unsynced = hung.submit({ kind: IoKind.sync, fd: 12_345, flags: IoFlag.close });
-    // Closed all the same, or nobody ever would.
-    const closed = hung.submit({ kind: IoKind.close, fd: openSync(folder, fsConstants.O_RDONLY) });
+    // Whoever waits for its lock would wait forever.
+    const closing = hung.submit({ kind: IoKind.close, fd: openSync(folder, 'r') });
     const startMs = performance.now();
     await hung.close(60);
     const tookMs = performance.now() - startMs;
@@ -464,9 +464,28 @@ describe('a queue', () => {
     expect(await hanging).toEqual({ errno: EINPROGRESS, bytes: 0, fd: -1 });
     expect(await behind).toEqual({ errno: ECANCELED, bytes: 0, fd: -1 });
     expect(await unsynced).toEqual({ errno: ECANCELED, bytes: 0, fd: 12_345 });
-    expect(await closed).toEqual({ errno: 0, bytes: 0, fd: -1 });
+    expect(await closing).toEqual({ errno: EINPROGRESS, bytes: 0, fd: -1 });
+    expect(readdirSync('/proc/self/fd').length).toBe(before + 1);
     closeSync(openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK));
     await expect.poll(() => readdirSync('/proc/self/fd').length).toBe(before);
+  });
+
+  it('holds the locks it was given until its last thread has ended', async () => {
+    const path = newPath();
+    writeFileSync(path, '');
+    const [fd, other] = [openSync(path, 'r'), openSync(path, 'r')];
+    const hung = io.createIoQueue(arena, 'hung', 2, 10);
+    const pipe = newPath();
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    expect([io.lockFile(fd), hung.hold(fd), hung.hold(1_000_000)]).toEqual([0, 0, EBADF]);
+    void hung.submit({ kind: IoKind.open, path: pipe });
+    closeSync(fd);
+    await hung.close(10);
+    expect(io.lockFile(other)).toBe(EWOULDBLOCK);
+    closeSync(openSync(pipe, fsConstants.O_RDWR | fsConstants.O_NONBLOCK));
+    await expect.poll(() => io.lockFile(other)).toBe(0);
+    closeSync(other);
+    expect(hung.hold(0)).toBe(ECANCELED);
   });
 
   it('refuses requests that make no sense', () => {

@@ -13,13 +13,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blobSubfolder } from '../../../src/drive/layout.js';
 import {
   decodeScanState,
   encodeScanState,
   loadScanState,
   noCounts,
+  saveScanState,
   type ScanState,
 } from '../../../src/object/scan-state.js';
 import { finishedUpload, plain } from '../../support/finished-upload.js';
@@ -190,6 +191,34 @@ describe('the place of the scan', () => {
       await catalog.write((batch) => batch.put(Buffer.from('X'), Buffer.from(hex, 'hex')));
       expect(loadScanState(catalog)).toEqual({ cycles: 0, current: null, last: null });
     }
+  });
+});
+
+describe('a clock that is set', () => {
+  it('back by a year does not put the next cycle off for that year', async () => {
+    const { catalog } = running.engine.index;
+    const state = loadScanState(catalog);
+    const aheadMs = Date.now() + 365 * dayMs;
+    await running.engine.upkeepDone();
+    const last = { ...noCounts(), startedMs: aheadMs, endedMs: aheadMs + 1 };
+    await saveScanState(catalog, { ...state, current: null, last });
+    await running.close();
+    await start();
+    await expect.poll(() => running.engine.upkeepStatus().scan.last?.startedMs).toBeLessThan(aheadMs);
+  });
+
+  it('back while somebody waits for a whole cycle does not keep them waiting', async () => {
+    const now = Date.now.bind(Date);
+    let setMs = 365 * dayMs;
+    const spy = vi.spyOn(Date, 'now').mockImplementation(() => now() + setMs);
+    try {
+      const done = running.engine.upkeepDone();
+      setMs = 0;
+      await done;
+    } finally {
+      spy.mockRestore();
+    }
+    expect(running.engine.upkeepStatus().scan.phase).toBe('idle');
   });
 });
 

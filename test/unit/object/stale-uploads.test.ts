@@ -3,7 +3,9 @@ import { StaleUploads } from '../../../src/object/index.js';
 import { MemoryObjectLayer } from '../../support/memory-object-layer.js';
 
 const hourMs = 3_600_000;
+/** Both clocks; the wall clock is set by `setMs`. */
 let nowMs: number;
+let setMs: number;
 let objects: MemoryObjectLayer;
 let settings: { staleUploadsExpiryMs: number; staleUploadsCleanupMs: number };
 let logged: string[];
@@ -11,9 +13,10 @@ let stale: StaleUploads;
 
 beforeEach(async () => {
   nowMs = 1_000 * hourMs;
+  setMs = 0;
   settings = { staleUploadsExpiryMs: 24 * hourMs, staleUploadsCleanupMs: 6 * hourMs };
   logged = [];
-  const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs };
+  const clock = { nowMs: () => nowMs + setMs, monotonicMs: () => nowMs };
   objects = new MemoryObjectLayer({ clock });
   for (const bucket of ['one', 'two']) await objects.createBucket(bucket, { region: '' });
   stale = new StaleUploads({ objects, settings: () => settings, clock, log: (text) => logged.push(text) });
@@ -76,4 +79,39 @@ test('stops where the server stops', async () => {
   await stale.close();
   expect(await stale.sweep()).toBe(0);
   expect(left('one')).toEqual(['k']);
+});
+
+test('leaves everything alone for a whole expiry after the clock was set forward', async () => {
+  await upload('one', 'k');
+  setMs = 8_760 * hourMs;
+  expect(await stale.sweep()).toBe(0);
+  nowMs += 24 * hourMs - 1;
+  expect(await stale.sweep()).toBe(0);
+  setMs = 0;
+  nowMs += 1;
+  expect(await stale.sweep()).toBe(1);
+  expect(left('one')).toEqual([]);
+});
+
+test('gives up what was begun by a clock that was years ahead and is right again', async () => {
+  setMs = 8_760 * hourMs;
+  await upload('one', 'ahead');
+  setMs = 0;
+  await upload('one', 'right');
+  expect(await stale.sweep()).toBe(0);
+  nowMs += 24 * hourMs - 1;
+  expect(await stale.sweep()).toBe(0);
+  nowMs += 1;
+  expect(await stale.sweep()).toBe(2);
+  expect(left('one')).toEqual([]);
+});
+
+test('gives up what was begun by a clock that was years behind and is right again, when it is old enough', async () => {
+  setMs = -500 * hourMs;
+  await upload('one', 'behind');
+  expect(await stale.sweep()).toBe(0);
+  setMs = 0;
+  expect(await stale.sweep()).toBe(0);
+  nowMs += 24 * hourMs;
+  expect(await stale.sweep()).toBe(1);
 });

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ServerState } from '../../../dist/admin/index.js';
+import { systemClock } from '../../../dist/base/index.js';
 import { probeDrive } from '../../../dist/drive/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
 import { openDeployment, type Deployment } from '../../../dist/wiring/deployment.js';
@@ -106,7 +107,7 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
   return {
     set,
     state: serverState({
-      startedMs: 0,
+      clock: systemClock,
       deployment,
       sets: [{ set, journal: journal as never }],
       readCache: null,
@@ -247,6 +248,21 @@ describe('while the server runs', () => {
     await isIn(1);
     expect(pathsOf(set)).toEqual(four());
     expect(openBelow('d2').length).toBeGreaterThan(0);
+  });
+
+  it('nor of one that was out already when its folder went', async () => {
+    await formatted();
+    const { set, unseen } = await keep({ awayMsMax: 50 });
+    await unseen(() => {
+      set.reportWrite(1, { kind: 'io', drive: path('d2'), operation: 'write', errno: 5 });
+      renameSync(path('d2'), path('away'));
+    });
+    await expect.poll(() => set.drive(1)).toBe(null);
+    await expect.poll(() => openBelow('away')).toEqual([]);
+    expect(inSync.has(1)).toBe(false);
+    renameSync(path('away'), path('d2'));
+    await isIn(1);
+    expect(pathsOf(set)).toEqual(four());
   });
 
   it('a copy of a drive that takes part is left alone', async () => {

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Drive, DriveFault } from '../../../src/drive/index.js';
 import type { Journal } from '../../../src/journal/index.js';
-import type { Logger } from '../../../src/telemetry/index.js';
+import type { LogFields, Logger } from '../../../src/telemetry/index.js';
 import { LiveSet } from '../../../src/wiring/live-set.js';
 
 let inSync: number[] = [];
 let epoch = 1;
 let nowMs = 0;
 let lines: string[] = [];
+let said: LogFields[];
 let reported: number[] = [];
 let fullCount: number;
 let set: LiveSet;
@@ -20,6 +21,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   [inSync, epoch, nowMs, lines, reported, fullCount] = [[0, 1, 2], 1, 0, [], [], 0];
   left = 0;
+  said = [];
   const journal = {
     health: () => ({ epoch, inSync }),
     reportFault: (position: number) => {
@@ -29,7 +31,10 @@ beforeEach(() => {
     reportFull: () => void fullCount++,
   } as unknown as Journal;
   const log = {
-    warn: (text: string) => lines.push(text),
+    warn: (text: string, fields: LogFields) => {
+      lines.push(text);
+      said.push(fields);
+    },
     error: (text: string) => lines.push(text),
   } as unknown as Logger;
   set = new LiveSet('id', [drive, drive, drive, null], log, () => nowMs);
@@ -71,6 +76,15 @@ describe('the live set', () => {
     set.reportRead(0, fault('missing'));
     expect(reported).toEqual([1]);
     expect(lines).toHaveLength(3);
+  });
+
+  it('says what the system said, in words too', () => {
+    set.reportWrite(1, { ...fault('io'), errno: 30 });
+    set.reportRead(0, { ...fault('slow'), errno: 0 });
+    expect(said).toEqual([
+      { drive: '/d', fault: 'io', operation: 'write x', errno: 30, error: 'EROFS: read-only file system' },
+      { drive: '/d', fault: 'slow', operation: 'write x' },
+    ]);
   });
 
   it('says the same about a drive once a minute', () => {

@@ -18,11 +18,11 @@ const pathOf = (position: number): string | null => paths[position] ?? null;
 test('lines of a journal say which set, and which folder', () => {
   const lines: Line[] = [];
   const log = setJournalLog(logTo(lines), 2, pathOf);
-  log.info('Catch-up begins', { position: 0, behind: 7 });
+  log.info('Catch-up begins', { position: 0, batches: 7 });
   log.warn('A drive cannot join', { position: 1 });
   log.error('Too few drives');
   expect(lines).toEqual([
-    { level: 'info', message: 'Catch-up begins', fields: { set: 2, drive: '/mnt/1', position: 0, behind: 7 } },
+    { level: 'info', message: 'Catch-up begins', fields: { set: 2, drive: '/mnt/1', position: 0, batches: 7 } },
     { level: 'warn', message: 'A drive cannot join', fields: { set: 2, position: 1 } },
     { level: 'error', message: 'Too few drives', fields: { set: 2 } },
   ]);

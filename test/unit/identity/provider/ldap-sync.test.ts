@@ -75,6 +75,16 @@ describe('the sync', () => {
     expect(asked).toBe(1);
   });
 
+  it('is due when the clock was set back, maybe by years, and then in an hour', async () => {
+    await session('cn=sisko,cn=users,dc=x', ['cn=ops,dc=x']);
+    world.clock.ms -= 24 * 365 * hourMs;
+    expect(await sync.tick()).toEqual({ removed: 0, changed: 0, isWhole: true });
+    world.clock.ms += hourMs - 1;
+    expect(await sync.tick()).toBeNull();
+    world.clock.ms += 1;
+    expect(await sync.tick()).toEqual({ removed: 0, changed: 0, isWhole: true });
+  });
+
   it('takes sessions and access keys of those who are gone, and of nobody else', async () => {
     const gone = [await session('cn=quark,cn=users,dc=x', []), await accessKey('cn=quark,cn=users,dc=x')];
     const here = [await session('cn=dax,cn=users,dc=x', []), await accessKey('cn=sisko,cn=users,dc=x')];
