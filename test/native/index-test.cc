@@ -30,7 +30,7 @@ using granary::index::StringOf;
 
 namespace {
 
-// A call that the store's thread makes to the disk, and that does not come back until it is let go: the calls below
+// A call that a thread of the store makes to the disk, and that does not come back until it is let go: the calls below
 // stand in front of those of the C library.
 class HangingCall {
  public:
@@ -43,7 +43,7 @@ class HangingCall {
     std::unique_lock<std::mutex> lock(mutex_);
     char thread[16] = {};
     pthread_getname_np(pthread_self(), thread, sizeof(thread));
-    if (end_.empty() || std::string(thread) != "index" || call.size() < end_.size()) return;
+    if (end_.empty() || std::string(thread).rfind("index", 0) != 0 || call.size() < end_.size()) return;
     if (call.compare(call.size() - end_.size(), end_.size(), end_) != 0) return;
     end_.clear();
     isReached_ = true;
