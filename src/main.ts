@@ -74,9 +74,9 @@ const world: World = {
 };
 let outcome = await run(world);
 while (outcome === 'restart') {
-  const { isHeldByDisk, startAnew } = await import('./wiring/index.js');
+  const { isHeldByDrive, startAnew } = await import('./wiring/index.js');
   // Of the same program, within this process: it could not be replaced before the disk answers.
-  if (await isHeldByDisk()) outcome = await run(world);
+  if (await isHeldByDrive()) outcome = await run(world);
   else startAnew(process);
 }
 process.exit(outcome);

@@ -183,6 +183,9 @@ function remedyFor(error: CommanderError, args: readonly string[], flags: readon
   if (error.code === 'commander.unknownOption') {
     const typed = /'--?([^'=]+)/.exec(error.message)?.[1] ?? '';
     const near = flags.find(({ name }) => typed.length > 2 && (name.startsWith(typed) || typed.startsWith(name)));
+    if (near?.name === typed && command.startsWith('-'))
+      return `The command is missing, such as: granary server. ${help}`;
+    if (near?.name === typed) return `It is an option of another command. ${help}`;
     if (near !== undefined) return `Did you mean --${near.name}? ${help}`;
     if (command === 'inspect')
       return `A key that begins with a dash goes behind --: granary inspect -- BUCKET KEY. ${help}`;

@@ -1,5 +1,5 @@
 /**
- * Threads of this process that a disk holds: they wait in the kernel for what does not come, and cannot be ended. Until
+ * Threads of this process that a drive holds: they wait in the kernel for what does not come, and cannot be ended. Until
  * they come back the process cannot end, nor be replaced by another program. Reads only /proc.
  */
 import { readdir, readFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 /** A thread waits for a moment whenever it reads. */
 const lookMs = 300;
 
-export async function isHeldByDisk(threads = '/proc/self/task'): Promise<boolean> {
+export async function isHeldByDrive(threads = '/proc/self/task'): Promise<boolean> {
   const before = await waitingThreads(threads);
   if (before.size === 0) return false;
   await new Promise((resolve) => setTimeout(resolve, lookMs));

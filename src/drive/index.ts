@@ -9,6 +9,6 @@ export { formatDrive, rewriteFormat } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
 export { formatVersion, formatVersionOfPools, poolOfSet } from './format-file.js';
 export type { DriveSystem } from './system.js';
-export { isHeldByDisk } from './held-threads.js';
+export { isHeldByDrive } from './held-threads.js';
 export { isMountPoint } from './mount-points.js';
 export { blobFileName, logFileName } from './layout.js';

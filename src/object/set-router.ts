@@ -1,7 +1,7 @@
 /**
  * Which set a key belongs to. In one pool a keyed hash of bucket and key says it. With several pools a new key goes
- * to a pool by free space, past those whose set for it has none, and stays in its set as long as anything of it is there: everything that is in use of a key
- * lies in the log of one set, whose order is then the key's. Main thread.
+ * to a pool by free space, past those whose set for it has none, and stays in its set as long as anything of it is there:
+ * everything that is in use of a key lies in the log of one set, whose order is then the key's. Main thread.
  */
 import { Refusal, invariant } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
@@ -60,15 +60,15 @@ export class SetRouter {
       if (isAnyOpen) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'A set has too few drives to start.');
     }
     const [low, high] = this.hash(`${bucket}/${key}`);
+    const [firstPool] = this.pools;
+    invariant(firstPool !== undefined, 'there is a pool');
+    if (this.pools.length === 1) return firstPool.firstSet + (low % firstPool.setCount);
     const candidates = this.pools.map((pool) => ({ pool, setIndex: pool.firstSet + (low % pool.setCount) }));
-    const [first] = candidates;
-    invariant(first !== undefined, 'there is a pool');
-    if (candidates.length === 1) return first.setIndex;
     // Where none takes more, the answer is that of the one that the space alone says.
     const growing = candidates.filter(({ setIndex }) => this.canGrow(setIndex));
     const usable = growing.length > 0 ? growing : candidates;
     const shares = usable.map(({ pool, setIndex }) => (this.#weightOf(setIndex) > 0 ? this.#poolWeight(pool) : 0));
-    return (usable[shareAt(shares, high)] ?? first).setIndex;
+    return usable[shareAt(shares, high)]?.setIndex ?? firstPool.firstSet;
   }
 
   /**

@@ -11,7 +11,7 @@ export type {
   StartReport,
 } from './types.js';
 export { createServer } from './create-server.js';
-export { isHeldByDisk } from '../drive/index.js';
+export { isHeldByDrive } from '../drive/index.js';
 export { startAnew } from './start-anew.js';
 export { checks } from './check.js';
 export type {

@@ -209,6 +209,9 @@ describe('granary fsck', () => {
     const wrong = new TestCommand(['fsck', '--mend', '/mnt/1']);
     expect(await wrong.run()).toBe(2);
     expect(wrong.err).toContain('See: granary fsck --help');
+    const other = new TestCommand(['fsck', '--address', ':9000', '/mnt/1']);
+    expect(await other.run()).toBe(2);
+    expect(other.err).toContain('It is an option of another command. See: granary fsck --help');
     expect(await new TestCommand(['inspect', 'bucket']).run()).toBe(2);
     const dashed = new TestCommand(['inspect', 'bucket', '-key', '/mnt/1']);
     expect(await dashed.run()).toBe(2);

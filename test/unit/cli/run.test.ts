@@ -237,6 +237,7 @@ describe('granary server', () => {
     [['server', '/a', '/a'], '/a is named twice', 'once'],
     [['server', '--adress', ':9000', '/d'], "unknown option '--adress'", 'granary server --help'],
     [['server', '--addr', ':9000', '/d'], "unknown option '--addr'", 'Did you mean --address?'],
+    [['--address', ':9000', '/d'], "unknown option '--address'", 'The command is missing, such as: granary server.'],
     [['server', '--address'], 'argument missing', 'granary server --help'],
     [['server', '--threads', 'many', '/d'], '--threads is "many"', 'one thread per core'],
     [['server', '--ftp', 'address=:21', '--', '/d'], 'FTP', 'Leave the flag out.'],

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { isHeldByDisk } from '../../../src/drive/index.js';
+import { isHeldByDrive } from '../../../src/drive/index.js';
 
 let tasks = '';
 beforeEach(() => {
@@ -21,15 +21,15 @@ function putThread(id: number, state: string): void {
 it('is so when a thread waits in the kernel and cannot be ended', async () => {
   putThread(10, 'S');
   putThread(11, 'D');
-  expect(await isHeldByDisk(tasks)).toBe(true);
+  expect(await isHeldByDrive(tasks)).toBe(true);
 });
 
 it('is not when none does, nor for a moment', async () => {
   putThread(10, 'S');
   putThread(11, 'R');
-  expect(await isHeldByDisk(tasks)).toBe(false);
+  expect(await isHeldByDrive(tasks)).toBe(false);
   putThread(11, 'D');
-  const looking = isHeldByDisk(tasks);
+  const looking = isHeldByDrive(tasks);
   setTimeout(() => {
     putThread(11, 'S');
     putThread(10, 'D');
@@ -38,5 +38,5 @@ it('is not when none does, nor for a moment', async () => {
 });
 
 it('looks at this process', async () => {
-  expect(await isHeldByDisk()).toBe(false);
+  expect(await isHeldByDrive()).toBe(false);
 });
