@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <set>
@@ -779,6 +780,16 @@ void World::Run() {
   for (size_t calls = 0; calls < kCallsMax && !in.IsAtEnd(); calls++) Step();
 }
 
+// Stores that were left end when their threads come to it: until then these write files.
+bool IsIndexAtWork() {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    // It may have ended meanwhile.
+    if (std::getline(std::ifstream(task.path() / "comm"), name) && name.rfind("index", 0) == 0) return true;
+  }
+  return false;
+}
+
 World::~World() {
   if (!hasFiles_ && queues_.empty() && stores_.empty()) return;
   // What was opened for an answer is closed here; outcomes that come too late are closed by the addon.
@@ -801,6 +812,7 @@ World::~World() {
   }
   for (const int fd : opened) close(fd);
   for (const Ptr& store : stores_) Invoke(Find(store, "close"), {});
+  for (int rounds = 0; rounds < 50000 && IsIndexAtWork(); rounds++) usleep(100);
   close(kFd);
   close(kFolderFd);
   for (const auto& entry : std::filesystem::directory_iterator(".")) std::filesystem::remove_all(entry.path());
