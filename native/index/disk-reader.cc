@@ -2,13 +2,14 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <vector>
+
+#include "../io/start-thread.h"
 
 namespace granary::index {
 
@@ -86,17 +87,9 @@ DiskReader::~DiskReader() {
 
 bool DiskReader::Start() {
   auto own = std::make_unique<std::shared_ptr<Shared>>(shared_);
-  // Signals belong to the threads of the runtime.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  shared_->hasThread = pthread_create(&shared_->thread, nullptr, &Shared::ThreadMain, own.get()) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!shared_->hasThread) return false;
-  own.release();
-  pthread_setname_np(shared_->thread, "index read");
-  return true;
+  shared_->hasThread = StartThread(&shared_->thread, "index read", &Shared::ThreadMain, own.get());
+  if (shared_->hasThread) own.release();
+  return shared_->hasThread;
 }
 
 int DiskReader::ReadAt(const std::shared_ptr<const File>& file, uint64_t offset, void* data, size_t bytes) {

@@ -1,7 +1,6 @@
 #include "store.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include <chrono>
 #include <set>
 
+#include "../io/start-thread.h"
 #include "checksum.h"
 
 namespace granary::index {
@@ -122,15 +122,8 @@ std::string Store::StartThread(First first) {
   isFirstDone_ = false;
   isStopping_ = false;
   NoteProgress();
-  // Signals belong to the threads of the runtime.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  hasThread_ = pthread_create(&thread_, nullptr, &ThreadMain, this) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  hasThread_ = granary::StartThread(&thread_, "index", &ThreadMain, this);
   if (!hasThread_) return NoThread();
-  pthread_setname_np(thread_, "index");
   std::unique_lock<std::mutex> lock(mutex_);
   const auto isDone = [&] { return isFirstDone_; };
   while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), isDone)) {

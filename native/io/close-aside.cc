@@ -1,7 +1,6 @@
 #include "close-aside.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +8,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+
+#include "start-thread.h"
 
 namespace granary::io {
 namespace {
@@ -44,15 +45,8 @@ void* Close(void* argument) {
 void CloseAside(int fd) {
   const auto closing = std::make_shared<Closing>(fd);
   auto own = std::make_unique<std::shared_ptr<Closing>>(closing);
-  // Signals belong to the threads of the runtime.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
   pthread_t thread;
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const bool isStarted = pthread_create(&thread, nullptr, &Close, own.get()) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!isStarted) {
+  if (!StartThread(&thread, "close", &Close, own.get())) {
     ::close(fd);
     return;
   }

@@ -3,32 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "start-thread.h"
+
 namespace granary::io {
-namespace {
-
-// Linux keeps 15 characters of a thread's name.
-constexpr size_t kThreadNameMax = 15;
-
-}  // namespace
-
 Queue::Queue(Arena arena, std::shared_ptr<Sink> sink, size_t depthMax)
     : arena_(std::move(arena)), sink_(std::move(sink)), depthMax_(depthMax) {}
 
 std::shared_ptr<Queue> Queue::Create(Arena arena, std::shared_ptr<Sink> sink, const std::string& name, int threads,
                                      size_t depthMax) {
   std::shared_ptr<Queue> queue(new Queue(std::move(arena), std::move(sink), depthMax));
-  // Signals belong to the threads of the runtime: here they would only interrupt system calls.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   for (int index = 0; index < threads; ++index) {
     auto argument = std::make_unique<std::shared_ptr<Queue>>(queue);
     {
@@ -36,16 +25,14 @@ std::shared_ptr<Queue> Queue::Create(Arena arena, std::shared_ptr<Sink> sink, co
       ++queue->liveThreads_;
     }
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, &Queue::ThreadMain, argument.get()) != 0) {
+    if (!StartThread(&thread, name, &Queue::ThreadMain, argument.get())) {
       const std::lock_guard<std::mutex> lock(queue->mutex_);
       --queue->liveThreads_;
       break;
     }
     argument.release();
-    pthread_setname_np(thread, name.substr(0, kThreadNameMax).c_str());
     pthread_detach(thread);
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   const std::lock_guard<std::mutex> lock(queue->mutex_);
   return queue->liveThreads_ > 0 ? queue : nullptr;
 }

@@ -36,14 +36,25 @@ function addresses(server: KillableServer): string[] {
   return [...server.output().matchAll(/"api":\["(https?:[^"]+)"/g)].map(([, url]) => url ?? '');
 }
 
-it('that cannot be read is built anew, and everything is there', async () => {
-  const before = await servers.start(drives);
-  const writing = crashClient(before.url);
-  await writing.send(new CreateBucketCommand({ Bucket: 'bucket' }));
+/** By a server that has stopped since. */
+async function writeAll(): Promise<void> {
+  const server = await servers.start(drives);
+  const s3 = crashClient(server.url);
+  await s3.send(new CreateBucketCommand({ Bucket: 'bucket' }));
   for (const Key of keys) {
-    await writing.send(new PutObjectCommand({ Bucket: 'bucket', Key, Body: `of ${Key}`, Metadata }));
+    await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key, Body: `of ${Key}`, Metadata }));
   }
-  await servers.stop(before);
+  await servers.stop(server);
+}
+
+async function servesAllAnew(server: KillableServer): Promise<void> {
+  const s3 = crashClient(addresses(server)[1] ?? '');
+  for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
+  await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
+}
+
+it('that cannot be read is built anew, and everything is there', async () => {
+  await writeAll();
   // Nothing of it is in memory.
   const server = await servers.start(drives);
   const runs = filesBelow(join(drives[0] ?? '', '.granary', 'index')).filter((file) => file.endsWith('.run'));
@@ -52,20 +63,12 @@ it('that cannot be read is built anew, and everything is there', async () => {
   const refused = await read(crashClient(server.url), keys[20] ?? '').catch((error: unknown) => error);
   expect(refused).toMatchObject({ name: 'SlowDownRead', $metadata: { httpStatusCode: 503 } });
   await expect.poll(() => addresses(server).length, { timeout: 30_000 }).toBe(2);
-  const s3 = crashClient(addresses(server)[1] ?? '');
-  for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
-  await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
+  await servesAllAnew(server);
   await servers.stop(server);
 }, 90_000);
 
 it('whose disk hangs when it is read does not hold up the server, which starts anew', async () => {
-  const before = await servers.start(drives);
-  const writing = crashClient(before.url);
-  await writing.send(new CreateBucketCommand({ Bucket: 'bucket' }));
-  for (const Key of keys) {
-    await writing.send(new PutObjectCommand({ Bucket: 'bucket', Key, Body: `of ${Key}`, Metadata }));
-  }
-  await servers.stop(before);
+  await writeAll();
   const shim = new FaultShim(folder, drives);
   const server = await startServer(drives, shim.environment);
   try {
@@ -74,9 +77,7 @@ it('whose disk hangs when it is read does not hold up the server, which starts a
     expect(refused).toMatchObject({ name: 'SlowDownRead', $metadata: { httpStatusCode: 503 } });
     expect(shim.hits).toBe(1);
     await expect.poll(() => addresses(server).length, { timeout: 60_000 }).toBe(2);
-    const s3 = crashClient(addresses(server)[1] ?? '');
-    for (const key of keys) expect(await read(s3, key)).toBe(`of ${key}`);
-    await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'later', Body: 'written later' }));
+    await servesAllAnew(server);
   } finally {
     await server.kill();
     shim.close();
