@@ -23,10 +23,8 @@ function project(name: string, groupOrder: number, files: Files, testTimeout: nu
   };
 }
 
-/** They run the engine in their own process and measure nothing: two at a time. */
-const ofEngine = ['workload', 'version-workload', 'crash-points', 'random-machine', 'compaction'].map(
-  (name) => `test/fault/${name}.test.ts`,
-);
+/** Of drives that hang and machines that stand still: what the other core does would be part of what they look at. */
+const ofTime = ['drives', 'index', 'index-moves'].map((name) => `test/fault/${name}.test.ts`);
 
 // eslint-disable-next-line no-restricted-exports -- vitest reads the default export.
 export default defineConfig({
@@ -51,8 +49,8 @@ export default defineConfig({
       ),
       project('fuzz', 1, { include: ['test/fuzz/**/*.test.ts'] }, 300_000, 2),
       project('api', 2, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
-      project('fault-engine', 3, { include: ofEngine }, 300_000, 2),
-      project('fault', 4, { include: ['test/fault/**/*.test.ts'], exclude: ofEngine }, 300_000, 1),
+      project('fault', 3, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 2),
+      project('fault-time', 4, { include: ofTime }, 300_000, 1),
       // Foreign clients copy real trees: one at a time, minutes each.
       project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 1),
     ],

@@ -47,7 +47,7 @@ await main(async () => {
   await installPackages();
   await buildNative();
   await buildTypeScript();
-  const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'fault-engine', `test/fault/${test}.test.ts`];
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'fault', `test/fault/${test}.test.ts`];
   const { code } = await run(process.execPath, args, { env, cwd: root });
   process.exitCode = code;
 });
