@@ -14,6 +14,7 @@ import {
   type Drive,
   type DriveFault,
   type DriveOptions,
+  type DriveResult,
 } from '../drive/index.js';
 import type { RunningJournal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -58,6 +59,10 @@ interface LostDrive {
 interface EmptyFolder {
   readonly path: string;
   readonly isMountPoint: boolean;
+}
+
+function isSlow(answer: DriveResult<void>): boolean {
+  return !answer.ok && answer.fault.kind === 'slow';
 }
 
 /** The place of each folder: that of the drive last seen in it, or guessed by the start. No two have the same. */
@@ -185,9 +190,14 @@ export class DriveKeeper {
       const drive = set.drive(position);
       if (drive === null) return;
       const spot = { setIndex: set.setIndex, position };
-      const answer = await drive.check();
+      let answer = await drive.check();
+      if (isInSync && isSlow(answer)) {
+        // A write to all tells whether this machine stood still, and takes out who hangs.
+        await set.suspect();
+        if (set.inSync().includes(position)) answer = await drive.check();
+      }
       if (this.#isClosed) return;
-      if (!answer.ok && answer.fault.kind === 'slow') this.#hanging.add(drive);
+      if (isSlow(answer)) this.#hanging.add(drive);
       else this.#hanging.delete(drive);
       if (!answer.ok && answer.fault.kind === 'missing') {
         lost.push({ spot, drive, fault: answer.fault });
@@ -195,7 +205,7 @@ export class DriveKeeper {
       }
       if (!isInSync && !drive.isAway) return;
       known.add(drive.path);
-      if (!answer.ok) set.reportWrite(position, answer.fault);
+      if (!answer.ok) this.#leave(spot, answer.fault);
       else if (drive.isAway) this.#follow(spot, drive, drive.path);
     };
     await Promise.all(

@@ -86,6 +86,7 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
       inSync.delete(position);
       return Promise.resolve();
     },
+    probe: () => Promise.resolve(),
   };
   const say = (text: string): void => void lines.push(text);
   const log = { warn: say, error: say, info: say } as never;
