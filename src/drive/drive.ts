@@ -216,5 +216,14 @@ export type DriveProbe =
    * drives are, may well be a disk that is not mounted.
    */
   | { readonly kind: 'empty'; readonly path: string; readonly isMountPoint: boolean }
-  /** Cannot be used now; `reason` is one line for people that reads well after `path: `. */
-  | { readonly kind: 'unusable'; readonly path: string; readonly reason: string; readonly isLocked: boolean };
+  /**
+   * Cannot be used now; `reason` is one line for people that reads well after `path: `. `settled`: a call to it hangs in the
+   * kernel until then, as another look would.
+   */
+  | {
+      readonly kind: 'unusable';
+      readonly path: string;
+      readonly reason: string;
+      readonly isLocked: boolean;
+      readonly settled?: Promise<void>;
+    };
