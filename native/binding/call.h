@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <stdexcept>
 #include <string>
 
 namespace granary {
@@ -18,6 +19,12 @@ struct CallError {
 
 [[noreturn]] inline void FailType(std::string text) { throw CallError{false, std::move(text)}; }
 [[noreturn]] inline void FailRange(std::string text) { throw CallError{true, std::move(text)}; }
+
+// An Error with a `code`, by which callers tell it from others.
+struct CodedError : std::runtime_error {
+  CodedError(const char* errorCode, const std::string& text) : std::runtime_error(text), code(errorCode) {}
+  const char* code;
+};
 
 // A Node-API call that fails leaves its own exception or a broken environment: stop here.
 struct PendingException {};
@@ -115,6 +122,8 @@ napi_value Entry(napi_env env, napi_callback_info info) {
     bool isPending = false;
     napi_is_exception_pending(env, &isPending);
     if (!isPending) napi_throw_error(env, nullptr, "a Node-API call failed");
+  } catch (const CodedError& error) {
+    napi_throw_error(env, error.code, error.what());
   } catch (const std::exception& error) {
     napi_throw_error(env, nullptr, error.what());
   }

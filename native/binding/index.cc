@@ -42,6 +42,11 @@ struct IndexHandles {
 
 IndexHandle& HandleOf(Call& call) { return *static_cast<IndexHandle*>(call.data()); }
 
+[[noreturn]] void Fail(const index::Reason& reason) {
+  if (reason.isNoAnswer) throw CodedError("ETIMEDOUT", reason.text);
+  throw std::runtime_error(reason.text);
+}
+
 Store& StoreOf(Call& call) {
   IndexHandle& handle = HandleOf(call);
   if (!handle.store) throw std::runtime_error("the index is closed");
@@ -63,10 +68,10 @@ napi_value Get(Call& call) {
   const Slice key = KeyArgument(call, 0);
   const ByteSpan into = call.Bytes(1, "into");
   Slice value;
-  std::string failure;
+  index::Reason failure;
   switch (store.Get(key, &value, &failure)) {
     case Store::Found::kFailed:
-      throw std::runtime_error(failure);
+      Fail(failure);
     case Store::Found::kNothing:
       return call.NumberValue(-1);
     case Store::Found::kValue:
@@ -149,7 +154,7 @@ napi_value ReadRange(Call& call) {
       cursor.Next();
     }
   }
-  if (!cursor.failure().empty()) throw std::runtime_error(cursor.failure());
+  if (!cursor.failure().empty()) Fail(cursor.failure());
   return call.NumberValue(static_cast<double>(used));
 }
 
@@ -172,8 +177,8 @@ napi_value Damage(Call& call) { return StringValue(call, StoreOf(call).Damage())
 napi_value Clear(Call& call) {
   Store& store = StoreOf(call);
   HandleOf(call).ranges.clear();
-  const std::string failure = store.Clear();
-  if (!failure.empty()) throw std::runtime_error(failure);
+  const index::Reason failure = store.Clear();
+  if (!failure.empty()) Fail(failure);
   return call.Undefined();
 }
 
@@ -181,9 +186,9 @@ napi_value Close(Call& call) {
   IndexHandle& handle = HandleOf(call);
   if (!handle.store) return call.Undefined();
   handle.ranges.clear();
-  const std::string failure = handle.store->Close();
+  const index::Reason failure = handle.store->Close();
   handle.store.reset();
-  if (!failure.empty()) throw std::runtime_error(failure);
+  if (!failure.empty()) Fail(failure);
   return call.Undefined();
 }
 
@@ -238,9 +243,9 @@ napi_value OpenIndexStore(Call& call) {
   options.cacheBytes = static_cast<size_t>(call.Integer(2, "cacheBytes", 0, kMemoryBytesMax));
   options.stuckMs = static_cast<int>(call.Integer(3, "stuckMs", 1, kStuckMsMax));
   auto handle = std::make_unique<IndexHandle>();
-  std::string failure;
+  index::Reason failure;
   handle->store = Store::Open(options, &failure);
-  if (!handle->store) throw std::runtime_error(failure);
+  if (!handle->store) Fail(failure);
   napi_value object;
   Check(napi_create_object(call.env(), &object));
   DefineMethods(call.env(), object, kStoreMethods, sizeof(kStoreMethods) / sizeof(kStoreMethods[0]), handle.get());

@@ -31,7 +31,7 @@ bool MergingCursor::HasFailed(const Cursor& source) {
 }
 
 void MergingCursor::Gather() {
-  failure_.clear();
+  failure_ = {};
   heads_.clear();
   for (size_t age = 0; age < sources_.size(); age++) {
     Cursor* const source = sources_[age].get();

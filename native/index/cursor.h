@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bytes.h"
+#include "file.h"
 
 namespace granary::index {
 
@@ -25,7 +26,7 @@ class Cursor {
   virtual Slice value() const = 0;
   virtual bool IsDeletion() const = 0;
   // Empty, or why the cursor stopped being valid before its end.
-  virtual const std::string& failure() const = 0;
+  virtual const Reason& failure() const = 0;
 };
 
 // Several collections as one, the newest first: of entries with the same key the newest counts.
@@ -45,7 +46,7 @@ class MergingCursor : public Cursor {
   Slice key() const override { return heads_.front().key; }
   Slice value() const override { return heads_.front().source->value(); }
   bool IsDeletion() const override { return heads_.front().source->IsDeletion(); }
-  const std::string& failure() const override { return failure_; }
+  const Reason& failure() const override { return failure_; }
 
  private:
   // A source that has an entry, and where it stands.
@@ -65,7 +66,7 @@ class MergingCursor : public Cursor {
   // In the order of this cursor's direction, the newest first among equal keys: the first is the current one.
   std::vector<Head> heads_;
   bool isForward_ = true;
-  std::string failure_;
+  Reason failure_;
 };
 
 }  // namespace granary::index

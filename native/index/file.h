@@ -59,6 +59,16 @@ class File {
 };
 
 int ReadWhole(const Folder& folder, const std::string& name, size_t bytesMax, std::string* text);
+// Why something failed; no text when it did not.
+struct Reason {
+  std::string text;
+  // The disk was not waited for any longer: this says nothing of what is on it.
+  bool isNoAnswer = false;
+
+  bool empty() const { return text.empty(); }
+  const char* c_str() const { return text.c_str(); }
+};
+
 // `what` of `path` failed with `error`.
 std::string Failure(const char* what, const std::string& path, int error);
 

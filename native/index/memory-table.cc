@@ -118,7 +118,7 @@ class MemoryCursor : public Cursor {
   Slice key() const override { return MemoryTable::KeyOf(node_); }
   Slice value() const override { return {node_->value, node_->valueBytes}; }
   bool IsDeletion() const override { return node_->isDeletion; }
-  const std::string& failure() const override { return noFailure_; }
+  const Reason& failure() const override { return noFailure_; }
 
  private:
   // From a node on, the first that was there already when the cursor was made. Versions of a key lie
@@ -140,7 +140,7 @@ class MemoryCursor : public Cursor {
   const std::shared_ptr<const MemoryTable> table_;
   const uint64_t version_;
   const MemoryTable::Node* node_ = nullptr;
-  const std::string noFailure_;
+  const Reason noFailure_;
 };
 
 std::unique_ptr<Cursor> MemoryTable::CursorOf(std::shared_ptr<const MemoryTable> table) {

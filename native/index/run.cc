@@ -224,7 +224,7 @@ int Run::Read(const BlockPlace& place, uint8_t* bytes, const Reading* reading) c
   return reading->disk->ReadAt(file_, place.offset, bytes, place.bytes);
 }
 
-std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, const Reading* reading, std::string* failure) const {
+std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, const Reading* reading, Reason* failure) const {
   if (reading != nullptr) {
     std::shared_ptr<const Block> found = reading->cache->Find(id_, block);
     if (found) return found;
@@ -233,16 +233,16 @@ std::shared_ptr<const Block> Run::ReadBlock(uint32_t block, const Reading* readi
   std::vector<uint8_t> bytes(place.bytes);
   const int error = Read(place, bytes.data(), reading);
   if (error == ETIMEDOUT) {
-    *failure = path_ + " does not answer";
+    *failure = {path_ + " does not answer", true};
     return nullptr;
   }
   if (error != 0) {
-    *failure = Failure("read", path_, error);
+    *failure = {Failure("read", path_, error)};
     return nullptr;
   }
   auto read = std::make_shared<Block>();
   if (!read->Take(std::move(bytes))) {
-    *failure = path_ + " is damaged";
+    *failure = {path_ + " is damaged"};
     return nullptr;
   }
   if (reading != nullptr) reading->cache->Keep(id_, block, read);
@@ -283,7 +283,7 @@ class RunCursor : public Cursor {
   Slice key() const override { return block_->KeyAt(at_); }
   Slice value() const override { return block_->ValueAt(at_); }
   bool IsDeletion() const override { return block_->IsDeletionAt(at_); }
-  const std::string& failure() const override { return failure_; }
+  const Reason& failure() const override { return failure_; }
 
  private:
   void Leave() { block_ = nullptr; }
@@ -309,7 +309,7 @@ class RunCursor : public Cursor {
   std::shared_ptr<const Block> block_;
   uint32_t number_ = 0;
   uint32_t at_ = 0;
-  std::string failure_;
+  Reason failure_;
 };
 
 }  // namespace

@@ -94,7 +94,7 @@ class Run {
   uint32_t BlockFor(Slice key) const;
   // Null with `failure` set when it cannot be read whole. `reading` is null on a thread that may wait for the disk,
   // which keeps nothing.
-  std::shared_ptr<const Block> ReadBlock(uint32_t block, const Reading* reading, std::string* failure) const;
+  std::shared_ptr<const Block> ReadBlock(uint32_t block, const Reading* reading, Reason* failure) const;
   // `reading` must outlive it.
   static std::unique_ptr<Cursor> CursorOf(std::shared_ptr<const Run> run, const Reading* reading);
 

@@ -57,7 +57,7 @@ std::string ChecksumLine(const std::string& text) {
 
 // --- start and end ---
 
-StoreHandle Store::Open(const StoreOptions& options, std::string* failure) {
+StoreHandle Store::Open(const StoreOptions& options, Reason* failure) {
   StoreHandle store(new Store(options));
   store->active_ = std::make_shared<MemoryTable>();
   *failure = store->disk_.Start() ? store->StartThread(First::kLoad) : store->NoThread();
@@ -108,7 +108,7 @@ std::string Store::Load() {
   {
     // It was left while the disk hung: what is there by now may be another's.
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (isStopping_) return NoAnswer();
+    if (isStopping_) return NoAnswer().text;
   }
   for (const std::string& name : names) {
     const bool isOurs = EndsWith(name, kRunSuffix) || EndsWith(name, kNewSuffix);
@@ -117,7 +117,7 @@ std::string Store::Load() {
   return "";
 }
 
-std::string Store::StartThread(First first) {
+Reason Store::StartThread(First first) {
   first_ = first;
   isFirstDone_ = false;
   isStopping_ = false;
@@ -129,7 +129,7 @@ std::string Store::StartThread(First first) {
   while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), isDone)) {
     if (IsStuck()) return NoAnswer();
   }
-  return firstFailure_;
+  return {firstFailure_};
 }
 
 bool Store::StopThread(bool isRestWritten) {
@@ -167,16 +167,16 @@ void Store::LeaveToThread() {
   delete this;
 }
 
-std::string Store::Close() {
+Reason Store::Close() {
   if (!active_->IsEmpty()) Freeze();
   if (!StopThread(true)) return NoAnswer();
   const std::lock_guard<std::mutex> lock(mutex_);
-  return frozen_.empty() ? "" : trouble_;
+  return {frozen_.empty() ? "" : trouble_};
 }
 
 void Store::Leave(StoreHandle store) { store.release()->LeaveToThread(); }
 
-std::string Store::Clear() {
+Reason Store::Clear() {
   if (!StopThread(false)) return NoAnswer();
   frozen_.clear();
   found_.reset();
@@ -190,7 +190,7 @@ std::string Store::Clear() {
 
 // --- on the owner's thread ---
 
-Store::Found Store::Get(Slice key, Slice* value, std::string* failure) {
+Store::Found Store::Get(Slice key, Slice* value, Reason* failure) {
   const auto in = [&](const MemoryTable& table) { return table.Get(key, value); };
   MemoryTable::Found inMemory = in(*active_);
   Runs runs;
@@ -272,7 +272,7 @@ bool Store::IsFlushed(uint64_t ticket) {
 
 std::string Store::Trouble() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return trouble_.empty() && IsStuck() ? NoAnswer() : trouble_;
+  return trouble_.empty() && IsStuck() ? NoAnswer().text : trouble_;
 }
 
 std::string Store::Damage() {
@@ -427,7 +427,7 @@ std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
     // Another try would read the same: the index is of no use any more, and what is new is still written.
     isGivenUp = true;
     const std::lock_guard<std::mutex> lock(mutex_);
-    damage_ = cursor.failure();
+    damage_ = cursor.failure().text;
   }
   if (!isGivenUp && error == 0) error = writer.Finish();
   if (!isGivenUp && error == 0) error = folder_.Rename(newName, name);

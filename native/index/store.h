@@ -56,13 +56,13 @@ using StoreHandle = std::unique_ptr<Store, StoreEnd>;
 class Store {
  public:
   // Null with `failure` set: what is there is not an index, or not whole.
-  static StoreHandle Open(const StoreOptions& options, std::string* failure);
+  static StoreHandle Open(const StoreOptions& options, Reason* failure);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
   enum class Found { kNothing, kValue, kFailed };
   // The value is borrowed until the next call.
-  Found Get(Slice key, Slice* value, std::string* failure);
+  Found Get(Slice key, Slice* value, Reason* failure);
 
   void Put(Slice key, Slice value) { active_->Put(key, value); }
   void Delete(Slice key) { active_->Delete(key); }
@@ -83,9 +83,9 @@ class Store {
   std::string Damage();
 
   // Removes everything. Empty, or why it could not.
-  std::string Clear();
+  Reason Clear();
   // Flushes and ends the thread. Empty, or why not everything is durable.
-  std::string Close();
+  Reason Close();
   // Ends it without a wait for its disk: its folder has gone, or belongs to another. What is in memory is lost.
   static void Leave(StoreHandle store);
   StoreFigures Figures();
@@ -98,12 +98,12 @@ class Store {
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
-  std::string NoThread() const { return "no thread could be started for " + options_.directory; }
-  std::string NoAnswer() const { return options_.directory + " does not answer"; }
+  Reason NoThread() const { return {"no thread could be started for " + options_.directory}; }
+  Reason NoAnswer() const { return {options_.directory + " does not answer", true}; }
   // What the thread does before it serves.
   enum class First { kLoad, kClear };
   // Empty, or why it could not.
-  std::string StartThread(First first);
+  Reason StartThread(First first);
   // On the thread, while nobody else looks at the runs.
   std::string Load();
   std::string RemoveRuns();

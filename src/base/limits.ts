@@ -93,6 +93,8 @@ export const threadsMax = 256;
 export const driveCallMsDefault = 30_000;
 /** A write to the log, which everybody waits for. Leaving the set costs a drive little: it is caught up and comes back. */
 export const driveLogCallMsMax = 8_000;
+/** Nothing has come from a drive for so long, though some wait: it may hang, so others are asked and it is looked at. */
+export const driveStuckMs = 2_000;
 /** Calls waiting for one drive. Each holds slabs or a descriptor, whose budgets bind first; this only stops a leak. */
 export const driveQueueDepthMax = 65_536;
 /** Open log files kept per drive: reads of these need no open. 16 drives keep within 2,048 descriptors. */

@@ -8,7 +8,7 @@
 import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KiB, MiB, Refusal } from '../base/index.js';
-import { indexStores, type IndexStore } from '../native/index.js';
+import { indexStores, isNoAnswer, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 import { ask, isSilent } from './folder-calls.js';
 import { IndexCopy } from './index-copy.js';
@@ -33,8 +33,6 @@ const flushLookMs = 5;
 const placeLookMsDefault = 2_000;
 /** A disk that does not answer for so long takes nothing for now: commits go on without it. */
 const stuckMsDefault = 8_000;
-/** How the addon says that it was not waited for any longer. */
-const noAnswer = 'does not answer';
 /** After a folder to move to was not to be had either. */
 const moveAgainMs = 60_000;
 /** How often it is told that a disk takes nothing. */
@@ -112,8 +110,8 @@ export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalo
   try {
     store = openIn(runs);
   } catch (error) {
-    // The end of its message is all that the addon says of it: what hangs is not to be removed, but left alone.
-    if (causeOf(error).endsWith(noAnswer)) throw error;
+    // What hangs is not to be removed, but left alone.
+    if (isNoAnswer(error)) throw error;
     await discard(`cannot be opened (${causeOf(error)})`);
     store = openIn(runs);
   }
@@ -338,7 +336,7 @@ class RunCatalog implements Catalog {
     this.#tellTrouble(trouble, nowMs, upkeep);
     this.#refusedSinceMs = trouble === '' ? null : (this.#refusedSinceMs ?? nowMs);
     const damage = this.#store.damage();
-    if (damage !== '') this.#meetDamage(damage);
+    if (damage !== '') this.#meetDamage(damage, false);
     if (this.#isMoving || this.#isDamageMet || nowMs < this.#moveAgainAtMs) return;
     const places = upkeep.places();
     // Not under the name that it has: what is open would go on writing there.
@@ -461,19 +459,19 @@ class RunCatalog implements Catalog {
     } catch (error) {
       // A wrong argument, or one who comes too late, says nothing of the index.
       if (this.#isClosed || error instanceof RangeError || error instanceof TypeError) throw error;
-      this.#meetDamage(causeOf(error));
+      this.#meetDamage(causeOf(error), isNoAnswer(error));
       throw new IndexDamaged();
     }
   }
 
   /** Every read of it is one more: once is enough to build it anew. */
-  #meetDamage(cause: string): void {
+  #meetDamage(cause: string, isSilent: boolean): void {
     if (this.upkeep === null || this.#isDamageMet) return;
     this.#isDamageMet = true;
     const { log, onDamage } = this.upkeep;
     log(`the index cannot be read: ${cause}`);
     // A disk that does not answer tells by that.
-    const marked = cause.endsWith(noAnswer) ? Promise.resolve(true) : this.#markDamaged(this.#directory);
+    const marked = isSilent ? Promise.resolve(true) : this.#markDamaged(this.#directory);
     this.#marking = marked.then(onDamage);
   }
 

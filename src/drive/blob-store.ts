@@ -42,8 +42,7 @@ export class LocalBlobStore implements BlobStore {
   }
 
   giveUpStuck(): void {
-    const { write } = this.queues;
-    if (write.isStuckFor(limits.driveLogCallMsMax)) write.hurry(limits.driveLogCallMsMax);
+    this.queues.write.giveUpStuck(limits.driveLogCallMsMax);
   }
 
   async open(name: string): Promise<DriveResult<BlobHandle>> {

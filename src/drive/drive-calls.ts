@@ -66,6 +66,10 @@ export class DriveCalls {
   #stoodStillMs = 0;
   /** When a call ended last, in time in which this process ran. */
   #endedMs = -Infinity;
+  /** Calls that were given up and are still inside the kernel; and that none has come back since the last of them. */
+  #leftBehind = 0;
+  #isSilent = false;
+  #isOut = false;
 
   /** The queue is used by nobody else. */
   constructor(
@@ -99,7 +103,10 @@ export class DriveCalls {
   }
 
   run(call: DriveCall): Promise<DriveResult<IoResult>> {
-    if (this.drive.isAway && call.isLook !== true) return Promise.resolve(this.#refuse(call));
+    if (call.isLook !== true) {
+      if (this.drive.isAway) return Promise.resolve(this.#refuse(call, 'missing', ENOENT));
+      if (this.#isOut && this.isHanging) return Promise.resolve(this.#refuse(call, 'slow', ECANCELED));
+    }
     return new Promise((resolve) => {
       const submittedMs = this.clock.monotonicMs();
       const begunMs = submittedMs - this.#stoodStillMs;
@@ -115,6 +122,22 @@ export class DriveCalls {
   isStuckFor(ms: number): boolean {
     const [oldest] = this.#pending;
     return oldest !== undefined && this.#runningMs() - Math.max(oldest.begunMs, this.#endedMs) >= ms;
+  }
+
+  /** A call that was given up has not come back, nor has any other since. */
+  get isHanging(): boolean {
+    return this.#leftBehind > 0 && this.#isSilent;
+  }
+
+  /** When nothing has ended for so long, what waits as long is answered as `slow` now. */
+  giveUpStuck(ms: number): void {
+    if (this.isStuckFor(ms)) this.hurry(ms);
+  }
+
+  /** Nobody relies on the drive now: while it hangs it is asked nothing more, and what waits takes so long in all. */
+  leaveOut(msMax: number): void {
+    this.#isOut = true;
+    this.hurry(msMax);
   }
 
   /** What is under way may take so long in all, if that is less than its limit. */
@@ -142,9 +165,9 @@ export class DriveCalls {
     return this.queue.close(graceMs);
   }
 
-  #refuse(call: DriveCall): DriveResult<IoResult> {
-    call.onEnd?.({ errno: ENOENT, bytes: 0, fd: call.request.fd ?? -1 });
-    return { ok: false, fault: this.#fault(call, 'missing', ENOENT) };
+  #refuse(call: DriveCall, kind: DriveFaultKind, errno: number): DriveResult<IoResult> {
+    call.onEnd?.({ errno, bytes: 0, fd: call.request.fd ?? -1 });
+    return { ok: false, fault: this.#fault(call, kind, errno) };
   }
 
   #submit(pending: Pending): void {
@@ -154,7 +177,12 @@ export class DriveCalls {
 
   #end(pending: Pending, result: IoResult): void {
     const { call } = pending;
-    this.#endedMs = this.#runningMs();
+    // One that was taken back while it waited says nothing of the drive.
+    if (result.errno !== ECANCELED && result.errno !== EINPROGRESS) {
+      this.#endedMs = this.#runningMs();
+      this.#isSilent = false;
+      this.#isOut = false;
+    }
     const isInTime = this.#pending.has(pending);
     const isOutOfDescriptors = result.errno === EMFILE || result.errno === ENFILE;
     if (isOutOfDescriptors && call.repeats === true && isInTime) {
@@ -173,6 +201,7 @@ export class DriveCalls {
     call.onEnd?.(result);
     if (!isInTime) {
       if (call.request.fd === undefined && result.fd >= 0) this.closeDescriptor(result.fd);
+      if (pending.settle !== null) this.#leftBehind--;
       pending.settle?.();
       return;
     }
@@ -198,6 +227,8 @@ export class DriveCalls {
       pending.resolve({ ok: false, fault: this.#fault(pending.call, 'slow', 0) });
       return;
     }
+    this.#leftBehind++;
+    this.#isSilent = true;
     this.#answerSlow(pending, 0, new Promise((resolve) => (pending.settle = resolve)));
   }
 

@@ -178,8 +178,18 @@ export interface Drive {
   check(): Promise<DriveResult<void>>;
   /** Where its folder is now; null when it was not found. */
   seenAt(path: string | null): void;
-  /** It takes part in nothing any more: what waits for it waits no longer than its log would have. */
+  /**
+   * It takes part in nothing any more: what waits for it waits no longer than its log would have, and while it hangs it is
+   * asked nothing more.
+   */
   leftSet(): void;
+  /** A call that was given up has not come back, nor has any other of its kind since. */
+  readonly isHanging: boolean;
+  /** For `limits.driveStuckMs` no read or no write to a blob has ended, though some wait. */
+  readonly areReadsStuck: boolean;
+  readonly areWritesStuck: boolean;
+  /** Others have answered in its place: if its reads are stuck, those under way are answered as `slow`. */
+  giveUpReads(): void;
   /** Bytes of the file system: for fullness and reports. */
   space(): Promise<DriveResult<{ readonly totalBytes: number; readonly freeBytes: number }>>;
   statistics(): DriveStatistics;
@@ -206,5 +216,14 @@ export type DriveProbe =
    * drives are, may well be a disk that is not mounted.
    */
   | { readonly kind: 'empty'; readonly path: string; readonly isMountPoint: boolean }
-  /** Cannot be used now; `reason` is one line for people that reads well after `path: `. */
-  | { readonly kind: 'unusable'; readonly path: string; readonly reason: string; readonly isLocked: boolean };
+  /**
+   * Cannot be used now; `reason` is one line for people that reads well after `path: `. `settled`: a call to it hangs in the
+   * kernel until then, as another look would.
+   */
+  | {
+      readonly kind: 'unusable';
+      readonly path: string;
+      readonly reason: string;
+      readonly isLocked: boolean;
+      readonly settled?: Promise<void>;
+    };

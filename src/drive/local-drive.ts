@@ -110,8 +110,24 @@ export class LocalDrive implements Drive {
   }
 
   leftSet(): void {
-    this.#queues.write.hurry(limits.driveLogCallMsMax);
-    this.#queues.read.hurry(limits.driveLogCallMsMax);
+    this.#queues.write.leaveOut(limits.driveLogCallMsMax);
+    this.#queues.read.leaveOut(limits.driveLogCallMsMax);
+  }
+
+  get isHanging(): boolean {
+    return Object.values(this.#queues).some((calls) => calls.isHanging);
+  }
+
+  get areReadsStuck(): boolean {
+    return this.#queues.read.isStuckFor(limits.driveStuckMs);
+  }
+
+  get areWritesStuck(): boolean {
+    return this.#queues.write.isStuckFor(limits.driveStuckMs);
+  }
+
+  giveUpReads(): void {
+    this.#queues.read.giveUpStuck(limits.driveStuckMs);
   }
 
   /** By the path, as nothing else is done here: that what is asked for is still reached by it is the question. */
@@ -124,7 +140,11 @@ export class LocalDrive implements Drive {
         describe: () => operation,
         isLook: true,
       });
-    const [folder, file] = await Promise.all([look(path), look(`${path}/${formatFile}`)]);
+    const { read } = this.#queues;
+    const timer = setInterval(() => read.giveUpStuck(limits.driveLogCallMsMax), limits.driveStuckMs).unref();
+    const [folder, file] = await Promise.all([look(path), look(`${path}/${formatFile}`)]).finally(() => {
+      clearInterval(timer);
+    });
     if (!folder.ok) return folder;
     if (folderIdOf(folder.value) !== this.folderId) {
       const what = `${operation}: another folder is in its place`;

@@ -58,7 +58,8 @@ export async function probeDrive(folder: string, options: ProbeOptions): Promise
       return { kind: 'unusable', path, reason: error.message, isLocked: error.isLocked };
     }
     if (error instanceof FolderFault) {
-      return { kind: 'unusable', path, reason: reasonOf(error), isLocked: false };
+      const { settled } = error.fault;
+      return { kind: 'unusable', path, reason: reasonOf(error), isLocked: false, ...(settled && { settled }) };
     }
     throw error;
   } finally {

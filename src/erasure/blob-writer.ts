@@ -266,6 +266,11 @@ export class BlobWriter {
   async #onAll(write: (lane: DriveLane) => Omit<BlobWrite, 'handle'>): Promise<void> {
     const open = new Set(this.#lanes);
     let timer: NodeJS.Timeout | undefined;
+    // Too many hang for anybody to say here that it is not this machine which stands still.
+    const look = setInterval(() => {
+      const isShort = this.#lanes.length - open.size < this.#quorum;
+      if (isShort && [...open].some(({ drive }) => drive.areWritesStuck)) void this.set.suspect();
+    }, limits.driveStuckMs).unref();
     const each = async (lane: DriveLane): Promise<void> => {
       await this.#enqueue(lane, write(lane));
       open.delete(lane);
@@ -280,6 +285,7 @@ export class BlobWriter {
       await Promise.all(this.#lanes.map(each));
     } finally {
       clearInterval(timer);
+      clearInterval(look);
     }
   }
 

@@ -306,7 +306,7 @@ export class BodyReader implements PieceSource {
       const isWhole = plan.stripes > 1 || plan.end - plan.start === stripeLength(layout, plan.firstStripe);
       let stuckBefore = stuck.count;
       let mayRetry = true;
-      let isRead = !isWhole && (await this.#readPartial(plan, slab));
+      let isRead = !isWhole && (await this.#readPartialInTime(plan, slab));
       while (!isRead) {
         if (stuck.count !== stuckBefore) {
           // A call that hangs may yet write into this memory, after it was verified.
@@ -334,6 +334,18 @@ export class BodyReader implements PieceSource {
     return { slab, pieces, holds: 1 };
   }
 
+  /** What does not come soon is left to a read of whole stripes, which may take other shards. */
+  async #readPartialInTime(plan: WindowPlan, slab: Slab): Promise<boolean> {
+    const timer = setInterval(() => {
+      for (let s = 0; s < this.source.layout.dataShards; s++) if (this.source.isStuck(s)) this.source.giveUp(s);
+    }, limits.driveStuckMs / 2);
+    try {
+      return await this.#readPartial(plan, slab);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** Only the checksum blocks that the range touches, when all their shards are sound. */
   async #readPartial(plan: WindowPlan, slab: Slab): Promise<boolean> {
     const { layout } = this.source;
@@ -345,7 +357,7 @@ export class BodyReader implements PieceSource {
     const to = plan.end - stripeStart;
     const reads: Promise<boolean>[] = [];
     for (let s = Math.floor(from / shard); s * shard < to; s++) {
-      if (this.#bad.has(s) || !this.source.mayHave(s)) {
+      if (this.#bad.has(s) || this.source.isHanging(s) || !this.source.mayHave(s)) {
         await Promise.all(reads);
         return false;
       }
@@ -377,20 +389,31 @@ export class BodyReader implements PieceSource {
     const tried = new Set<number>();
     let parity: Slab | null = null;
     const offsetOf = this.#shardOffsets(plan, windowOffset, () => parity);
+    const answers = (s: number): boolean => !this.#bad.has(s) && !this.source.isHanging(s);
+    const choices = [
+      (s: number) => answers(s) && this.source.mayHave(s),
+      (s: number) => answers(s) && this.source.mightHave(s),
+      (s: number) => !this.#bad.has(s) && this.source.mightHave(s),
+      // Bad in another stripe: damage is seldom all over a shard.
+      (s: number) => mayRetry && this.source.mightHave(s),
+    ];
+    /** The best that were not asked yet; with their memory. */
+    const choose = async (count: number, from = choices): Promise<number[]> => {
+      const batch: number[] = [];
+      for (const isWorthIt of from) {
+        for (let s = 0; s < shardCount && batch.length < count; s++) {
+          if (!tried.has(s) && !batch.includes(s) && isWorthIt(s)) batch.push(s);
+        }
+      }
+      for (const s of batch) tried.add(s);
+      if (batch.some((s) => s >= layout.dataShards)) {
+        parity ??= await this.slabs.allocate(layout.parityShards * plan.stripes * full, 'pass');
+      }
+      return batch;
+    };
     try {
       while (good.size < layout.dataShards) {
-        const batch: number[] = [];
-        const choices = [
-          (s: number) => !this.#bad.has(s) && this.source.mayHave(s),
-          (s: number) => !this.#bad.has(s) && this.source.mightHave(s),
-          // Bad in another stripe: damage is seldom all over a shard.
-          (s: number) => mayRetry && this.source.mightHave(s),
-        ];
-        for (const isWorthIt of choices) {
-          for (let s = 0; s < shardCount && good.size + batch.length < layout.dataShards; s++) {
-            if (!tried.has(s) && !batch.includes(s) && isWorthIt(s)) batch.push(s);
-          }
-        }
+        const batch = await choose(layout.dataShards - good.size);
         if (batch.length === 0 && plan.stripes > 1) {
           // Damage of different shards in different stripes: each stripe may do with others.
           if (parity !== null) this.source.stuck.release(parity);
@@ -404,13 +427,9 @@ export class BodyReader implements PieceSource {
         if (batch.length === 0) {
           throw new Refusal('SlowDownRead', 'Too few sound shards of this object can be read now; try again later.');
         }
-        if (parity === null && batch.some((s) => s >= layout.dataShards)) {
-          parity = await this.slabs.allocate(layout.parityShards * plan.stripes * full, 'pass');
-        }
-        for (const s of batch) tried.add(s);
-        const sound = await this.#readShards(plan, batch, offsetOf);
-        for (const s of batch) {
-          if (sound.has(s)) good.add(s);
+        const spares = (count: number): Promise<number[]> => choose(count, choices.slice(0, 1));
+        for (const [s, isSound] of await this.#readShards(plan, batch, offsetOf, spares)) {
+          if (isSound) good.add(s);
           else if (!this.#bad.has(s)) {
             this.#bad.add(s);
             this.onDamage(s);
@@ -424,18 +443,56 @@ export class BodyReader implements PieceSource {
     }
   }
 
-  async #readShards(plan: WindowPlan, batch: readonly number[], offsetOf: ShardOffsets): Promise<Set<number>> {
-    const firstBlock = this.#firstBlock(plan.firstStripe);
-    const sound = new Set<number>();
-    await Promise.all(
-      batch.map(async (s) => {
-        const hashesOffset = await this.source.hashes(s, firstBlock, this.#blockCount(plan));
-        if (hashesOffset === null) return;
-        const jobs = this.#shardJobs(plan, s, hashesOffset, offsetOf);
-        if (await this.source.readChecked(s, this.#fileStart(plan), jobs)) sound.add(s);
-      }),
-    );
-    return sound;
+  /**
+   * Whether each of them is sound. Where disks hang `spares` are asked as well, and when these have answered, nobody waits
+   * for those that hang any more: it is not this machine that stands still.
+   */
+  async #readShards(
+    plan: WindowPlan,
+    batch: readonly number[],
+    offsetOf: ShardOffsets,
+    spares: (count: number) => Promise<number[]>,
+  ): Promise<ReadonlyMap<number, boolean>> {
+    const read = new Map<number, boolean>();
+    const waiting = new Set<number>();
+    const one = async (s: number): Promise<void> => {
+      waiting.add(s);
+      try {
+        read.set(s, await this.#readShard(plan, s, offsetOf));
+      } finally {
+        waiting.delete(s);
+      }
+    };
+    const reads = batch.map(one);
+    let isChoosing = false;
+    const lookAt = async (): Promise<void> => {
+      const stuck = [...waiting].filter((s) => this.source.isStuck(s));
+      if (stuck.length === 0 || isChoosing) return;
+      const sound = [...read.values()].filter(Boolean).length;
+      if (sound >= batch.length) for (const s of stuck) this.source.giveUp(s);
+      const missing = batch.length - sound - (waiting.size - stuck.length);
+      if (missing <= 0) return;
+      isChoosing = true;
+      for (const s of await spares(missing)) reads.push(one(s));
+      isChoosing = false;
+    };
+    const timer = setInterval(() => reads.push(lookAt()), limits.driveStuckMs / 2);
+    try {
+      for (let ended = 0; ended < reads.length;) {
+        const more = reads.slice(ended);
+        ended = reads.length;
+        await Promise.all(more);
+      }
+    } finally {
+      clearInterval(timer);
+    }
+    return read;
+  }
+
+  async #readShard(plan: WindowPlan, s: number, offsetOf: ShardOffsets): Promise<boolean> {
+    const hashesOffset = await this.source.hashes(s, this.#firstBlock(plan.firstStripe), this.#blockCount(plan));
+    if (hashesOffset === null) return false;
+    return await this.source.readChecked(s, this.#fileStart(plan), this.#shardJobs(plan, s, hashesOffset, offsetOf));
   }
 
   /** Where in memory a shard of a stripe of the window lies: data in the window, parity in memory of its own. */

@@ -11,6 +11,8 @@ export interface DriveSet {
   reportWrite(position: number, fault: DriveFault): void;
   /** A read failed: others answer in its place. */
   reportRead(position: number, fault: DriveFault): void;
+  /** Some drive does not answer: whether it hangs is found out, and then it leaves. Resolves when that is known. */
+  suspect(): Promise<void>;
   /** How often the position has left the set: bytes written before that no longer count. */
   departures(position: number): number;
   /** Positions that take part in writes now. */

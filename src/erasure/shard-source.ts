@@ -23,6 +23,12 @@ export interface ShardSource {
   mayHave(shardIndex: number): boolean;
   /** Whether it is worth a try when others fail: a repair may have written it since. */
   mightHave(shardIndex: number): boolean;
+  /** Its drive hangs: others are asked first. */
+  isHanging(shardIndex: number): boolean;
+  /** Nothing has come from its drive for a while. */
+  isStuck(shardIndex: number): boolean;
+  /** Others have answered in its place: what is stuck fails. */
+  giveUp(shardIndex: number): void;
   /** Bytes [start, …) of the shard's payload into the arena. False: a fault (reported) or a short file. */
   read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean>;
   /**
@@ -45,7 +51,30 @@ function missing(kind: DriveFault['kind'], drive: string, operation: string): Dr
   return { kind, drive, operation, errno: 0 };
 }
 
-export class SlotSource implements ShardSource {
+/** What a source knows of the drives below it. */
+abstract class DriveSource {
+  abstract readonly layout: StripeLayout;
+
+  protected constructor(protected readonly set: DriveSet) {}
+
+  isHanging(shardIndex: number): boolean {
+    return this.driveOf(shardIndex)?.isHanging === true;
+  }
+
+  isStuck(shardIndex: number): boolean {
+    return this.driveOf(shardIndex)?.areReadsStuck === true;
+  }
+
+  giveUp(shardIndex: number): void {
+    this.driveOf(shardIndex)?.giveUpReads();
+  }
+
+  protected driveOf(shardIndex: number): Drive | null {
+    return this.set.drive(positionOfShard(this.layout, shardIndex));
+  }
+}
+
+export class SlotSource extends DriveSource implements ShardSource {
   readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly layout: StripeLayout;
@@ -54,12 +83,13 @@ export class SlotSource implements ShardSource {
   readonly #fileNumber: number;
 
   constructor(
-    private readonly set: DriveSet,
+    set: DriveSet,
     private readonly placement: Extract<Placement, { kind: 'slots' }>,
     objectBytes: number,
     private readonly compute: Compute,
     hashes: Slab,
   ) {
+    super(set);
     this.id = placement.id;
     const { dataShards, parityShards, rotation } = placement.geometry;
     this.layout = { dataShards, parityShards, rotation, stripeBytes: Math.max(objectBytes, 1), objectBytes };
@@ -74,7 +104,7 @@ export class SlotSource implements ShardSource {
   }
 
   mayHave(shardIndex: number): boolean {
-    return this.set.drive(positionOfShard(this.layout, shardIndex)) !== null;
+    return this.driveOf(shardIndex) !== null;
   }
 
   mightHave(shardIndex: number): boolean {
@@ -101,7 +131,7 @@ export class SlotSource implements ShardSource {
   }
 
   readNow(shardIndex: number, start: number, arenaOffset: number, bytes: number): boolean {
-    const drive = this.set.drive(positionOfShard(this.layout, shardIndex));
+    const drive = this.driveOf(shardIndex);
     if (drive === null) return false;
     return drive.log.readNow(this.#fileNumber, this.placement.fileOffset + start, arenaOffset, bytes) === bytes;
   }
@@ -147,7 +177,7 @@ interface OpeningBlob {
 /** Table bytes of one shard that are read and kept at once: the hashes of 64 stripes when k = 2. */
 const hashCacheBytes = 16 * 1024;
 
-export class BlobSource implements ShardSource {
+export class BlobSource extends DriveSource implements ShardSource {
   readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly #opening = new Map<number, OpeningBlob>();
@@ -160,11 +190,12 @@ export class BlobSource implements ShardSource {
   #tables: Slab | null = null;
 
   constructor(
-    private readonly set: DriveSet,
+    set: DriveSet,
     private readonly placement: Extract<Placement, { kind: 'blob' }>,
     readonly layout: StripeLayout,
     private readonly slabs: SlabAllocator,
   ) {
+    super(set);
     this.id = placement.id;
     this.#name = blobName(placement.id);
     this.#cacheBytes = Math.min(tableBytes(layout), hashCacheBytes);
@@ -180,7 +211,7 @@ export class BlobSource implements ShardSource {
   }
 
   mightHave(shardIndex: number): boolean {
-    return this.set.drive(positionOfShard(this.layout, shardIndex)) !== null;
+    return this.driveOf(shardIndex) !== null;
   }
 
   async read(shardIndex: number, start: number, segments: Float64Array): Promise<boolean> {

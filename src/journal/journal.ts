@@ -188,6 +188,8 @@ export interface Journal {
   settled(): Promise<void>;
   /** A blob write failed: the drive leaves S (kind `full` does not fence). Resolves when the epoch is durable. */
   reportFault(position: number, operation: string): Promise<void>;
+  /** Finds out whether a drive of S hangs; then it leaves S. Never rejects. */
+  probe(): Promise<void>;
   /** A blob found no room: compaction gives back what it can, even where it would not be worth while otherwise. */
   reportFull(): void;
   /** Both also in `health`; asked for every write. */

@@ -95,6 +95,10 @@ export class RunningJournal implements Journal {
     if (!this.canWrite) this.setLog.members &= ~(1 << position);
   }
 
+  async probe(): Promise<void> {
+    if (this.canWrite) await this.#sequencer?.probe().catch(() => undefined);
+  }
+
   reportFull(): void {
     this.#compactor?.noteFull();
   }

@@ -66,6 +66,8 @@ const fullBatchShare = 1 / 32;
 const deleteWaitMs = 20_000;
 /** How often it is looked whether there is some. */
 const heldLookMs = 100;
+/** S was written to so lately that another write would show nothing new. */
+const probedMsMax = 2_000;
 /** How long the end waits for a log file that is being made. */
 const spareGraceMs = 2000;
 
@@ -95,6 +97,9 @@ export class Sequencer {
   #recordMs = 0;
   #lastSealMs = 0;
   #cycleMs = 0;
+  /** When the last write began that all of S took. */
+  #tookMs = -Infinity;
+  #probing: Promise<void> | null = null;
   /** The making of the next log file. */
   #spare: Promise<void> | null = null;
   #spareTimer: NodeJS.Timeout | undefined;
@@ -146,6 +151,19 @@ export class Sequencer {
       const rest = this.setLog.members & ~mask;
       if (rest !== this.setLog.members) await this.#changeMembers(rest);
     });
+  }
+
+  /**
+   * A drive does not answer somebody: whether it hangs shows when all of S is written to, as every commit does. Resolves
+   * when that is known.
+   */
+  probe(): Promise<void> {
+    this.#probing ??= this.exclusively(async () => {
+      // The room that is left belongs to what makes more of it.
+      if (this.#isFull || this.setLog.clock.monotonicMs() - this.#tookMs < probedMsMax) return;
+      await this.#changeMembers(this.setLog.members);
+    }).finally(() => (this.#probing = null));
+    return this.#probing;
   }
 
   /** Holds the commits for `last`, and takes a drive into S when that answers true. */
@@ -223,10 +241,12 @@ export class Sequencer {
   /** Opens an epoch of `members`; below w the set stops. */
   async #changeMembers(members: number): Promise<boolean> {
     const before = this.setLog.members;
+    const begunMs = this.setLog.clock.monotonicMs();
     if (!(await this.setLog.openEpoch(members))) {
       this.#stop();
       return false;
     }
+    this.#tookMs = begunMs;
     for (const position of this.setLog.positions(before & ~this.setLog.members)) this.onLeave(position);
     return true;
   }
@@ -409,12 +429,16 @@ export class Sequencer {
       this.#queue = freeing;
       this.#rejectAll(growing);
     };
+    const begunMs = this.setLog.clock.monotonicMs();
     const faults = await this.setLog.write(batch, members, onFull);
     if (faults.size > 0 && !(await this.#leave(faults, batch.header))) {
       for (const { reject } of waiting) reject(this.#refusal());
       return;
     }
-    if (faults.size === 0) this.setLog.advance(batch.header);
+    if (faults.size === 0) {
+      this.setLog.advance(batch.header);
+      this.#tookMs = begunMs;
+    }
     this.#makeSpare();
     await this.#applying;
     this.#applying = this.#applyAndAnswer(batch.records, batch.header, waiting);

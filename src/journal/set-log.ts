@@ -37,6 +37,10 @@ export interface ShortFile {
 const slowRetryMs = 250;
 /** So often, each time for as long as a call may take. Then it is not us: they hang, and whoever waits is told. */
 const slowRoundsMax = 4;
+/** When others have answered again: a call that this machine held up comes back with theirs, give or take this. */
+const comeBackMs = 1_000;
+/** The wall clock and the one that never steps differ by more than they did: the machine slept, or its clock was set. */
+const sleptMsMin = 1_000;
 /** A drive without room is asked again after this. */
 const fullRetryMs = 1000;
 
@@ -92,6 +96,8 @@ export class SetLog {
   readonly #recent: BatchHeader[] = [];
   /** Files being made, by drive and number. */
   readonly #making = new Map<string, Promise<DriveFault | null>>();
+  /** Between the two clocks, when a batch was last written. */
+  #differenceMs: number;
 
   constructor(
     readonly codec: BatchCodec,
@@ -101,7 +107,9 @@ export class SetLog {
     readonly clock: Clock,
     readonly log: JournalLog,
     private readonly numbers = new SequenceNumbers(),
-  ) {}
+  ) {
+    this.#differenceMs = this.#clockDifferenceMs();
+  }
 
   get epoch(): number {
     return this.head.last?.epoch ?? 0;
@@ -364,38 +372,94 @@ export class SetLog {
     mask: number,
     onFull: () => void = () => undefined,
   ): Promise<ReadonlyMap<number, DriveFault>> {
-    const { fileNumber, fileOffset } = batch.header;
     const faults = new Map<number, DriveFault>();
     const seen: DriveFault[] = [];
+    const ofKind = (kind: DriveFault['kind']): number =>
+      maskOf([...faults].flatMap(([position, fault]) => (fault.kind === kind ? [position] : [])));
     let pending = mask;
     let slowRounds = 0;
     while (pending !== 0) {
-      let slow = 0;
-      let full = 0;
-      const writeOne = async (position: number): Promise<void> => {
-        const store = this.stores[position];
-        const result = await store?.write(fileNumber, fileOffset, batch.segmentsFor(position));
-        if (!store || result === undefined || result.ok) return;
-        seen.push(result.fault);
-        if (result.fault.settled !== undefined) this.#noteHanging(position, store, result.fault.settled);
-        if (result.fault.kind === 'full') full |= 1 << position;
-        if (result.fault.kind !== 'full' || this.isClosed) faults.set(position, result.fault);
-        if (result.fault.kind === 'slow') slow |= 1 << position;
-      };
-      await Promise.all(this.positions(pending).map(writeOne));
-      pending = this.isClosed ? 0 : full;
-      // More drives than may be lost do not fail in the same moment: this machine stood still.
-      const isUs = bitCount(slow) > this.stores.length - this.writeQuorum && ++slowRounds <= slowRoundsMax;
-      if (isUs && !this.isClosed) {
+      for (const position of this.positions(pending)) faults.delete(position);
+      await this.#writeOn(pending, batch, faults, seen);
+      let isUs = false;
+      if (bitCount(ofKind('slow')) > this.stores.length - this.writeQuorum && !this.isClosed) {
+        isUs = !(await this.#othersAnswer(batch, mask, faults, seen)) && ++slowRounds <= slowRoundsMax;
+      }
+      if (this.isClosed) break;
+      const full = ofKind('full');
+      pending = full;
+      if (isUs) {
+        const slow = ofKind('slow');
         this.log.warn('Waiting for drives: too many are slow at once', { positions: this.positions(slow) });
-        for (const position of this.positions(slow)) faults.delete(position);
         pending |= slow;
       }
       if (full !== 0) onFull();
       if (pending !== 0) await new Promise((resolve) => setTimeout(resolve, full === 0 ? slowRetryMs : fullRetryMs));
     }
+    this.#differenceMs = this.#clockDifferenceMs();
     releaseWhenSettled(batch.slab, ...seen);
     return faults;
+  }
+
+  async #writeOn(
+    mask: number,
+    batch: BuiltBatch,
+    faults: Map<number, DriveFault>,
+    seen: DriveFault[],
+  ): Promise<void> {
+    const { fileNumber, fileOffset } = batch.header;
+    const writeOne = async (position: number): Promise<void> => {
+      const store = this.stores[position];
+      const result = await store?.write(fileNumber, fileOffset, batch.segmentsFor(position));
+      if (!store || result === undefined || result.ok) return;
+      seen.push(result.fault);
+      faults.set(position, result.fault);
+      if (result.fault.settled !== undefined) this.#noteHanging(position, store, result.fault.settled);
+    };
+    await Promise.all(this.positions(mask).map(writeOne));
+  }
+
+  /**
+   * More drives than may be lost do not fail in the same moment, as a rule: this machine stood still, and all that it
+   * asked of its disks with it. It did not when drives that have the batch take it once more (the same bytes in the
+   * same place) and the slow ones hang all the same.
+   */
+  async #othersAnswer(
+    batch: BuiltBatch,
+    mask: number,
+    faults: Map<number, DriveFault>,
+    seen: DriveFault[],
+  ): Promise<boolean> {
+    const slow = this.positions(maskOf([...faults].flatMap(([at, { kind }]) => (kind === 'slow' ? [at] : []))));
+    const others = this.positions(mask & ~maskOf([...faults.keys()]));
+    if (others.length === 0) return false;
+    await this.#writeOn(maskOf(others), batch, faults, seen);
+    if (others.every((position) => faults.has(position))) return false;
+    const calls = slow.map((position) => this.#hangingCall(position));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, comeBackMs)));
+    await Promise.race([Promise.all(calls), late]);
+    clearTimeout(timer);
+    // What came back while this process did not run is told first.
+    await new Promise((resolve) => setImmediate(resolve));
+    const hanging = slow.filter((position) => this.#hangingCall(position) !== null);
+    const answers = hanging.length > this.stores.length - this.writeQuorum;
+    return answers && !this.#hasSlept();
+  }
+
+  /** Resolves when the call that was given up comes back; null when none is left. */
+  #hangingCall(position: number): Promise<void> | null {
+    const hanging = this.#hanging.get(position);
+    return hanging?.store === this.stores[position] ? (hanging?.ended ?? null) : null;
+  }
+
+  /** Since the batch before this one. Disks take their time to wake up, and some more than others. */
+  #hasSlept(): boolean {
+    return Math.abs(this.#clockDifferenceMs() - this.#differenceMs) > sleptMsMin;
+  }
+
+  #clockDifferenceMs(): number {
+    return this.clock.nowMs() - this.clock.monotonicMs();
   }
 
   /** The batch is on every drive of `mask`: it ends the log now. */

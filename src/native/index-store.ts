@@ -1,6 +1,7 @@
 /**
  * The typed face of the addon's ordered store: bytes to bytes, in byte order. Synchronous, on the thread that
- * opened it; a native thread of its own writes what is in memory to disk. Errors are thrown as `Error`.
+ * opened it; a native thread of its own writes what is in memory to disk. Errors are thrown as `Error`; `isNoAnswer` tells
+ * those apart that say nothing of what is on the disk.
  */
 import { addon } from './addon.js';
 
@@ -54,3 +55,8 @@ export interface IndexStores {
 }
 
 export const indexStores = addon as IndexStores;
+
+/** The disk did not answer in time, and was not waited for any longer. */
+export function isNoAnswer(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT';
+}

@@ -62,6 +62,8 @@ import type { CreateServer, ProcessEnd, RunningServer, ServerOptions } from './t
 
 const defaultGraceMs = 10_000;
 const driveGraceMs = 2_000;
+/** For a disk that does not answer, at the start. Those that sleep wake up in about this time. */
+const patienceMs = 8_000;
 /** Leftover files cost space only: the first minute after a start belongs to the clients. */
 const sweepAfterMs = 60_000;
 /** An answer must reach whoever asked for the end before it comes. */
@@ -90,27 +92,39 @@ class Teardown {
 
 export const createServer: CreateServer = async (options) => {
   try {
-    return await start(options);
+    return await start(options, patienceMs);
   } catch (error) {
+    if (error instanceof TooFewWithoutLate) return await start(options, null);
     if (!(error instanceof IndexDamaged)) throw error;
   }
   // Damage within the index shows when it is read. By now it is marked, and built anew from the logs.
-  return await start(options);
+  return await start(options, patienceMs);
 };
 
-async function start(options: ServerOptions): Promise<RunningServer> {
+/** The drives that answered have not got everything; those that were not waited for may have it. */
+class TooFewWithoutLate extends Error {
+  override readonly name = 'TooFewWithoutLate';
+}
+
+/** `patience` null: every disk is waited for as long as its calls may take. */
+async function start(options: ServerOptions, patience: number | null): Promise<RunningServer> {
   const observation = new Observation(options);
   const { log } = observation;
   const teardown = new Teardown();
   try {
-    return await build(options, observation, teardown);
+    return await build(options, observation, teardown, patience);
   } catch (error) {
     await teardown.run(log);
     throw error;
   }
 }
 
-async function build(options: ServerOptions, observation: Observation, teardown: Teardown): Promise<RunningServer> {
+async function build(
+  options: ServerOptions,
+  observation: Observation,
+  teardown: Teardown,
+  patience: number | null,
+): Promise<RunningServer> {
   const { log, names } = observation;
   const credentials = options.credentials ?? {
     accessKey: `root-${randomBytes(6).toString('hex')}`,
@@ -127,6 +141,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
     setDriveCount: options.setDriveCount ?? null,
     arena: arena.arena,
     isSynced: options.durability !== 'relaxed',
+    patienceMs: patience,
     traces: observation.traces,
   });
   names.deploymentId = deployment.deploymentId;
@@ -155,7 +170,11 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   });
   teardown.add(() => engine.close());
 
-  const opened = await openSetJournals(deployment, sets, arena, engine, log);
+  const opened = await openSetJournals(deployment, sets, arena, engine, log).catch((error: unknown) => {
+    if (!(error instanceof StartupError) || !deployment.hasLate) throw error;
+    log.warn('a disk that does not answer is waited for: the other drives are not enough', { cause: error.message });
+    throw new TooFewWithoutLate(error.message, { cause: error });
+  });
   const journals = opened.map(({ journal }) => journal);
   teardown.add(async () => {
     await Promise.all(journals.map((journal) => journal.close()));

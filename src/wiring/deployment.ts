@@ -10,7 +10,6 @@ import {
   formatVersion,
   formatVersionOfPools,
   poolOfSet,
-  probeDrive,
   rewriteFormat,
   type Drive,
   type DriveFormat,
@@ -20,6 +19,7 @@ import {
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
 import { standInsOf } from './likely-places.js';
+import { isLate, probeFolders } from './probe-folders.js';
 
 export interface Place {
   /** In its set. */
@@ -56,6 +56,8 @@ export interface Deployment {
   readonly pools: readonly DeployedPool[];
   readonly isNew: boolean;
   readonly warnings: readonly string[];
+  /** Disks that do not answer were not waited for to the end: they may have what the others lack. */
+  readonly hasLate: boolean;
   /** What the drive in a place has as its format; whether it is a mount point is seen when it is formatted. */
   formatOf(setIndex: number, position: number): DriveFormat;
 }
@@ -68,6 +70,8 @@ interface Options {
   readonly arena: SharedArrayBuffer;
   /** False: relaxed durability. */
   readonly isSynced: boolean;
+  /** When the others can serve, no disk is waited for longer; absent: each is, as long as its calls may take. */
+  readonly patienceMs?: number | null;
   readonly traces?: DriveOptions['traces'];
   readonly clock?: Clock;
   readonly system?: DriveSystem;
@@ -91,7 +95,7 @@ interface Facts {
 export async function openDeployment(options: Options): Promise<Deployment> {
   if (options.groups.flat().length === 0)
     throw new StartupError('no drive was named', 'name one folder or more: granary server /mnt/data');
-  let probes = await probeAll(options, options.groups.keys(), false);
+  let probes = await probeAll(options, options.groups.keys(), false, options.patienceMs ?? null);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
     refuseLocked(probes);
@@ -100,9 +104,8 @@ export async function openDeployment(options: Options): Promise<Deployment> {
       probes = await probeAll(options, options.groups.keys(), true);
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
     }
-    return probes.some(({ kind }) => kind === 'ready')
-      ? await joinAll(probes, options, opened)
-      : await formatAll(probes, options, opened);
+    if (!probes.some(({ kind }) => kind === 'ready')) return await formatAll(probes, options, opened);
+    return { ...(await joinAll(probes, options, opened)), hasLate: probes.some(isLate) };
   } catch (error) {
     await Promise.all(opened.map((drive) => drive.close(1000)));
     throw error;
@@ -113,13 +116,12 @@ async function probeAll(
   options: Options,
   groups: Iterable<number>,
   createFolder: boolean,
+  patienceMs: number | null = null,
 ): Promise<(Ready | Empty | Unusable)[]> {
-  const one = async (folder: string, group: number): Promise<Ready | Empty | Unusable> => {
-    const probe = await probeDrive(folder, { ...driveOptions(options), createFolder });
-    return { ...probe, group };
-  };
-  const named = [...groups].flatMap((group) => (options.groups[group] ?? []).map((folder) => one(folder, group)));
-  return await Promise.all(named);
+  const named = [...groups].flatMap((group) => (options.groups[group] ?? []).map((folder) => ({ folder, group })));
+  const folders = named.map(({ folder }) => folder);
+  const probes = await probeFolders(folders, { ...driveOptions(options), createFolder }, patienceMs);
+  return probes.map((probe, index) => ({ ...probe, group: named[index]?.group ?? 0 }));
 }
 
 function driveOptions({ arena, isSynced, traces, clock, system }: Options): DriveOptions {
@@ -257,6 +259,7 @@ function deploymentOf(
     pools,
     isNew,
     warnings,
+    hasLate: false,
     formatOf: (setIndex, position) => formatFor(facts, setIndex, position),
   };
 }

@@ -5,7 +5,7 @@
  * a lost drive is formatted and filled from the others. What is merely broken, and still ours, is asked again by the
  * journal.
  */
-import { invariant } from '../base/index.js';
+import { invariant, limits } from '../base/index.js';
 import {
   folderIdAt,
   formatDrive,
@@ -14,6 +14,7 @@ import {
   type Drive,
   type DriveFault,
   type DriveOptions,
+  type DriveResult,
 } from '../drive/index.js';
 import type { RunningJournal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -58,6 +59,10 @@ interface LostDrive {
 interface EmptyFolder {
   readonly path: string;
   readonly isMountPoint: boolean;
+}
+
+function isSlow(answer: DriveResult<void>): boolean {
+  return !answer.ok && answer.fault.kind === 'slow';
 }
 
 /** The place of each folder: that of the drive last seen in it, or guessed by the start. No two have the same. */
@@ -117,6 +122,8 @@ export class DriveKeeper {
   readonly #awaySinceMs = new WeakMap<Drive, number>();
   /** Those that did not answer when they were looked at last. */
   readonly #hanging = new WeakSet<Drive>();
+  /** Folders of which no drive is known, in which a look hangs: another would leave another thread in the kernel. */
+  readonly #silent = new Set<string>();
   /** Of drives that were let go. */
   #wereMountsToo = false;
 
@@ -185,9 +192,16 @@ export class DriveKeeper {
       const drive = set.drive(position);
       if (drive === null) return;
       const spot = { setIndex: set.setIndex, position };
-      const answer = await drive.check();
+      // A write to all tells whether this machine stands still, and takes out who hangs.
+      const timer = setTimeout(() => isInSync && void set.suspect(), limits.driveStuckMs).unref();
+      let answer = await drive.check();
+      clearTimeout(timer);
+      if (isInSync && isSlow(answer)) {
+        await set.suspect();
+        if (set.inSync().includes(position)) answer = await drive.check();
+      }
       if (this.#isClosed) return;
-      if (!answer.ok && answer.fault.kind === 'slow') this.#hanging.add(drive);
+      if (isSlow(answer)) this.#hanging.add(drive);
       else this.#hanging.delete(drive);
       if (!answer.ok && answer.fault.kind === 'missing') {
         lost.push({ spot, drive, fault: answer.fault });
@@ -195,7 +209,7 @@ export class DriveKeeper {
       }
       if (!isInSync && !drive.isAway) return;
       known.add(drive.path);
-      if (!answer.ok) set.reportWrite(position, answer.fault);
+      if (!answer.ok) this.#leave(spot, answer.fault);
       else if (drive.isAway) this.#follow(spot, drive, drive.path);
     };
     await Promise.all(
@@ -218,7 +232,7 @@ export class DriveKeeper {
   async #findAll(lost: readonly LostDrive[], known: ReadonlySet<string>): Promise<void> {
     const pathOf = new Map<string, string>();
     const look = async ([path, spot]: readonly [string, Spot]): Promise<void> => {
-      if (known.has(path) || this.#hangs(spot)) return;
+      if (known.has(path) || this.#hangs(path, spot)) return;
       const id = await folderIdAt(path, this.options.driveOptions);
       if (id !== null) pathOf.set(id, path);
     };
@@ -280,10 +294,16 @@ export class DriveKeeper {
   /** Takes the drive that is there again; answers the folder when it is empty. */
   async #probe(path: string, spot: Spot, busy: BusySpots): Promise<EmptyFolder | null> {
     const { driveOptions, deployment } = this.options;
-    if (this.#hangs(spot)) return null;
+    if (this.#hangs(path, spot)) return null;
     const probe = await probeDrive(path, { ...driveOptions, createFolder: false });
     if (probe.kind === 'empty') return probe;
-    if (probe.kind === 'unusable') return null;
+    if (probe.kind === 'unusable') {
+      if (probe.settled !== undefined) {
+        this.#silent.add(path);
+        void probe.settled.then(() => this.#silent.delete(path));
+      }
+      return null;
+    }
     const { format } = probe.drive;
     const isOurs =
       format.deploymentId === deployment.deploymentId &&
@@ -301,7 +321,8 @@ export class DriveKeeper {
   }
 
   /** Another look would leave another thread in the kernel. */
-  #hangs(spot: Spot): boolean {
+  #hangs(path: string, spot: Spot): boolean {
+    if (this.#silent.has(path)) return true;
     const drive = this.#keptAt(spot).set.drive(spot.position);
     return drive !== null && this.#hanging.has(drive);
   }

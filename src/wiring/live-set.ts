@@ -126,6 +126,11 @@ export class LiveSet implements DriveSet {
 
   reportRead(position: number, fault: DriveFault): void {
     this.#report('a drive does not give a shard; others answer in its place', position, fault);
+    if (fault.kind === 'slow' && this.#members.includes(position)) void this.suspect();
+  }
+
+  async suspect(): Promise<void> {
+    await this.#journal?.probe();
   }
 
   #report(text: string, position: number, fault: DriveFault): void {

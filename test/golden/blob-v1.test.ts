@@ -67,6 +67,7 @@ const set: DriveSet = {
   drive: (position) => drives[position] ?? null,
   reportWrite: () => undefined,
   reportRead: () => undefined,
+  suspect: () => Promise.resolve(),
   departures: () => 0,
   inSync: () => [0, 1, 2, 3],
 };

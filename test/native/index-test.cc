@@ -21,6 +21,7 @@
 #include "../../native/index/store.h"
 
 using granary::index::Cursor;
+using granary::index::Reason;
 using granary::index::Slice;
 using granary::index::SliceOf;
 using granary::index::Store;
@@ -121,7 +122,7 @@ void ExpectSame(Store* store, const Model& model, test::Random* random) {
   EXPECT(before == model.begin(), "entries before are missing");
   const std::string one = KeyFrom(random);
   Slice value;
-  std::string failure;
+  Reason failure;
   const bool isThere = store->Get(SliceOf(one), &value, &failure) == Store::Found::kValue;
   const auto found = model.find(one);
   EXPECT(isThere == (found != model.end()), "look-up of %s", one.c_str());
@@ -162,7 +163,7 @@ void PutAndFlush(Store* store, const std::string& key) {
 void TestHangingClose() {
   char folder[] = "/tmp/granary-index-XXXXXX";
   EXPECT(mkdtemp(folder) != nullptr, "a folder");
-  std::string failure;
+  Reason failure;
   const StoreHandle store = Store::Open({folder, 24 << 10, 64 << 10, 60000}, &failure);
   hangingCall.Await(".run (deleted)");
   for (int run = 0; run < 8; run++) PutAndFlush(store.get(), "key" + std::to_string(run));
@@ -185,7 +186,7 @@ void TestLeftStore() {
   EXPECT(mkdtemp(folder) != nullptr, "a folder");
   const StoreOptions options{folder, 24 << 10, 64 << 10, 60000};
   const size_t threadsBefore = ThreadCount();
-  std::string failure;
+  Reason failure;
   StoreHandle left = Store::Open(options, &failure);
   hangingCall.Await("open manifest.new");
   left->Put(SliceOf("left"), SliceOf("left"));
@@ -221,7 +222,7 @@ void TestIndexStore(test::Random* random) {
   const StoreOptions options{folder, 24 << 10, 64 << 10, 60000};
   Model model;
   for (int opening = 0; opening < 4; opening++) {
-    std::string failure;
+    Reason failure;
     const StoreHandle store = Store::Open(options, &failure);
     EXPECT(store != nullptr, "%s", failure.c_str());
     if (!store) break;

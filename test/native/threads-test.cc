@@ -22,6 +22,7 @@
 #include "check.h"
 
 using granary::index::Cursor;
+using granary::index::Reason;
 using granary::index::Slice;
 using granary::index::SliceOf;
 using granary::index::Store;
@@ -96,7 +97,7 @@ void Write(Store* store, Model* model, test::Random* random) {
     seen = *model;
     const std::string key = "key" + std::to_string(random->Below(200));
     Slice value;
-    std::string failure;
+    Reason failure;
     const bool isThere = store->Get(SliceOf(key), &value, &failure) == Store::Found::kValue;
     EXPECT_HERE(isThere == (model->count(key) == 1), "look-up of %s", key.c_str());
   }
@@ -108,7 +109,7 @@ void TestStore(const std::string& folder, uint64_t seed) {
   const StoreOptions options{folder, 8 << 10, 32 << 10, 60000};
   Model model;
   for (int opening = 0; opening < 8; opening++) {
-    std::string failure;
+    Reason failure;
     StoreHandle store = Store::Open(options, &failure);
     EXPECT_HERE(store != nullptr, "%s", failure.c_str());
     if (!store) return;

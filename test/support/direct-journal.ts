@@ -74,6 +74,10 @@ export class DirectJournal implements Journal {
     return Promise.resolve();
   }
 
+  probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
   reportFull(): void {}
 
   logFiles(): readonly number[] {

@@ -64,6 +64,7 @@ export async function engineOnDrives(options: {
       drives[position] = null;
     },
     reportRead: () => undefined,
+    suspect: () => Promise.resolve(),
     departures: () => 0,
     inSync: () => drives.flatMap((drive, position) => (drive === null ? [] : [position])),
   };

@@ -28,6 +28,10 @@ export class MemoryDrive {
   hasNames = true;
   /** It hangs for whoever writes to it. */
   onGiveUp: () => void = () => undefined;
+  /** Nothing comes from it; and it is known to hang. */
+  isStuck = false;
+  isHanging = false;
+  onGiveUpReads: () => void = () => undefined;
   /** Waited for before a call does anything. A fault: the call fails with it. */
   onCall: (call: MemoryCall) => Promise<DriveFault | null> = () => Promise.resolve(null);
 
@@ -42,8 +46,22 @@ export class MemoryDrive {
   }
 
   asDrive(): Drive {
+    const isStuck = (): boolean => this.isStuck;
+    const isHanging = (): boolean => this.isHanging;
     return {
       path: this.path,
+      get areReadsStuck() {
+        return isStuck();
+      },
+      get areWritesStuck() {
+        return isStuck();
+      },
+      get isHanging() {
+        return isHanging();
+      },
+      giveUpReads: () => {
+        this.onGiveUpReads();
+      },
       blobs: {
         write: (
           name: string,
@@ -158,22 +176,29 @@ function segmentsOf(checks: Float64Array): Float64Array {
 export interface MemorySet extends DriveSet {
   readonly members: MemoryDrive[];
   readonly writeFaults: number[];
+  suspicions: number;
 }
 
 export function memorySet(arena: SlabArena, driveCount: number): MemorySet {
   const members = Array.from({ length: driveCount }, (_, position) => new MemoryDrive(arena, `/memory/${position}`));
   const drives = members.map((member) => member.asDrive());
   const writeFaults: number[] = [];
-  return {
+  const set: MemorySet = {
     members,
     writeFaults,
+    suspicions: 0,
     setIndex: 0,
     deploymentId: '01234567-89ab-cdef-0123-456789abcdef',
     driveCount,
     drive: (position) => drives[position] ?? null,
     reportWrite: (position) => void writeFaults.push(position),
     reportRead: () => undefined,
+    suspect: () => {
+      set.suspicions++;
+      return Promise.resolve();
+    },
     departures: () => 0,
     inSync: () => members.map((_, position) => position),
   };
+  return set;
 }

@@ -413,8 +413,30 @@ describe('on a disk that does not answer', () => {
   it('is given up by the end, which says so', async () => {
     const catalog = await openHanging();
     await write(catalog, 'k');
-    await expect(catalog.close()).rejects.toThrow('does not answer');
+    await expect(catalog.close()).rejects.toMatchObject({
+      code: 'ETIMEDOUT',
+      message: expect.stringContaining(directory),
+    });
     letGo();
+  });
+
+  it('is not opened, which a code says, and nothing of it is removed', async () => {
+    const before = await openRunCatalog({ directory, memoryBytes, stuckMs, log: (text) => lines.push(text) });
+    await write(before, 'k');
+    await before.close();
+    const files = runFiles();
+    const manifest = join(directory, 'runs', 'manifest');
+    renameSync(manifest, `${manifest}.away`);
+    expect(spawnSync('mkfifo', [manifest]).status).toBe(0);
+    const opened = openRunCatalog({ directory, memoryBytes, stuckMs, log: (text) => lines.push(text) });
+    await expect(opened).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    expect(runFiles()).toEqual(files);
+    expect(lines).toEqual([]);
+    closeSync(openSync(manifest, constants.O_WRONLY | constants.O_NONBLOCK));
+    renameSync(`${manifest}.away`, manifest);
+    const after = await openRunCatalog({ directory, memoryBytes, stuckMs, log: (text) => lines.push(text) });
+    open.push(after);
+    expect(keysOf(after)).toEqual(['k']);
   });
 });
 

@@ -189,6 +189,63 @@ describe('a call to a drive', () => {
   });
 });
 
+describe('a drive that hangs', () => {
+  const faultKindOf = (watched: ReturnType<typeof run>): string | null =>
+    watched.answer?.ok === false ? watched.answer.fault.kind : null;
+
+  it('is one from which nothing has come back since a call was given up', async () => {
+    const first = run();
+    const second = run();
+    expect(calls.isHanging).toBe(false);
+    await vi.advanceTimersByTimeAsync(limitMs + 10);
+    expect([faultKindOf(first), faultKindOf(second), calls.isHanging]).toEqual(['slow', 'slow', true]);
+    run();
+    queue.end(3);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(calls.isHanging).toBe(false);
+    run();
+    await vi.advanceTimersByTimeAsync(limitMs + 10);
+    expect(calls.isHanging).toBe(true);
+    for (const call of [1, 2, 4]) queue.end(call);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(calls.isHanging).toBe(false);
+  });
+
+  it('is asked nothing more once it is left out, until something comes back', async () => {
+    run();
+    await vi.advanceTimersByTimeAsync(limitMs + 10);
+    // In the set it may be the last that has something.
+    run();
+    expect(queue.requests).toHaveLength(2);
+    calls.leaveOut(limitMs);
+    const ends: IoResult[] = [];
+    const refused = run({ onEnd: (result) => ends.push(result) });
+    await refused.promise;
+    expect([faultKindOf(refused), ends.length]).toEqual(['slow', 1]);
+    expect(queue.requests).toHaveLength(2);
+    // Whoever finds out whether it is well again asks.
+    run({ isLook: true });
+    expect(queue.requests).toHaveLength(3);
+    queue.end(1);
+    await vi.advanceTimersByTimeAsync(0);
+    run();
+    expect(queue.requests).toHaveLength(4);
+  });
+
+  it('is not one that answers when a call is only taken back', async () => {
+    queue.waiting.add(2);
+    const ended = [run(), run()];
+    await vi.advanceTimersByTimeAsync(1_000);
+    const young = run();
+    await vi.advanceTimersByTimeAsync(limitMs - 900);
+    expect(ended.map(faultKindOf)).toEqual(['slow', 'slow']);
+    expect(calls.isStuckFor(limitMs - 500)).toBe(false);
+    calls.giveUpStuck(4_000);
+    await vi.advanceTimersByTimeAsync(10);
+    expect([faultKindOf(young), calls.isHanging]).toEqual(['slow', true]);
+  });
+});
+
 describe('calls that are hurried', () => {
   it('have so long in all, and those that come later have their limit', async () => {
     const answered: string[] = [];

@@ -13,9 +13,9 @@ afterEach(() => {
 });
 
 /** As proc_pid_stat(5) has it: the name may hold anything. */
-function putThread(id: number, state: string): void {
+function putThread(id: number, state: string, name = 'read ) D 0.1'): void {
   mkdirSync(join(tasks, String(id)), { recursive: true });
-  writeFileSync(join(tasks, String(id), 'stat'), `${id} (read ) D 0.1) ${state} 1 1 0 0 -1\n`);
+  writeFileSync(join(tasks, String(id), 'stat'), `${id} (${name}) ${state} 1 1 0 0 -1\n`);
 }
 
 it('is so when a thread waits in the kernel and cannot be ended', async () => {
@@ -23,6 +23,15 @@ it('is so when a thread waits in the kernel and cannot be ended', async () => {
   putThread(11, 'D');
   expect(await isHeldByDrive(tasks)).toBe(true);
 });
+
+it.each(['log 0.3', 'write 12.15', 'read 0.0', 'drive probe', 'index', 'index read', 'close'])(
+  'is so when a thread "%s" is left, which cannot be ended although it seems so',
+  async (name) => {
+    putThread(10, 'S', 'node');
+    putThread(11, 'S', name);
+    expect(await isHeldByDrive(tasks)).toBe(true);
+  },
+);
 
 it('is not when none does, nor for a moment', async () => {
   putThread(10, 'S');

@@ -227,6 +227,25 @@ describe('a blob', () => {
     expect((await read(place)).equals(body)).toBe(true);
   });
 
+  it('has it found out who hangs when too few take a stripe for that to be told here', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const give: (() => void)[] = [];
+    for (const member of [drive(1), drive(2)]) {
+      member.onCall = () => new Promise((resolve) => give.push(() => resolve(member.fault('slow'))));
+    }
+    const writing = write(randomBytes(300_000), shape(300_000));
+    while (give.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    // A long queue that goes on is waited for.
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(set.suspicions).toBe(0);
+    drive(1).isStuck = true;
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(set.suspicions).toBe(1);
+    for (const one of give) one();
+    await expect((await writing).finish()).rejects.toMatchObject({ code: 'SlowDownWrite' });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('reports no fault of a drive whose place another has taken', async () => {
     drive(2).onCall = () => Promise.resolve(drive(2).fault('io'));
     const asked = vi.spyOn(set, 'drive');
@@ -278,6 +297,91 @@ describe('a blob', () => {
 });
 
 describe('a reader', () => {
+  it.each([
+    [0, 9_000_001],
+    [100_000, 160_000],
+  ])(
+    'of bytes %i to %i asks others when disks are stuck, and leaves those when the others have answered',
+    async (start, end) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      const body = randomBytes(9_000_001);
+      const place = shape(body.length);
+      await (await write(body, place)).finish();
+      const inData = [0, 1].map((shard) => drive((shard + place.layout.rotation) % 4));
+      const givenUp = new Set<string>();
+      let endHang = (): void => undefined;
+      const comeBack = new Promise<void>((resolve) => (endHang = resolve));
+      let isRead = false;
+      for (const member of inData) {
+        member.onCall = () =>
+          new Promise((resolve) => {
+            member.onGiveUpReads = () => {
+              givenUp.add(member.path);
+              resolve(member.fault('slow', comeBack));
+            };
+          });
+      }
+      const reading = read(place, start, end).finally(() => (isRead = true));
+      const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+      await moment();
+      // Both are busy, and others are not made busier for that.
+      await vi.advanceTimersByTimeAsync(5_000);
+      const parity = set.members.filter((member) => !inData.includes(member));
+      const reads = (): number =>
+        parity.reduce((sum, { calls }) => sum + calls.filter(({ kind }) => kind === 'read').length, 0);
+      expect([reads(), givenUp.size]).toEqual([0, 0]);
+      for (const member of inData) member.isStuck = true;
+      while (!isRead) {
+        await vi.advanceTimersByTimeAsync(1_000);
+        await moment();
+      }
+      expect((await reading).equals(body.subarray(start, end))).toBe(true);
+      expect(givenUp.size).toBeGreaterThan(0);
+      endHang();
+      await expect.poll(() => arena.freeBytes).toBe(free);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  it('waits when those that it asks instead are stuck too: it is this machine', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const body = randomBytes(3 << 20);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    let givenUp = 0;
+    const goOn: (() => void)[] = [];
+    for (const member of set.members) {
+      member.isStuck = true;
+      member.onGiveUpReads = () => givenUp++;
+      member.onCall = () => new Promise((resolve) => goOn.push(() => resolve(null)));
+    }
+    let isRead = false;
+    const reading = read(place).finally(() => (isRead = true));
+    for (let second = 0; second < 20; second++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect([givenUp, isRead]).toEqual([0, false]);
+    for (const member of set.members) member.isStuck = false;
+    for (; !isRead; await new Promise((resolve) => setTimeout(resolve, 2))) for (const one of goOn.splice(0)) one();
+    expect((await reading).equals(body)).toBe(true);
+  });
+
+  it('asks a drive that is known to hang last', async () => {
+    const body = randomBytes(3 << 20);
+    const place = shape(body.length);
+    await (await write(body, place)).finish();
+    const hanging = drive(place.layout.rotation % 4);
+    hanging.isHanging = true;
+    const asked = (): number => hanging.calls.filter(({ kind }) => kind === 'read').length;
+    expect((await read(place)).equals(body)).toBe(true);
+    expect((await read(place, 1000, 2000)).equals(body.subarray(1000, 2000))).toBe(true);
+    expect(asked()).toBe(0);
+    for (const other of [2, 3]) drive((other + place.layout.rotation) % 4).files.clear();
+    expect((await read(place)).equals(body)).toBe(true);
+    expect(asked()).toBeGreaterThan(0);
+  });
+
   it('does not wait for a drive that hangs, nor take what it brings late', async () => {
     const body = randomBytes(9_000_001);
     const place = shape(body.length);

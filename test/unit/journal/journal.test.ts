@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Refusal, StartupError } from '../../../src/base/index.js';
+import { Refusal, StartupError, systemClock } from '../../../src/base/index.js';
 import type { CatchUpPace, HealRecord, LogRecord, RunningJournal } from '../../../src/journal/index.js';
 import { JournalSet, TestIndex, quietLog } from '../../support/journal-set.js';
 import { MemoryLogStore } from '../../support/memory-log-store.js';
@@ -315,6 +315,113 @@ describe('faults', () => {
     await until(() => journal.health().canWrite);
     await put(set, journal, 'two');
     expect(journal.health().inSync).toHaveLength(driveCount);
+    await journal.close();
+  });
+
+  describe('with two of four drives that hang', () => {
+    let set: JournalSet;
+    let endHang: () => void;
+    let writesBefore: number[];
+
+    /** `setBackMs`: the wall clock is so much behind until the set is open. */
+    async function openAndHang(setBackMs = 0): Promise<RunningJournal> {
+      set = new JournalSet(4, 2);
+      let isOpen = false;
+      const nowMs = (): number => Date.now() - (isOpen ? 0 : setBackMs);
+      const { journal } = await set.open({ restartMs: 10, clock: { ...systemClock, nowMs } });
+      isOpen = true;
+      const hang = new Promise<void>((resolve) => (endHang = resolve));
+      for (const store of set.stores.slice(0, 2)) Object.assign(store, { failWrite: () => 'slow', hangsUntil: hang });
+      writesBefore = set.stores.map(({ writes }) => writes);
+      return journal;
+    }
+
+    const writes = (): number[] => set.stores.map((store, position) => store.writes - (writesBefore[position] ?? 0));
+    const recover = (): void => {
+      for (const store of set.stores) Object.assign(store, { failWrite: () => null, hangsUntil: null });
+      endHang();
+    };
+
+    it('tells who waits once others have answered again, and takes writes when they are back', async () => {
+      const journal = await openAndHang();
+      await expect(put(set, journal, 'one', 3000)).rejects.toMatchObject({ code: 'SlowDownWrite' });
+      expect(writes()).toEqual([1, 1, 2, 2]);
+      expect(journal.health()).toMatchObject({ inSync: [2, 3], canRead: true, canWrite: false });
+      recover();
+      await until(() => journal.health().canWrite);
+      await put(set, journal, 'two', 3000);
+      await until(() => journal.health().inSync.length === 4);
+      await journal.close();
+      expect(await replayed(set, 0b0011)).toEqual(set.index.bodies);
+    });
+
+    it('waits when their calls come back with those of the others', async () => {
+      const journal = await openAndHang();
+      const other = set.stores[3];
+      if (!other) throw new Error('four drives');
+      other.failWrite = () => {
+        if (writes()[3] === 2) recover();
+        return null;
+      };
+      await put(set, journal, 'one');
+      expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1 });
+      await journal.close();
+    });
+
+    it('waits when the others, asked again, do not answer either', async () => {
+      const journal = await openAndHang();
+      for (const [index, store] of set.stores.slice(2).entries()) {
+        store.failWrite = () => (writes()[2 + index] === 2 ? 'slow' : null);
+      }
+      const committed = put(set, journal, 'one');
+      await until(() => writes()[3] === 2);
+      recover();
+      await committed;
+      expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1 });
+      await journal.close();
+    });
+
+    it('waits when the machine has slept just before', async () => {
+      const journal = await openAndHang(3_600_000);
+      const committed = put(set, journal, 'one');
+      await until(() => writes()[0] === 2);
+      recover();
+      await committed;
+      expect(journal.health()).toMatchObject({ inSync: [0, 1, 2, 3], epoch: 1 });
+      await journal.close();
+    });
+  });
+
+  it('finds out who hangs although nobody commits', async () => {
+    const set = new JournalSet(4, 2);
+    let nowMs = 0;
+    const { journal } = await set.open({ clock: { ...systemClock, monotonicMs: () => nowMs } });
+    await put(set, journal, 'one');
+    const before = set.stores.map(({ writes }) => writes);
+    await journal.probe();
+    // A commit has just shown it.
+    expect(set.stores.map(({ writes }) => writes)).toEqual(before);
+    nowMs = 3_000;
+    if (set.stores[3]) set.stores[3].failWrite = () => 'slow';
+    await Promise.all([journal.probe(), journal.probe()]);
+    expect(journal.health()).toMatchObject({ inSync: [0, 1, 2], epoch: 3 });
+    await put(set, journal, 'two');
+    await journal.close();
+    expect(await replayed(set, 0b0111)).toEqual(['one', 'two']);
+  });
+
+  it('leaves the room of a full set to others when it could find out who hangs', async () => {
+    const set = new JournalSet(4, 2);
+    for (const store of set.stores) store.failCreate = (fileNumber) => (fileNumber > 2 ? 'full' : null);
+    let nowMs = 0;
+    const { journal } = await set.open({ clock: { ...systemClock, monotonicMs: () => nowMs } });
+    for (let isFull = false; !isFull;) {
+      await put(set, journal, 'x', 60_000).catch(() => (isFull = true));
+    }
+    nowMs = 3_000;
+    const before = set.stores.map(({ writes }) => writes);
+    await journal.probe();
+    expect(set.stores.map(({ writes }) => writes)).toEqual(before);
     await journal.close();
   });
 

@@ -1,4 +1,18 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -450,5 +464,66 @@ describe('several sets', () => {
     ]);
     expect(again.sets).toHaveLength(1);
     expect(again.warnings).toEqual([]);
+  });
+});
+
+describe('a disk that does not answer', () => {
+  /** Whoever reads the drive's format hangs. */
+  function hang(name: string): () => void {
+    const file = path(`${name}/.granary/format.json`);
+    rmSync(file);
+    expect(spawnSync('mkfifo', [file]).status).toBe(0);
+    // What is read is nothing, which is a damaged copy: the other one is there.
+    return () => closeSync(openSync(file, constants.O_RDWR | constants.O_NONBLOCK));
+  }
+
+  const inTime = async (patienceMs: number | null): Promise<Deployment> => {
+    const deployment = await openDeployment({ groups: [four()], parity: null, arena, isSynced: false, patienceMs });
+    opened.push(deployment);
+    return deployment;
+  };
+  const pathsInUse = (deployment: Deployment): (string | undefined)[] =>
+    placesOf(deployment).map(({ drive }) => drive?.path);
+
+  it('is not waited for when the others can serve, and is free again when it answers', async () => {
+    await formatted();
+    const letGo = [hang('d3'), hang('d4')];
+    const deployment = await inTime(200);
+    expect(pathsInUse(deployment)).toEqual([path('d1'), path('d2'), undefined, undefined]);
+    expect(placesOf(deployment)[3]?.note).toBe('the disk does not answer');
+    expect(deployment.hasLate).toBe(true);
+    for (const one of letGo) one();
+    const isMended = (name: string): boolean => statSync(path(`${name}/.granary/format.json`)).isFile();
+    await expect.poll(() => ['d3', 'd4'].every(isMended)).toBe(true);
+    await closeAll();
+    const isWhole = async (): Promise<boolean> => {
+      const again = await inTime(null).catch(() => null);
+      await closeAll();
+      return again !== null && placesOf(again).every(({ drive }) => drive !== null);
+    };
+    await expect.poll(isWhole).toBe(true);
+  });
+
+  it('is waited for when they cannot', async () => {
+    await formatted();
+    const letGo = ['d2', 'd3', 'd4'].map(hang);
+    let isOpen = false;
+    const opening = inTime(100).finally(() => (isOpen = true));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(isOpen).toBe(false);
+    letGo[0]?.();
+    expect(pathsInUse(await opening)).toEqual([path('d1'), path('d2'), undefined, undefined]);
+    for (const one of letGo) one();
+  });
+
+  it('is waited for by who has no haste', async () => {
+    await formatted();
+    const letGo = hang('d4');
+    let isOpen = false;
+    const opening = inTime(null).finally(() => (isOpen = true));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(isOpen).toBe(false);
+    letGo();
+    expect(await opening).toMatchObject({ hasLate: false });
   });
 });

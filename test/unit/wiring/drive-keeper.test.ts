@@ -1,8 +1,12 @@
 /** Which drive each folder is taken for while the server runs; that they are filled is for test/fault/drives.test.ts. */
+import { spawnSync } from 'node:child_process';
 import {
+  closeSync,
+  constants,
   cpSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -70,7 +74,10 @@ interface Kept {
 }
 
 /** With a journal that takes every drive at once. */
-async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> {
+async function keep({
+  callMsMax,
+  ...times
+}: { readonly awayMsMax?: number; readonly callMsMax?: number } = {}): Promise<Kept> {
   const deployment = await open();
   const places = deployment.sets[0]?.places ?? [];
   inSync = new Set(places.flatMap(({ drive, position }) => (drive === null ? [] : [position])));
@@ -86,6 +93,7 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
       inSync.delete(position);
       return Promise.resolve();
     },
+    probe: () => Promise.resolve(),
   };
   const say = (text: string): void => void lines.push(text);
   const log = { warn: say, error: say, info: say } as never;
@@ -94,7 +102,8 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
   set.start(journal as never);
   const started = (): DriveKeeper => {
     const sets = [{ set, journal: journal as never }];
-    const keeper = new DriveKeeper({ deployment, sets, driveOptions, log, lookEveryMs: 10, ...times });
+    const inTime = callMsMax === undefined ? driveOptions : { ...driveOptions, callMsMax };
+    const keeper = new DriveKeeper({ deployment, sets, driveOptions: inTime, log, lookEveryMs: 10, ...times });
     keeper.start();
     return keeper;
   };
@@ -371,6 +380,30 @@ describe('while the server runs', () => {
     rmSync(path('d2/.granary/format.json'));
     await isOut(1);
     expect([set.drive(1)?.isAway, set.drive(1)?.path]).toEqual([false, path('d2')]);
+  });
+
+  it('a folder in which a look hangs gets no other, until that one has come back', async () => {
+    await formatted();
+    const { set } = await keep({ callMsMax: 200, awayMsMax: 50 });
+    renameSync(path('d2'), path('away'));
+    await expect.poll(() => set.drive(1)).toBeNull();
+    const format = path('away/.granary/format.json');
+    renameSync(format, path('format'));
+    expect(spawnSync('mkfifo', [format]).status).toBe(0);
+    renameSync(path('away'), path('d2'));
+    const looks = (): number =>
+      readdirSync('/proc/self/task').filter(
+        (task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim() === 'drive probe',
+      ).length;
+    await expect.poll(looks).toBe(1);
+    // The look is given up meanwhile, and what hangs of it stays.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(looks()).toBe(1);
+    renameSync(path('d2/.granary/format.json'), path('pipe'));
+    renameSync(path('format'), path('d2/.granary/format.json'));
+    closeSync(openSync(path('pipe'), constants.O_RDWR | constants.O_NONBLOCK));
+    await isIn(1);
+    expect(set.drive(1)?.path).toBe(path('d2'));
   });
 
   it('whoever asks hears in which folder a drive is now', async () => {

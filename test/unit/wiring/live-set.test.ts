@@ -14,6 +14,7 @@ let fullCount: number;
 let set: LiveSet;
 
 let left = 0;
+let probes = 0;
 const drive = { path: '/d', leftSet: () => void left++ } as Drive;
 const fault = (kind: DriveFault['kind']): DriveFault => ({ kind, drive: '/d', operation: 'write x', errno: 5 });
 
@@ -21,6 +22,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   [inSync, epoch, nowMs, lines, reported, fullCount] = [[0, 1, 2], 1, 0, [], [], 0];
   left = 0;
+  probes = 0;
   said = [];
   const journal = {
     health: () => ({ epoch, inSync }),
@@ -29,6 +31,10 @@ beforeEach(() => {
       return Promise.resolve();
     },
     reportFull: () => void fullCount++,
+    probe: () => {
+      probes++;
+      return Promise.resolve();
+    },
   } as unknown as Journal;
   const log = {
     warn: (text: string, fields: LogFields) => {
@@ -76,6 +82,18 @@ describe('the live set', () => {
     set.reportRead(0, fault('missing'));
     expect(reported).toEqual([1]);
     expect(lines).toHaveLength(3);
+  });
+
+  it('has it found out whether a drive hangs that does not give a shard', () => {
+    set.reportRead(0, fault('io'));
+    expect(probes).toBe(0);
+    set.reportRead(0, fault('slow'));
+    expect(probes).toBe(1);
+    // One that is out already is nobody's concern.
+    [inSync, epoch] = [[1, 2], 2];
+    set.inSync();
+    set.reportRead(0, fault('slow'));
+    expect(probes).toBe(1);
   });
 
   it('says what the system said, in words too', () => {
