@@ -300,7 +300,7 @@ async function joinAll(
   if (known.length > driveCount) {
     throw new StartupError(
       `${known.length} folders were named, but this deployment has ${driveCount} drives`,
-      'name the same folders as before; drives are added as a group of their own: /old/{1...4} /new/{1...4}',
+      'name the same folders as before; drives are added as a group of their own, and each group has an ellipsis: /old/{1...4} /new/{1...4}, or /data{1...1} for one folder',
     );
   }
   const plan = await planPlaces(known, ready, facts, groups);
