@@ -6,7 +6,7 @@ import { adminError } from './errors.js';
 import type { HealItem, HealProgress, HealSequence, HealSettings } from './heal-sequences.js';
 import { driveView } from './info.js';
 import { adminOperation, type AdminCall, type AdminRoute } from './operation.js';
-import { totalUsage, type DriveFacts, type SetFacts } from './server-state.js';
+import { leastParity, totalUsage, type DriveFacts, type SetFacts } from './server-state.js';
 import { timeText } from './time.js';
 
 const optionsBytesMax = 4096;
@@ -35,8 +35,8 @@ const backgroundStatus = adminOperation({
       })),
       mrf: { [deps.endpoint()]: { bytes_healed: heal.repairedBytes, items_healed: heal.repairedShards } },
       sc_parity: {
-        STANDARD: state.parityOf('STANDARD'),
-        REDUCED_REDUNDANCY: state.parityOf('REDUCED_REDUNDANCY'),
+        STANDARD: leastParity(state, 'STANDARD'),
+        REDUCED_REDUNDANCY: leastParity(state, 'REDUCED_REDUNDANCY'),
       },
     });
   },

@@ -3,7 +3,15 @@ import { availableParallelism, cpus } from 'node:os';
 import { jsonAnswer } from './answer.js';
 import type { AdminDeps } from './deps.js';
 import { adminOperation, type AdminRoute } from './operation.js';
-import { capacityOf, poolsOf, totalUsage, type DriveFacts, type SetFacts, type TotalUsage } from './server-state.js';
+import {
+  capacityOf,
+  leastParity,
+  poolsOf,
+  totalUsage,
+  type DriveFacts,
+  type SetFacts,
+  type TotalUsage,
+} from './server-state.js';
 import { sizeRanges } from './size-ranges.js';
 import { timeText } from './time.js';
 
@@ -32,8 +40,8 @@ const serverInfo = adminOperation({
         backendType: 'Erasure',
         onlineDisks: online,
         offlineDisks: drives.length - online,
-        standardSCParity: state.parityOf('STANDARD'),
-        rrSCParity: state.parityOf('REDUCED_REDUNDANCY'),
+        standardSCParity: leastParity(state, 'STANDARD'),
+        rrSCParity: leastParity(state, 'REDUCED_REDUNDANCY'),
         totalSets: pools.sets,
         totalDrivesPerSet: pools.drives,
       },
@@ -133,21 +141,29 @@ export function backendView(facts: AdminDeps['state'], drives: readonly DriveFac
     const count = drives.filter(({ state }) => (state === 'ok') === isOnline).length;
     return drives.length === 0 ? null : { '': count };
   };
-  const [standard, reduced] = [facts.parityOf('STANDARD'), facts.parityOf('REDUCED_REDUNDANCY')];
+  const [standard, reduced] = [paritiesOf(facts, 'STANDARD'), paritiesOf(facts, 'REDUCED_REDUNDANCY')];
+  const dataOf = (parities: readonly number[]) =>
+    pools.drives.map((driveCount, poolIndex) => driveCount - (parities[poolIndex] ?? 0));
   return {
     Type: erasureBackend,
     GatewayOnline: false,
     OnlineDisks: byState(true),
     OfflineDisks: byState(false),
-    StandardSCData: pools.drives.map((driveCount) => driveCount - standard),
-    StandardSCParities: pools.drives.map(() => standard),
-    RRSCData: pools.drives.map((driveCount) => driveCount - reduced),
-    RRSCParities: pools.drives.map(() => reduced),
+    StandardSCData: dataOf(standard),
+    StandardSCParities: standard,
+    RRSCData: dataOf(reduced),
+    RRSCParities: reduced,
     TotalSets: pools.sets,
     DrivesPerSet: pools.drives,
-    StandardSCParity: standard,
-    RRSCParity: reduced,
+    StandardSCParity: leastParity(facts, 'STANDARD'),
+    RRSCParity: leastParity(facts, 'REDUCED_REDUNDANCY'),
   };
+}
+
+/** By pool: all sets of one have the same. */
+function paritiesOf(state: AdminDeps['state'], storageClass: string): number[] {
+  const firsts = state.sets.filter(({ indexInPool }) => indexInPool === 0);
+  return firsts.map(({ setIndex }) => state.parityOf(storageClass, setIndex));
 }
 
 const storageInfo = adminOperation({

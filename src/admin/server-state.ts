@@ -65,8 +65,8 @@ export interface ServerState {
   uptimeMs(): number;
   /** By index. */
   readonly sets: readonly SetFacts[];
-  /** What new objects of a storage class get. */
-  parityOf(storageClass: string): number;
+  /** What new objects of a storage class get in a set. */
+  parityOf(storageClass: string, setIndex: number): number;
   /** Of all sets together. */
   health(): SetHealth;
   setHealth(setIndex: number): SetHealth;
@@ -121,6 +121,11 @@ export function capacityOf(drives: readonly DriveFacts[], sets: readonly SetFact
     capacity.usableFreeBytes += Math.floor(free * share);
   }
   return capacity;
+}
+
+/** What new objects of a storage class have at least, wherever they come to lie. */
+export function leastParity(state: Pick<ServerState, 'sets' | 'parityOf'>, storageClass: string): number {
+  return Math.min(...state.sets.map(({ setIndex }) => state.parityOf(storageClass, setIndex)));
 }
 
 /** How many sets each pool has, and how many drives each of its sets. */

@@ -1,7 +1,9 @@
 /** What counts for one target: environment before stored before default, read and checked. */
+import { StartupError } from '../base/index.js';
+import type { Environment } from './environment-file.js';
 import { settingsError, type Place } from './settings-text.js';
 import type { SettingKey } from './setting-key.js';
-import type { SettingsEnvironment } from './settings-environment.js';
+import { SettingsEnvironment } from './settings-environment.js';
 import type { StoredSettings } from './stored-settings.js';
 import { defaultTarget, enableKey, type SettingFacts, type Subsystem } from './subsystem.js';
 
@@ -72,4 +74,41 @@ export function effectiveOf(
   const wrong = isEnabled ? subsystem.check(values, facts) : null;
   if (wrong !== null) throw settingsError(`${subsystem.name}: ${wrong}.`);
   return { values, isEnabled };
+}
+
+/** Targets that are enabled, by name, as the rest of the server reads them. Throws XMinioConfigError. */
+export function readTargets(
+  subsystem: Subsystem,
+  stored: StoredSettings,
+  environment: SettingsEnvironment,
+  facts: SettingFacts,
+): ReadonlyMap<string, unknown> {
+  const live = new Map<string, unknown>();
+  for (const target of targetsOf(subsystem, stored, environment)) {
+    const { values, isEnabled } = effectiveOf({ subsystem, target }, stored, environment, facts);
+    if (isEnabled) live.set(target, subsystem.read(values, facts, target));
+  }
+  return live;
+}
+
+/** Of the environment alone: what is stored may have been right with another one. Throws StartupError. */
+export function readEnvironment(
+  subsystem: Subsystem,
+  environment: SettingsEnvironment,
+  facts: SettingFacts,
+): ReadonlyMap<string, unknown> {
+  try {
+    return readTargets(subsystem, new Map(), environment, facts);
+  } catch (error) {
+    throw new StartupError(
+      `The environment's settings are not valid: ${error instanceof Error ? error.message : ''}`,
+      'Correct the variable, or leave it out.',
+      error,
+    );
+  }
+}
+
+/** The same before there are any settings. Throws StartupError. */
+export function checkEnvironment(subsystem: Subsystem, environment: Environment, facts: SettingFacts): void {
+  readEnvironment(subsystem, new SettingsEnvironment(environment), facts);
 }

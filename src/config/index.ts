@@ -19,10 +19,11 @@ export {
   type SettingsView,
   type TargetView,
 } from './server-settings.js';
+export { checkEnvironment } from './effective.js';
 export { decodeSettingsText, type SettingsErrorCode } from './settings-text.js';
 export { type SettingsHelp } from './settings-help.js';
 export { settingsPrefix, type HistoryEntry, type SettingsRecords } from './stored-settings.js';
-export { defaultTarget, type SettingFacts, type Subsystem } from './subsystem.js';
+export { defaultTarget, type SetFacts, type SettingFacts, type Subsystem } from './subsystem.js';
 export { subsystems } from './subsystems/index.js';
 export { apiSubsystem, type ApiSettings } from './subsystems/api.js';
 export { identitySubsystem, type IdentitySettings } from './subsystems/identity.js';
@@ -33,6 +34,6 @@ export { regionSubsystem, siteSubsystem, type SiteSettings } from './subsystems/
 export { identityPluginSubsystem, type IdentityPluginSettings } from './subsystems/identity-plugin.js';
 export { identityTlsSubsystem, type IdentityTlsSettings } from './subsystems/identity-tls.js';
 export { policyOpaSubsystem, policyPluginSubsystem, type PolicyPluginSettings } from './subsystems/policy-plugin.js';
-export { storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
+export { parityIn, storageClassSubsystem, type StorageClassSettings } from './subsystems/storage-class.js';
 export { healSubsystem, scannerSubsystem, type PaceSettings, type ScannerSettings } from './subsystems/upkeep.js';
 export { auditWebhookSubsystem, loggerWebhookSubsystem, type WebhookSettings } from './subsystems/webhooks.js';

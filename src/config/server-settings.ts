@@ -4,7 +4,7 @@
  * new start keeps its old value until then.
  */
 import { limits, StartupError, type Clock } from '../base/index.js';
-import { checkStored, effectiveOf, storedValues, targetsOf } from './effective.js';
+import { checkStored, effectiveOf, readEnvironment, readTargets, storedValues, targetsOf } from './effective.js';
 import type { Environment } from './environment-file.js';
 import { SettingsEnvironment } from './settings-environment.js';
 import { settingsHelp, type SettingsHelp } from './settings-help.js';
@@ -306,27 +306,12 @@ export class ServerSettings {
   }
 
   #readAll(subsystem: Subsystem, stored: StoredSettings): ReadonlyMap<string, unknown> {
-    const { facts } = this.#options;
-    const live = new Map<string, unknown>();
-    for (const target of targetsOf(subsystem, stored, this.#environment)) {
-      const { values, isEnabled } = effectiveOf({ subsystem, target }, stored, this.#environment, facts);
-      if (isEnabled) live.set(target, subsystem.read(values, facts, target));
-    }
-    return live;
+    return readTargets(subsystem, stored, this.#environment, this.#options.facts);
   }
 
   /** The environment may have changed since something was stored: it must be right by itself, at least. */
   #atStart(subsystem: Subsystem): ReadonlyMap<string, unknown> {
-    let live: ReadonlyMap<string, unknown>;
-    try {
-      live = this.#readAll(subsystem, new Map());
-    } catch (error) {
-      throw new StartupError(
-        `The environment's settings are not valid: ${error instanceof Error ? error.message : ''}`,
-        'Correct the variable, or leave it out.',
-        error,
-      );
-    }
+    const live = readEnvironment(subsystem, this.#environment, this.#options.facts);
     try {
       return this.#readAll(subsystem, this.#stored);
     } catch (error) {

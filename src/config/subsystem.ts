@@ -8,9 +8,13 @@ import { parseSwitch } from './words.js';
 
 /** What a check must know of the server it runs in. */
 export interface SettingFacts {
+  /** Of all erasure sets, or one of each kind: drives, and the parity that they were formatted with. */
+  readonly sets: readonly SetFacts[];
+}
+
+export interface SetFacts {
   readonly driveCount: number;
-  /** Parity that the drives were formatted with. */
-  readonly setParity: number;
+  readonly parityShards: number;
 }
 
 export type Keys = Readonly<Record<string, SettingKey>>;

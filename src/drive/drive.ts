@@ -122,7 +122,7 @@ export interface BlobStore {
 
 /** What `format.json` says; two checksummed copies of it lie on every drive. */
 export interface DriveFormat {
-  /** Of this on-disk format: 1, or 2 when there are several sets. */
+  /** Of this on-disk format: 1, 2 when there are several sets, 3 when pools of them have different parities. */
   readonly version: number;
   /** UUID, the same on all drives of a deployment. */
   readonly deploymentId: string;
@@ -135,9 +135,11 @@ export interface DriveFormat {
   readonly position: number;
   /** UUIDs of all drives, by set and position. */
   readonly sets: readonly (readonly string[])[];
-  /** How many of the sets each pool has, in their order. Only in version 2: before, there was one set. */
+  /** How many of the sets each pool has, in their order. From version 2 on: before, there was one set. */
   readonly pools?: readonly number[];
-  /** Parity shards of the STANDARD class when the drive was formatted: the same in all sets. */
+  /** Parity shards of the sets of each pool. From version 3 on: before, all have the drive's own. */
+  readonly parities?: readonly number[];
+  /** Parity shards of the STANDARD class in the drive's set when that was formatted. */
   readonly parity: number;
   /** Whether the directory was the root of a mount when it was formatted. */
   readonly wasMountPoint: boolean;

@@ -7,7 +7,7 @@ import { StartupError, invariant } from '../base/index.js';
 import type { Drive, DriveFormat } from './drive.js';
 import { ENOSPC } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
-import { encodeFormat, formatVersion, formatVersionOfPools, parseFormat } from './format-file.js';
+import { encodeFormat, parseFormat, versionFor } from './format-file.js';
 import {
   blobFolder,
   blobSubfolders,
@@ -31,8 +31,7 @@ const lockFileBytes = 16;
  */
 export async function formatDrive(folder: string, format: DriveFormat, options: DriveOptions): Promise<Drive> {
   const path = resolve(folder);
-  const isOfPools = format.pools !== undefined;
-  invariant(format.version === (isOfPools ? formatVersionOfPools : formatVersion), 'a new drive has a current format');
+  invariant(format.version === versionFor(format), 'a new drive has the format that it needs');
   invariant(format.sets[format.setIndex]?.[format.position] === format.driveId, 'a drive stands in its own place');
   const access = new FolderAccess(path, options);
   try {

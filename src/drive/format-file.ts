@@ -7,9 +7,15 @@ import { z } from 'zod';
 import { limits } from '../base/index.js';
 import type { DriveFormat } from './drive.js';
 
-/** Of one set. A deployment with several has the later version, so that a server which knows one set leaves it alone. */
+/**
+ * Of one set; of several; of pools with parities of their own. A later one is only written where it is needed, and a
+ * server that knows less leaves such a drive alone.
+ */
 export const formatVersion = 1;
 export const formatVersionOfPools = 2;
+export const formatVersionOfParities = 3;
+const versions = [formatVersion, formatVersionOfPools, formatVersionOfParities];
+export const latestFormatVersion = formatVersionOfParities;
 const formatKind = 'drive';
 
 export type ParsedFormat =
@@ -20,9 +26,11 @@ export type ParsedFormat =
 
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 
+const parityShards = z.int().min(0).max(limits.parityShardsMax);
+
 const formatSchema = z.object({
   granary: z.literal(formatKind),
-  version: z.literal([formatVersion, formatVersionOfPools]),
+  version: z.literal(versions),
   deploymentId: uuid,
   hashKey: z.string().regex(/^[0-9a-f]{64}$/),
   driveId: uuid,
@@ -31,7 +39,8 @@ const formatSchema = z.object({
   sets: z.array(z.array(uuid).min(1).max(limits.setDrivesMax)).min(1).max(limits.setsMax),
   poolIndex: z.int().min(0).optional(),
   pools: z.array(z.int().min(1).max(limits.setsMax)).min(1).max(limits.setsMax).optional(),
-  parity: z.int().min(0).max(limits.parityShardsMax),
+  parity: parityShards,
+  parities: z.array(parityShards).min(2).max(limits.setsMax).optional(),
   wasMountPoint: z.boolean(),
 });
 
@@ -49,9 +58,27 @@ export function encodeFormat(format: DriveFormat): Buffer {
 
 /** In the order of the document, and nothing else that an object may carry. */
 function formatFields(format: DriveFormat): DriveFormat {
-  const { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint, pools } = format;
-  const common = { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint };
-  return version === formatVersion || pools === undefined ? common : { ...common, pools };
+  const { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint } = format;
+  const { pools, parities } = format;
+  return {
+    ...{ version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint },
+    ...(version >= formatVersionOfPools && pools && { pools }),
+    ...(version >= formatVersionOfParities && parities && { parities }),
+  };
+}
+
+/** The version that a drive is formatted with that has to say so much. */
+export function versionFor({ pools, parities }: Pick<DriveFormat, 'pools' | 'parities'>): number {
+  if (parities !== undefined) return formatVersionOfParities;
+  return pools === undefined ? formatVersion : formatVersionOfPools;
+}
+
+/** Sets of each pool, and the parity of these sets, as far as the drive knows of pools. */
+export function poolsOfFormat({ sets, pools = [sets.length], parity, parities }: DriveFormat): {
+  readonly pools: readonly number[];
+  readonly parities: readonly number[];
+} {
+  return { pools, parities: parities ?? pools.map(() => parity) };
 }
 
 /** The pool that a set belongs to; -1 when the pools do not reach so far. */
@@ -65,8 +92,9 @@ export function poolOfSet(pools: readonly number[], setIndex: number): number {
 
 /** In the file, for people: what the pools say. */
 function withPoolIndex(format: DriveFormat): DriveFormat & { readonly poolIndex?: number } {
-  const { pools, ...rest } = formatFields(format);
-  return pools === undefined ? rest : { ...rest, poolIndex: poolOfSet(pools, format.setIndex), pools };
+  const { pools, parities, ...rest } = formatFields(format);
+  if (pools === undefined) return rest;
+  return { ...rest, poolIndex: poolOfSet(pools, format.setIndex), pools, ...(parities && { parities }) };
 }
 
 function parseJson(text: string): unknown {
@@ -89,16 +117,17 @@ export function parseFormat(bytes: Buffer): ParsedFormat {
   const value = parseJson(body.toString('utf8'));
   const head = versionSchema.safeParse(value);
   if (!head.success) return { kind: 'damaged', what: 'it is not a Granary format' };
-  if (head.data.version !== formatVersion && head.data.version !== formatVersionOfPools)
-    return { kind: 'unknown-version', version: head.data.version };
+  if (!versions.includes(head.data.version)) return { kind: 'unknown-version', version: head.data.version };
   const parsed = formatSchema.safeParse(value);
   if (!parsed.success) {
     return { kind: 'damaged', what: `its field ${parsed.error.issues[0]?.path.join('.') ?? '?'} is wrong` };
   }
-  const { pools, poolIndex, ...plain } = parsed.data;
-  const isOfPools = plain.version === formatVersionOfPools;
+  const { pools, poolIndex, parities, ...plain } = parsed.data;
+  const isOfPools = plain.version >= formatVersionOfPools;
+  const isOfParities = plain.version >= formatVersionOfParities;
   if (isOfPools && pools === undefined) return { kind: 'damaged', what: 'its field pools is wrong' };
-  const format = formatFields(pools === undefined ? plain : { ...plain, pools });
+  if (isOfParities && parities === undefined) return { kind: 'damaged', what: 'its field parities is wrong' };
+  const format = formatFields({ ...plain, ...(pools && { pools }), ...(parities && { parities }) });
   if (isOfPools && poolIndex !== poolOfSet(pools ?? [], format.setIndex)) {
     return { kind: 'damaged', what: 'it names another pool than that of its set' };
   }
@@ -110,8 +139,17 @@ export function parseFormat(bytes: Buffer): ParsedFormat {
   }
   const ids = format.sets.flat();
   if (new Set(ids).size !== ids.length) return { kind: 'damaged', what: 'it names a drive twice' };
-  if (format.parity >= (format.sets[format.setIndex]?.length ?? 0)) {
-    return { kind: 'damaged', what: 'it leaves no shard for data' };
+  if (format.parities !== undefined && format.parities.length !== format.pools?.length) {
+    return { kind: 'damaged', what: 'its parities are those of another number of pools' };
   }
+  const ofPools = poolsOfFormat(format);
+  const parityOf = (setIndex: number): number | undefined => ofPools.parities[poolOfSet(ofPools.pools, setIndex)];
+  if (parityOf(format.setIndex) !== format.parity) {
+    return { kind: 'damaged', what: 'it names another parity than that of its pool' };
+  }
+  // Of old drives with one parity for all, the own set is what has always been looked at.
+  const isTooMuch = (set: readonly string[], setIndex: number): boolean =>
+    (isOfParities || setIndex === format.setIndex) && (parityOf(setIndex) ?? 0) >= set.length;
+  if (format.sets.some(isTooMuch)) return { kind: 'damaged', what: 'it leaves no shard for data' };
   return { kind: 'good', format };
 }

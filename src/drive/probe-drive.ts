@@ -7,7 +7,7 @@ import type { DriveFormat, DriveProbe } from './drive.js';
 import { EACCES, EPERM, EROFS } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
 import { ignoreFull, isHalfFormatted, listEntries, lockHolder, takeLock } from './format-drive.js';
-import { formatVersionOfPools, parseFormat } from './format-file.js';
+import { latestFormatVersion, parseFormat } from './format-file.js';
 import {
   blobFolder,
   blobSubfolders,
@@ -153,8 +153,8 @@ async function readFormatCopies(access: FolderAccess): Promise<FormatCopies | nu
       bytes instanceof FolderFault ? ({ kind: 'damaged', what: bytes.message } as const) : parseFormat(bytes);
     if (parsed.kind === 'unknown-version') {
       throw new Unusable(
-        `format version ${parsed.version}, and this Granary knows versions up to ${formatVersionOfPools}: ` +
-          (parsed.version > formatVersionOfPools ? 'use a newer Granary' : 'upgrade the drive with an older Granary'),
+        `format version ${parsed.version}, and this Granary knows versions up to ${latestFormatVersion}: ` +
+          (parsed.version > latestFormatVersion ? 'use a newer Granary' : 'upgrade the drive with an older Granary'),
       );
     }
     if (parsed.kind === 'damaged') damages.push(`${name}: ${parsed.what}`);

@@ -210,19 +210,18 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** While an index that was built anew is looked through. */
   #settling: Promise<void> = Promise.resolve();
   #isClosed = false;
-  /** Parity of new bodies by storage class; at most half of the drives. That of the set unless it is set. */
-  parityOf: (storageClass: string) => number;
+  /** Parity of new bodies by storage class; at most half of the set's drives. That of the set unless it is set. */
+  parityOf: (storageClass: string, setIndex: number) => number;
 
   constructor(private readonly options: EngineOptions) {
     const { sets, catalog } = options;
-    const [first] = sets;
-    invariant(first !== undefined, 'there is a set');
+    invariant(sets.length > 0, 'there is a set');
     invariant(
       sets.every(({ drives }, setIndex) => drives.setIndex === setIndex),
       'sets come in their order',
     );
     const drives = sets.map((set) => set.drives);
-    this.parityOf = () => first.parityShards;
+    this.parityOf = (_storageClass, setIndex) => sets[setIndex]?.parityShards ?? 0;
     this.index = new IndexState(
       catalog,
       drives.map(({ driveCount }) => driveCount),
@@ -954,7 +953,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
    * never get less. Files of a body count for themselves; with drives away they get the set's parity, too.
    */
   #parityFor(set: DriveSet, parityShards: number, storageClass: string, isBlob: boolean): number {
-    const asked = this.parityOf(storageClass);
+    const asked = this.parityOf(storageClass, set.setIndex);
     invariant(asked >= 0 && 2 * asked <= set.driveCount, 'parity is at most half of the drives');
     if (asked >= parityShards) return asked;
     if (!isBlob) return parityShards;

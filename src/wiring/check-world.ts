@@ -4,7 +4,15 @@
  */
 import { StartupError, invariant, systemClock } from '../base/index.js';
 import { inOrderOfUse, indexFolderOf, openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
-import { logFileName, probeDrive, type Drive, type DriveProbe } from '../drive/index.js';
+import {
+  logFileName,
+  poolOfSet,
+  poolsOfFormat,
+  probeDrive,
+  type Drive,
+  type DriveFormat,
+  type DriveProbe,
+} from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
 import { checkJournal, type CheckedLog, type ShortFile } from '../journal/index.js';
 import { kernels } from '../native/index.js';
@@ -60,15 +68,17 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     );
     for (const probe of probes) if (probe.kind === 'ready') undo.push(() => probe.drive.close(driveGraceMs));
     const places = placesOf(probes);
-    const { format } = places.first.drive;
+    const { format } = places;
     const hashKey = Buffer.from(format.hashKey, 'hex');
     const compute = new ComputePool({ arena: arena.arena, hashKey, threads });
     undo.push(() => compute.close());
-    const sets = places.sets.map((inSet) => ({
-      drives: inSet.map(({ probe }) => probe?.drive ?? null),
-      dataShards: inSet.length - format.parity,
-      parityShards: format.parity,
-    }));
+    const { pools, parities } = poolsOfFormat(format);
+    const sets = places.sets.map((inSet, setIndex) => {
+      const parityShards = parities[poolOfSet(pools, setIndex)];
+      invariant(parityShards !== undefined, 'every set is of a pool with its parity');
+      const drives = inSet.map(({ probe }) => probe?.drive ?? null);
+      return { drives, dataShards: inSet.length - parityShards, parityShards };
+    });
     const logs: CheckedLog[] = [];
     for (const [setIndex, { drives, dataShards }] of sets.entries()) {
       if (drives.every((drive) => drive === null)) {
@@ -148,6 +158,8 @@ interface CheckedPlace {
 
 interface Places {
   readonly first: Ready;
+  /** Of the drive that knows of the most sets. */
+  readonly format: DriveFormat;
   /** By set and position. */
   readonly sets: readonly (readonly CheckedPlace[])[];
   readonly unused: readonly UnusedFolder[];
@@ -193,10 +205,10 @@ function placesOf(probes: readonly DriveProbe[]): Places {
   const { deploymentId } = first.drive.format;
   const byId = new Map<string, Ready>();
   // Sets are only ever added: who knows of the most is right.
-  let { sets } = first.drive.format;
+  let most = first.drive.format;
   for (const probe of ready) {
     const { format } = probe.drive;
-    if (format.sets.length > sets.length) sets = format.sets;
+    if (format.sets.length > most.sets.length) most = format;
     if (format.deploymentId !== deploymentId) {
       throw new StartupError(
         `${first.path} and ${probe.path} belong to two deployments`,
@@ -207,6 +219,7 @@ function placesOf(probes: readonly DriveProbe[]): Places {
     if (twin) throw new StartupError(`${twin.path} and ${probe.path} hold the same drive`, 'name each drive once');
     byId.set(format.driveId, probe);
   }
+  const { sets } = most;
   const allIds = sets.flat();
   // A drive of sets that were never used has no place.
   const folders = probes.filter((probe) => probe.kind !== 'ready' || allIds.includes(probe.drive.format.driveId));
@@ -222,7 +235,7 @@ function placesOf(probes: readonly DriveProbe[]): Places {
   const unused = probes
     .filter(({ path }) => !used.has(path))
     .map((probe) => ({ path: probe.path, reason: reasonOf(probe) }));
-  return { first, sets: places, unused };
+  return { first, format: most, sets: places, unused };
 }
 
 /** Drives that are only read. */

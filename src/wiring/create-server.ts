@@ -38,6 +38,7 @@ import { ExternalIdentitySetUp } from './external-identity.js';
 import { iamStoreOn } from './iam-store.js';
 import { IndexDamage } from './index-damage.js';
 import {
+  admitSets,
   applyRequestLimits,
   applyStorageClasses,
   applyUpkeep,
@@ -139,6 +140,9 @@ async function build(
     groups: [options.drives, ...(options.expansions ?? [])],
     parity: options.parity ?? null,
     setDriveCount: options.setDriveCount ?? null,
+    admit: (sets) => {
+      admitSets(options, sets);
+    },
     arena: arena.arena,
     isSynced: options.durability !== 'relaxed',
     patienceMs: patience,
@@ -208,7 +212,7 @@ async function build(
   observation.names.siteName = settings.read(siteSubsystem).name;
   observation.webhooks.follow(settings);
   teardown.add(() => observation.webhooks.close());
-  applyStorageClasses(settings, engine);
+  applyStorageClasses(settings, engine, deployment);
   applyUpkeep(settings, engine);
   const region = regionOf(options, settings);
   external.open({

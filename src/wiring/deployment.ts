@@ -7,10 +7,10 @@ import { StartupError, invariant, limits, type Clock } from '../base/index.js';
 import { chooseSetSize } from '../config/index.js';
 import {
   formatDrive,
-  formatVersion,
-  formatVersionOfPools,
   poolOfSet,
+  poolsOfFormat,
   rewriteFormat,
+  versionFor,
   type Drive,
   type DriveFormat,
   type DriveOptions,
@@ -50,8 +50,6 @@ export interface DeployedPool {
 export interface Deployment {
   readonly deploymentId: string;
   readonly hashKey: Buffer;
-  /** The same in all sets. */
-  readonly parityShards: number;
   readonly sets: readonly DeployedSet[];
   readonly pools: readonly DeployedPool[];
   readonly isNew: boolean;
@@ -62,10 +60,19 @@ export interface Deployment {
   formatOf(setIndex: number, position: number): DriveFormat;
 }
 
+/** What settings have to fit. */
+export interface SetShape {
+  readonly driveCount: number;
+  readonly parityShards: number;
+}
+
 interface Options {
   /** Of folders; each is a pool, unless it is known from what is formatted that several are one. */
   readonly groups: readonly (readonly string[])[];
+  /** Of sets that are formatted now; null: each has that of its size. */
   readonly parity: number | null;
+  /** Told of all sets while nothing is written yet; throws StartupError when the server cannot run with them. */
+  readonly admit?: (sets: readonly SetShape[]) => void;
   readonly setDriveCount?: number | null;
   readonly arena: SharedArrayBuffer;
   /** False: relaxed durability. */
@@ -89,7 +96,8 @@ interface Facts {
   readonly sets: readonly (readonly string[])[];
   /** Sets of each pool. */
   readonly pools: readonly number[];
-  readonly parity: number;
+  /** Of the sets of each pool. */
+  readonly parities: readonly number[];
 }
 
 export async function openDeployment(options: Options): Promise<Deployment> {
@@ -145,30 +153,29 @@ async function formatAll(
   opened: Drive[],
 ): Promise<Deployment> {
   refuseUnusable(probes, 'a new deployment needs every folder that is named: mend it or leave it out');
-  const first = options.groups.find((group) => group.length > 0) ?? [];
-  const parity = options.parity ?? defaultParity(chooseSetSize(first.length, options.setDriveCount ?? null));
   let facts: Facts = {
     deploymentId: randomUUID(),
     hashKey: randomBytes(32).toString('hex'),
     sets: [],
     pools: [],
-    parity,
+    parities: [],
   };
   for (const group of options.groups) facts = withPool(facts, group.length, options);
+  options.admit?.(shapesOf(facts));
   const drives = await formatPlaces(facts, probes, 0, options, opened);
-  return deploymentOf(facts, drives, true, weakPools(facts, 1));
+  return deploymentOf(facts, drives, true, weakerPools(facts, 1));
 }
 
 /** The facts with one pool more. */
-function withPool(facts: Facts, driveCount: number, { setDriveCount = null }: Options): Facts {
+function withPool(facts: Facts, driveCount: number, { parity: asked, setDriveCount = null }: Options): Facts {
   const size = chooseSetSize(driveCount, setDriveCount);
-  const { parity } = facts;
-  if (parity > Math.floor(size / 2) || parity > limits.parityShardsMax) {
+  const parity = asked ?? defaultParity(size);
+  const parityMax = Math.min(Math.floor(size / 2), limits.parityShardsMax);
+  if (parity > parityMax) {
+    const where = facts.pools.length === 0 ? '' : `, which a set of pool ${facts.pools.length + 1} has`;
     throw new StartupError(
-      `parity ${parity} is more than half of ${size} drives`,
-      facts.sets.length > 0
-        ? `name ${2 * parity} drives or more in each group: all sets have the parity of the first`
-        : `set MINIO_STORAGE_CLASS_STANDARD to EC:${Math.floor(size / 2)} or less, or name more drives`,
+      `parity ${parity} is more than half of ${size} drives${where}`,
+      `set MINIO_STORAGE_CLASS_STANDARD to EC:${parityMax} or less, leave it out for the parity that fits each pool, or name more drives`,
     );
   }
   const added = Array.from({ length: driveCount / size }, () => Array.from({ length: size }, () => randomUUID()));
@@ -179,19 +186,32 @@ function withPool(facts: Facts, driveCount: number, { setDriveCount = null }: Op
       `name fewer drives, or larger sets with MINIO_ERASURE_SET_DRIVE_COUNT=${limits.setDrivesMax}`,
     );
   }
-  return { ...facts, sets, pools: [...facts.pools, added.length] };
+  return {
+    ...facts,
+    sets,
+    pools: [...facts.pools, added.length],
+    parities: [...facts.parities, parity],
+  };
 }
 
-/** Pools from this one on that bear less than they would as the first. */
-function weakPools({ sets, pools, parity }: Facts, firstPool: number): string[] {
-  return pools.slice(firstPool).flatMap((_, index) => {
+function shapesOf(facts: Facts): SetShape[] {
+  return facts.sets.map(({ length }, setIndex) => ({ driveCount: length, parityShards: parityOf(facts, setIndex) }));
+}
+
+function parityOf({ pools, parities }: Facts, setIndex: number): number {
+  const parity = parities[poolOfSet(pools, setIndex)];
+  invariant(parity !== undefined, 'every set is of a pool with its parity');
+  return parity;
+}
+
+/** Pools from this one on that bear less than what is there bears: what goes to them is less safe. */
+function weakerPools({ parities }: Facts, firstPool: number): string[] {
+  return parities.slice(firstPool).flatMap((parity, index) => {
     const pool = firstPool + index;
-    const size = sets.find((__, setIndex) => poolOfSet(pools, setIndex) === pool)?.length ?? 0;
-    if (parity >= defaultParity(size)) return [];
-    const borne = parity === 0 ? 'none' : String(parity);
-    return [
-      `pool ${pool + 1} has the parity of the first, ${parity}: of the ${size} drives of a set ${borne} may be lost; with a deployment of their own it would be ${defaultParity(size)}`,
-    ];
+    const most = Math.max(...parities.slice(0, pool));
+    if (parity >= most) return [];
+    const borne = parity === 0 ? 'no drive' : parity === 1 ? 'one drive' : `${parity} drives`;
+    return [`pool ${pool + 1} bears the loss of ${borne} in a set, and those before it of up to ${most}`];
   });
 }
 
@@ -221,12 +241,16 @@ async function formatPlaces(
 function formatFor(facts: Facts, setIndex: number, position: number): DriveFormat {
   const driveId = facts.sets[setIndex]?.[position];
   invariant(driveId !== undefined, 'every position of the set has a drive id');
-  const { deploymentId, hashKey, sets, parity, pools } = facts;
-  const isOne = sets.length === 1;
-  const version = isOne ? formatVersion : formatVersionOfPools;
+  const { deploymentId, hashKey, sets, pools, parities } = facts;
+  const parity = parityOf(facts, setIndex);
+  const ofPools = {
+    ...(sets.length > 1 && { pools }),
+    ...(parities.some((other) => other !== parity) && { parities }),
+  };
+  const version = versionFor(ofPools);
   // `formatDrive` looks whether it is a mount point.
-  const common = { version, deploymentId, hashKey, driveId, setIndex, position, sets, parity, wasMountPoint: false };
-  return isOne ? common : { ...common, pools };
+  const own = { driveId, setIndex, position, parity, wasMountPoint: false };
+  return { version, deploymentId, hashKey, sets, ...own, ...ofPools };
 }
 
 function deploymentOf(
@@ -241,9 +265,10 @@ function deploymentOf(
       invariant(place !== undefined, 'every drive has its place');
       return place;
     });
-    const dataShards = driveIds.length - facts.parity;
+    const parityShards = parityOf(facts, setIndex);
     const poolIndex = poolOfSet(facts.pools, setIndex);
-    return { setIndex, poolIndex, dataShards, parityShards: facts.parity, places: inSet, driveIds };
+    const dataShards = driveIds.length - parityShards;
+    return { setIndex, poolIndex, dataShards, parityShards, places: inSet, driveIds };
   });
   let firstSet = 0;
   const pools = facts.pools.map((setCount) => {
@@ -254,7 +279,6 @@ function deploymentOf(
   return {
     deploymentId: facts.deploymentId,
     hashKey: Buffer.from(facts.hashKey, 'hex'),
-    parityShards: facts.parity,
     sets,
     pools,
     isNew,
@@ -279,7 +303,7 @@ async function joinAll(
   if (known.length > driveCount) {
     throw new StartupError(
       `${known.length} folders were named, but this deployment has ${driveCount} drives`,
-      'name the same folders as before; drives are added as a group of their own: /old/{1...4} /new/{1...4}',
+      'name the same folders as before; drives are added as a group of their own, and each group has an ellipsis: /old/{1...4} /new/{1...4}, or /data{1...1} for one folder',
     );
   }
   const plan = await planPlaces(known, ready, facts, groups);
@@ -287,6 +311,7 @@ async function joinAll(
   for (const group of groups.added) grown = withPool(grown, options.groups[group]?.length ?? 0, options);
   const added = await probeAll(options, groups.added, true);
   refuseUnusable(added, 'a group that is added needs every folder that is named: mend it or leave it out');
+  options.admit?.(shapesOf(grown));
   // What could be refused was refused: from here on it is written.
   const warnings: string[] = [];
   const places = new Map<string, Place>();
@@ -309,13 +334,13 @@ async function joinAll(
     const pool = facts.pools.length + index + 1;
     warnings.push(`pool ${pool} is added: ${setCount === 1 ? '1 set' : `${setCount} sets`} for new objects`);
   }
-  warnings.push(...weakPools(grown, facts.pools.length));
+  warnings.push(...weakerPools(grown, facts.pools.length));
   for (const { path } of known) {
     if (plan.some((place) => place.path === path)) continue;
     warnings.push(`${path} is not used: there are as many other folders in its group as there are drives`);
   }
   await tellDrives(ready, grown, options);
-  warnings.push(...remarks(ready, grown, options));
+  warnings.push(...remarks(ready, facts, options));
   return deploymentOf(grown, places, false, warnings);
 }
 
@@ -348,8 +373,8 @@ function factsOf(ready: readonly Ready[]): Facts {
       'leave it out: it was part of sets that were never used',
     );
   }
-  const { deploymentId, hashKey, sets, parity, pools = [sets.length] } = most;
-  return { deploymentId, hashKey, sets, parity, pools };
+  const { deploymentId, hashKey, sets } = most;
+  return { deploymentId, hashKey, sets, ...poolsOfFormat(most) };
 }
 
 interface Groups {
@@ -411,7 +436,7 @@ async function planPlaces(
     for (const [index, ids] of sets.entries()) {
       const setIndex = firstSet + index;
       const present = ids.filter((id) => byId.has(id)).length;
-      const dataShards = ids.length - facts.parity;
+      const dataShards = ids.length - parityOf(facts, setIndex);
       if (present < dataShards && !isUnborn) {
         const name = facts.sets.length === 1 ? '' : ` of set ${setIndex + 1}`;
         throw new StartupError(
@@ -500,9 +525,11 @@ function remarks(ready: readonly Ready[], facts: Facts, { parity }: Options): st
   if (order.some((place, index) => index > 0 && place < (order[index - 1] ?? 0))) {
     warnings.push('the drives were named in another order than before; each was recognised by its id');
   }
-  if (parity !== null && parity !== facts.parity) {
+  for (const [pool, own] of facts.parities.entries()) {
+    if (parity === null || parity === own) continue;
+    const where = facts.parities.length === 1 ? '' : ` of pool ${pool + 1}`;
     warnings.push(
-      `parity stays at ${facts.parity}, as the drives were formatted; the ${parity} that was asked for holds for new objects only`,
+      `parity${where} stays at ${own}, as the drives were formatted; the ${parity} that was asked for holds for new objects only`,
     );
   }
   return warnings;

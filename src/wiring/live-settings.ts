@@ -1,11 +1,13 @@
 /** Opens the stored settings, and tells the parts of the server about each change that takes effect. */
 import { randomUUID } from 'node:crypto';
-import { systemClock } from '../base/index.js';
+import { invariant, systemClock } from '../base/index.js';
 import {
   apiSubsystem,
+  checkEnvironment,
   checkIdentityTogether,
   healSubsystem,
   identityLdapSubsystem,
+  parityIn,
   regionSubsystem,
   scannerSubsystem,
   ServerSettings,
@@ -18,7 +20,7 @@ import type { RecordSeal } from '../identity/index.js';
 import { StaleUploads, type Engine } from '../object/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Admission } from './admission.js';
-import type { Deployment } from './deployment.js';
+import type { Deployment, SetShape } from './deployment.js';
 import { checkLdapSettings } from './providers/ldap.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import type { ServerOptions } from './types.js';
@@ -29,15 +31,16 @@ export function openSettings(
   options: ServerOptions,
   engine: Engine,
   seal: RecordSeal,
-  { sets, parityShards }: Deployment,
+  { sets }: Deployment,
   log: Logger,
 ): Promise<ServerSettings> {
   return ServerSettings.open({
     schema: subsystems,
     environment: options.settings ?? {},
     records: sealedRecordsOn(engine, seal, settingsPrefix),
-    // What is asked for has to fit into every set.
-    facts: { driveCount: Math.min(...sets.map(({ driveIds }) => driveIds.length)), setParity: parityShards },
+    facts: {
+      sets: sets.map(({ driveIds, parityShards }) => ({ driveCount: driveIds.length, parityShards })),
+    },
     clock: systemClock,
     newId: randomUUID,
     checkTogether: (next, touched, now) =>
@@ -59,10 +62,24 @@ export function namedRegionOf(options: ServerOptions, settings: ServerSettings):
   return options.region ?? (region || settings.read(regionSubsystem));
 }
 
-export function applyStorageClasses(settings: ServerSettings, engine: Engine): void {
+/** Before anything is formatted: a pool that was added stays. Throws StartupError. */
+export function admitSets({ settings = {} }: Pick<ServerOptions, 'settings'>, sets: readonly SetShape[]): void {
+  checkEnvironment(storageClassSubsystem, settings, { sets });
+}
+
+export function applyStorageClasses(
+  settings: ServerSettings,
+  engine: Engine,
+  { sets }: { readonly sets: readonly Pick<SetShape, 'parityShards'>[] },
+): void {
   settings.watch(() => {
-    const { standardParity, reducedParity } = settings.read(storageClassSubsystem);
-    engine.parityOf = (storageClass) => (storageClass === 'REDUCED_REDUNDANCY' ? reducedParity : standardParity);
+    const asked = settings.read(storageClassSubsystem);
+    const parities = sets.map((set) => parityIn(set, asked));
+    engine.parityOf = (storageClass, setIndex) => {
+      const parity = parities[setIndex];
+      invariant(parity !== undefined, 'the set is one of the deployment');
+      return storageClass === 'REDUCED_REDUNDANCY' ? parity.reduced : parity.standard;
+    };
   });
 }
 

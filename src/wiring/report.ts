@@ -27,7 +27,7 @@ export function startReport(
 }
 
 function setReport(
-  { poolIndex, dataShards, parityShards, places }: DeployedSet,
+  { setIndex, poolIndex, dataShards, parityShards, places }: DeployedSet,
   opened: OpenedJournal | undefined,
   parityOf: Engine['parityOf'],
 ): SetReport {
@@ -51,7 +51,7 @@ function setReport(
   const mayFailForReads = forReads(parityShards);
   const mayFailForWrites = Math.max(0, inSync.size - writeQuorum(dataShards, parityShards));
   const weakerClasses = storageClasses.flatMap((storageClass) => {
-    const parity = parityOf(storageClass);
+    const parity = parityOf(storageClass, setIndex);
     return parity < parityShards ? [{ storageClass, mayFailForReads: forReads(parity) }] : [];
   });
   const canWrite = health?.canWrite === true;

@@ -36,7 +36,7 @@ export function serverState({ clock, deployment, sets, readCache, engine }: Opti
       readQuorum: dataShards,
       writeQuorum: writeQuorum(dataShards, parityShards),
     })),
-    parityOf: (storageClass) => engine.parityOf(storageClass),
+    parityOf: (storageClass, setIndex) => engine.parityOf(storageClass, setIndex),
     health: () => engine.health(),
     setHealth: (setIndex) => {
       const health = sets[setIndex]?.journal.health();

@@ -6,6 +6,7 @@ import type { UpkeepStatus } from '../../object/index.js';
 import type { CountsByOperation, RejectedCounts, RequestCounters } from '../../telemetry/index.js';
 import {
   capacityOf,
+  leastParity,
   totalUsage,
   type Capacity,
   type DriveFacts,
@@ -32,6 +33,13 @@ export interface SetState extends SetFacts, SetHealth {
   /** Drives that take part, those among them that are being brought up to date included. */
   readonly onlineCount: number;
   readonly healingCount: number;
+  readonly parity: ClassParity;
+}
+
+/** Parity shards of new objects, by storage class. */
+export interface ClassParity {
+  readonly standard: number;
+  readonly reduced: number;
 }
 
 export interface Facts {
@@ -41,7 +49,8 @@ export interface Facts {
   readonly startedMs: number;
   readonly uptimeMs: number;
   readonly sets: readonly SetState[];
-  readonly parity: { readonly standard: number; readonly reduced: number };
+  /** Of the sets together: the least. */
+  readonly parity: ClassParity;
   readonly health: ReturnType<ServerState['health']>;
   readonly drives: readonly DriveFacts[];
   readonly onlineCount: number;
@@ -80,8 +89,8 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     version,
     startedMs: state.startedMs,
     uptimeMs: state.uptimeMs(),
-    sets: state.sets.map((set) => setState(set, state.setHealth(set.setIndex), drives)),
-    parity: { standard: state.parityOf('STANDARD'), reduced: state.parityOf('REDUCED_REDUNDANCY') },
+    sets: state.sets.map((set) => setState(set, state, drives)),
+    parity: classParity((storageClass) => leastParity(state, storageClass)),
     health: state.health(),
     drives,
     onlineCount: drives.filter((drive) => drive.state === 'ok').length,
@@ -100,11 +109,16 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
   };
 }
 
-function setState(set: SetFacts, health: SetHealth, all: readonly DriveFacts[]): SetState {
+function classParity(of: (storageClass: string) => number): ClassParity {
+  return { standard: of('STANDARD'), reduced: of('REDUCED_REDUNDANCY') };
+}
+
+function setState(set: SetFacts, state: ServerState, all: readonly DriveFacts[]): SetState {
   const drives = all.filter(({ setIndex }) => setIndex === set.setIndex);
   return {
     ...set,
-    ...health,
+    ...state.setHealth(set.setIndex),
+    parity: classParity((storageClass) => state.parityOf(storageClass, set.setIndex)),
     onlineCount: drives.filter(({ state }) => state === 'ok').length,
     healingCount: drives.filter(({ catchUp }) => catchUp !== null).length,
   };

@@ -181,7 +181,7 @@ function node(facts: Facts): Metric[] {
     gauge('minio_node_process_uptime_seconds', 'Seconds since the server was started', uptimeMs / 1000),
     gauge('minio_node_process_resident_memory_bytes', 'Memory of the process', own.residentBytes),
     counter('minio_node_process_cpu_total_seconds', 'Processor time of the process', own.cpuSeconds),
-    gauge('minio_node_storage_class_standard_parity', 'Parity shards of a new object', parity.standard),
+    gauge('minio_node_storage_class_standard_parity', 'Parity shards that a new object has at least', parity.standard),
     gauge('minio_node_storage_class_rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
     gauge('minio_software_version_info', 'The version in a label', [{ value: 1, labels: { version } }]),
     ...readCache(facts),

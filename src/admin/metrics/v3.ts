@@ -149,7 +149,7 @@ const groups: readonly MetricsGroup[] = [
   {
     path: '/cluster/config',
     collect: ({ parity }) => [
-      gauge('standard_parity', 'Parity shards of a new object', parity.standard),
+      gauge('standard_parity', 'Parity shards that a new object has at least', parity.standard),
       gauge('rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
     ],
   },
@@ -237,7 +237,7 @@ function faultsOf({ statistics }: Facts['drives'][number], ...kinds: readonly ('
   return statistics === null ? null : kinds.reduce((sum, kind) => sum + statistics.faults[kind], 0);
 }
 
-function setMetrics({ sets, health, parity }: Facts): Metric[] {
+function setMetrics({ sets, health }: Facts): Metric[] {
   const ofSets = (name: string, help: string, value: (set: SetState) => number): Metric =>
     gauge(
       name,
@@ -250,10 +250,6 @@ function setMetrics({ sets, health, parity }: Facts): Metric[] {
   // A drive that is being brought up to date holds not everything yet.
   const rest = (set: SetState, quorum: number): number => Math.max(0, set.onlineCount - set.healingCount - quorum);
   const quorum = Math.max(...sets.map(({ writeQuorum }) => writeQuorum));
-  const classes = [
-    { name: 'STANDARD', parity: parity.standard },
-    { name: 'REDUCED_REDUNDANCY', parity: parity.reduced },
-  ];
   return [
     gauge('overall_write_quorum', 'Drives that a write needs in the set that needs most', quorum),
     gauge('overall_health', '1 while every set takes writes', Number(health.canWrite)),
@@ -268,10 +264,12 @@ function setMetrics({ sets, health, parity }: Facts): Metric[] {
       'class_read_tolerance',
       'Drives that may go with large objects of the storage class, as it is set now, still readable',
       sets.flatMap((set) =>
-        classes.map(({ name, parity: asked }) => ({
-          value: rest(set, set.dataShards + set.parityShards - Math.min(asked, set.parityShards)),
-          labels: { pool_id: String(set.poolIndex), set_id: String(set.indexInPool), storage_class: name },
-        })),
+        Object.entries({ STANDARD: set.parity.standard, REDUCED_REDUNDANCY: set.parity.reduced }).map(
+          ([name, asked]) => ({
+            value: rest(set, set.dataShards + set.parityShards - Math.min(asked, set.parityShards)),
+            labels: { pool_id: String(set.poolIndex), set_id: String(set.indexInPool), storage_class: name },
+          }),
+        ),
       ),
     ),
     ofSets('read_health', '1 while the set can be read', ({ canRead }) => Number(canRead)),

@@ -1,10 +1,11 @@
 /** `storage_class`: parity of new objects, by the class that the client asks for. */
 import { parsedKey } from '../setting-key.js';
-import { defineSubsystem, type SettingFacts } from '../subsystem.js';
+import { defineSubsystem, type SetFacts } from '../subsystem.js';
 
+/** What was asked for; null: it is as the set is, see `parityIn`. */
 export interface StorageClassSettings {
-  readonly standardParity: number;
-  readonly reducedParity: number;
+  readonly standard: number | null;
+  readonly reduced: number | null;
 }
 
 /** Null: none is said. */
@@ -16,12 +17,26 @@ function parseClass(text: string): number | null | undefined {
 
 const reading = { parse: parseClass, expects: 'of the form EC:N' };
 
-function resolve(
-  { standard, rrs }: { readonly standard: number | null; readonly rrs: number | null },
-  { setParity }: SettingFacts,
-): StorageClassSettings {
-  const standardParity = standard ?? setParity;
-  return { standardParity, reducedParity: rrs ?? Math.min(1, standardParity) };
+/** What new objects of both classes get in a set of that parity. */
+export function parityIn(
+  { parityShards }: Pick<SetFacts, 'parityShards'>,
+  { standard, reduced }: StorageClassSettings,
+): { readonly standard: number; readonly reduced: number } {
+  const standardParity = standard ?? parityShards;
+  return { standard: standardParity, reduced: reduced ?? Math.min(1, standardParity) };
+}
+
+function wrongIn(set: SetFacts, asked: StorageClassSettings): string | null {
+  const { standard, reduced } = parityIn(set, asked);
+  // With more parity than data two halves of the drives could each take writes.
+  const parityMax = Math.floor(set.driveCount / 2);
+  for (const parity of [standard, reduced]) {
+    if (parity > parityMax) {
+      return `EC:${parity} needs at least ${parity * 2} drives in every set, and there is one of ${set.driveCount}`;
+    }
+  }
+  if (reduced > standard) return `rrs (EC:${reduced}) exceeds standard (EC:${standard})`;
+  return null;
 }
 
 export const storageClassSubsystem = defineSubsystem({
@@ -33,16 +48,9 @@ export const storageClassSubsystem = defineSubsystem({
     rrs: parsedKey('string', 'set the parity count for reduced redundancy storage class e.g. "EC:2"', reading),
   },
   absentKeys: ['optimize', 'inline_block'],
-  check: (values, facts) => {
-    const { standardParity, reducedParity } = resolve(values, facts);
-    // With more parity than data two halves of the drives could each take writes.
-    const parityMax = Math.floor(facts.driveCount / 2);
-    for (const parity of [standardParity, reducedParity]) {
-      if (parity > parityMax)
-        return `EC:${parity} needs at least ${parity * 2} drives, and there are ${facts.driveCount}`;
-    }
-    if (reducedParity > standardParity) return `rrs (EC:${reducedParity}) exceeds standard (EC:${standardParity})`;
-    return null;
+  check: ({ standard, rrs }, { sets }) => {
+    const wrongs = sets.map((set) => wrongIn(set, { standard, reduced: rrs }));
+    return wrongs.find((wrong) => wrong !== null) ?? null;
   },
-  read: resolve,
+  read: ({ standard, rrs }) => ({ standard, reduced: rrs }),
 });

@@ -193,9 +193,9 @@ export class CrashRun {
   /** Not more drives of a set than may be lost, those that fail among them. */
   #damage(): void {
     const { world, random } = this;
-    const count = world.running.deployment.parityShards - (this.kind === 'faults' ? 1 : 0);
     if (this.#damaged.size === 0) {
-      for (const drive of world.absentees(count)) if (random.chance(0.7)) this.#damaged.add(drive);
+      const kept = this.kind === 'faults' ? 1 : 0;
+      for (const drive of world.absentees(new Set(), kept)) if (random.chance(0.7)) this.#damaged.add(drive);
     }
     for (const drive of this.#damaged) world.server.damage(drive);
     world.story.push(`damage on ${[...this.#damaged].map((drive) => drive + 1).join()}`);
@@ -255,7 +255,7 @@ export class CrashRun {
     this.counts.points++;
     this.counts.faults++;
     // Without parity nothing can be read around the drive that fails.
-    const isReadable = !isLasting || workload.running.deployment.parityShards > this.#absent.length;
+    const isReadable = !isLasting || world.parityOf(hit) > this.#absent.length;
     if (isSettled && isReadable) await world.checkAll(false);
     machine.full.clear();
     machine.plan = () => ({ kind: 'done' });

@@ -23,6 +23,8 @@ const shapes: readonly Shape[] = [
   { pools: [8], setDriveCount: 4 },
   { pools: [6], setDriveCount: 3 },
   { pools: [4, 4] },
+  { pools: [3, 6] },
+  { pools: [4, 2] },
 ];
 
 const troubles = [
@@ -225,10 +227,9 @@ export class RandomRun {
   /** A drive that may be impaired without loss: one that is already, or another while its set bears it. */
   #victim(): number | null {
     const { world, random } = this;
-    const { parityShards } = world.running.deployment;
     const possible = world.sets.flatMap((drives) => {
       const impaired = drives.filter((drive) => this.#impaired.has(drive));
-      return impaired.length < parityShards ? drives : impaired;
+      return impaired.length < world.parityOf(drives[0] ?? -1) ? drives : impaired;
     });
     if (possible.length === 0) return null;
     const drive = random.pick(possible);
@@ -360,9 +361,12 @@ export class RandomRun {
 
   /** Those that are impaired may all be out of their set. */
   #maySpare(): boolean {
-    const [{ dataShards, parityShards } = { dataShards: 0, parityShards: 0 }] = this.world.running.deployment.sets;
-    const quorum = writeQuorum(dataShards, parityShards);
-    return this.world.sets.every((drives) => drives.filter((drive) => !this.#impaired.has(drive)).length >= quorum);
+    const { sets } = this.world.running.deployment;
+    return this.world.sets.every((drives, setIndex) => {
+      const { dataShards = 0, parityShards = 0 } = sets[setIndex] ?? {};
+      const sound = drives.filter((drive) => !this.#impaired.has(drive));
+      return sound.length >= writeQuorum(dataShards, parityShards);
+    });
   }
 
   /** A body may come to lack a shard on any drive, until that is repaired: nothing else may be impaired so long. */

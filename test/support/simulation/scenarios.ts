@@ -33,8 +33,22 @@ const twoSets: readonly Shape[] = [
   { pools: [8], setDriveCount: 4 },
   { pools: [6], setDriveCount: 3 },
 ];
-const twoPools: readonly Shape[] = [{ pools: [4, 4] }, { pools: [3, 3] }, { pools: [4, 5] }];
-const severalSets: readonly Shape[] = [...twoSets, ...twoPools, { pools: [4], setDriveCount: 2 }, { pools: [2, 2] }];
+/** With one parity, and each with its own; of the last any drive may be away, and writes go on. */
+const twoPools: readonly Shape[] = [
+  [4, 4],
+  [3, 3],
+  [4, 5],
+  [4, 3],
+  [2, 4],
+  [3, 6],
+].map((pools) => ({ pools }));
+const narrowPools: readonly Shape[] = [
+  [2, 2],
+  [4, 2],
+  [1, 3],
+  [4, 1],
+].map((pools) => ({ pools }));
+const severalSets: readonly Shape[] = [...twoSets, ...twoPools, { pools: [4], setDriveCount: 2 }, ...narrowPools];
 
 const small = [513, 60_000] as const;
 const large = [262_145, 700_000] as const;
@@ -99,8 +113,20 @@ export const scenarios: readonly Scenario[] = [
   { name: 'multipart in several sets', operation: 'multipart', sizes: large, partsMax: 1, shapes: severalSets },
   { name: 'versions in several sets', ...versionsIn(severalSets) },
   { name: 'bucket in several sets', operation: 'bucket', sizes: small, shapes: severalSets },
-  { name: 'compaction in several sets', operation: 'put', sizes: bulky, upkeep: 'compaction', shapes: twoSets },
-  { name: 'heal in several sets', operation: 'put', sizes: [400, 700_000], upkeep: 'heal', shapes: twoSets },
+  {
+    name: 'compaction in several sets',
+    operation: 'put',
+    sizes: bulky,
+    upkeep: 'compaction',
+    shapes: [...twoSets, ...twoPools],
+  },
+  {
+    name: 'heal in several sets',
+    operation: 'put',
+    sizes: [400, 700_000],
+    upkeep: 'heal',
+    shapes: [...twoSets, ...twoPools],
+  },
   {
     name: 'put, a drive of the second set away',
     operation: 'put',

@@ -178,23 +178,29 @@ export class SimulatedWorld {
     throw new Error(`the last scan still finds damage: ${JSON.stringify(last)}`);
   }
 
-  /** So many drives of each set, of those that are not `spared`. */
-  absentees(count: number, spared: ReadonlySet<number> = new Set()): number[] {
-    return this.#sets.flatMap((drives) =>
-      drives
+  /** How many drives the set of this one may lose. */
+  parityOf(drive: number): number {
+    const setIndex = this.#sets.findIndex((drives) => drives.includes(drive));
+    return this.running.deployment.sets[setIndex]?.parityShards ?? 0;
+  }
+
+  /** Of each set as many drives as it may lose, less those to be `kept` of them; none that is `spared`. */
+  absentees(spared: ReadonlySet<number> = new Set(), kept = 0): number[] {
+    return this.#sets.flatMap((drives) => {
+      const count = Math.max(0, this.parityOf(drives[0] ?? -1) - kept);
+      return drives
         .filter((drive) => !spared.has(drive))
         .sort(() => this.random.next() - 0.5)
-        .slice(0, count),
-    );
+        .slice(0, count);
+    });
   }
 
   /** As many drives as may be lost are away: everything can be read. */
   async checkDegraded(spared: ReadonlySet<number> = new Set()): Promise<void> {
     const { server } = this;
-    const { parityShards } = this.running.deployment;
-    if (parityShards === 0) return;
+    const absent = this.absentees(spared);
+    if (absent.length === 0) return;
     this.degraded++;
-    const absent = this.absentees(parityShards, spared);
     await this.stop();
     this.story.push(`without drives ${absent.map((drive) => drive + 1).join()}`);
     this.adopt(await server.start({ absent, isKept: this.isKept }));

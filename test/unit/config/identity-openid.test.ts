@@ -12,7 +12,7 @@ function open(environment: Record<string, string> = {}) {
     schema: [openIdSubsystem],
     environment,
     records: { load: () => Promise.resolve(), write: () => Promise.resolve() },
-    facts: { driveCount: 1, setParity: 0 },
+    facts: { sets: [{ driveCount: 1, parityShards: 0 }] },
     clock: { nowMs: () => 0 },
     newId: () => 'id',
     log: () => undefined,

@@ -22,7 +22,7 @@ async function open(environment: Record<string, string> = {}, stored = '') {
         for (const { name, value } of changes) if (value !== null) records.set(name, value);
       },
     },
-    facts: { driveCount: 1, setParity: 0 },
+    facts: { sets: [{ driveCount: 1, parityShards: 0 }] },
     clock: { nowMs: () => 0 },
     newId: () => 'id',
     log: () => undefined,

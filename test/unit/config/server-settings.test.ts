@@ -63,7 +63,7 @@ class World {
           return Promise.resolve();
         },
       },
-      facts: { driveCount: 4, setParity: 2 },
+      facts: { sets: [{ driveCount: 4, parityShards: 2 }] },
       clock: { nowMs: () => this.nowMs++ },
       newId: () => `id-${this.#ids++}`,
       log: (text, fields) => this.logged.push(`${text} ${JSON.stringify(fields)}`),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DriveFormat } from '../../../src/drive/index.js';
-import { encodeFormat, parseFormat } from '../../../src/drive/format-file.js';
+import { encodeFormat, parseFormat, poolsOfFormat, versionFor } from '../../../src/drive/format-file.js';
 import { blobFileName, blobSubfolder, blobSubfolders, logFileName, logFileNumber } from '../../../src/drive/layout.js';
 import { newFormat } from './support.js';
 
@@ -49,6 +49,29 @@ const goldenOfPools: DriveFormat = {
   pools: [1, 1],
 };
 
+/** The bytes of version 3: two drives with a copy of everything, and a pool of one drive that was added. */
+const goldenThree =
+  '{"granary":"drive","version":3,"deploymentId":"6f1c2a52-0f4e-4f0b-9d1e-8a54d3a7c001",' +
+  '"hashKey":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",' +
+  '"driveId":"b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03","setIndex":1,"position":0,' +
+  '"sets":[["b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01","b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02"],' +
+  '["b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03"]],' +
+  '"parity":0,"wasMountPoint":false,"poolIndex":1,"pools":[1,1],"parities":[1,0]}\n' +
+  '{"sha256":"9054a1d19cb507d05842d7b6174190dfa4e0e4f1135071efbbd8a8263d7ceda9"}\n';
+
+const goldenOfParities: DriveFormat = {
+  ...goldenOfPools,
+  version: 3,
+  driveId: 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03',
+  position: 0,
+  sets: [
+    ['b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a01', 'b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a02'],
+    ['b3a0f3de-7c55-4a39-8d5c-0c7e7f1d2a03'],
+  ],
+  parity: 0,
+  parities: [1, 0],
+};
+
 describe('a copy of the format', () => {
   it('has the bytes of version 1', () => {
     expect(encodeFormat(goldenFormat).toString()).toBe(golden);
@@ -58,6 +81,37 @@ describe('a copy of the format', () => {
   it('has the bytes of version 2 when there are several sets', () => {
     expect(encodeFormat(goldenOfPools).toString()).toBe(goldenTwo);
     expect(parseFormat(Buffer.from(goldenTwo))).toEqual({ kind: 'good', format: goldenOfPools });
+  });
+
+  it('has the bytes of version 3 when pools have parities of their own', () => {
+    expect(encodeFormat(goldenOfParities).toString()).toBe(goldenThree);
+    expect(parseFormat(Buffer.from(goldenThree))).toEqual({ kind: 'good', format: goldenOfParities });
+  });
+
+  it('says the parity of every pool in each version, and is written in the oldest that can say it', () => {
+    expect(poolsOfFormat(goldenFormat)).toEqual({ pools: [1], parities: [1] });
+    expect(poolsOfFormat(goldenOfPools)).toEqual({ pools: [1, 1], parities: [1, 1] });
+    expect(poolsOfFormat(goldenOfParities)).toEqual({ pools: [1, 1], parities: [1, 0] });
+    expect([goldenFormat, goldenOfPools, goldenOfParities].map(versionFor)).toEqual([1, 2, 3]);
+  });
+
+  it.each<[string, Partial<DriveFormat>]>([
+    ['parities', { parities: [0] }],
+    ['parities', { parities: [1, 0, 0] }],
+    ['another parity than that of its pool', { parity: 1 }],
+    // Also in a set that is not the drive's own.
+    ['no shard for data', { parities: [2, 0] }],
+    ['no shard for data', { parities: [1, 1], parity: 1 }],
+    ['parity', { parities: [1, 9], parity: 9 }],
+  ])('of several parities is damaged with wrong ones: %s %j', (what, wrong) => {
+    const parsed = parseFormat(encodeFormat({ ...goldenOfParities, ...wrong }));
+    expect(parsed).toMatchObject({ kind: 'damaged', what: expect.stringContaining(what) });
+  });
+
+  it('of version 3 is damaged without its parities, and an older one does not heed them', () => {
+    const { parities: _, ...without } = goldenOfParities;
+    expect(parseFormat(encodeFormat(without))).toMatchObject({ kind: 'damaged', what: 'its field parities is wrong' });
+    expect(encodeFormat({ ...goldenOfPools, parities: [1, 0] }).toString()).toBe(goldenTwo);
   });
 
   it.each([

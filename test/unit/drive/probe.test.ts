@@ -16,14 +16,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StartupError, limits } from '../../../src/base/index.js';
-import {
-  formatDrive,
-  formatVersionOfPools,
-  probeDrive,
-  rewriteFormat,
-  type DriveFormat,
-  type DriveProbe,
-} from '../../../src/drive/index.js';
+import { formatDrive, probeDrive, rewriteFormat, type DriveFormat, type DriveProbe } from '../../../src/drive/index.js';
 import { encodeFormat, parseFormat } from '../../../src/drive/format-file.js';
 import { TestArena, newDrive, newFormat, openDescriptors, openDrive, temporaryFolder, valueOf } from './support.js';
 
@@ -264,9 +257,9 @@ describe('the copies of the format', () => {
 
   it('of a later version say what to do', async () => {
     const format = await formatAndClose();
-    writeBothCopies(encodeFormat({ ...format, version: 3 }));
+    writeBothCopies(encodeFormat({ ...format, version: 4 }));
     const before = contents(path);
-    await expectUnusable(/version 3.*use a newer Granary/);
+    await expectUnusable(/version 4.*use a newer Granary/);
     expect(contents(path)).toEqual(before);
   });
 
@@ -466,7 +459,7 @@ describe.runIf(canMount())('a mounted file system', () => {
         writeFileSync(bad, bytes, { flag: 'r+' });
         const { format } = drive;
         const sets = [...format.sets, [randomUUID()]];
-        const told = { ...format, version: formatVersionOfPools, sets, pools: [1, 1] };
+        const told = { ...format, version: 2, sets, pools: [1, 1] };
         await rewriteFormat(drive, told, { arena });
         await drive.close(1000);
         for (const copy of ['format.json', 'format.copy.json']) {

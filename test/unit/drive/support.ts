@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MiB } from '../../../src/base/index.js';
 import type { Drive, DriveFormat, DriveResult } from '../../../src/drive/index.js';
-import { formatDrive, formatVersion, probeDrive } from '../../../src/drive/index.js';
+import { formatDrive, probeDrive, versionFor } from '../../../src/drive/index.js';
 
 /** In memory where there is such a file system: a drive has hundreds of folders to make and remove. */
 const memoryFolder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -18,7 +18,7 @@ export function temporaryFolder(base = memoryFolder): { readonly path: string; r
 export function newFormat(overrides: Partial<DriveFormat> = {}): DriveFormat {
   const driveId = randomUUID();
   return {
-    version: formatVersion,
+    version: versionFor(overrides),
     deploymentId: randomUUID(),
     hashKey: randomBytes(32).toString('hex'),
     driveId,

@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -18,14 +19,16 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StartupError } from '../../../dist/base/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
-import { openDeployment, type Deployment, type Place } from '../../../dist/wiring/deployment.js';
+import { openDeployment, type Deployment, type Place, type SetShape } from '../../../dist/wiring/deployment.js';
 
 const { arena } = new SlabArena(32 << 20);
+/** In memory where there is such a file system: a drive has hundreds of folders to make and remove. */
+const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 let folder = '';
 const opened: Deployment[] = [];
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'granary-deployment-'));
+  folder = mkdtempSync(join(base, 'granary-deployment-'));
 });
 
 afterEach(async () => {
@@ -270,9 +273,19 @@ describe('several sets', () => {
     return deployment;
   }
 
-  async function refusalOf(...groups: readonly (readonly string[])[]): Promise<string> {
+  async function openWith(groups: readonly (readonly string[])[], parity: number): Promise<Deployment> {
+    const deployment = await openDeployment({ groups, parity, arena, isSynced: false });
+    opened.push(deployment);
+    return deployment;
+  }
+
+  const refusalOf = (...groups: readonly (readonly string[])[]): Promise<string> => refusedBy(() => openGroups(groups));
+  const refusalWith = (groups: readonly (readonly string[])[], parity: number): Promise<string> =>
+    refusedBy(() => openWith(groups, parity));
+
+  async function refusedBy(start: () => Promise<Deployment>): Promise<string> {
     const before = tree();
-    const error: unknown = await openGroups(groups).catch((e: unknown) => e);
+    const error: unknown = await start().catch((e: unknown) => e);
     expect(error).toBeInstanceOf(StartupError);
     expect(tree()).toEqual(before);
     return `${(error as StartupError).message} | ${(error as StartupError).remedy}`;
@@ -393,17 +406,106 @@ describe('several sets', () => {
     expect(again.warnings.join()).not.toContain('is added');
   });
 
-  it('of more drives than the first are told to bear no more than it, at the first start and when they are added', async () => {
-    const single = [path('s1')];
-    const weak = 'pool 2 has the parity of the first, 0: of the 4 drives of a set none may be lost';
-    const one = await openGroups([single]);
-    expect(one.warnings).toEqual([]);
-    await used(one);
-    const grown = await openGroups([single, four()]);
-    expect(grown.warnings.join()).toContain(weak);
+  it('of pools have the parity of their own size, and every drive knows it', async () => {
+    await formatted();
+    const ends = ['f1', 'f2', 'f3'].map(path);
+    const eightMore = Array.from({ length: 8 }, (_, index) => path(`e${index + 1}`));
+    const shapes = ({ sets }: Deployment): string[] =>
+      sets.map(({ dataShards, parityShards, poolIndex }) => `${poolIndex}: ${dataShards}+${parityShards}`);
+    const grown = await openGroups([four(), eightMore]);
+    expect(shapes(grown)).toEqual(['0: 2+2', '1: 4+4']);
+    expect(grown.warnings).toEqual(['pool 2 is added: 1 set for new objects']);
     await used(grown);
-    expect((await openGroups([single, four()])).warnings).toEqual([]);
-    expect((await openGroups([[path('t1')], more()])).warnings).toEqual([expect.stringContaining(weak)]);
+    const formatIn = (name: string): string => readFileSync(path(`${name}/.granary/format.json`), 'utf8');
+    expect(formatIn('d1')).toMatch(/"version":3.*"parity":2,.*"poolIndex":0,"pools":\[1,1\],"parities":\[2,4\]/);
+    expect(formatIn('e8')).toMatch(/"version":3.*"parity":4,.*"poolIndex":1,"pools":\[1,1\],"parities":\[2,4\]/);
+    const third = await openGroups([four(), eightMore, ends]);
+    expect(shapes(third)).toEqual(['0: 2+2', '1: 4+4', '2: 2+1']);
+    expect(third.warnings).toContain('pool 3 bears the loss of one drive in a set, and those before it of up to 4');
+    await used(third);
+    for (const groups of [[ends, eightMore, four()], [[...four(), ...ends, ...eightMore]]]) {
+      const again = await openGroups(groups);
+      expect(shapes(again)).toEqual(shapes(third));
+      expect(again.warnings.join()).not.toContain('bears');
+      await closeAll();
+    }
+    // As many of each as its own parity allows; one more, and it is refused.
+    const gone = ['d1', 'd2', 'f3', 'e1', 'e2', 'e3', 'e4'];
+    for (const name of gone) renameSync(path(name), path(`${name}.away`));
+    expect(shapes(await openGroups([four(), eightMore, ends]))).toEqual(shapes(third));
+    await closeAll();
+    renameSync(path('f2'), path('f2.away'));
+    expect(await refusalOf(four(), eightMore, ends)).toContain('only 1 of 3 drives of set 3 are usable, 2 are needed');
+  });
+
+  it('of pools are exchanged and told by the parity of each', async () => {
+    await formatted();
+    const two = ['f1', 'f2'].map(path);
+    renameSync(path('d4'), path('away'));
+    await used(await openGroups([four(), two]));
+    renameSync(path('away'), path('d4'));
+    for (const name of ['d1', 'f1']) {
+      rmSync(path(name), { recursive: true });
+      mkdirSync(path(name));
+    }
+    const again = await openGroups([four(), two]);
+    const own = placesOf(again).map(({ drive }) => drive?.format);
+    expect(own.map((format) => format?.version)).toEqual([3, 3, 3, 1, 3, 3]);
+    expect(own.map((format) => format?.parity)).toEqual([2, 2, 2, 2, 1, 1]);
+    await closeAll();
+    expect(readFileSync(path('d4/.granary/format.copy.json'), 'utf8')).toContain('"parities":[2,1]');
+  });
+
+  it('of pools that were formatted with one parity for all keep it; a further pool has its own', async () => {
+    const all = (parityShards: number, count: number) => Array.from({ length: count }, () => ({ parityShards }));
+    await used(await openWith([four(), eight().map((name) => `${name}x`)], 2));
+    expect(readFileSync(path('d1/.granary/format.json'), 'utf8')).toMatch(/"version":2.*"parity":2,.*"pools":\[1,1\]}/);
+    const again = await openGroups([four(), eight().map((name) => `${name}x`)]);
+    expect(again).toMatchObject({ sets: all(2, 2), warnings: [] });
+    await closeAll();
+    const third = await openGroups([four(), eight().map((name) => `${name}x`), ['f1', 'f2'].map(path)]);
+    expect(third).toMatchObject({ sets: [...all(2, 2), ...all(1, 1)] });
+  });
+
+  it('of pools have the parity that is asked for, if it fits each; those that are there keep theirs', async () => {
+    await used(await openGroups([eight()]));
+    const asked = await refusalWith([eight(), more()], 4);
+    expect(asked).toMatch(
+      /parity 4 is more than half of 4 drives, which a set of pool 2 has.*EC:2 or less, leave it out/,
+    );
+    const grown = await openWith([eight(), more()], 1);
+    expect(grown.sets.map(({ parityShards }) => parityShards)).toEqual([4, 1]);
+    expect(grown.warnings).toEqual([
+      'pool 2 is added: 1 set for new objects',
+      'pool 2 bears the loss of one drive in a set, and those before it of up to 4',
+      expect.stringMatching(/^parity stays at 4, .*the 1 that was asked for holds for new objects only$/),
+    ]);
+    await used(grown);
+    const later = await openWith([eight(), more()], 2);
+    expect(later.warnings.map((text) => text.slice(0, 29))).toEqual([
+      'parity of pool 1 stays at 4, ',
+      'parity of pool 2 stays at 1, ',
+    ]);
+  });
+
+  it('are refused before anything is written when the server cannot run with them', async () => {
+    const admit = (sets: readonly SetShape[]): void => {
+      throw new StartupError(JSON.stringify(sets), 'no');
+    };
+    const shape = { driveCount: 4, parityShards: 2 };
+    const attempt = async (groups: readonly (readonly string[])[]): Promise<unknown> => {
+      const before = tree();
+      const options = { groups, parity: null, arena, isSynced: false };
+      const error: unknown = await openDeployment({ ...options, admit }).catch((e: unknown) => e);
+      expect(tree()).toEqual(before);
+      return JSON.parse((error as StartupError).message);
+    };
+    expect(await attempt([four()])).toEqual([shape]);
+    await formatted();
+    expect(await attempt([four(), eight().map((name) => `${name}x`)])).toEqual([
+      shape,
+      { driveCount: 8, parityShards: 4 },
+    ]);
   });
 
   it('do not become fewer', async () => {
@@ -423,7 +525,8 @@ describe('several sets', () => {
     mkdirSync(path('e2'));
     writeFileSync(path('e2/photo.jpg'), 'mine');
     expect(await refusalOf(four(), more())).toContain('a group that is added needs every folder');
-    expect(await refusalOf(four(), ['f1', 'f2'].map(path))).toMatch(/parity 2 is more than half of 2 drives.*4 drives/);
+    const two = ['f1', 'f2'].map(path);
+    expect(await refusalWith([four(), two], 2)).toContain('parity 2 is more than half of 2 drives');
   });
 
   it('whose adding was cut off are finished by the next start, or forgotten without them', async () => {
