@@ -8,6 +8,7 @@ import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator
 import type { Catalog } from '../catalog/index.js';
 import {
   blobName,
+  fileId,
   fileNumberOf,
   highOf,
   positionOfShard,
@@ -824,6 +825,13 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   healObjects(options: Omit<HealObjectsOptions, 'bucketId'>): AsyncGenerator<ObjectHealResult, void, void> {
     const { bucketId } = this.#bucket(options.bucket);
     return healObjects(this.#running(), { ...options, bucketId });
+  }
+
+  /** Of log files that have lost something, with the drives: they are repaired beside serving. */
+  repairLogFiles(setIndex: number, files: readonly { readonly position: number; readonly fileNumber: number }[]): void {
+    for (const { position, fileNumber } of files) {
+      this.#heal.report({ kind: 'log', fileNumber: fileId(setIndex, fileNumber) }, position);
+    }
   }
 
   repairNow(): void {

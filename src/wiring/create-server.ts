@@ -175,6 +175,7 @@ async function build(options: ServerOptions, observation: Observation, teardown:
   keeper.start();
   teardown.add(() => keeper.close());
   engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
+  for (const [setIndex, { report }] of opened.entries()) engine.repairLogFiles(setIndex, report.hollowFiles);
   const restored = await engine.restoreBuckets();
   const weights = new SetWeights(deployment, sets, journals, engine, log);
   await weights.start();

@@ -121,6 +121,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     });
     for (const { set, journal } of kept) set.start(journal);
     engine.start(journals, isWholeHistory(all) ? (options.sweepAfterMs ?? 50) : null);
+    for (const [setIndex, { report }] of all.entries()) engine.repairLogFiles(setIndex, report.hollowFiles);
     const restored = await engine.restoreBuckets();
     const keeper = new DriveKeeper({ deployment, sets: kept, driveOptions, log });
     if (options.isKept === true) keeper.start();
