@@ -1,14 +1,24 @@
 /** Sets that were restored from copies of different moments: what lies in buckets that the first one does not know. */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LogRecord } from '../../../dist/journal/index.js';
 import type { ObjectInfo } from '../../../dist/object/index.js';
 import { objectKey } from '../../../dist/object/index-keys.js';
+import { IndexState, restoredName } from '../../../dist/object/index-state.js';
+import {
+  RecordType,
+  encodeBucket,
+  encodeBucketDelete,
+  encodeBucketDocument,
+  encodeMoved,
+} from '../../../dist/object/records.js';
 import { setOfEntry } from '../../../dist/object/set-router.js';
 import { checks } from '../../../dist/wiring/index.js';
 import { finishedUpload, plain } from '../../support/finished-upload.js';
 import { startEngine, type RunningEngine } from '../../support/running-engine.js';
+import { CatalogStates, MemoryCatalog } from '../../support/simulation/memory-catalog.js';
 import { readAll } from '../../support/workload.js';
 
 /** Two sets of two drives. */
@@ -85,7 +95,6 @@ const listed = (bucket: string): string[] =>
     .list({ bucket, prefix: '', delimiter: '', startAfter: '', countMax: 1000 })
     .entries.map(({ key }) => key);
 const idOf = (bucket: string): number => engine().index.buckets.get(bucket)?.bucketId ?? 0;
-const restoredName = (bucketId: number): string => `restored-${bucketId.toString(16)}`;
 const bucketNames = (): string[] =>
   engine()
     .listBuckets()
@@ -202,6 +211,55 @@ describe('a first set that is older than another', () => {
     await restore(firstSet);
     expect((await fsck()).lost).toEqual([{ name, objects: 0, versions: 0 }]);
     expect(await start()).toEqual([name]);
+  });
+});
+
+describe('a first set that takes no writes', () => {
+  it('leaves what it does not know until it does, and says so', async () => {
+    await keepCopy(firstSet);
+    await engine().createBucket('new', { region: '' });
+    const name = restoredName(idOf('new'));
+    for (const key of keys) await put('new', key, `first ${key}`);
+    await restore(firstSet);
+    renameSync(join(folder, 'd1'), join(folder, 'away'));
+    expect(await start()).toEqual([`${name} is open`]);
+    expect(bucketNames()).toEqual([]);
+    await stop();
+    renameSync(join(folder, 'away'), join(folder, 'd1'));
+    expect(await start()).toEqual([name]);
+    expect(listed(name).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a bucket whose record is found after all', () => {
+  const order = 5 * 65_536;
+  const other = restoredName(order);
+  const record = (type: number, body: Buffer, at: number): LogRecord => ({ type, body, order: at, slots: null });
+  const creation = (name: string): Buffer => encodeBucket({ name, region: '', createdMs: 1 });
+  const moved = encodeMoved({ type: RecordType.bucketCreate, order, body: creation(other) });
+  const deletion = (name: string): Buffer => encodeBucketDelete({ bucketId: order, name });
+
+  it('has both names, and its documents until the last one goes', async () => {
+    const index = new IndexState(new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run)), [2, 2]);
+    let sequence = 5;
+    const apply = (type: number, body: Buffer): Promise<void> => {
+      const position = { fileNumber: 1, fileOffset: 0, epoch: 1, sequence, digest: '' };
+      return index.apply([record(type, body, sequence++ * 65_536)], position);
+    };
+    await apply(RecordType.bucketCreate, creation('known'));
+    await apply(RecordType.moved, moved);
+    const document = { bucketId: order, kind: 'policy', updatedMs: 1, text: '{}' } as const;
+    await apply(RecordType.bucketDocument, encodeBucketDocument(document));
+    expect([...index.buckets].map(([name, { bucketId }]) => [name, bucketId])).toEqual([
+      ['known', order],
+      [other, order],
+    ]);
+    await apply(RecordType.bucketDelete, deletion(other));
+    expect([...index.buckets.keys()]).toEqual(['known']);
+    expect(index.document(order, 'policy')?.text).toBe('{}');
+    await apply(RecordType.bucketDelete, deletion('known'));
+    expect(index.buckets.size).toBe(0);
+    expect(index.document(order, 'policy')).toBeNull();
   });
 });
 
