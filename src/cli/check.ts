@@ -159,7 +159,7 @@ function indexText(state: CheckReport['index']['state']): string {
 
 const listedMax = 20;
 
-function damageLines({ blobs, orphans }: CheckReport): string[] {
+function damageLines({ blobs, orphans, lostBuckets }: CheckReport): string[] {
   const on = (positions: readonly number[], what: string): string[] =>
     positions.length === 0 ? [] : [`${what} on drive ${positions.map((position) => position + 1).join(', ')}`];
   const damaged = blobs.damaged.slice(0, listedMax).map(({ bucket, key, blob, bad, missing, isReadable }) => {
@@ -169,8 +169,15 @@ function damageLines({ blobs, orphans }: CheckReport): string[] {
   const files = orphans.files
     .slice(0, listedMax)
     .map(({ position, name }) => `  ${name} on drive ${position + 1}: no record names it`);
-  const more = blobs.damaged.length - damaged.length + orphans.count - files.length;
-  return [...damaged, ...files, ...(more > 0 ? [`  … and ${more} more: see --json`] : [])];
+  const buckets = lostBuckets
+    .slice(0, listedMax)
+    .map(
+      ({ name, objects, versions }) =>
+        `  ${name}  ${count(objects, 'object')} in ${count(versions, 'version')}, in a bucket that no record knows`,
+    );
+  const all = blobs.damaged.length + lostBuckets.length + orphans.count;
+  const more = all - damaged.length - buckets.length - files.length;
+  return [...damaged, ...buckets, ...files, ...(more > 0 ? [`  … and ${more} more: see --json`] : [])];
 }
 
 function problemLines({ problems }: CheckReport, paint: Paint): string {
@@ -188,22 +195,24 @@ function repairText({ repairedShards, isIndexRebuilt, now }: FsckReport, before:
   });
   const files = before.orphans.count - now.orphans.count;
   const leftovers = files > 0 ? [`${count(files, 'leftover file')} removed`] : [];
+  const given = before.lostBuckets.length - now.lostBuckets.length;
+  const names = given > 0 ? [`${count(given, 'bucket')} restored-… made for what lay in unknown ones`] : [];
   const how = isIndexRebuilt || before.index.state !== 'behind' ? 'built anew' : 'brought up to date';
   const isOther = isIndexRebuilt || before.index.state !== 'right';
   const index = isOther && now.index.state === 'right' ? [`the index ${how}`] : [];
   const shards = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
-  const others = [...drives, ...leftovers, ...index];
+  const others = [...drives, ...leftovers, ...names, ...index];
   return [...others, ...(repairedShards > 0 || others.length === 0 ? [shards] : [])].join('; ');
 }
 
 function remedy(now: CheckReport, before: CheckReport | null): string {
-  const { blobs, log, index, orphans, drives } = now;
+  const { blobs, log, index, orphans, drives, lostBuckets } = now;
   const isLost = blobs.unreadable + log.unreadableRecords + log.holes + log.unreadableBatches > 0;
   if (isLost)
     return 'Nothing of what cannot be read is removed: bring back drives or copies of them, and run it again.\n';
   const unusable = drives.filter(({ absence, state }) => absence === 'unusable' || state === 'unreadable');
   const isMendable =
-    log.bad + blobs.badShards + blobs.missingShards + orphans.count + index.differences > 0 ||
+    log.bad + blobs.badShards + blobs.missingShards + orphans.count + index.differences + lostBuckets.length > 0 ||
     index.state === 'damaged' ||
     drives.some(({ absence, state, faults }) =>
       absence === null ? state === 'behind' || (state === 'current' && faults.length > 0) : absence === 'empty',

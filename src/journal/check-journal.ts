@@ -48,6 +48,8 @@ export interface CheckedLog {
   readonly lacking: readonly number[];
   /** By position: log files that are shorter than they should be. */
   readonly shortFiles: readonly (readonly ShortFile[])[];
+  /** Numbers of log files that a current drive should have, by position. */
+  readonly missingFiles: readonly (readonly number[])[];
   /** Drives with the whole history, as bits. */
   readonly current: number;
   readonly isWritable: boolean;
@@ -133,6 +135,7 @@ export async function checkJournal(options: CheckOptions): Promise<CheckedLog> {
       drives: states,
       lacking: drives.map(() => 0),
       shortFiles: shortFilesOf(setLog),
+      missingFiles: drives.map(() => []),
       current: verdict.current,
       isWritable: true,
       isNew: true,
@@ -168,6 +171,9 @@ function served(
     drives: states,
     lacking: states.map((_, position) => (hasBit(verdict.current, position) ? lackingOf(verdict, position) : 0)),
     shortFiles: shortFilesOf(setLog),
+    missingFiles: states.map((_, position) =>
+      hasBit(verdict.current, position) ? files.filter((fileNumber) => !setLog.hasFile(position, fileNumber)) : [],
+    ),
     current: verdict.current,
     isWritable: verdict.isWritable,
     isNew: false,

@@ -16,6 +16,7 @@ import {
   listPositions,
   writeBatchTo,
   type Findings,
+  type HollowFile,
   findBehindHole,
 } from './recovery.js';
 import {
@@ -71,6 +72,8 @@ export interface StartReport {
   readonly unreadableBatches: number;
   /** Places where no drive could read a batch any more. */
   readonly lostPlaces: number;
+  /** Cut short, or not there, and to be repaired. */
+  readonly hollowFiles: readonly HollowFile[];
 }
 
 export interface OpenedJournal {
@@ -146,6 +149,7 @@ class Opening {
   readonly #wrongCopies: { readonly header: BatchHeader; readonly position: number }[] = [];
   #lost = 0;
   readonly #reasons = new Map<number, string>();
+  readonly #hollow: HollowFile[] = [];
 
   readonly #hasOthers: boolean;
   #findings: Findings | null = null;
@@ -359,7 +363,16 @@ class Opening {
       const found = findings.drives[position];
       const verdict = drives[position];
       if (!found || !verdict) return;
-      const fault = await bringUp(this.#setLog, found, position, verdict, chain, findings.headers, isTailSuspect);
+      const fault = await bringUp(
+        this.#setLog,
+        found,
+        position,
+        verdict,
+        chain,
+        findings.headers,
+        isTailSuspect,
+        this.#hollow,
+      );
       if (fault === null) members |= 1 << position;
       else
         this.#leaveOut(
@@ -434,6 +447,7 @@ class Opening {
       droppedBatches: verdict?.dropped.length ?? 0,
       unreadableBatches: verdict?.unreadable.length ?? 0,
       lostPlaces: this.#lost + (verdict?.isTailSuspect === true ? 1 : 0),
+      hollowFiles: this.#hollow.filter(({ position }) => hasBit(members, position)),
     };
     return { journal, report };
   }

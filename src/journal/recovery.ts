@@ -199,9 +199,16 @@ export function chainHeaders(findings: Findings, verdict: ServeVerdict): BatchHe
   });
 }
 
+/** A log file of the history that has lost all or some of its bytes. */
+export interface HollowFile {
+  readonly position: number;
+  readonly fileNumber: number;
+}
+
 /**
  * Cuts a drive back to the common ancestor and writes what it lacks, its last common batch included:
- * after a process was killed, that one may be in the page cache only. Null when it is whole.
+ * after a process was killed, that one may be in the page cache only. Files that have lost something before that are
+ * added to `hollow`. Null when the drive is whole but for these.
  */
 export async function bringUp(
   setLog: SetLog,
@@ -211,6 +218,7 @@ export async function bringUp(
   chain: readonly BatchHeader[],
   headers: ReadonlyMap<string, BatchHeader>,
   isTailSuspect: boolean,
+  hollow: HollowFile[],
 ): Promise<DriveFault | 'unreadable' | null> {
   const { scan, state } = found;
   const isEmptied = verdict.ancestor === null && chain.length > 0;
@@ -223,6 +231,16 @@ export async function bringUp(
   for (const { fileNumber } of setLog.shortFiles(position, setLog.firstFile)) {
     const fault = await setLog.restoreFile(position, fileNumber);
     if (fault !== null) return fault;
+    hollow.push({ position, fileNumber });
+  }
+  // Up to where it comes in, the drive has had everything.
+  const lastFile = chain.find(({ digest }) => digest === verdict.ancestor)?.fileNumber ?? 0;
+  for (const fileNumber of setLog.missingFiles(position, setLog.firstFile, lastFile)) {
+    setLog.log.warn('A log file is missing: it is made anew and filled from the other drives', {
+      position,
+      fileNumber,
+    });
+    hollow.push({ position, fileNumber });
   }
   const abandoned = verdict.abandoned.flatMap((digest) => headers.get(digest) ?? []);
   const cut = await cutBack(setLog, position, scan.remains, abandoned);

@@ -173,6 +173,12 @@ export class SetLog {
       }));
   }
 
+  /** Log files from `first` to `last` that other drives have and this one does not. */
+  missingFiles(position: number, first: number, last: number): number[] {
+    const isLost = (number: number): boolean => number >= first && number <= last && !this.hasFile(position, number);
+    return this.#filesOn(~0).filter(isLost);
+  }
+
   /**
    * Brings a file that was cut short back to its length; null when it has it. Nobody may write to the file meanwhile.
    * A drive without room for that goes on as it is until the next start: only the reserve is missing.
@@ -210,12 +216,16 @@ export class SetLog {
 
   /** Log files of the given drives up to the end of the history, oldest first. */
   fileNumbers(mask: number): number[] {
+    const last = this.head.last?.fileNumber ?? 0;
+    return this.#filesOn(mask).filter((fileNumber) => fileNumber <= last);
+  }
+
+  #filesOn(mask: number): number[] {
     const numbers = new Set<number>();
     for (const position of this.positions(mask)) {
       for (const fileNumber of this.#files.get(position)?.keys() ?? []) numbers.add(fileNumber);
     }
-    const last = this.head.last?.fileNumber ?? 0;
-    return [...numbers].filter((fileNumber) => fileNumber <= last).sort((a, b) => a - b);
+    return [...numbers].sort((a, b) => a - b);
   }
 
   hasFile(position: number, fileNumber: number): boolean {

@@ -41,8 +41,8 @@ export async function verifyLogFile(
     for (const position of setLog.positions(options.positions)) {
       const store = setLog.stores[position];
       if (!store) continue;
-      // Removed since it was asked for: nothing of the history is in it.
-      if (!setLog.hasFile(position, fileNumber)) {
+      // Removed since it was asked for, or none of the history yet.
+      if (!setLog.hasFile(position, fileNumber) && !isOfHistory(setLog, fileNumber)) {
         counts.sound |= 1 << position;
         continue;
       }
@@ -54,6 +54,11 @@ export async function verifyLogFile(
   }
   counts.unreadable = unreadable.size;
   return counts;
+}
+
+/** Every drive of S has it, unless it was taken away. */
+function isOfHistory(setLog: SetLog, fileNumber: number): boolean {
+  return fileNumber >= setLog.firstFile && fileNumber <= (setLog.head.last?.fileNumber ?? 0);
 }
 
 interface Place {
@@ -174,7 +179,8 @@ class FileWalk {
     let next: number | null = null;
     for (const position of this.setLog.positions(members)) {
       const store = stores[position];
-      if (!store) continue;
+      // Who has lost the file says nothing of what is in it.
+      if (!store || !this.setLog.hasFile(position, fileNumber)) continue;
       const reader = new LogReader(codec, store);
       const used = await reader.nextUsedPage(fileNumber, fileOffset);
       reader.close();
@@ -226,6 +232,10 @@ class FileWalk {
       return;
     }
     const { codec, stores, members } = this.setLog;
+    if (!(await this.#hasFile())) {
+      this.#isSound = false;
+      return;
+    }
     const preferred = members & ~(1 << position);
     const copied = await copyBatch(codec, stores, this.common, header, position, preferred, 'kept');
     this.#reader.forget();
@@ -243,6 +253,15 @@ class FileWalk {
     this.counts.repaired++;
     this.counts.repairedBytes += header.totalBytes;
     this.#repaired++;
+  }
+
+  /** Made anew, empty, when it was taken away: a crash leaves what is as wrong as before. */
+  async #hasFile(): Promise<boolean> {
+    const { position, fileNumber } = this.place;
+    if (this.setLog.hasFile(position, fileNumber)) return true;
+    const fault = (await this.setLog.ensureFile(fileNumber, 1 << position)).get(position);
+    if (fault !== undefined && fault.kind !== 'full') this.onFault(position, fault.operation);
+    return fault === undefined;
   }
 
   /** Read back after it was written. */

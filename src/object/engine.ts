@@ -8,6 +8,7 @@ import { Refusal, invariant, limits, systemClock, type Clock, type SlabAllocator
 import type { Catalog } from '../catalog/index.js';
 import {
   blobName,
+  fileId,
   fileNumberOf,
   highOf,
   positionOfShard,
@@ -48,8 +49,9 @@ import {
   versionKey,
   versionsPrefix,
 } from './index-keys.js';
-import { IndexState, type BucketState } from './index-state.js';
+import { IndexState, restoredName, type BucketState } from './index-state.js';
 import { latestObject, type LatestObject } from './latest-objects.js';
+import { isVersioned, lostBuckets } from './lost-buckets.js';
 import { listObjects, listUploads, uploadInfo } from './listing.js';
 import { DeletedByMarker } from './marker-refusal.js';
 import type {
@@ -95,6 +97,7 @@ import {
   encodeBucket,
   encodeBucketDelete,
   encodeBucketDocument,
+  encodeMoved,
   encodeObject,
   encodeObjectDelete,
   encodeSystem,
@@ -114,6 +117,7 @@ import { SetRouter, type PlaceHash, type PoolPlace } from './set-router.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
 import { EngineUpload, requireUpload } from './upload.js';
 import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.js';
+import { recountBucket } from './usage-check.js';
 import type { BucketUsage } from './usage.js';
 import { listVersions } from './version-listing.js';
 import { isVersionId, versionIdFor } from './version-id.js';
@@ -160,6 +164,13 @@ export type EnginePart = Required<
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
 const moveWaitMs = 2;
 const moveAttemptsMax = 5_000;
+
+/** What lay in a bucket that no record knows has one of this name. */
+export interface RestoredBucket {
+  readonly name: string;
+  /** False: the first set takes no writes, or somebody has a bucket of that name. */
+  readonly isDone: boolean;
+}
 
 interface CompleteOptions {
   readonly bucket: string;
@@ -361,6 +372,39 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   listBuckets(): BucketInfo[] {
     const names = [...this.index.buckets.values()].map(({ info }) => info);
     return names.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
+   * Gives what lies in buckets that no record knows buckets of its own, before the engine has clients. Where it has had
+   * versions they are enabled, so that nothing of it gets lost by being written or deleted.
+   */
+  async restoreBuckets(): Promise<readonly RestoredBucket[]> {
+    const restored: RestoredBucket[] = [];
+    for (const bucketId of lostBuckets(this.index)) {
+      const name = restoredName(bucketId);
+      const { log } = this.options;
+      if (this.#journals[systemSet]?.canWrite !== true || this.index.buckets.has(name)) {
+        restored.push({ name, isDone: false });
+        continue;
+      }
+      await recountBucket(this.index, name, bucketId, { pace: () => Promise.resolve(), isOver: () => false, log });
+      // Before the bucket: a start that ends in between does both again.
+      if (isVersioned(this.index, bucketId)) {
+        const text = formatVersioning({ status: 'Enabled', excludedPrefixes: [], excludesFolders: false });
+        await this.#commit(({ timeMs }) => {
+          const body = encodeBucketDocument({ bucketId, kind: 'versioning', updatedMs: timeMs, text });
+          return { type: RecordType.bucketDocument, body, slots: null };
+        });
+      }
+      await this.#commit(({ timeMs }) => {
+        const body = encodeBucket({ name, region: '', createdMs: timeMs });
+        // As if it had been moved: the bucket keeps its id, which what lies in it names.
+        const moved = encodeMoved({ type: RecordType.bucketCreate, order: bucketId, body });
+        return { type: RecordType.moved, body: moved, slots: null };
+      });
+      restored.push({ name, isDone: true });
+    }
+    return restored;
   }
 
   async deleteBucket(name: string): Promise<void> {
@@ -780,6 +824,13 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   healObjects(options: Omit<HealObjectsOptions, 'bucketId'>): AsyncGenerator<ObjectHealResult, void, void> {
     const { bucketId } = this.#bucket(options.bucket);
     return healObjects(this.#running(), { ...options, bucketId });
+  }
+
+  /** Of log files that have lost something, with the drives: they are repaired beside serving. */
+  repairLogFiles(setIndex: number, files: readonly { readonly position: number; readonly fileNumber: number }[]): void {
+    for (const { position, fileNumber } of files) {
+      this.#heal.report({ kind: 'log', fileNumber: fileId(setIndex, fileNumber) }, position);
+    }
   }
 
   repairNow(): void {

@@ -194,6 +194,8 @@ export function uploadPrefix(bucketId: number, keyPrefix: string): Buffer {
   return withKey('upload', bucketId, keyPrefix, 0);
 }
 
+export const uploadRange = { start: Buffer.from(kinds.upload), end: successor(Buffer.from(kinds.upload)) };
+
 export function uploadKey(bucketId: number, key: string, uploadId: string): Buffer {
   return Buffer.concat([uploadPrefix(bucketId, key), Buffer.of(0), Buffer.from(uploadId, 'hex')]);
 }

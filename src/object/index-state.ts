@@ -68,6 +68,11 @@ export interface BucketState {
   readonly info: BucketInfo;
 }
 
+/** Of a bucket whose own name is lost. It says the id, so a bucket that a client made has another one. */
+export function restoredName(bucketId: number): string {
+  return `restored-${bucketId.toString(16)}`;
+}
+
 const indexVersion = 4;
 
 /** A document that cannot be read, from elsewhere: everything is kept, so that nothing is lost over it. */
@@ -75,6 +80,8 @@ const keepEverything: BucketVersioning = { ...neverVersioned, status: 'Enabled' 
 
 export class IndexState {
   readonly buckets = new Map<string, BucketState>();
+  /** Ids of those whose own name is lost: their keys lie where that name has led them. */
+  readonly #restored = new Set<number>();
   readonly #usage = new Map<number, UsageCounter>();
   /** By bucket id. A document is the same object until it is changed. */
   readonly #documents = new Map<number, Map<BucketDocumentKind, BucketDocument>>();
@@ -113,6 +120,11 @@ export class IndexState {
       this.#isSound = false;
       this.#forget();
     }
+  }
+
+  /** A bucket that was made for what lay in one that no record knows. */
+  isRestored(bucketId: number): boolean {
+    return this.#restored.has(bucketId);
   }
 
   usage(bucketId: number): BucketUsage {
@@ -316,7 +328,7 @@ export class IndexState {
     for (const { value } of this.catalog.range(bucketRange)) {
       const { order, body } = decodeEntry(value);
       const info = decodeBucket(body);
-      this.buckets.set(info.name, { bucketId: order, info });
+      this.#keepBucket(order, info);
     }
     // Also of buckets whose record is still to come: compaction may have moved it behind those of its objects.
     for (const { key, value } of this.catalog.range(usageRange)) {
@@ -334,6 +346,15 @@ export class IndexState {
     }
   }
 
+  #hasOtherName(name: string, bucketId: number): boolean {
+    return [...this.buckets].some(([other, state]) => other !== name && state.bucketId === bucketId);
+  }
+
+  #keepBucket(bucketId: number, info: BucketInfo): void {
+    this.buckets.set(info.name, { bucketId, info });
+    if (info.name === restoredName(bucketId)) this.#restored.add(bucketId);
+  }
+
   #setLive(fileNumber: number, bytes: number): void {
     if (bytes === 0) this.#live.delete(fileNumber);
     else this.#live.set(fileNumber, bytes);
@@ -341,6 +362,7 @@ export class IndexState {
 
   #forget(): void {
     this.buckets.clear();
+    this.#restored.clear();
     this.#usage.clear();
     this.#documents.clear();
     this.#live.clear();
@@ -374,18 +396,30 @@ export class IndexState {
         const info = decodeBucket(body);
         const at = bucketKey(info.name);
         if (!this.#keep(staging, at, staging.get(at), record, encodeEntry(order, body, null, space))) return;
-        staging.afterwards.push(() => this.buckets.set(info.name, { bucketId: order, info }));
+        staging.afterwards.push(() => {
+          this.#keepBucket(order, info);
+        });
         return;
       }
       case RecordType.bucketDelete: {
         const { name, bucketId } = decodeBucketDelete(body);
         staging.deleteEntry(bucketKey(name), staging.get(bucketKey(name)));
-        staging.delete(usageKey(bucketId));
-        staging.usage.delete(bucketId);
+        // It has another name still, if its record was found again after all.
+        if (this.isRestored(bucketId) && this.#hasOtherName(name, bucketId)) {
+          staging.afterwards.push(() => {
+            this.buckets.delete(name);
+          });
+          return;
+        }
+        // Its objects went before it. Where sets are of different moments some are there still, and count.
+        const isEmpty = staging.isNothingIn(bucketId);
+        if (isEmpty) staging.delete(usageKey(bucketId));
+        if (isEmpty) staging.usage.delete(bucketId);
         for (const { key, value } of staging.startingWith(documentPrefix(bucketId))) staging.deleteEntry(key, value);
         staging.afterwards.push(() => {
           this.buckets.delete(name);
-          this.#usage.delete(bucketId);
+          this.#restored.delete(bucketId);
+          if (isEmpty) this.#usage.delete(bucketId);
           this.#documents.delete(bucketId);
         });
         return;

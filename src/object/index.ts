@@ -3,7 +3,7 @@
  */
 export type * from './object-layer.js';
 export type * from './upkeep.js';
-export { Engine, type EngineOptions } from './engine.js';
+export { Engine, type EngineOptions, type RestoredBucket } from './engine.js';
 export { storageClasses } from './records.js';
 export { usageSizeBounds, type BucketUsage } from './usage.js';
 export { StaleUploads, type StaleUploadSettings, type StaleUploadsOptions } from './stale-uploads.js';
@@ -12,6 +12,7 @@ export {
   type BlobFindings,
   type BodyPlace,
   type DamagedBody,
+  type LostBucket,
   type OrphanFindings,
   type RecordCopy,
   type ShardPlace,

@@ -1,7 +1,8 @@
 /**
  * Which set a key belongs to. In one pool a keyed hash of bucket and key says it. With several pools a new key goes
  * to a pool by free space, past those whose set for it has none, and stays in its set as long as anything of it is there:
- * everything that is in use of a key lies in the log of one set, whose order is then the key's. Main thread.
+ * everything that is in use of a key lies in the log of one set, whose order is then the key's. So do the keys of buckets
+ * that lost their names, by which they got where they are. Main thread.
  */
 import { Refusal, invariant } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
@@ -27,7 +28,7 @@ interface Claim {
 export class SetRouter {
   /** By set. */
   #weights: readonly number[];
-  /** Sets of keys of which a change is on its way; with one pool it is never asked. */
+  /** Sets of keys of which a change is on its way; with one pool it is hardly ever asked. */
   readonly #claims = new Map<string, Claim>();
   readonly #setCount: number;
 
@@ -50,11 +51,11 @@ export class SetRouter {
 
   /**
    * The set that a change of the key goes to. `isAnyOpen`: the last records of some set are not final, so that a key
-   * may yet turn up there; with several pools a new one has to wait.
+   * may yet turn up there; where the hash alone does not say the set, a new one has to wait.
    */
   setOf(bucket: string, bucketId: number, key: string, isAnyOpen = false): number {
     if (this.#setCount === 1) return 0;
-    if (this.pools.length > 1) {
+    if (this.#isFollowed(bucketId)) {
       const known = this.#claims.get(`${bucketId}/${key}`)?.setIndex ?? this.#placeOf(bucketId, key);
       if (known !== null) return known;
       if (isAnyOpen) throw new Refusal<ObjectErrorCode>('SlowDownWrite', 'A set has too few drives to start.');
@@ -76,7 +77,7 @@ export class SetRouter {
    * another one since the set was chosen: the client comes again, and is sent there. Returns what ends the claim.
    */
   claim(bucketId: number, key: string, setIndex: number): (() => void) | null {
-    if (this.pools.length === 1) return null;
+    if (!this.#isFollowed(bucketId)) return null;
     const at = `${bucketId}/${key}`;
     const claim = this.#claims.get(at);
     const owner = claim?.setIndex ?? this.#placeOf(bucketId, key) ?? setIndex;
@@ -89,6 +90,11 @@ export class SetRouter {
       const held = this.#claims.get(at);
       if (held !== undefined && --held.count === 0) this.#claims.delete(at);
     };
+  }
+
+  /** Keys of the bucket stay where they are, whatever the hash says. */
+  #isFollowed(bucketId: number): boolean {
+    return this.pools.length > 1 || (this.#setCount > 1 && this.index.isRestored(bucketId));
   }
 
   /** Where the index has something of the key; null when it has nothing. */

@@ -164,6 +164,11 @@ export class Staging {
     return (this.usage.get(bucketId) ?? this.usageBefore.get(bucketId))?.hasVersions() ?? false;
   }
 
+  /** By the counters of the bucket. */
+  isNothingIn(bucketId: number): boolean {
+    return (this.usage.get(bucketId) ?? this.usageBefore.get(bucketId))?.isNothing() ?? true;
+  }
+
   count(bucketId: number, change: UsageChange): void {
     let counter = this.usage.get(bucketId);
     if (counter === undefined) {

@@ -24,8 +24,9 @@ import {
 } from '../erasure/index.js';
 import type { ApplyBatch, CheckedLog, LocatedRecord, LogPosition, LogRecord } from '../journal/index.js';
 import { bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
-import { IndexState } from './index-state.js';
+import { IndexState, restoredName } from './index-state.js';
 import { isDerivedKey, partKey } from './index-keys.js';
+import { lostBuckets } from './lost-buckets.js';
 import { blobNamePattern, repairNamePattern } from './orphan-sweep.js';
 import { listBits } from './positions.js';
 import { settleRebuiltIndex } from './rebuilt-index.js';
@@ -60,6 +61,14 @@ export interface BlobFindings {
   readonly unreadable: number;
   /** The first of them. */
   readonly damaged: readonly DamagedBody[];
+}
+
+/** What lies in a bucket that no record knows. */
+export interface LostBucket {
+  /** Of the bucket that it gets. */
+  readonly name: string;
+  readonly objects: number;
+  readonly versions: number;
 }
 
 export interface OrphanFindings {
@@ -202,6 +211,13 @@ export class StoreCheck {
       }
     }
     return { count, files };
+  }
+
+  lostBuckets(): LostBucket[] {
+    return lostBuckets(this.index).map((bucketId) => {
+      const { objects, versions } = this.index.usage(bucketId);
+      return { name: restoredName(bucketId), objects, versions };
+    });
   }
 
   /** Entries in which another index differs. Null: it stands elsewhere in the log, so that it may differ. */
@@ -381,7 +397,7 @@ export class StoreCheck {
 
   #bucketName(bucketId: number): string {
     for (const [name, state] of this.index.buckets) if (state.bucketId === bucketId) return name;
-    return '';
+    return restoredName(bucketId);
   }
 
   *#blobs(): Generator<BlobBody, void> {

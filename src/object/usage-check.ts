@@ -22,23 +22,29 @@ export interface RecountOptions {
 export async function recountUsage(index: IndexState, options: RecountOptions): Promise<number> {
   let corrected = 0;
   for (const [name, { bucketId }] of [...index.buckets]) {
-    for (let attempt = 0; attempt < attemptsMax && !options.isOver(); attempt++) {
-      const before = index.usageCounter(bucketId);
-      const counted = await countBucket(index, bucketId, options);
-      if (counted === null || index.usageCounter(bucketId) !== before) continue;
-      if (before?.encode().equals(counted.encode()) === true || (before === null && isNothing(counted))) break;
-      // Whoever changed the bucket since has its counter: the next attempt counts again.
-      if (!(await index.correctUsage(bucketId, before, counted))) continue;
-      corrected++;
-      options.log(`the counters of bucket ${name} were wrong and are right now`);
-      break;
-    }
+    if (await recountBucket(index, name, bucketId, options)) corrected++;
   }
   return corrected;
 }
 
-function isNothing(counter: UsageCounter): boolean {
-  return counter.encode().equals(new UsageCounter().encode());
+/** Answers whether the counters were wrong; they are right now. */
+export async function recountBucket(
+  index: IndexState,
+  name: string,
+  bucketId: number,
+  options: RecountOptions,
+): Promise<boolean> {
+  for (let attempt = 0; attempt < attemptsMax && !options.isOver(); attempt++) {
+    const before = index.usageCounter(bucketId);
+    const counted = await countBucket(index, bucketId, options);
+    if (counted === null || index.usageCounter(bucketId) !== before) continue;
+    if (before?.encode().equals(counted.encode()) === true || (before === null && counted.isNothing())) return false;
+    // Whoever changed the bucket since has its counter: the next attempt counts again.
+    if (!(await index.correctUsage(bucketId, before, counted))) continue;
+    options.log(`the counters of bucket ${name} were wrong and are right now`);
+    return true;
+  }
+  return false;
 }
 
 /** Null when it was cut short. */

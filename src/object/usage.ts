@@ -70,6 +70,10 @@ export class UsageCounter {
     return this.#values[at.versions] !== this.#values[at.objects] || this.#values[at.deleteMarkers] !== 0;
   }
 
+  isNothing(): boolean {
+    return this.#values.every((value) => value === 0);
+  }
+
   usage(): BucketUsage {
     const [objects = 0, versions = 0, deleteMarkers = 0, bytes = 0, ...sizes] = this.#values;
     return { objects, versions, deleteMarkers, bytes, sizes };

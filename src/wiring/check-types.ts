@@ -1,5 +1,5 @@
 /** What a check of stopped drives is asked for, and what it answers: types of `granary fsck` and `granary inspect`. */
-import type { BlobFindings, OrphanFindings, VersionPlace } from '../object/index.js';
+import type { BlobFindings, LostBucket, OrphanFindings, VersionPlace } from '../object/index.js';
 import type { LogOptions } from '../telemetry/index.js';
 
 export interface CheckOptions {
@@ -78,6 +78,8 @@ export interface CheckReport {
   readonly index: IndexFindings;
   readonly buckets: number;
   readonly objects: number;
+  /** Not counted among the buckets: a repair, or the next start, makes them known. */
+  readonly lostBuckets: readonly LostBucket[];
   /** What is wrong, one line each, the worst first. Empty: nothing. */
   readonly problems: readonly string[];
 }

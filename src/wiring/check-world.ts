@@ -173,7 +173,12 @@ function checkedDrive(
   const state = log?.drives[position] ?? 'absent';
   const lacking = log?.lacking[position] ?? 0;
   if (probe !== null) {
-    const faults = [...probe.faults, ...(log?.shortFiles[position] ?? []).map(shortFileText)];
+    const missing = log?.missingFiles[position] ?? [];
+    const faults = [
+      ...probe.faults,
+      ...(log?.shortFiles[position] ?? []).map(shortFileText),
+      ...missing.map((fileNumber) => `${logFileName(fileNumber)} is missing`),
+    ];
     return { path, state, lacking, absence: null, faults };
   }
   const absence = other?.kind ?? 'unnamed';

@@ -114,6 +114,7 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
     index,
     buckets: buckets.length,
     objects: buckets.reduce((sum, { bucketId }) => sum + store.index.usage(bucketId).objects, 0),
+    lostBuckets: store.lostBuckets(),
   };
   return { ...found, problems: problemsOf(found) };
 }
@@ -168,7 +169,7 @@ async function checkIndex({ indexFolder, store }: CheckWorld): Promise<IndexFind
 }
 
 function problemsOf(found: Omit<CheckReport, 'problems'>): string[] {
-  const { log, blobs, orphans, index, drives } = found;
+  const { log, blobs, orphans, index, drives, lostBuckets } = found;
   const problems: string[] = [];
   const add = (count: number, one: string, many: string): void => {
     if (count > 0) problems.push(count === 1 ? `1 ${one}` : `${count} ${many}`);
@@ -180,6 +181,11 @@ function problemsOf(found: Omit<CheckReport, 'problems'>): string[] {
     log.unreadableBatches,
     'batch at the end of the log cannot be read',
     'batches at the end of the log cannot be read',
+  );
+  add(
+    lostBuckets.length,
+    'bucket that no record knows has something in it',
+    'buckets that no record knows have something in them',
   );
   for (const { path, state, faults } of drives) {
     if (state === 'behind') problems.push(`${path} lacks some of the history`);

@@ -50,7 +50,7 @@ import {
 import { memorySizes } from './memory-sizes.js';
 import { createMetricsHandler, isMetricsPath } from './metrics-handler.js';
 import { Observation } from './observation.js';
-import { startReport } from './report.js';
+import { restoredWarnings, startReport } from './report.js';
 import { entraEndpointsOf } from './providers/entra.js';
 import { openAuthorization } from './policy-plugin.js';
 import { withRootAccess } from './root-access.js';
@@ -198,6 +198,8 @@ async function build(
   keeper.start();
   teardown.add(() => keeper.close());
   engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
+  for (const [setIndex, { report }] of opened.entries()) engine.repairLogFiles(setIndex, report.hollowFiles);
+  const restored = await engine.restoreBuckets();
   const weights = new SetWeights(deployment, sets, journals, engine, log);
   await weights.start();
   teardown.add(() => weights.close());
@@ -375,6 +377,7 @@ async function build(
     siteName: settings.read(siteSubsystem).name,
     roleArns: [...external.roles.keys()],
     report: startReport(version, deployment, opened, engine, options.durability === 'relaxed', [
+      ...restoredWarnings(restored),
       ...external.warnings,
       ...authorization.warnings,
     ]),

@@ -50,7 +50,10 @@ export async function mendDrives(
     );
     engine.setUpkeep({ heal: fullPace, scan: { pace: fullPace, cycleMsMin: 0 } });
     await caughtUp(() => opened.flatMap(({ journal }) => journal.health().catchingUp));
-    if (options.repair) await engine.upkeepDone();
+    if (options.repair) {
+      await engine.restoreBuckets();
+      await engine.upkeepDone();
+    }
     return engine.upkeepStatus().heal.repairedShards;
   } finally {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();

@@ -1,7 +1,7 @@
 /** What the banner says about the drives, from what start-up found. */
 import { writeQuorum } from '../erasure/index.js';
 import type { OpenedJournal } from '../journal/index.js';
-import { storageClasses, type Engine } from '../object/index.js';
+import { storageClasses, type Engine, type RestoredBucket } from '../object/index.js';
 import type { DeployedSet, Deployment } from './deployment.js';
 import type { DriveReport, SetReport, StartReport } from './types.js';
 
@@ -24,6 +24,30 @@ export function startReport(
     readOnly: opened.some(({ journal }) => !journal.health().canWrite),
     warnings: [...deployment.warnings, ...(isRelaxed ? [relaxedWarning] : []), ...others],
   };
+}
+
+/** What the operator has to know of buckets that were made because no record knew those that things lay in. */
+export function restoredWarnings(restored: readonly RestoredBucket[]): string[] {
+  const done = restored.filter(({ isDone }) => isDone).map(({ name }) => name);
+  const open = restored.filter(({ isDone }) => !isDone).map(({ name }) => name);
+  const what =
+    'objects or uploads lie in buckets that set 1 does not know (any more), as after a restore from copies of different moments';
+  return [
+    ...(done.length > 0 ? [`${what}: what is there of them is in the new ${namesText(done)}`] : []),
+    ...(open.length > 0
+      ? [
+          `${what}: they cannot be seen until set 1 takes writes at a start, and no bucket has the name of theirs, ${namesText(open)}`,
+        ]
+      : []),
+  ];
+}
+
+const namedMax = 20;
+
+function namesText(names: readonly string[]): string {
+  const named = names.slice(0, namedMax).join(', ');
+  const rest = names.length > namedMax ? ` and ${names.length - namedMax} more` : '';
+  return `${names.length === 1 ? 'bucket' : 'buckets'} ${named}${rest}`;
 }
 
 function setReport(

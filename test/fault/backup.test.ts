@@ -1,6 +1,6 @@
 /**
  * Snapshots of the drives, each of one moment, taken one after the other while clients write: what is restored from
- * them is the state of one moment between the first and the last, whole.
+ * them is the state of one moment between the first and the last, whole; of several sets, one moment for each.
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -11,8 +11,10 @@ import { fileURLToPath } from 'node:url';
 import type { S3Client } from '@aws-sdk/client-s3';
 import {
   CreateBucketCommand,
+  DeleteBucketCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  ListBucketsCommand,
   PutObjectCommand,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
@@ -44,16 +46,19 @@ afterEach(async ({ task }) => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(drives: readonly string[]): Promise<{ server: KillableServer; s3: S3Client }> {
-  const server = await startServer(drives, { GRANARY_RECLAIM_DELAY: '2m' });
+async function start(
+  drives: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<{ server: KillableServer; s3: S3Client }> {
+  const server = await startServer(drives, { GRANARY_RECLAIM_DELAY: '2m', ...environment });
   servers.push(server);
   const s3 = crashClient(server.url, 60_000);
   return { server, s3 };
 }
 
-async function get(s3: S3Client, key: string): Promise<Buffer | null> {
+async function get(s3: S3Client, key: string, of = bucket): Promise<Buffer | null> {
   try {
-    const answer = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    const answer = await s3.send(new GetObjectCommand({ Bucket: of, Key: key }));
     return Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
   } catch (error) {
     if (error instanceof S3ServiceException && error.name === 'NoSuchKey') return null;
@@ -61,8 +66,9 @@ async function get(s3: S3Client, key: string): Promise<Buffer | null> {
   }
 }
 
-function mend(drives: readonly string[]): Promise<number | null> {
-  const child = spawn(process.execPath, [main, 'fsck', '--repair', ...drives], { stdio: 'ignore' });
+function mend(drives: readonly string[], isRepair = true): Promise<number | null> {
+  const flags = isRepair ? ['--repair'] : [];
+  const child = spawn(process.execPath, [main, 'fsck', ...flags, ...drives], { stdio: 'ignore' });
   return new Promise((resolve) => child.once('close', resolve));
 }
 
@@ -128,6 +134,64 @@ describe('snapshots of drives', () => {
       expect(newer).toBeGreaterThan(0);
       await restored.server.stop();
       // What the other drives have and one has not is written anew; then nothing is wrong.
+      expect(await mend(copies)).toBe(0);
+    },
+    60_000,
+  );
+
+  it.each([
+    ['first', [0, 1, 2, 3]],
+    ['last', [2, 3, 0, 1]],
+  ])(
+    'of two sets, the one that keeps the buckets %s: nothing is unseen of what the other has',
+    async (_, order) => {
+      const drives = [1, 2, 3, 4].map((number) => join(folder, `drive${number}`));
+      const copies = [1, 2, 3, 4].map((number) => join(folder, `copy${number}`));
+      const { server, s3 } = await start(drives, { MINIO_ERASURE_SET_DRIVE_COUNT: '2' });
+      const keys = Array.from({ length: 16 }, (__, index) => `k${index}`);
+      const fill = async (name: string): Promise<Map<string, Buffer>> => {
+        await s3.send(new CreateBucketCommand({ Bucket: name }));
+        const contents = new Map<string, Buffer>();
+        for (const [index, key] of keys.entries()) {
+          const body = randomBytes(sizes[index % sizes.length] ?? 1);
+          await s3.send(new PutObjectCommand({ Bucket: name, Key: key, Body: body }));
+          contents.set(key, body);
+        }
+        return contents;
+      };
+      const kept = await fill(bucket);
+      const early = await fill('early');
+      let late = new Map<string, Buffer>();
+      for (const [index, drive] of order.entries()) {
+        await standStill(server.process);
+        cpSync(drives[drive] ?? '', copies[drive] ?? '', { recursive: true });
+        server.process.kill('SIGCONT');
+        if (index !== 1) continue;
+        late = await fill('late');
+        for (const key of keys) await s3.send(new DeleteObjectCommand({ Bucket: 'early', Key: key }));
+        await s3.send(new DeleteBucketCommand({ Bucket: 'early' }));
+      }
+      await server.stop();
+
+      expect(await mend(copies, false)).toBe(1);
+      const restored = await start(copies);
+      const names = (await restored.s3.send(new ListBucketsCommand({}))).Buckets?.map(({ Name = '' }) => Name) ?? [];
+      for (const [key, body] of kept) expect((await get(restored.s3, key))?.equals(body), key).toBe(true);
+      // The first set is of before or behind what came between: of `late` it knows nothing yet, or of `early` any more.
+      const lost = order[0] === 0 ? late : early;
+      expect(names).toContain(order[0] === 0 ? 'early' : 'late');
+      const [name = ''] = names.filter((one) => one.startsWith('restored-'));
+      expect(names).toHaveLength(3);
+      expect(restored.server.output()).toMatch(new RegExp(`set 1 does not know.* bucket ${name}`));
+      let found = 0;
+      for (const [key, body] of lost) {
+        const is = await get(restored.s3, key, name);
+        if (is === null) continue;
+        expect(is.equals(body), key).toBe(true);
+        found++;
+      }
+      expect(found).toBeGreaterThan(2);
+      await restored.server.stop();
       expect(await mend(copies)).toBe(0);
     },
     60_000,

@@ -7,7 +7,7 @@ import type { DriveSystem } from '../../dist/drive/index.js';
 import { ReadCache, type Compute } from '../../dist/erasure/index.js';
 import { openJournals, type OpenedJournal } from '../../dist/journal/index.js';
 import { kernels } from '../../dist/native/index.js';
-import { Engine } from '../../dist/object/index.js';
+import { Engine, type RestoredBucket } from '../../dist/object/index.js';
 import { ComputePool, GrowingMemory, SlabArena } from '../../dist/pool/index.js';
 import { createLogger } from '../../dist/telemetry/index.js';
 import { openDeployment, type Deployment } from '../../dist/wiring/deployment.js';
@@ -23,6 +23,8 @@ export interface RunningEngine {
   /** By set. */
   readonly journals: readonly OpenedJournal['journal'][];
   readonly deployment: Deployment;
+  /** Buckets that were made for what lay in ones that no record knew. */
+  readonly restored: readonly RestoredBucket[];
   /** What the server would have logged. */
   readonly lines: string[];
   close(): Promise<void>;
@@ -119,6 +121,8 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
     });
     for (const { set, journal } of kept) set.start(journal);
     engine.start(journals, isWholeHistory(all) ? (options.sweepAfterMs ?? 50) : null);
+    for (const [setIndex, { report }] of all.entries()) engine.repairLogFiles(setIndex, report.hollowFiles);
+    const restored = await engine.restoreBuckets();
     const keeper = new DriveKeeper({ deployment, sets: kept, driveOptions, log });
     if (options.isKept === true) keeper.start();
     return {
@@ -127,6 +131,7 @@ export async function startEngine(options: RunningEngineOptions): Promise<Runnin
       opened,
       journals,
       deployment,
+      restored,
       lines,
       close: async () => {
         await keeper.close();

@@ -96,6 +96,10 @@ export class SimulatedServer {
     if (!isOver || outcome === null) throw new Error('the server does not come up');
     const result = outcome as { running: RunningEngine } | { error: unknown };
     if ('error' in result) throw result.error;
+    // Whatever ended and whenever: what a record relies on in another set was durable before it.
+    const { restored } = result.running;
+    if (restored.length > 0)
+      throw new Error(`${restored.map(({ name }) => name).join(', ')}: no record knew the bucket`);
     this.running = result.running;
     this.lines = result.running.lines;
     return result.running;

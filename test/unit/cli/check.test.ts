@@ -30,6 +30,7 @@ const clean: CheckReport = {
   index: { state: 'right', differences: 0 },
   buckets: 1,
   objects: 3,
+  lostBuckets: [],
   problems: [],
 };
 
@@ -140,6 +141,23 @@ describe('granary fsck', () => {
     expect(await repairOf('right', true)).toBe('the index built anew');
     expect(await repairOf('behind', true)).toBe('the index built anew');
     expect(await repairOf('behind', false)).toBe('the index brought up to date');
+  });
+
+  it('names what lies in buckets that no record knows, and what a repair made of it', async () => {
+    const problem = '1 bucket that no record knows has something in it';
+    const lost: CheckReport = {
+      ...clean,
+      lostBuckets: [{ name: 'restored-50000', objects: 1, versions: 3 }],
+      problems: [problem],
+    };
+    const found = await fsck(['/mnt/1'], { now: lost, before: null, repairedShards: 0, isIndexRebuilt: false });
+    expect(found.code).toBe(1);
+    expect(found.command.out).toContain('  restored-50000  1 object in 3 versions, in a bucket that no record knows\n');
+    expect(found.command.out).toContain(`WRONG: ${problem}\nTo mend it: granary fsck --repair …\n`);
+    const report = { now: clean, before: lost, repairedShards: 0, isIndexRebuilt: false };
+    const repaired = await fsck(['--repair', '/mnt/1'], report);
+    expect(repaired.code).toBe(0);
+    expect(repaired.command.out).toContain('Repair  1 bucket restored-… made for what lay in unknown ones\n');
   });
 
   it('names no remedy that cannot help', async () => {

@@ -86,3 +86,34 @@ it('finds nothing wrong with what is written behind it while it goes', async () 
   expect(isWriting).toBe(true);
   expect(report).toMatchObject({ sound: all, bad: 0, repaired: 0, holes: 0, unreadable: 0 });
 });
+
+it('has a file made anew that a drive has lost, or a part of it, and says so at the start', async () => {
+  const whole = Buffer.from(fileOne(0));
+  const bytes = whole.length;
+  const ofOthers = [1, 3].map((position) => Buffer.from(fileOne(position)));
+  await opened.journal.close();
+  set.stores[1]?.files.delete(1);
+  set.stores[3]?.files.set(1, Buffer.from(fileOne(3).subarray(0, 300_000)));
+  const warnings: string[] = [];
+  opened = await set.open({ log: { ...quietLog, warn: (message) => void warnings.push(message) } });
+  const ofStart = [...opened.report.hollowFiles].sort((a, b) => a.position - b.position);
+  expect(ofStart).toEqual([
+    { position: 1, fileNumber: 1 },
+    { position: 3, fileNumber: 1 },
+  ]);
+  expect(warnings.sort()).toEqual([
+    'A log file is missing: it is made anew and filled from the other drives',
+    'A log file was cut short: it has its full length again',
+  ]);
+  const report = await verify();
+  expect(report).toMatchObject({ sound: all, holes: 0, unreadable: 0 });
+  expect(report.repaired).toBe(report.bad);
+  expect(report.bad).toBeGreaterThan(4);
+  for (const [index, position] of [1, 3].entries()) {
+    expect(fileOne(position).length).toBe(bytes);
+    expect(Buffer.from(fileOne(position)).equals(ofOthers[index] ?? whole)).toBe(true);
+  }
+  await opened.journal.close();
+  opened = await set.open();
+  expect(opened.report.hollowFiles).toEqual([]);
+});
