@@ -460,6 +460,25 @@ describe('inspect', () => {
     expect((await granary('inspect', 'box', 'later', ...drives)).out).toContain('4 of 4 shards are good');
   });
 
+  it('leaves alone what was written while a drive was away, and is there since', async () => {
+    const third = drives[2] ?? '';
+    renameSync(third, `${third}.away`);
+    const running = await startServer(drives);
+    for (const key of ['away1', 'away2', 'away3']) await put(client(running), key, randomBytes(1_000_000));
+    await running.stop();
+    rmSync(third, { recursive: true, force: true });
+    renameSync(`${third}.away`, third);
+    expect((await fsck('--repair')).report.now.problems).toEqual([]);
+    const inodes = (): string[] => blobsOf(2).map((file) => `${file} ${statSync(file).ino}`);
+    const before = inodes();
+    // Its notes come back with the index, from the logs.
+    const { code, report } = await fsck('--repair', '--rebuild');
+    expect({ code, repaired: report.repairedShards }).toEqual({ code: 0, repaired: 0 });
+    expect(inodes()).toEqual(before);
+    const text = await granary('fsck', '--repair', '--rebuild', ...drives);
+    expect(text.out).toMatch(/Before {2}nothing was wrong\nRepair {2}the index built anew\n/);
+  });
+
   it('leaves everything to the server that comes next', async () => {
     server = await startServer(drives);
     await expectAll(client(server));
