@@ -3,7 +3,15 @@ import { availableParallelism, cpus } from 'node:os';
 import { jsonAnswer } from './answer.js';
 import type { AdminDeps } from './deps.js';
 import { adminOperation, type AdminRoute } from './operation.js';
-import { capacityOf, poolsOf, totalUsage, type DriveFacts, type SetFacts, type TotalUsage } from './server-state.js';
+import {
+  capacityOf,
+  poolsOf,
+  totalUsage,
+  type DriveFacts,
+  type IndexFacts,
+  type SetFacts,
+  type TotalUsage,
+} from './server-state.js';
 import { sizeRanges } from './size-ranges.js';
 import { timeText } from './time.js';
 
@@ -84,7 +92,12 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
     runtime_version: `node ${process.version}`,
     minio_env_vars: {},
     edition: 'granary',
+    index: indexView(deps.state.index()),
   };
+}
+
+function indexView({ directory, named, trouble }: IndexFacts) {
+  return { path: directory, ...(trouble !== null && { indexDir: named, trouble }) };
 }
 
 /** A drive as every answer of this API shows one. */

@@ -9,6 +9,7 @@ import {
   totalUsage,
   type Capacity,
   type DriveFacts,
+  type IndexFacts,
   type ReadCacheCounts,
   type ServerState,
   type SetFacts,
@@ -55,6 +56,7 @@ export interface Facts {
   readonly byBucket: ReadonlyMap<string, CountsByOperation>;
   readonly upkeep: UpkeepStatus;
   readonly readCache: ReadCacheCounts | null;
+  readonly index: IndexFacts;
   readonly identityPlugin: CallStatistics | null;
   readonly process: ProcessFacts;
 }
@@ -95,6 +97,7 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     byBucket: requests.byBucket(),
     upkeep: state.upkeep(),
     readCache: state.readCache(),
+    index: state.index(),
     identityPlugin: identityPlugin(),
     process: processFacts(),
   };

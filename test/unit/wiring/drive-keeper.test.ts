@@ -111,6 +111,7 @@ async function keep(times: { readonly awayMsMax?: number } = {}): Promise<Kept> 
       deployment,
       sets: [{ set, journal: journal as never }],
       readCache: null,
+      index: () => ({ directory: '', named: null, trouble: null }),
       engine: {} as never,
     }),
     unseen: async (change) => {
