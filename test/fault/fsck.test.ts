@@ -188,7 +188,7 @@ describe('fsck', () => {
       { bad: [0], missing: [] },
     ]);
     expect(log.bad).toBeGreaterThan(0);
-    expect(log).toMatchObject({ holes: 0, unreadableRecords: 0 });
+    expect(log).toMatchObject({ holes: 0, unreadableBodies: 0 });
     expect(orphans).toEqual({ count: 1, files: [{ position: 3, name: '00000000000000000077' }] });
     expect(states[1]?.faults).toEqual(['.granary/format.copy.json is missing, damaged or out of date']);
     const text = await granary('fsck', ...drives);
@@ -332,6 +332,33 @@ describe('fsck', () => {
     expect(out).toContain('CANNOT BE READ');
     expect(out).toContain('bring back drives or copies of them');
     for (const file of files) flip(file, 8192 + 10);
+    expect((await fsck('--repair')).code).toBe(0);
+  });
+
+  it('names a small object of which too little is left in the logs', async () => {
+    const { out } = await granary('inspect', '--json', 'box', 'size30000', ...drives);
+    const [body] = (JSON.parse(out) as InspectReport).versions[0]?.bodies ?? [];
+    const at = (body?.shards[0]?.offset ?? 0) + 7;
+    for (const drive of [0, 1, 2]) flip(logOf(drive), at);
+    const { code, report } = await fsck('--repair');
+    expect({ code, repaired: report.repairedShards }).toEqual({ code: 1, repaired: 0 });
+    const { log, damage, problems } = report.now;
+    expect(log).toMatchObject({ bad: 3, unreadableBodies: 1 });
+    expect(log.damaged).toEqual([
+      {
+        ...{ bucket: 'box', key: 'size30000', file: 'log/00000001.log', offset: body?.shards[0]?.offset },
+        ...{ bad: [0, 1, 2], missing: [], isReadable: false },
+      },
+    ]);
+    expect(damage.map(({ batches }) => batches)).toEqual([1, 1, 1, 0]);
+    expect(problems[0]).toBe('1 object or part cannot be read');
+    const text = await granary('fsck', ...drives);
+    expect(text.out).toContain('box/size30000  CANNOT BE READ, damaged on ');
+    expect(text.out).not.toContain('To mend');
+    for (const drive of [0, 2]) flip(logOf(drive), at);
+    const readable = await fsck();
+    expect(readable.report.now.log).toMatchObject({ bad: 1, unreadableBodies: 0 });
+    expect(readable.report.now.log.damaged).toMatchObject([{ key: 'size30000', bad: [1], isReadable: true }]);
     expect((await fsck('--repair')).code).toBe(0);
   });
 
