@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -333,6 +334,30 @@ bool IsInMemory(int fd) {
   return found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
 }
 
+// After a failed sync the page cache goes on showing what the disk has not. `isForgotten`: none of the file is there
+// any more, so that what is read next is what the disk has.
+int Forget(int fd, bool* isForgotten) {
+  *isForgotten = IsInMemory(fd);
+  struct stat found;
+  if (*isForgotten) return 0;
+  if (::fstat(fd, &found) != 0) return errno;
+  *isForgotten = found.st_size == 0;
+  if (*isForgotten) return 0;
+  const int error = ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  if (error != 0) return error;
+  const size_t bytes = static_cast<size_t>(found.st_size);
+  void* mapped = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  // Then nobody can tell.
+  if (mapped == MAP_FAILED) return 0;
+  const size_t pageBytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> resident((bytes + pageBytes - 1) / pageBytes);
+  const bool isTold = ::mincore(mapped, bytes, resident.data()) == 0;
+  ::munmap(mapped, bytes);
+  *isForgotten =
+      isTold && std::none_of(resident.begin(), resident.end(), [](unsigned char page) { return (page & 1) != 0; });
+  return 0;
+}
+
 // Whether nobody else is asked when a file is opened whose name the kernel remembers. Over a network, or with a process
 // behind the file system, the open itself would wait.
 bool OpensAlone(int fd) {
@@ -432,11 +457,18 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
       outcome.error = ZeroFill(operation, outcome.fd, &outcome.bytes);
     }
   }
-  const bool isSynced = operation.kind == Kind::kSync || (operation.flags & Flag::kSync) != 0;
+  const bool isSynced =
+      operation.kind == Kind::kSync || operation.kind == Kind::kSettle || (operation.flags & Flag::kSync) != 0;
   if (outcome.error == 0 && isSynced) outcome.error = ErrnoOf([&] { return ::fdatasync(outcome.fd); });
   if (outcome.error == 0 && (operation.flags & Flag::kSyncDirectory) != 0) {
     outcome.error =
         operation.path.empty() ? EINVAL : SyncDirectory(DescriptorOf(operation.directory.get()), operation.path);
+  }
+  if (outcome.error == 0 && operation.kind == Kind::kSettle) {
+    bool isForgotten = false;
+    outcome.error = Forget(outcome.fd, &isForgotten);
+    outcome.values[0] = isForgotten ? 1 : 0;
+    outcome.valueCount = 2;
   }
   const bool isClosed = operation.kind == Kind::kClose || (operation.flags & Flag::kClose) != 0 ||
                         (outcome.isOpened && outcome.error != 0);

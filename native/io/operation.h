@@ -29,8 +29,10 @@ enum class Kind : int {
   kStat = 9,
   kSpace = 10,
   kMakeDirectory = 11,
+  // Syncs, and forgets what of the file is in memory.
+  kSettle = 12,
 };
-constexpr int kKindLast = 11;
+constexpr int kKindLast = 12;
 
 // The bits are IoFlag in src/native/io.ts.
 enum Flag : uint32_t {
@@ -99,9 +101,9 @@ struct Outcome {
   bool isOpened = false;
   int fd = -1;
   uint64_t bytes = 0;
-  // kOpen: 1 where OpenNow does not wait, 0. kStat: size, 1 for a directory else 0, device, inode number as its high
-  // and low 32 bits. kSpace: total bytes, bytes free to us. A checked read: segments whose bytes are not what their
-  // hashes say, 0.
+  // kOpen: 1 where OpenNow does not wait, 0. kSettle: 1 when nothing of it is in memory any more, 0. kStat: size, 1 for
+  // a directory else 0, device, inode number as its high and low 32 bits. kSpace: total bytes, bytes free to us. A
+  // checked read: segments whose bytes are not what their hashes say, 0.
   size_t valueCount = 0;
   double values[kValuesMax] = {};
   // kList: the names in the directory without "." and "..".

@@ -9,6 +9,7 @@ import {
   poolsOf,
   totalUsage,
   type DriveFacts,
+  type IndexFacts,
   type SetFacts,
   type TotalUsage,
 } from './server-state.js';
@@ -92,7 +93,12 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
     runtime_version: `node ${process.version}`,
     minio_env_vars: {},
     edition: 'granary',
+    index: indexView(deps.state.index()),
   };
+}
+
+function indexView({ directory, named, trouble }: IndexFacts) {
+  return { path: directory, ...(trouble !== null && { indexDir: named, trouble }) };
 }
 
 /** A drive as every answer of this API shows one. */

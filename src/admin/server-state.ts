@@ -58,6 +58,15 @@ export interface ReadCacheCounts {
   readonly bytesMax: number;
 }
 
+export interface IndexFacts {
+  /** The folder that it lies in. */
+  readonly directory: string;
+  /** That of `--index-dir`. */
+  readonly named: string | null;
+  /** Why the one is not the other, else null. */
+  readonly trouble: string | null;
+}
+
 export interface ServerState {
   /** Wall time. */
   readonly startedMs: number;
@@ -79,6 +88,7 @@ export interface ServerState {
   upkeep(): UpkeepStatus;
   /** Null: nothing is kept. */
   readCache(): ReadCacheCounts | null;
+  index(): IndexFacts;
 }
 
 /** Of all buckets together. */

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ask } from './folder-calls.js';
 import { damagedName, isThere, runsName } from './index-files.js';
-import { removeRunCatalog } from './run-catalog.js';
+import { emptyRunCatalog, removeRunCatalog } from './run-catalog.js';
 
 export const indexFolderOf = (drivePath: string): string => join(drivePath, '.granary', 'index');
 
@@ -19,17 +19,18 @@ export async function inOrderOfUse(folders: readonly string[]): Promise<string[]
     .map(({ folder }) => folder);
 }
 
-/** What is left of earlier places only takes room. */
+/** What is left of earlier places only takes room. A folder that an operator `named` stays, empty. */
 export async function removeOtherIndexes(
   folders: readonly string[],
   kept: string,
   log: (text: string) => void,
+  named: string | null = null,
 ): Promise<void> {
   await Promise.all(
     folders.map(async (folder) => {
       if (folder === kept) return;
       try {
-        await removeRunCatalog(folder);
+        await (folder === named ? emptyRunCatalog(folder) : removeRunCatalog(folder));
       } catch (error) {
         const cause = error instanceof Error ? error.message : 'unknown cause';
         log(`an old index cannot be removed from ${folder}: ${cause}`);

@@ -69,6 +69,8 @@ export interface IndexPlace {
   readonly directory: string;
   /** On its disk; 0 when that cannot be told. */
   freeBytes(): Promise<number>;
+  /** Its disk takes nothing although there is room. Absent: one that does so is no place any more. */
+  isFailing?(): Promise<boolean>;
 }
 
 export interface RunCatalogOptions {
@@ -84,6 +86,9 @@ export interface RunCatalogOptions {
   readonly stuckMs?: number;
   /** Where the index could lie as things are, the best first. It stays where it is as long as it can. */
   readonly places?: () => readonly IndexPlace[];
+  /** Where it should lie: opened elsewhere, it moves there once, when there is room. */
+  readonly home?: IndexPlace | null;
+  readonly onMove?: (directory: string, why: string) => void;
   readonly placeLookMs?: number;
   readonly refusedMsMax?: number;
   readonly spareBytesMin?: number;
@@ -94,7 +99,8 @@ export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalo
   const { directory, log, memoryBytes = memoryBytesDefault, cacheBytes = cacheBytesDefault } = options;
   const { stuckMs = stuckMsDefault, flushMs = flushMsDefault, placeLookMs = placeLookMsDefault } = options;
   const { refusedMsMax = refusedMsMaxDefault, spareBytesMin = spareBytesMinDefault } = options;
-  const { onDamage = () => undefined, places = () => [{ directory, freeBytes: () => Promise.resolve(0) }] } = options;
+  const { onDamage = () => undefined, onMove = () => undefined, home = null } = options;
+  const { places = () => [{ directory, freeBytes: () => Promise.resolve(0) }] } = options;
   const runs = join(directory, runsName);
   const openIn = (folder: string): IndexStore => indexStores.openIndexStore(folder, memoryBytes, cacheBytes, stuckMs);
   const discard = async (why: string): Promise<void> => {
@@ -116,7 +122,7 @@ export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalo
     store = openIn(runs);
   }
   const refusedBytesMax = refusedTablesMax * memoryBytes;
-  const toMove = { places, placeLookMs, refusedMsMax, spareBytesMin, stuckMs };
+  const toMove = { places, home, onMove, placeLookMs, refusedMsMax, spareBytesMin, stuckMs };
   const upkeep = { directory, log, onDamage, flushMs, openIn, refusedBytesMax, ...toMove };
   return new RunCatalog(store, upkeep, await folderAt(directory));
 }
@@ -146,6 +152,11 @@ export async function removeRunCatalog(directory: string): Promise<void> {
   });
 }
 
+/** The same of a folder that is not ours to remove. */
+export async function emptyRunCatalog(directory: string): Promise<void> {
+  await ask(directory, () => removeIndex(directory));
+}
+
 async function removeIndex(directory: string): Promise<void> {
   await removeRuns(directory);
   await rm(join(directory, damagedName), { recursive: true, force: true });
@@ -157,6 +168,8 @@ interface Upkeep {
   readonly log: (text: string) => void;
   readonly onDamage: (isNoted: boolean) => void;
   readonly places: () => readonly IndexPlace[];
+  readonly home: IndexPlace | null;
+  readonly onMove: (directory: string, why: string) => void;
   readonly placeLookMs: number;
   readonly refusedMsMax: number;
   readonly spareBytesMin: number;
@@ -184,6 +197,8 @@ class RunCatalog implements Catalog {
   #moveAgainAtMs = 0;
   #mayMove = true;
   #isMoving = false;
+  /** Where it is to go although it could stay. */
+  #home: IndexPlace | null;
   #isLooking = false;
   #isClosed = false;
   #isDamageMet = false;
@@ -199,6 +214,7 @@ class RunCatalog implements Catalog {
     this.#store = store;
     this.#directory = upkeep?.directory ?? '';
     this.#folder = folder;
+    this.#home = upkeep === null || upkeep.home?.directory === upkeep.directory ? null : upkeep.home;
     this.#timers =
       upkeep === null
         ? []
@@ -340,11 +356,14 @@ class RunCatalog implements Catalog {
     if (this.#isMoving || this.#isDamageMet || nowMs < this.#moveAgainAtMs) return;
     const places = upkeep.places();
     // Not under the name that it has: what is open would go on writing there.
-    const isPlace = places.some(({ directory }) => directory === this.#directory);
+    const place = places.find(({ directory }) => directory === this.#directory);
     const others = places.filter(({ directory }) => directory !== this.#directory && !isSilent(directory));
     if (others.length === 0) return;
-    if (trouble !== '' && !isPlace) this.#startMoving(this.#moveToOneOf(others, upkeep));
-    else if (isPlace && this.#isRefusedForLong(nowMs, upkeep)) this.#startMoving(this.#moveToRoom(others, upkeep));
+    const home = others.find(({ directory }) => directory === this.#home?.directory);
+    if (trouble !== '' && place === undefined) this.#startMoving(this.#moveToOneOf(others, trouble, upkeep));
+    else if (place !== undefined && this.#isRefusedForLong(nowMs, upkeep))
+      this.#startMoving(this.#moveToRoom(place, others, trouble, upkeep));
+    else if (trouble === '' && home !== undefined) this.#startMoving(this.#moveHome(home, upkeep));
     else if (!this.#isLooking) void this.#lookAtFolder(others, upkeep);
   }
 
@@ -365,7 +384,7 @@ class RunCatalog implements Catalog {
     const folder = await folderAt(directory);
     this.#isLooking = false;
     if (folder === this.#folder || directory !== this.#directory || this.#isMoving || !this.#mayMove) return;
-    this.#startMoving(this.#moveToOneOf(others, upkeep));
+    this.#startMoving(this.#moveToOneOf(others, 'its folder has gone', upkeep));
   }
 
   #startMoving(moving: Promise<void>): void {
@@ -375,24 +394,45 @@ class RunCatalog implements Catalog {
   }
 
   /** Where there is most, if that is clearly enough. The old drive is in use, and gets its room back. */
-  async #moveToRoom(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
-    const { runBytes, memoryBytes } = this.#store.figures();
-    const wanted = 2 * (runBytes + memoryBytes) + upkeep.spareBytesMin;
+  async #moveToRoom(from: IndexPlace, places: readonly IndexPlace[], trouble: string, upkeep: Upkeep): Promise<void> {
+    // What fails is left for any drive, as one that is out of its set is.
+    const isFailing = (await from.isFailing?.()) === true;
+    const wanted = isFailing ? 0 : this.#bytesWanted() + upkeep.spareBytesMin;
     const asked = await Promise.all(places.map(async (place) => ({ place, free: await place.freeBytes() })));
     const roomy = asked.filter(({ free }) => free >= wanted).sort((a, b) => b.free - a.free);
-    const before = this.#directory;
-    await this.#moveToOneOf(
+    await this.#leaveFor(
       roomy.map(({ place }) => place),
+      trouble,
       upkeep,
     );
     if (roomy.length === 0) this.#moveAgainAtMs = performance.now() + upkeep.refusedMsMax;
+  }
+
+  /** Once: what it left it for may go on. */
+  async #moveHome(home: IndexPlace, upkeep: Upkeep): Promise<void> {
+    this.#home = null;
+    const free = await home.freeBytes();
+    // No log grows there.
+    if (free >= this.#bytesWanted()) await this.#leaveFor([home], 'that one is as it should be again', upkeep);
+    else upkeep.log(`the index does not move to ${home.directory}: there is no room for it`);
+  }
+
+  #bytesWanted(): number {
+    const { runBytes, memoryBytes } = this.#store.figures();
+    return 2 * (runBytes + memoryBytes);
+  }
+
+  /** What has it now can be reached, and gets its room back. */
+  async #leaveFor(places: readonly IndexPlace[], why: string, upkeep: Upkeep): Promise<void> {
+    const before = this.#directory;
+    await this.#moveToOneOf(places, why, upkeep);
     if (this.#directory === before) return;
     await ask(before, () => removeRuns(before)).catch((error: unknown) => {
       upkeep.log(`what is left of the index in ${before} goes at the next start: ${causeOf(error)}`);
     });
   }
 
-  async #moveToOneOf(places: readonly IndexPlace[], upkeep: Upkeep): Promise<void> {
+  async #moveToOneOf(places: readonly IndexPlace[], why: string, upkeep: Upkeep): Promise<void> {
     for (const { directory } of places) {
       if (!this.#mayMove) return;
       const before = this.#directory;
@@ -402,7 +442,8 @@ class RunCatalog implements Catalog {
         this.#moveAgainAtMs = 0;
         this.#tellAgainAtMs = 0;
         this.#refusedSinceMs = null;
-        upkeep.log(`the index lies in ${directory} now: it could not stay in ${before}`);
+        upkeep.log(`the index lies in ${directory} now, not in ${before}: ${why}`);
+        upkeep.onMove(directory, why);
         return;
       } catch (error) {
         // Nor to any other: it is built anew instead.

@@ -4,6 +4,7 @@ import { expandDrives, readSettings, splitWords, type Environment } from '../con
 import type {
   BodyPlace,
   CheckedDrive,
+  DriveDamage,
   CheckProgress,
   CheckReport,
   Checks,
@@ -94,7 +95,7 @@ function fsckText(found: FsckReport, paint: Paint): string {
   const { now, before } = found;
   const lines = [
     `${paint.bold('Deployment')} ${now.deploymentId}: ${count(now.drives.length, 'drive')}${setsText(now)}`,
-    ...now.drives.map((drive) => driveLine(drive, paint)),
+    ...now.drives.map((drive, index) => driveLine(drive, now.damage[index], paint)),
     ...now.unused.map(
       ({ path, reason }) => `  ${printable(path)}  ${paint.yellow('is none of the drives')}; ${printable(reason)}`,
     ),
@@ -132,18 +133,35 @@ function tailText({ log }: CheckReport): string {
   return finished + dropped;
 }
 
-function driveLine({ path, state, lacking, faults }: CheckedDrive, paint: Paint): string {
+function driveLine(
+  { path, state, lacking, faults }: CheckedDrive,
+  damage: DriveDamage | undefined,
+  paint: Paint,
+): string {
   const last = lacking === 1 ? 'the last batch, which' : `the last ${lacking} batches, which`;
-  const words = {
-    current:
-      lacking === 0
+  const wrong = damage === undefined ? [] : damageWords(damage);
+  const current =
+    lacking > 0
+      ? paint.yellow(`holds all but ${last} the next start writes to it`)
+      : wrong.length === 0
         ? paint.green('holds everything')
-        : paint.yellow(`holds all but ${last} the next start writes to it`),
+        : null;
+  const words = {
+    current,
     behind: paint.yellow('lacks some of the history'),
     unreadable: paint.red('its log cannot be read'),
-    absent: paint.red('not there'),
+    absent: paint.red('no drive here'),
   };
-  return `  ${printable(path)}  ${[words[state], ...faults.map(printable)].join('; ')}`;
+  const said = [words[state], ...wrong.map((one) => paint.red(one)), ...faults.map(printable)];
+  return `  ${printable(path)}  ${said.filter((one) => one !== null).join('; ')}`;
+}
+
+function damageWords({ batches, badShards, missingShards }: DriveDamage): string[] {
+  return [
+    ...(batches > 0 ? [count(batches, 'damaged batch of its log', 'damaged batches of its log')] : []),
+    ...(badShards > 0 ? [count(badShards, 'damaged shard')] : []),
+    ...(missingShards > 0 ? [count(missingShards, 'missing shard')] : []),
+  ];
 }
 
 function indexText(state: CheckReport['index']['state']): string {
@@ -159,24 +177,27 @@ function indexText(state: CheckReport['index']['state']): string {
 
 const listedMax = 20;
 
-function damageLines({ blobs, orphans, lostBuckets }: CheckReport): string[] {
-  const on = (positions: readonly number[], what: string): string[] =>
-    positions.length === 0 ? [] : [`${what} on drive ${positions.map((position) => position + 1).join(', ')}`];
-  const damaged = blobs.damaged.slice(0, listedMax).map(({ bucket, key, blob, bad, missing, isReadable }) => {
+function damageLines({ blobs, log, orphans, drives, lostBuckets }: CheckReport): string[] {
+  const pathsOf = (indexes: readonly number[]): string =>
+    indexes.map((index) => printable(drives[index]?.path ?? '')).join(', ');
+  const on = (indexes: readonly number[], what: string): string[] =>
+    indexes.length === 0 ? [] : [`${what} on ${pathsOf(indexes)}`];
+  const all = [...blobs.damaged, ...log.damaged];
+  const damaged = all.slice(0, listedMax).map(({ bucket, key, file, offset, bad, missing, isReadable }) => {
     const where = [...on(bad, 'damaged'), ...on(missing, 'missing')].join('; ');
-    return `  ${printable(`${bucket}/${key}`)}  ${isReadable ? 'readable' : 'CANNOT BE READ'}, ${where} (${blob})`;
+    const place = offset === null ? file : `${file} at ${offset}`;
+    return `  ${printable(`${bucket}/${key}`)}  ${isReadable ? 'readable' : 'CANNOT BE READ'}, ${where} (${place})`;
   });
   const files = orphans.files
     .slice(0, listedMax)
-    .map(({ position, name }) => `  ${name} on drive ${position + 1}: no record names it`);
+    .map(({ position, name }) => `  ${name} on ${pathsOf([position])}: no record names it`);
   const buckets = lostBuckets
     .slice(0, listedMax)
     .map(
       ({ name, objects, versions }) =>
         `  ${name}  ${count(objects, 'object')} in ${count(versions, 'version')}, in a bucket that no record knows`,
     );
-  const all = blobs.damaged.length + lostBuckets.length + orphans.count;
-  const more = all - damaged.length - buckets.length - files.length;
+  const more = all.length + lostBuckets.length + orphans.count - damaged.length - buckets.length - files.length;
   return [...damaged, ...buckets, ...files, ...(more > 0 ? [`  … and ${more} more: see --json`] : [])];
 }
 
@@ -200,14 +221,18 @@ function repairText({ repairedShards, isIndexRebuilt, now }: FsckReport, before:
   const how = isIndexRebuilt || before.index.state !== 'behind' ? 'built anew' : 'brought up to date';
   const isOther = isIndexRebuilt || before.index.state !== 'right';
   const index = isOther && now.index.state === 'right' ? [`the index ${how}`] : [];
-  const shards = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
-  const others = [...drives, ...leftovers, ...names, ...index];
-  return [...others, ...(repairedShards > 0 || others.length === 0 ? [shards] : [])].join('; ');
+  const written = `${count(repairedShards, 'shard or piece of a log', 'shards and pieces of logs')} written anew`;
+  // Those are damaged for nobody who only reads.
+  const isUnseen = before.problems.length === 0 && drives.length === 0;
+  const shards = isUnseen ? `${written}: whether their disks had them could not be told` : written;
+  const done = [...drives, ...leftovers, ...names, ...index, ...(repairedShards > 0 ? [shards] : [])];
+  if (done.length > 0) return done.join('; ');
+  return before.problems.length === 0 ? 'nothing was to be done' : 'nothing could be done';
 }
 
 function remedy(now: CheckReport, before: CheckReport | null): string {
   const { blobs, log, index, orphans, drives, lostBuckets } = now;
-  const isLost = blobs.unreadable + log.unreadableRecords + log.holes + log.unreadableBatches > 0;
+  const isLost = blobs.unreadable + log.unreadableBodies + log.holes + log.unreadableBatches > 0;
   if (isLost)
     return 'Nothing of what cannot be read is removed: bring back drives or copies of them, and run it again.\n';
   const unusable = drives.filter(({ absence, state }) => absence === 'unusable' || state === 'unreadable');
@@ -267,7 +292,7 @@ function bodyText(
   const good = shards.filter(({ state }) => state === 'sound').length;
   const verdict = isReadable
     ? `${good} of ${shards.length} shards are good`
-    : paint.red(`CANNOT BE READ: ${good} good shards of ${dataShards} that it takes`);
+    : paint.red(`CANNOT BE READ: ${count(good, 'good shard')} of ${dataShards} that it takes`);
   const lines = shards.map((shard) => shardLine(shard, drives[shard.position]?.path ?? '', paint));
   // A record that is whole everywhere is not worth a line for each part.
   const isWhole = copies.every(({ state }) => state === 'sound');

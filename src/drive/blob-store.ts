@@ -100,6 +100,16 @@ export class LocalBlobStore implements BlobStore {
     return answer.ok ? { ok: true, value: undefined } : answer;
   }
 
+  async settle(name: string): Promise<DriveResult<boolean>> {
+    if (!this.isSynced) return { ok: true, value: true };
+    const answer = await this.queues.write.run({
+      request: { kind: IoKind.settle, path: blobFileName(name), flags: IoFlag.syncDirectory | IoFlag.close },
+      describe: () => `settle ${blobFileName(name)}`,
+      repeats: true,
+    });
+    return answer.ok ? { ok: true, value: answer.value.values?.[0] === 1 } : answer;
+  }
+
   async unlink(name: string): Promise<DriveResult<void>> {
     const answer = await this.queues.write.run({
       request: { kind: IoKind.unlink, path: blobFileName(name) },

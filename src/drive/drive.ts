@@ -114,6 +114,11 @@ export interface BlobStore {
    * old one open go on reading it.
    */
   rename(name: string, toName: string): Promise<DriveResult<void>>;
+  /**
+   * Syncs a file and its folder, and lets go of what of it is in memory. True: what is read from now on is what the disk
+   * has. After a sync that failed, memory shows more than that, and no later sync tells.
+   */
+  settle(name: string): Promise<DriveResult<boolean>>;
   /** Absent already is success. */
   unlink(name: string): Promise<DriveResult<void>>;
   /** Every name, in no order. */

@@ -45,7 +45,7 @@ export async function verifyBlob(options: VerifyOptions, blob: BlobToVerify): Pr
   const drive = options.set.drive(blob.position);
   if (drive === null) return 'unreachable';
   const opened = await drive.blobs.open(blob.fileName);
-  if (!opened.ok) return stateAfter(opened.fault);
+  if (!opened.ok) return blobStateAfter(opened.fault);
   const check = new BlobCheck(options, blob, drive, opened.value);
   try {
     return await check.run();
@@ -56,7 +56,7 @@ export async function verifyBlob(options: VerifyOptions, blob: BlobToVerify): Pr
 }
 
 /** A sector that cannot be read is a bad shard, like wrong bytes: writing the file anew gives it another. */
-function stateAfter(fault: DriveFault): BlobState {
+export function blobStateAfter(fault: DriveFault): BlobState {
   if (fault.kind === 'missing') return 'missing';
   return fault.kind === 'slow' ? 'unreachable' : 'bad';
 }
@@ -147,7 +147,7 @@ class BlobCheck {
     const result = await this.drive.blobs.readChecked(this.handle, fileOffset, verifyRows(jobs));
     if (!result.ok) {
       this.#stuck.add(result.fault, Float64Array.of(data.offset, data.bytes, hashes.offset, hashes.bytes));
-      return stateAfter(result.fault);
+      return blobStateAfter(result.fault);
     }
     await this.options.pace(bytes + blocks * hashBytes);
     return result.value.bytes === bytes && result.value.wrongRows === 0 ? 'sound' : 'bad';
@@ -158,7 +158,7 @@ class BlobCheck {
     const result = await this.drive.blobs.read(this.handle, fileOffset, segments);
     if (result.ok) return result.value === bytes ? 'sound' : 'bad';
     this.#stuck.add(result.fault, segments);
-    return stateAfter(result.fault);
+    return blobStateAfter(result.fault);
   }
 }
 

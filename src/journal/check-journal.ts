@@ -7,7 +7,7 @@ import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
-import type { ApplyBatch, LogFileReport, LogPosition, LogRecord } from './journal.js';
+import type { ApplyBatch, LogFileReport, LogPosition, LogRecord, OnBad } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { writeQuorumOf } from './open-journal.js';
 import { locateRecords, type LocatedRecord } from './record-copies.js';
@@ -63,7 +63,7 @@ export interface CheckedLog {
   readonly unreadable: number;
   readonly files: readonly number[];
   /** Drives that hold a file's copies of everything, and what is wrong in it. */
-  verifyFile(fileNumber: number, pace: (bytes: number) => Promise<void>): Promise<LogFileReport>;
+  verifyFile(fileNumber: number, pace: (bytes: number) => Promise<void>, onBad: OnBad): Promise<LogFileReport>;
   /** Records of the history in this file, with what each drive has of them, in the order in which they lie there. */
   locateRecords(fileNumber: number, isWanted: (record: LogRecord) => boolean): Promise<LocatedRecord[]>;
   /** For `replayChecked`. */
@@ -183,8 +183,8 @@ function served(
     unreadable: verdict.unreadable.length,
     files,
     bytes: files.reduce((sum, fileNumber) => sum + setLog.fileBytes(fileNumber), 0) * bitCount(verdict.current),
-    verifyFile: (fileNumber, pace) =>
-      verifyLogFile(setLog, fileNumber, { positions: verdict.current, isRepair: false, pace }, () => undefined),
+    verifyFile: (fileNumber, pace, onBad) =>
+      verifyLogFile(setLog, fileNumber, { positions: verdict.current, isRepair: false, pace, onBad }, () => undefined),
     locateRecords: (fileNumber, isWanted) => locateRecords(setLog, { fileNumber, tip }, isWanted),
     openReplay: (apply) => new HistoryReplay(setLog, tip, apply),
   };

@@ -172,7 +172,11 @@ export interface VerifyFileOptions {
   readonly pace: (bytes: number) => Promise<void>;
   /** Told of records whose copy on a drive is wrong, before it is repaired. */
   readonly onWrongRecords?: (position: number, records: readonly LogRecord[]) => void;
+  /** Told of a copy of a batch that is wrong, with the records whose slots are. */
+  readonly onBad?: OnBad;
 }
+
+export type OnBad = (position: number, wrongSlots: readonly LogRecord[]) => void;
 
 export interface Journal {
   /**

@@ -227,6 +227,7 @@ class FileWalk {
     if (!isOwn) this.options.onWrongRecords?.(position, records);
     if (isOwn && bad.length === 0) return;
     this.counts.bad++;
+    this.options.onBad?.(position, bad);
     if (!this.options.isRepair) {
       this.#isSound = false;
       return;

@@ -44,6 +44,8 @@ export const IoKind = {
   space: 10,
   /** Makes directory `path` (mode 0700). */
   makeDirectory: 11,
+  /** fdatasync, and what of the file is in the page cache is dropped. */
+  settle: 12,
 } as const;
 
 export interface IoRequest {
@@ -80,7 +82,7 @@ export interface IoResult {
   /** list: without `.` and `..`. */
   readonly names?: readonly string[];
   /**
-   * open: [1 where `openNow` does not wait, 0]; stat: [size, 1 for a directory else 0, device, high 32 bits of the
+   * open: [1 where `openNow` does not wait, 0]; settle: [1 when nothing of it is in memory any more, 0]; stat: [size, 1 for a directory else 0, device, high 32 bits of the
    * inode's number, low 32 bits]; space: [total bytes, bytes free to us]; a read with checks: [rows whose bytes are not
    * what their hashes say, 0].
    */

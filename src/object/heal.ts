@@ -7,6 +7,7 @@ import {
   BlobWriter,
   BodyReader,
   blobName,
+  blobStateAfter,
   checksumBlockCount,
   shardBytes,
   stripeLength,
@@ -95,15 +96,11 @@ async function repair(
   reclaimer.pin(indexed.dataOrder);
   try {
     const states = await Promise.all(
-      listBits(positions).map(async (position) => [position, await stateAt(context, indexed, position)] as const),
+      listBits(positions).map(async (position) => [position, await provenStateAt(context, indexed, position)] as const),
     );
-    const having = (...wanted: readonly BlobState[]): number[] =>
+    const having = (...wanted: readonly ProvenState[]): number[] =>
       states.flatMap(([position, state]) => (wanted.includes(state) ? [position] : []));
-    // What a drive did not hold when the record was committed may be there because a sync of it failed: the page
-    // cache shows bytes that the disk has not, and no later sync brings them there. They are written anew.
-    const { positions: committed } = indexed.body.placement;
-    const unproven = having('sound').filter((position) => (committed & (1 << position)) === 0);
-    const wrong = [...having('bad', 'missing'), ...unproven];
+    const wrong = having('bad', 'missing', 'unproven');
     const { rewritten, isFull } =
       wrong.length === 0 ? { rewritten: [], isFull: false } : await rewrite(context, indexed, wrong, pace);
     if (rewritten.length > 0 && blobBodyAt(index.catalog, target.owner, target.name) === null) {
@@ -111,7 +108,7 @@ async function repair(
       await Promise.all(rewritten.map(async (position) => context.set.drive(position)?.blobs.unlink(target.name)));
     }
     return {
-      sound: (maskOf(having('sound')) & ~maskOf(unproven)) | maskOf(rewritten),
+      sound: maskOf(having('sound')) | maskOf(rewritten),
       rewritten: maskOf(rewritten),
       unreachable: maskOf(having('unreachable')),
       isFull,
@@ -120,6 +117,24 @@ async function repair(
   } finally {
     reclaimer.unpin(indexed.dataOrder);
   }
+}
+
+/** `unproven`: it is read as it should be, but perhaps from memory only. */
+type ProvenState = BlobState | 'unproven';
+
+/**
+ * What a drive did not hold when the record was committed may be there because a sync of it failed: the page cache shows
+ * bytes that the disk has not, and no later sync brings them there. A repair or a catch-up may have written it since.
+ */
+async function provenStateAt(context: EngineContext, indexed: BlobBody, position: number): Promise<ProvenState> {
+  const { positions: committed, id } = indexed.body.placement;
+  if ((committed & (1 << position)) !== 0) return stateAt(context, indexed, position);
+  const drive = context.set.drive(position);
+  if (drive === null) return 'unreachable';
+  const settled = await drive.blobs.settle(blobName(id));
+  if (!settled.ok) return blobStateAfter(settled.fault);
+  const state = await stateAt(context, indexed, position);
+  return state === 'sound' && !settled.value ? 'unproven' : state;
 }
 
 function stateAt(context: EngineContext, { body }: BlobBody, position: number, suffix = ''): Promise<BlobState> {

@@ -9,6 +9,7 @@ export { usageSizeBounds, type BucketUsage } from './usage.js';
 export { StaleUploads, type StaleUploadSettings, type StaleUploadsOptions } from './stale-uploads.js';
 export {
   StoreCheck,
+  WrongSlots,
   type BlobFindings,
   type BodyPlace,
   type DamagedBody,

@@ -7,6 +7,7 @@ import { invariant, type SlabAllocator } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
 import {
   blobName,
+  fileId,
   fileNumberOf,
   payloadOffset,
   positionOfShard,
@@ -23,7 +24,7 @@ import {
   type StripeLayout,
 } from '../erasure/index.js';
 import type { ApplyBatch, CheckedLog, LocatedRecord, LogPosition, LogRecord } from '../journal/index.js';
-import { bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
+import { bodiesFrom, bodyRanges, isInBlob, type BlobBody, type IndexedBody } from './bodies.js';
 import { IndexState, restoredName } from './index-state.js';
 import { isDerivedKey, partKey } from './index-keys.js';
 import { lostBuckets } from './lost-buckets.js';
@@ -45,8 +46,10 @@ export interface StoreCheckOptions {
 export interface DamagedBody {
   readonly bucket: string;
   readonly key: string;
-  /** Of the file on each drive. */
-  readonly blob: string;
+  /** A blob by its name, or the number of a log file: the same on each drive. */
+  readonly file: string;
+  /** Where in the log file; null for a blob. */
+  readonly offset: number | null;
   /** Drives, counted over all sets. */
   readonly bad: readonly number[];
   readonly missing: readonly number[];
@@ -58,6 +61,14 @@ export interface BlobFindings {
   readonly shards: number;
   readonly badShards: number;
   readonly missingShards: number;
+  readonly unreadable: number;
+  /** By drive, counted over all sets. */
+  readonly byDrive: readonly { readonly bad: number; readonly missing: number }[];
+  /** The first of them. */
+  readonly damaged: readonly DamagedBody[];
+}
+
+export interface SlotFindings {
   readonly unreadable: number;
   /** The first of them. */
   readonly damaged: readonly DamagedBody[];
@@ -142,6 +153,36 @@ const bodiesPerStep = 50;
 const lanes = 4;
 
 type Mutable<T> = { -readonly [name in keyof T]: T[name] };
+type MutableFindings = Omit<Mutable<BlobFindings>, 'byDrive' | 'damaged'> & {
+  readonly byDrive: { bad: number; missing: number }[];
+  readonly damaged: DamagedBody[];
+};
+
+/** Where a body has its shards in the log. `fileNumber`: over all sets. */
+function slotPlace({ fileNumber, fileOffset }: { readonly fileNumber: number; readonly fileOffset: number }): string {
+  return `${fileNumber}/${fileOffset}`;
+}
+
+/** Places in the logs where some drive's shards are wrong, whoever they belong to. */
+export class WrongSlots {
+  readonly #places = new Set<string>();
+
+  get isEmpty(): boolean {
+    return this.#places.size === 0;
+  }
+
+  add(setIndex: number, records: readonly LogRecord[]): void {
+    for (const { slots } of records) {
+      if (slots === null) continue;
+      const { fileNumber, fileOffset } = slots;
+      this.#places.add(slotPlace({ fileNumber: fileId(setIndex, fileNumber), fileOffset }));
+    }
+  }
+
+  has(placement: Extract<Placement, { kind: 'slots' }>): boolean {
+    return this.#places.has(slotPlace(placement));
+  }
+}
 
 export class StoreCheck {
   readonly index: IndexState;
@@ -179,7 +220,9 @@ export class StoreCheck {
   /** All shards on these drives: bits, by set. */
   async verifyBlobs(positions: readonly number[], onProgress: (bytes: number) => void): Promise<BlobFindings> {
     const damaged: DamagedBody[] = [];
-    const findings = { bodies: 0, shards: 0, badShards: 0, missingShards: 0, unreadable: 0, damaged };
+    const driveCount = this.#driveCounts.reduce((sum, count) => sum + count, 0);
+    const byDrive = Array.from({ length: driveCount }, () => ({ bad: 0, missing: 0 }));
+    const findings = { bodies: 0, shards: 0, badShards: 0, missingShards: 0, unreadable: 0, byDrive, damaged };
     const bodies = this.#blobs();
     const lane = async (): Promise<void> => {
       for (let next = bodies.next(); next.done !== true; next = bodies.next()) {
@@ -188,6 +231,26 @@ export class StoreCheck {
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     return findings;
+  }
+
+  /** Objects and parts that have their shards in the log, at the places where some are wrong. */
+  async verifySlots(wrong: WrongSlots): Promise<SlotFindings> {
+    const damaged: DamagedBody[] = [];
+    let unreadable = 0;
+    if (wrong.isEmpty) return { unreadable, damaged };
+    for (const { body, bucketId, key } of this.#bodies()) {
+      const { placement } = body;
+      if (placement.kind !== 'slots' || !wrong.has(placement)) continue;
+      const { shards, isReadable } = await this.#place(body, null, []);
+      if (!isReadable) unreadable++;
+      if (damaged.length >= listedMax) continue;
+      const those = (wanted: BlobState): number[] =>
+        shards.flatMap(({ position, state }) => (state === wanted ? [position] : [])).sort((a, b) => a - b);
+      const file = String(fileNumberOf(placement.fileNumber));
+      const place = { bucket: this.#bucketName(bucketId), key, file, offset: placement.fileOffset };
+      damaged.push({ ...place, bad: those('bad'), missing: those('missing'), isReadable });
+    }
+    return { unreadable, damaged };
   }
 
   /** Files on these drives (bits, by set) that no record names. */
@@ -340,7 +403,7 @@ export class StoreCheck {
   async #verifyBody(
     { body, key, bucketId }: BlobBody,
     current: readonly number[],
-    findings: Mutable<BlobFindings> & { damaged: DamagedBody[] },
+    findings: MutableFindings,
     onProgress: (bytes: number) => void,
   ): Promise<void> {
     const bad: number[] = [];
@@ -358,11 +421,15 @@ export class StoreCheck {
     findings.shards += positions.length;
     findings.badShards += bad.length;
     findings.missingShards += missing.length;
+    for (const [drive, counts] of findings.byDrive.entries()) {
+      if (bad.includes(drive)) counts.bad++;
+      if (missing.includes(drive)) counts.missing++;
+    }
     const isReadable = sound >= body.placement.geometry.dataShards;
     if (!isReadable) findings.unreadable++;
     if ((isReadable && bad.length + missing.length === 0) || findings.damaged.length >= listedMax) return;
     const bucket = this.#bucketName(bucketId);
-    findings.damaged.push({ bucket, key, blob: blobName(body.placement.id), bad, missing, isReadable });
+    findings.damaged.push({ bucket, key, file: blobName(body.placement.id), offset: null, bad, missing, isReadable });
   }
 
   #blobState(body: BlobBody['body'], position: number, onProgress: (bytes: number) => void): Promise<BlobState> {
@@ -400,13 +467,17 @@ export class StoreCheck {
     return restoredName(bucketId);
   }
 
-  *#blobs(): Generator<BlobBody, void> {
+  *#bodies(): Generator<IndexedBody, void> {
     let from: Buffer | null = bodyRanges[0]?.start ?? null;
     while (from !== null) {
       const step = bodiesFrom(this.options.catalog, from, bodiesPerStep);
-      for (const indexed of step.bodies) if (isInBlob(indexed)) yield indexed;
+      yield* step.bodies;
       from = step.next;
     }
+  }
+
+  *#blobs(): Generator<BlobBody, void> {
+    for (const indexed of this.#bodies()) if (isInBlob(indexed)) yield indexed;
   }
 }
 

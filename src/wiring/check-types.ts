@@ -1,5 +1,5 @@
 /** What a check of stopped drives is asked for, and what it answers: types of `granary fsck` and `granary inspect`. */
-import type { BlobFindings, LostBucket, OrphanFindings, VersionPlace } from '../object/index.js';
+import type { BlobFindings, DamagedBody, LostBucket, OrphanFindings, VersionPlace } from '../object/index.js';
 import type { LogOptions } from '../telemetry/index.js';
 
 export interface CheckOptions {
@@ -49,12 +49,23 @@ export interface LogFindings {
   readonly batches: number;
   readonly bytes: number;
   readonly bad: number;
-  readonly unreadableRecords: number;
+  /** Objects and parts whose shards lie in the log and of which too few are sound. */
+  readonly unreadableBodies: number;
+  /** Those with a damaged shard there; the first of them. */
+  readonly damaged: readonly DamagedBody[];
   readonly holes: number;
   /** Batches that the next start finishes, drops, or keeps although they cannot be read. */
   readonly unfinished: number;
   readonly dropped: number;
   readonly unreadableBatches: number;
+}
+
+/** What of a drive that holds the whole history is not as it should be. */
+export interface DriveDamage {
+  /** Copies of batches of the log. */
+  readonly batches: number;
+  readonly badShards: number;
+  readonly missingShards: number;
 }
 
 export interface IndexFindings {
@@ -70,6 +81,8 @@ export interface CheckReport {
   readonly sets: readonly { readonly dataShards: number; readonly parityShards: number }[];
   /** Of all sets, one behind the other. */
   readonly drives: readonly CheckedDrive[];
+  /** Of each of them. */
+  readonly damage: readonly DriveDamage[];
   /** Folders that were named beside those of the drives. */
   readonly unused: readonly UnusedFolder[];
   readonly log: LogFindings;

@@ -21,6 +21,7 @@ import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { CheckedDrive, UnusedFolder } from './check-types.js';
 import { standInsOf } from './likely-places.js';
+import { troubleOfNamed } from './server-catalog.js';
 
 const driveGraceMs = 2_000;
 const threads = 2;
@@ -93,11 +94,12 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       logs.push(await checkJournal({ deploymentId, setIndex, drives: stores, dataShards, ...common }));
     }
     const present = places.sets.flat().flatMap(({ path, probe }) => (probe === null ? [] : [indexFolderOf(path)]));
-    const indexFolders = options.indexDir === null ? await inOrderOfUse(present) : [options.indexDir];
+    const indexDir = await usableFolder(options);
+    const indexFolders = await inOrderOfUse(indexDir === null ? present : [indexDir, ...present]);
     const [indexFolder = indexFolderOf(places.first.path)] = indexFolders;
     const scratches = [...present, indexFolder].map(scratchBeside);
     for (const folder of scratches) await removeRunCatalog(folder);
-    const scratch = scratchBeside(options.indexDir ?? (await roomiest(places.sets.flat())) ?? indexFolder);
+    const scratch = scratchBeside(indexDir ?? (await roomiest(places.sets.flat())) ?? indexFolder);
     const catalog: Catalog = await openRunCatalog({ directory: scratch, log: () => undefined });
     undo.push(async () => {
       // What of it has found no room is in memory, and need not be written any more.
@@ -128,6 +130,14 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     await close();
     throw error;
   }
+}
+
+/** That of `--index-dir`; null when there is none, or its disk is failing: the server does without it, too. */
+async function usableFolder({ indexDir, log }: CheckWorldOptions): Promise<string | null> {
+  const trouble = indexDir === null ? null : await troubleOfNamed(indexDir);
+  if (trouble === null) return indexDir;
+  log.error('the folder of --index-dir is not in use', { folder: indexDir, cause: trouble });
+  return null;
 }
 
 const scratchBeside = (indexFolder: string): string => `${indexFolder}.check`;

@@ -3,7 +3,7 @@ import { StartupError, limits } from '../base/index.js';
 import { openExistingCatalog, removeRunCatalog } from '../catalog/index.js';
 import { blobFileName, logFileName } from '../drive/index.js';
 import { replayChecked, type CheckedLog } from '../journal/index.js';
-import type { RecordCopy, VersionPlace } from '../object/index.js';
+import { WrongSlots, type RecordCopy, type VersionPlace } from '../object/index.js';
 import { SlabArena } from '../pool/index.js';
 import { createLogger, type Logger } from '../telemetry/index.js';
 import type {
@@ -91,7 +91,7 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
   const holes = await replayChecked(logs, (setIndex) => store.applyOf(setIndex));
   await store.settle();
   const current = logs.map((log) => log.current);
-  const logFindings = await checkLogs(world, holes, onProgress);
+  const { log, batchesByDrive } = await checkLogs(world, holes, onProgress);
   const total = store.blobBytes();
   let read = 0;
   const blobs = await store.verifyBlobs(current, (bytes) => {
@@ -108,7 +108,12 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
     sets: world.sets.map(({ dataShards, parityShards }) => ({ dataShards, parityShards })),
     drives: world.drives,
     unused: world.unused,
-    log: logFindings,
+    damage: blobs.byDrive.map(({ bad, missing }, index) => ({
+      batches: batchesByDrive[index] ?? 0,
+      badShards: bad,
+      missingShards: missing,
+    })),
+    log,
     blobs,
     orphans,
     index,
@@ -119,37 +124,48 @@ async function report(world: CheckWorld, onProgress: (progress: CheckProgress) =
   return { ...found, problems: problemsOf(found) };
 }
 
-/** Of all sets together. */
+/** Of all sets together; damaged copies of batches also by drive, counted over all sets. */
 async function checkLogs(
-  { logs }: CheckWorld,
+  { logs, store }: CheckWorld,
   holes: readonly number[],
   onProgress: (progress: CheckProgress) => void,
-): Promise<LogFindings> {
+): Promise<{ readonly log: LogFindings; readonly batchesByDrive: readonly number[] }> {
   const sum = (of: (log: CheckedLog) => number): number => logs.reduce((total, log) => total + of(log), 0);
-  const found = { batches: 0, bytes: 0, bad: 0, unreadableRecords: 0 };
+  const found = { batches: 0, bytes: 0, bad: 0 };
+  const batchesByDrive: number[] = [];
+  const wrong = new WrongSlots();
   const total = sum(({ bytes }) => bytes);
   let read = 0;
-  for (const log of logs) {
+  const pace = (bytes: number): Promise<void> => {
+    read += bytes;
+    onProgress({ phase: 'log', done: total === 0 ? 1 : Math.min(1, read / total) });
+    return Promise.resolve();
+  };
+  for (const [setIndex, log] of logs.entries()) {
+    const first = batchesByDrive.length;
+    batchesByDrive.push(...log.drives.map(() => 0));
     for (const fileNumber of log.files) {
-      const one = await log.verifyFile(fileNumber, (bytes) => {
-        read += bytes;
-        onProgress({ phase: 'log', done: total === 0 ? 1 : Math.min(1, read / total) });
-        return Promise.resolve();
+      const one = await log.verifyFile(fileNumber, pace, (position, wrongSlots) => {
+        batchesByDrive[first + position] = (batchesByDrive[first + position] ?? 0) + 1;
+        wrong.add(setIndex, wrongSlots);
       });
       found.batches += one.batches;
       found.bytes += one.bytes;
       found.bad += one.bad;
-      found.unreadableRecords += one.unreadable;
     }
   }
-  return {
+  const slots = await store.verifySlots(wrong);
+  const log = {
     ...found,
+    unreadableBodies: slots.unreadable,
+    damaged: slots.damaged.map((one) => ({ ...one, file: logFileName(Number(one.file)) })),
     files: sum(({ files }) => files.length),
     holes: holes.reduce((all, one) => all + one, 0),
     unfinished: sum(({ unfinished }) => unfinished),
     dropped: sum(({ dropped }) => dropped),
     unreadableBatches: sum(({ unreadable }) => unreadable),
   };
+  return { log, batchesByDrive };
 }
 
 /** The index that the server would open, against what the logs say. */
@@ -174,8 +190,8 @@ function problemsOf(found: Omit<CheckReport, 'problems'>): string[] {
   const add = (count: number, one: string, many: string): void => {
     if (count > 0) problems.push(count === 1 ? `1 ${one}` : `${count} ${many}`);
   };
-  add(blobs.unreadable, 'object or part cannot be read', 'objects or parts cannot be read');
-  add(log.unreadableRecords, 'small object cannot be read', 'small objects cannot be read');
+  const unreadable = blobs.unreadable + log.unreadableBodies;
+  add(unreadable, 'object or part cannot be read', 'objects or parts cannot be read');
   add(log.holes, 'place in the log that no drive can read', 'places in the log that no drive can read');
   add(
     log.unreadableBatches,

@@ -160,7 +160,8 @@ async function build(
   teardown.add(() => compute.close());
 
   const damage = new IndexDamage(log, systemClock);
-  const catalog = await openCatalog(options, deployment, log, { sets, damage });
+  const index = await openCatalog(options, deployment, log, { sets, damage });
+  const { catalog } = index;
   teardown.add(() => closeCatalog(catalog, log));
   const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
   const engine = new Engine({
@@ -263,7 +264,14 @@ async function build(
   applyRequestLimits(settings, admission);
   const origins = () => settings.read(apiSubsystem).corsOrigins;
   const s3 = withCors(admission.handle, origins);
-  const state = serverState({ clock: systemClock, deployment, sets: kept, readCache, engine });
+  const state = serverState({
+    clock: systemClock,
+    deployment,
+    sets: kept,
+    readCache,
+    engine,
+    index: index.whereabouts,
+  });
   const healings = new HealSequences(
     { bucketNames: () => state.bucketNames(), objects: (of) => engine.healObjects(of) },
     systemClock,
@@ -378,6 +386,7 @@ async function build(
     roleArns: [...external.roles.keys()],
     report: startReport(version, deployment, opened, engine, options.durability === 'relaxed', [
       ...restoredWarnings(restored),
+      ...index.warnings,
       ...external.warnings,
       ...authorization.warnings,
     ]),

@@ -19,6 +19,7 @@ export type {
   CheckProgress,
   CheckReport,
   CheckedDrive,
+  DriveDamage,
   Checks,
   FsckOptions,
   FsckReport,

@@ -33,7 +33,7 @@ export async function mendDrives(
     for (const set of sets) undo.push(() => set.closeDrives(driveGraceMs));
     const compute = new ComputePool({ arena: arena.arena, hashKey: deployment.hashKey, threads });
     undo.push(() => compute.close());
-    const catalog = await openCatalog({ indexDir: options.indexDir }, deployment, logger);
+    const { catalog } = await openCatalog({ indexDir: options.indexDir }, deployment, logger);
     undo.push(() => closeCatalog(catalog, logger));
     const log = (text: string): void => logger.warn(text);
     const engine = new Engine({ ...engineSets(deployment, sets), catalog, compute, slabs: arena, log });

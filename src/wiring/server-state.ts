@@ -6,6 +6,7 @@ import { writeQuorum, type ReadCache } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import type { Engine } from '../object/index.js';
 import type { DeployedSet, Deployment, Place } from './deployment.js';
+import type { IndexWhereabouts } from './server-catalog.js';
 
 /** A disk that hangs answers after half a minute: nobody who asks how things are waits so long. */
 const spaceMsMax = 2_000;
@@ -19,10 +20,11 @@ interface Options {
     readonly journal: Pick<Journal, 'health' | 'unhealed'>;
   }[];
   readonly readCache: ReadCache | null;
+  readonly index: () => IndexWhereabouts;
   readonly engine: Pick<Engine, 'health' | 'listBuckets' | 'bucketUsage' | 'upkeepStatus' | 'parityOf'>;
 }
 
-export function serverState({ clock, deployment, sets, readCache, engine }: Options): ServerState {
+export function serverState({ clock, deployment, sets, readCache, engine, index }: Options): ServerState {
   const begunMs = clock.monotonicMs();
   return {
     startedMs: clock.nowMs(),
@@ -62,6 +64,7 @@ export function serverState({ clock, deployment, sets, readCache, engine }: Opti
     bucketUsage: (bucket) => engine.bucketUsage(bucket),
     upkeep: () => engine.upkeepStatus(),
     readCache: () => readCache?.figures ?? null,
+    index,
   };
 }
 

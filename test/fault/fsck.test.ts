@@ -188,7 +188,7 @@ describe('fsck', () => {
       { bad: [0], missing: [] },
     ]);
     expect(log.bad).toBeGreaterThan(0);
-    expect(log).toMatchObject({ holes: 0, unreadableRecords: 0 });
+    expect(log).toMatchObject({ holes: 0, unreadableBodies: 0 });
     expect(orphans).toEqual({ count: 1, files: [{ position: 3, name: '00000000000000000077' }] });
     expect(states[1]?.faults).toEqual(['.granary/format.copy.json is missing, damaged or out of date']);
     const text = await granary('fsck', ...drives);
@@ -335,6 +335,33 @@ describe('fsck', () => {
     expect((await fsck('--repair')).code).toBe(0);
   });
 
+  it('names a small object of which too little is left in the logs', async () => {
+    const { out } = await granary('inspect', '--json', 'box', 'size30000', ...drives);
+    const [body] = (JSON.parse(out) as InspectReport).versions[0]?.bodies ?? [];
+    const at = (body?.shards[0]?.offset ?? 0) + 7;
+    for (const drive of [0, 1, 2]) flip(logOf(drive), at);
+    const { code, report } = await fsck('--repair');
+    expect({ code, repaired: report.repairedShards }).toEqual({ code: 1, repaired: 0 });
+    const { log, damage, problems } = report.now;
+    expect(log).toMatchObject({ bad: 3, unreadableBodies: 1 });
+    expect(log.damaged).toEqual([
+      {
+        ...{ bucket: 'box', key: 'size30000', file: 'log/00000001.log', offset: body?.shards[0]?.offset },
+        ...{ bad: [0, 1, 2], missing: [], isReadable: false },
+      },
+    ]);
+    expect(damage.map(({ batches }) => batches)).toEqual([1, 1, 1, 0]);
+    expect(problems[0]).toBe('1 object or part cannot be read');
+    const text = await granary('fsck', ...drives);
+    expect(text.out).toContain('box/size30000  CANNOT BE READ, damaged on ');
+    expect(text.out).not.toContain('To mend');
+    for (const drive of [0, 2]) flip(logOf(drive), at);
+    const readable = await fsck();
+    expect(readable.report.now.log).toMatchObject({ bad: 1, unreadableBodies: 0 });
+    expect(readable.report.now.log.damaged).toMatchObject([{ key: 'size30000', bad: [1], isReadable: true }]);
+    expect((await fsck('--repair')).code).toBe(0);
+  });
+
   it.each([
     [[], 'no drive is named'],
     [['/nonexistent/granary'], 'does not exist'],
@@ -458,6 +485,25 @@ describe('inspect', () => {
     expect(out).not.toContain('damaged');
     expect((await fsck('--repair')).code).toBe(0);
     expect((await granary('inspect', 'box', 'later', ...drives)).out).toContain('4 of 4 shards are good');
+  });
+
+  it('leaves alone what was written while a drive was away, and is there since', async () => {
+    const third = drives[2] ?? '';
+    renameSync(third, `${third}.away`);
+    const running = await startServer(drives);
+    for (const key of ['away1', 'away2', 'away3']) await put(client(running), key, randomBytes(1_000_000));
+    await running.stop();
+    rmSync(third, { recursive: true, force: true });
+    renameSync(`${third}.away`, third);
+    expect((await fsck('--repair')).report.now.problems).toEqual([]);
+    const inodes = (): string[] => blobsOf(2).map((file) => `${file} ${statSync(file).ino}`);
+    const before = inodes();
+    // Its notes come back with the index, from the logs.
+    const { code, report } = await fsck('--repair', '--rebuild');
+    expect({ code, repaired: report.repairedShards }).toEqual({ code: 0, repaired: 0 });
+    expect(inodes()).toEqual(before);
+    const text = await granary('fsck', '--repair', '--rebuild', ...drives);
+    expect(text.out).toMatch(/Before {2}nothing was wrong\nRepair {2}the index built anew\n/);
   });
 
   it('leaves everything to the server that comes next', async () => {

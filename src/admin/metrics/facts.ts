@@ -10,6 +10,7 @@ import {
   totalUsage,
   type Capacity,
   type DriveFacts,
+  type IndexFacts,
   type ReadCacheCounts,
   type ServerState,
   type SetFacts,
@@ -64,6 +65,7 @@ export interface Facts {
   readonly byBucket: ReadonlyMap<string, CountsByOperation>;
   readonly upkeep: UpkeepStatus;
   readonly readCache: ReadCacheCounts | null;
+  readonly index: IndexFacts;
   readonly identityPlugin: CallStatistics | null;
   readonly process: ProcessFacts;
 }
@@ -104,6 +106,7 @@ export async function collectFacts(deps: MetricsDeps): Promise<Facts> {
     byBucket: requests.byBucket(),
     upkeep: state.upkeep(),
     readCache: state.readCache(),
+    index: state.index(),
     identityPlugin: identityPlugin(),
     process: processFacts(),
   };

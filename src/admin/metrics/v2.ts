@@ -184,8 +184,16 @@ function node(facts: Facts): Metric[] {
     gauge('minio_node_storage_class_standard_parity', 'Parity shards that a new object has at least', parity.standard),
     gauge('minio_node_storage_class_rrs_parity', 'The same with REDUCED_REDUNDANCY', parity.reduced),
     gauge('minio_software_version_info', 'The version in a label', [{ value: 1, labels: { version } }]),
+    ...indexFolder(facts),
     ...readCache(facts),
     ...identityPluginMetrics(facts, 'minio_node_iam_'),
+  ];
+}
+
+function indexFolder({ index: { named, trouble } }: Facts): Metric[] {
+  if (named === null) return [];
+  return [
+    gauge('granary_index_dir_used', '0: the index is not in the folder of --index-dir', trouble === null ? 1 : 0),
   ];
 }
 

@@ -83,6 +83,12 @@ export class SimulatedFile {
     for (const index of [...this.older.keys()]) if (random.chance(0.5)) this.older.delete(index);
   }
 
+  /** What is doubtful is read from the disk from now on, and may turn out not to be there. */
+  forget(random: Random): void {
+    for (const [index, list] of this.doubtful) if (random.chance(0.5)) this.#set(index, random.pick(list));
+    this.doubtful.clear();
+  }
+
   /** The power went. */
   lose(random: Random): void {
     // Now and then all of it or nothing, else every sector for itself.

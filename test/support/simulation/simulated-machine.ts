@@ -339,11 +339,19 @@ export class SimulatedMachine implements DriveSystem {
         if (errno === 0) [bytes, values] = read(node, at, request, view);
       }
     }
-    if (errno === 0 && (kind === IoKind.sync || (flags & IoFlag.sync) !== 0) && file !== undefined) {
+    if (
+      errno === 0 &&
+      (kind === IoKind.sync || kind === IoKind.settle || (flags & IoFlag.sync) !== 0) &&
+      file !== undefined
+    ) {
       errno = yield this.#syncing(file);
     }
     if (errno === 0 && (flags & IoFlag.syncDirectory) !== 0) {
       errno = yield this.#syncingFolder(folderOf(request.path ?? ''));
+    }
+    if (errno === 0 && kind === IoKind.settle && file?.node instanceof SimulatedFile) {
+      file.node.forget(this.random);
+      values = [1, 0];
     }
     if (kind === IoKind.close || (flags & IoFlag.close) !== 0 || (isOpenedHere && errno !== 0)) {
       this.#close(fd);

@@ -6,6 +6,8 @@ import type { Outcome } from '../../../src/cli/run.js';
 import type { CheckReport, FsckOptions, FsckReport } from '../../../src/wiring/index.js';
 import { TestCommand } from './world.js';
 
+const noDamage = { batches: 0, badShards: 0, missingShards: 0 };
+
 const clean: CheckReport = {
   deploymentId: '00000000-0000-4000-8000-000000000001',
   sets: [{ dataShards: 1, parityShards: 1 }],
@@ -19,13 +21,15 @@ const clean: CheckReport = {
     batches: 6,
     bytes: 24_576,
     bad: 0,
-    unreadableRecords: 0,
+    unreadableBodies: 0,
+    damaged: [],
     holes: 0,
     unfinished: 0,
     dropped: 0,
     unreadableBatches: 0,
   },
-  blobs: { bodies: 1, shards: 2, badShards: 0, missingShards: 0, unreadable: 0, damaged: [] },
+  damage: [noDamage, noDamage],
+  blobs: { bodies: 1, shards: 2, badShards: 0, missingShards: 0, unreadable: 0, byDrive: [], damaged: [] },
   orphans: { count: 0, files: [] },
   index: { state: 'right', differences: 0 },
   buckets: 1,
@@ -39,7 +43,7 @@ const damaged: CheckReport = {
   blobs: {
     ...clean.blobs,
     badShards: 1,
-    damaged: [{ bucket: 'b', key: 'k\u001b[31m', blob: 'aa', bad: [1], missing: [], isReadable: true }],
+    damaged: [{ bucket: 'b', key: 'k\u001b[31m', file: 'aa', offset: null, bad: [1], missing: [], isReadable: true }],
   },
   problems: ['1 damaged shard'],
 };
@@ -79,7 +83,7 @@ describe('granary fsck', () => {
       isIndexRebuilt: false,
     });
     expect(code).toBe(1);
-    expect(command.out).toContain('b/k\\x1b[31m  readable, damaged on drive 2 (aa)');
+    expect(command.out).toContain('b/k\\x1b[31m  readable, damaged on /mnt/2 (aa)');
     expect(command.out).toContain('WRONG: 1 damaged shard\nTo mend it: granary fsck --repair');
     const quiet = await fsck(['--quiet', '/mnt/{1...2}'], {
       now: damaged,
@@ -100,6 +104,28 @@ describe('granary fsck', () => {
     expect(code).toBe(0);
     expect(command.out).toContain('1 damaged shard');
     expect(command.out).toContain('1 shard or piece of a log written anew');
+  });
+
+  it('says of each drive what is damaged, and of a repair that did nothing why', async () => {
+    const damage = [noDamage, { batches: 2, badShards: 1, missingShards: 3 }];
+    const inLog = { bucket: 'b', key: 'k', file: 'log/00000001.log', offset: 4096, bad: [0, 1], missing: [] };
+    const now: CheckReport = {
+      ...damaged,
+      damage,
+      log: { ...clean.log, unreadableBodies: 1, damaged: [{ ...inLog, isReadable: false }] },
+    };
+    const found = await fsck(['--repair', '/mnt/1'], { now, before: now, repairedShards: 0, isIndexRebuilt: false });
+    expect(found.command.out).toContain('  /mnt/1  holds everything\n');
+    expect(found.command.out).toContain('  /mnt/2  2 damaged batches of its log; 1 damaged shard; 3 missing shards\n');
+    expect(found.command.out).toContain(
+      '  b/k  CANNOT BE READ, damaged on /mnt/1, /mnt/2 (log/00000001.log at 4096)\n',
+    );
+    expect(found.command.out).toContain('Repair  nothing could be done\n');
+    expect(found.command.out).toContain('Nothing of what cannot be read is removed');
+    const none = { now: clean, before: clean, repairedShards: 0, isIndexRebuilt: false };
+    expect((await fsck(['--repair', '/mnt/1'], none)).command.out).toContain('Repair  nothing was to be done\n');
+    const unseen = await fsck(['--repair', '/mnt/1'], { ...none, repairedShards: 2 });
+    expect(unseen.command.out).toContain('written anew: whether their disks had them could not be told\n');
   });
 
   it('says what a repair did to drives, leftovers and the index', async () => {
@@ -188,10 +214,10 @@ describe('granary fsck', () => {
     ['a\u2028b\u061c', 'a\\u2028b\\u061c'],
     ['é 😀 👩‍🚀', 'é 😀 👩‍🚀'],
   ])('shows what would steer a terminal escaped: %j', async (key, shown) => {
-    const body = { bucket: 'b', key, blob: 'aa', bad: [1], missing: [], isReadable: true };
+    const body = { bucket: 'b', key, file: 'aa', offset: null, bad: [1], missing: [], isReadable: true };
     const now = { ...damaged, blobs: { ...damaged.blobs, damaged: [body] } };
     const { command } = await fsck(['/mnt/1'], { now, before: null, repairedShards: 0, isIndexRebuilt: false });
-    expect(command.out).toContain(`  b/${shown}  readable, damaged on drive 2 (aa)\n`);
+    expect(command.out).toContain(`  b/${shown}  readable, damaged on /mnt/2 (aa)\n`);
   });
 
   it('names a folder that is none of the drives, which is nothing wrong', async () => {

@@ -57,16 +57,18 @@ function fill(offset: number, bytes: number): Buffer {
   return data;
 }
 
+const tmpfsMagic = 0x01021994;
+
+function residentBytes(path: string): number {
+  return Number(spawnSync('fincore', ['-b', '-n', '-o', 'RES', path], { encoding: 'utf8' }).stdout);
+}
+
 const createAndClose = IoFlag.create | IoFlag.write | IoFlag.close;
 
 describe('writes past the page cache', () => {
   // Memory of the server: aligned to pages, unlike that of the language.
   const aligned = kernels.createArena(4 * MiB);
   const bytes = Buffer.from(aligned);
-  const tmpfsMagic = 0x01021994;
-
-  const residentBytes = (path: string): number =>
-    Number(spawnSync('fincore', ['-b', '-n', '-o', 'RES', path], { encoding: 'utf8' }).stdout);
 
   it.each([
     ['aligned', 0, 512 * 1024, 8192, IoFlag.sync, 0],
@@ -245,6 +247,20 @@ describe('files', () => {
     expect((await queue.submit({ kind: IoKind.list, path: here })).names).toEqual([]);
     expect(readdirSync(`${here}.moved`, { recursive: true }).sort()).toEqual(['inner', 'inner/three']);
     expect(queue.enter(1_000_000)).toBe(EBADF);
+  });
+
+  it('are settled: synced, and read from the disk from then on', async () => {
+    const path = newPath();
+    const segments = Float64Array.of(0, 10_000);
+    view.fill(7, 0, 10_000);
+    await queue.submit({ kind: IoKind.write, path, fileOffset: 0, segments, flags: createAndClose });
+    const flags = IoFlag.syncDirectory | IoFlag.close;
+    const settled = await queue.submit({ kind: IoKind.settle, path, flags });
+    expect(settled).toEqual({ errno: 0, bytes: 0, fd: -1, values: [1, 0] });
+    if (statfsSync(folder).type !== tmpfsMagic) expect(residentBytes(path)).toBe(0);
+    expect(readFileSync(path).equals(Buffer.alloc(10_000, 7))).toBe(true);
+    const none = await queue.submit({ kind: IoKind.settle, path: `${path}.not`, flags });
+    expect(none).toEqual({ errno: ENOENT, bytes: 0, fd: -1 });
   });
 
   it('are not overwritten by a creation', async () => {

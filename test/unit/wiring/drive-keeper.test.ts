@@ -120,6 +120,7 @@ async function keep({
       deployment,
       sets: [{ set, journal: journal as never }],
       readCache: null,
+      index: () => ({ directory: '', named: null, trouble: null }),
       engine: {} as never,
     }),
     unseen: async (change) => {

@@ -8,6 +8,7 @@ test('a server is up for as long as it runs, whatever its clock is set to', () =
     deployment: { sets: [], pools: [] } as never,
     sets: [],
     readCache: null,
+    index: () => ({ directory: '', named: null, trouble: null }),
     engine: {} as never,
   });
   monotonicMs += 5000;
