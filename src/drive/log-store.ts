@@ -204,9 +204,15 @@ export class LocalLogStore implements LogStore {
     return answer;
   }
 
-  /** A file that was freed becomes the new one: its room is there already. It is as good as any other until it is filled. */
+  /**
+   * A file that was freed becomes the new one: its room is there already. It is as good as any other until it is filled.
+   * That it is not the freed one any more has to be durable before it is anything else: a power loss that takes this name
+   * back and leaves the next would have one file under both, and what comes to be made of the freed one would write over
+   * a log file in use.
+   */
   async #recycle(newPath: string, bytes: number, run: RunStep): Promise<boolean> {
-    const renamed = await run({ kind: IoKind.rename, path: freedLogFile, toPath: newPath });
+    const flags = this.#directorySync;
+    const renamed = await run({ kind: IoKind.rename, path: freedLogFile, toPath: newPath, flags });
     if (!renamed.ok) return false;
     const found = await run({ kind: IoKind.stat, path: newPath });
     if (found.ok && found.value.values?.[0] === bytes) return true;
