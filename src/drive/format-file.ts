@@ -11,9 +11,9 @@ import type { DriveFormat } from './drive.js';
  * Of one set; of several; of pools with parities of their own. A later one is only written where it is needed, and a
  * server that knows less leaves such a drive alone.
  */
-export const formatVersion = 1;
-export const formatVersionOfPools = 2;
-export const formatVersionOfParities = 3;
+const formatVersion = 1;
+const formatVersionOfPools = 2;
+const formatVersionOfParities = 3;
 const versions = [formatVersion, formatVersionOfPools, formatVersionOfParities];
 export const latestFormatVersion = formatVersionOfParities;
 const formatKind = 'drive';
