@@ -51,6 +51,7 @@ interface FormatCopies {
 export async function probeDrive(folder: string, options: ProbeOptions): Promise<DriveProbe> {
   const path = resolve(folder);
   const access = new FolderAccess(path, options);
+  let settled: Promise<void> | undefined;
   try {
     return await probe(access, options);
   } catch (error) {
@@ -58,12 +59,14 @@ export async function probeDrive(folder: string, options: ProbeOptions): Promise
       return { kind: 'unusable', path, reason: error.message, isLocked: error.isLocked };
     }
     if (error instanceof FolderFault) {
-      const { settled } = error.fault;
+      ({ settled } = error.fault);
       return { kind: 'unusable', path, reason: reasonOf(error), isLocked: false, ...(settled && { settled }) };
     }
     throw error;
   } finally {
-    await access.close();
+    // Closed before, nobody would hear of the call that hangs, nor would the lock be given back behind it.
+    if (settled === undefined) await access.close();
+    else void settled.then(() => access.close());
   }
 }
 
