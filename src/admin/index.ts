@@ -8,7 +8,7 @@ export { logLine, type NodeNames } from './logs.js';
 export { traceLine } from './trace.js';
 export { HealSequences } from './heal-sequences.js';
 export { Watchers } from './watchers.js';
-export type { DriveFacts, ServerState } from './server-state.js';
+export type { CatchUpFacts, DriveFacts, ServerState } from './server-state.js';
 export type { ServiceControl } from './service-control.js';
 export { createPayloadCipher, type Argon2id, type PayloadCipher } from './payload/index.js';
 export {

@@ -8,6 +8,7 @@ import {
   leastParity,
   poolsOf,
   totalUsage,
+  type CatchUpFacts,
   type DriveFacts,
   type IndexFacts,
   type SetFacts,
@@ -97,6 +98,10 @@ function serverOf(deps: AdminDeps, drives: readonly DriveFacts[], withMetrics: b
   };
 }
 
+function catchUpView({ progress, bodies, bodyBytes }: CatchUpFacts) {
+  return { progress, bodies_left: bodies, bytes_left: bodyBytes };
+}
+
 function indexView({ directory, named, trouble }: IndexFacts) {
   return { path: directory, ...(trouble !== null && { indexDir: named, trouble }) };
 }
@@ -108,7 +113,7 @@ export function driveView(drive: DriveFacts, sets: readonly SetFacts[], withMetr
   return {
     endpoint: path,
     path,
-    ...(drive.catchUp !== null && { healing: true }),
+    ...(drive.catchUp !== null && { healing: true, catch_up: catchUpView(drive.catchUp) }),
     state: drive.state,
     uuid: drive.driveId,
     major: 0,

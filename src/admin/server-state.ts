@@ -18,11 +18,19 @@ export interface DriveFacts {
    * `offline`: not there.
    */
   readonly state: 'ok' | 'faulty' | 'offline';
-  /** From 0 to 1 while it is brought up to date, else null; 1 while only bodies are still to be rebuilt on it. */
-  readonly catchUp: number | null;
+  /** While it is brought up to date, else null. */
+  readonly catchUp: CatchUpFacts | null;
   /** Of its file system; null when it did not say in time. */
   readonly space: { readonly totalBytes: number; readonly freeBytes: number } | null;
   readonly statistics: DriveCounts | null;
+}
+
+export interface CatchUpFacts {
+  /** From 0 to below 1, of the log and of bodies together. */
+  readonly progress: number;
+  /** Bodies of large objects that are still to be rebuilt on the drive, and bytes of its shards; null: not known. */
+  readonly bodies: number | null;
+  readonly bodyBytes: number | null;
 }
 
 /** Since the start. */

@@ -9,7 +9,15 @@ import type { DriveFault, LogStore } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import { hasBit, maskOf } from './decide.js';
 import { DriveStateFile, pendingHealsMax, type PendingHeal } from './drive-state.js';
-import type { CatchUpPace, HealRecord, LogRecord, NewCatchUpPace } from './journal.js';
+import type {
+  BodyProgress,
+  CatchUpBodies,
+  CatchUpPace,
+  CatchUpProgress,
+  HealRecord,
+  LogRecord,
+  NewCatchUpPace,
+} from './journal.js';
 import type { BatchHeader } from './layout.js';
 import { cutBack, noteHeals, writeBatchTo } from './recovery.js';
 import { readNext, type HistoryOptions } from './replay.js';
@@ -35,6 +43,7 @@ const healRetryMs = 60_000;
 export interface CatchUpOptions {
   readonly healRecord: HealRecord;
   readonly newPace: NewCatchUpPace | undefined;
+  readonly bodies: CatchUpBodies | undefined;
   /** The first readable batch behind a hole in the history. */
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /**
@@ -65,11 +74,17 @@ interface Target {
 }
 
 interface Reached {
+  /** Of the log. */
   readonly copiedBytes: number;
+  readonly behindBytes: number;
   readonly progress: number;
 }
 
-const nothingReached: Reached = { copiedBytes: 0, progress: 0 };
+const nothingReached: Reached = { copiedBytes: 0, behindBytes: 1, progress: 0 };
+/** All of it is what a drive in the set has. */
+const progressMax = 0.99;
+/** Where nobody counts them. */
+const noBodies: BodyProgress = { count: 0, bytes: 0, doneBytes: 0 };
 
 const unpaced: CatchUpPace = {
   restart: () => undefined,
@@ -82,7 +97,8 @@ class Later extends Error {}
 
 export class CatchUp {
   readonly #running = new Map<number, Promise<void>>();
-  readonly #progress = new Map<number, number>();
+  /** Drives that are being brought up now. */
+  readonly #begun = new Set<number>();
   /** By drive, over all attempts: how far it got, and the bytes of the log that were copied for it. */
   readonly #reached = new Map<number, Reached>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -99,8 +115,14 @@ export class CatchUp {
     private readonly options: CatchUpOptions,
   ) {}
 
-  get progress(): { position: number; progress: number }[] {
-    return [...this.#progress].map(([position, progress]) => ({ position, progress }));
+  get progress(): CatchUpProgress[] {
+    return [...this.#begun].map((position) => {
+      const bodies = this.#bodiesOf(position);
+      // Bodies are written between one batch and the next.
+      this.#reach(position, this.#reachedBy(position));
+      const left = bodies === null ? null : { count: Math.max(0, bodies.count), bytes: Math.max(0, bodies.bytes) };
+      return { position, progress: this.#reachedBy(position).progress, bodies: left };
+    });
   }
 
   /** A drive is being copied that has not got past this file. One that waits for its next try needs nothing. */
@@ -138,10 +160,10 @@ export class CatchUp {
     if (this.#running.has(position) || hasBit(this.setLog.members, position)) return;
     const store = this.setLog.stores[position] ?? null;
     if (store === null) return;
-    this.#progress.set(position, this.#reachedBy(position).progress);
+    this.#begun.add(position);
     const run = this.#run(position, store).then((isJoined) => {
       this.#running.delete(position);
-      this.#progress.delete(position);
+      this.#begun.delete(position);
       if (isJoined) this.options.onJoined(position);
     });
     this.#running.set(position, run);
@@ -149,7 +171,7 @@ export class CatchUp {
 
   /** Ends what runs at the next batch. Answers the drives that were being brought up: they have to be started again. */
   async interrupt(): Promise<number[]> {
-    const positions = [...this.#progress.keys()];
+    const positions = [...this.#begun];
     this.#round++;
     for (const pace of this.#paces) pace.close();
     await Promise.all(this.#running.values());
@@ -189,7 +211,10 @@ export class CatchUp {
       await this.#catchUp(position, store);
       this.#waits.delete(position);
       this.#reached.delete(position);
-      log.info('A drive holds everything again', { position });
+      this.options.bodies?.end(position);
+      const left = this.setLog.states.get(position)?.state.pendingHeals.length ?? 0;
+      if (left === 0) log.info('A drive holds everything again', { position });
+      else log.info('A drive takes part again; bodies are still to be rebuilt on it', { position, bodies: left });
       return true;
     } catch (error) {
       if (this.#isClosed || round !== this.#round) return false;
@@ -213,6 +238,7 @@ export class CatchUp {
       const batches = this.setLog.batchesBehind(target.last);
       const known = Number.isFinite(batches) ? { batches } : {};
       this.setLog.log.info('Catch-up begins', { position, ...known, bytes: this.setLog.bytesBehind(target.last) });
+      this.options.bodies?.begin(position, target.last?.sequence ?? 0, Number.isFinite(batches));
       await this.#prepare(target);
       await this.#copyHistory(target);
       const isIn = await this.options.join(position, () => this.#copyRestInTime(target));
@@ -330,13 +356,24 @@ export class CatchUp {
   /** Of what it lacked at first and what has come to that since. It never falls, however much comes. */
   #noteProgress({ position, last, start, copiedBefore }: Target): void {
     const copiedBytes = copiedBefore + this.setLog.bytesBetween(start, last);
-    const progress = copiedBytes / Math.max(1, copiedBytes + this.setLog.bytesBehind(last));
-    this.#reach(position, { copiedBytes, progress: Math.max(progress, this.#reachedBy(position).progress) });
+    const { progress } = this.#reachedBy(position);
+    this.#reach(position, { copiedBytes, behindBytes: this.setLog.bytesBehind(last), progress });
   }
 
-  #reach(position: number, reached: Reached): void {
-    this.#reached.set(position, reached);
-    this.#progress.set(position, reached.progress);
+  #reach(position: number, { copiedBytes, behindBytes, progress: before }: Reached): void {
+    const bodies = this.#bodiesOf(position);
+    let progress = before;
+    if (bodies !== null) {
+      const doneBytes = copiedBytes + bodies.doneBytes;
+      const all = Math.max(1, doneBytes + behindBytes + Math.max(0, bodies.bytes));
+      progress = Math.min(progressMax, Math.max(progress, doneBytes / all));
+    }
+    this.#reached.set(position, { copiedBytes, behindBytes, progress });
+  }
+
+  #bodiesOf(position: number): BodyProgress | null {
+    const { bodies } = this.options;
+    return bodies === undefined ? noBodies : bodies.progress(position);
   }
 
   #reachedBy(position: number): Reached {
@@ -490,7 +527,8 @@ export class CatchUp {
     } finally {
       common.close();
     }
-    if (left.length > 0) this.#after(healRetryMs, () => this.heal(position));
+    if (left.length === 0) this.setLog.log.info('A drive holds everything again', { position });
+    else this.#after(healRetryMs, () => this.heal(position));
   }
 
   async #healOne(common: CommonReader, header: BatchHeader, record: LogRecord, position: number): Promise<boolean> {

@@ -106,6 +106,30 @@ export type HealRecord = (
   pace: Pick<CatchUpPace, 'restart' | 'step'>,
 ) => Promise<HealOutcome>;
 
+/** Bodies beside the log that a drive still lacks, and the bytes of its shards of them; those that it has got. */
+export interface BodyProgress {
+  readonly count: number;
+  readonly bytes: number;
+  readonly doneBytes: number;
+}
+
+/** Counts them while drives of the set are brought up. */
+export interface CatchUpBodies {
+  /** The drive holds the history up to this sequence; 0: nothing. `isShort`: there is not much behind it. */
+  begin(position: number, heldSequence: number, isShort: boolean): void;
+  /** Null: they are not counted yet. */
+  progress(position: number): BodyProgress | null;
+  end(position: number): void;
+}
+
+/** A drive that is being brought up: 0 to 1, of the log and of bodies together. */
+export interface CatchUpProgress {
+  readonly position: number;
+  readonly progress: number;
+  /** Null: they are not counted yet. */
+  readonly bodies: Pick<BodyProgress, 'count' | 'bytes'> | null;
+}
+
 export type HealOutcome = 'healed' | 'later' | 'full';
 
 /** One piece of a record that is still in use: it is written again, at the end of the log. */
@@ -143,7 +167,7 @@ export interface JournalHealth {
   readonly canRead: boolean;
   readonly canWrite: boolean;
   /** Positions being caught up, with their progress from 0 to 1. */
-  readonly catchingUp: readonly { readonly position: number; readonly progress: number }[];
+  readonly catchingUp: readonly CatchUpProgress[];
 }
 
 /** What was found in one log file, on the drives that were asked for. */

@@ -7,7 +7,7 @@ import type { LogStore } from '../drive/index.js';
 import { BatchCodec, type JournalKernels } from './batch-codec.js';
 import { CommonReader, type CommonResult } from './batch-copier.js';
 import { bitCount, hasBit, type ServeVerdict } from './decide.js';
-import type { ApplyBatch, HealRecord, LogPosition, LogSpace, NewCatchUpPace } from './journal.js';
+import type { ApplyBatch, CatchUpBodies, HealRecord, LogPosition, LogSpace, NewCatchUpPace } from './journal.js';
 import type { BatchHeader } from './layout.js';
 import {
   bringUp,
@@ -50,6 +50,8 @@ export interface JournalOptions {
   readonly healRecord: HealRecord;
   /** How fast drives are brought up beside serving; without it as fast as they go. */
   readonly newPace?: NewCatchUpPace;
+  /** For the progress of those. */
+  readonly bodies?: CatchUpBodies;
   /** What compaction has to know; without it log files are never freed. */
   readonly space?: LogSpace;
   /** Of new log files. */
@@ -418,7 +420,7 @@ class Opening {
 
   #open(isWritable: boolean, verdict: ServeVerdict | null): OpenedJournal {
     const { members, stores } = this.#setLog;
-    const { dataShards, healRecord, newPace, restartMs, space, compactEveryMs } = this.options;
+    const { dataShards, healRecord, newPace, bodies, restartMs, space, compactEveryMs } = this.options;
     const apply = this.#apply;
     const reopen = (): Promise<boolean> => this.#reopen();
     const hooks = {
@@ -426,6 +428,7 @@ class Opening {
       apply,
       healRecord,
       newPace,
+      bodies,
       findBehindHole: (last: BatchHeader | null, sources: number) => findBehindHole(this.#setLog, last, sources),
       reopen,
       isWhole: () => this.#isWhole,

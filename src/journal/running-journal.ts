@@ -6,6 +6,7 @@ import { Compactor, type SpaceFigures } from './compactor.js';
 import { bitCount, hasBit } from './decide.js';
 import type {
   ApplyBatch,
+  CatchUpBodies,
   CommitPurpose,
   HealRecord,
   Journal,
@@ -36,6 +37,7 @@ export interface RunningOptions {
   readonly apply: ApplyBatch;
   readonly healRecord: HealRecord;
   readonly newPace: NewCatchUpPace | undefined;
+  readonly bodies: CatchUpBodies | undefined;
   readonly findBehindHole: (last: BatchHeader | null, sources: number) => Promise<BatchHeader | null>;
   /** Makes the start anew with the drives there are now. True: an epoch is open, the set is writable. */
   readonly reopen: () => Promise<boolean>;
@@ -66,6 +68,7 @@ export class RunningJournal implements Journal {
     this.#catchUp = new CatchUp(setLog, {
       healRecord: options.healRecord,
       newPace: options.newPace,
+      bodies: options.bodies,
       findBehindHole: options.findBehindHole,
       join: async (position, last) => {
         const sequencer = this.#isReadOnly ? null : this.#sequencer;

@@ -4,6 +4,7 @@ import type { Compute, DriveSet, Geometry, Placement, PlacementId, ReadCache } f
 import type { CommitContext, CommitPurpose, Journal, LogRecord, PreparedRecord } from '../journal/index.js';
 import type { BodyCache } from './body-cache.js';
 import type { HealQueue } from './heal-queue.js';
+import type { MissingBodies } from './missing-bodies.js';
 import type { IndexState } from './index-state.js';
 import type { Overlay } from './overlay.js';
 import type { Readers } from './readers.js';
@@ -49,6 +50,7 @@ export interface EngineContext {
   /** Commits a record; what `onSettled` was given runs whatever happens. */
   commit(prepare: DecideRecord, purpose: CommitPurpose): Promise<LogRecord>;
   readonly heal: HealQueue;
+  readonly missingBodies: MissingBodies;
   /** A shard that a reader met missing or wrong. `owner`: index key of the body. */
   reportDamage(owner: Buffer, placement: Placement, shardIndex: number): void;
 }

@@ -19,6 +19,7 @@ import {
   type ReadCache,
 } from '../erasure/index.js';
 import {
+  type CatchUpBodies,
   RecordChanged,
   type CommitContext,
   type CommitPurpose,
@@ -37,6 +38,7 @@ import { DeferredGarbage } from './deferred-garbage.js';
 import { HealQueue } from './heal-queue.js';
 import { HealTable, type HealTarget } from './heal-table.js';
 import { healRecord, repairBlob } from './heal.js';
+import { MissingBodies } from './missing-bodies.js';
 import {
   documentKey,
   nameOfSystemKey,
@@ -158,7 +160,7 @@ export interface EngineOptions {
 
 /** What ties the journal of a set to the engine. */
 export type EnginePart = Required<
-  Pick<JournalOptions, 'indexPosition' | 'discardIndex' | 'apply' | 'healRecord' | 'newPace' | 'space'>
+  Pick<JournalOptions, 'indexPosition' | 'discardIndex' | 'apply' | 'healRecord' | 'newPace' | 'bodies' | 'space'>
 >;
 
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
@@ -196,6 +198,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   readonly #reclaimer: Reclaimer;
   readonly #repairs: RepairTurns;
   readonly #heal: HealQueue;
+  readonly #missingBodies: MissingBodies;
   readonly #bodies = new BodyCache(
     limits.bodyCacheBytesMax,
     limits.cachedBodyBytesMax,
@@ -250,6 +253,28 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       clock: options.clock ?? systemClock,
       log: options.log,
     });
+    this.#missingBodies = new MissingBodies(this.index, this.#heal.table);
+    this.index.onDegraded = (setIndex, positions, shardBytes) => {
+      this.#missingBodies.committedWithout(setIndex, positions, shardBytes);
+      this.#heal.noteDegraded(setIndex, positions);
+    };
+  }
+
+  #missingBodiesOf(setIndex: number): CatchUpBodies {
+    const missing = this.#missingBodies;
+    return {
+      begin: (position, heldSequence, isShort) => {
+        missing.begin(setIndex, position, heldSequence, isShort).catch((error: unknown) => {
+          // It is only what is told of the progress.
+          const cause = error instanceof Error ? error.message : 'unknown cause';
+          this.options.log(`what a drive lacks could not be counted: ${cause}`);
+        });
+      },
+      progress: (position) => missing.progress(setIndex, position),
+      end: (position) => {
+        missing.end(setIndex, position);
+      },
+    };
   }
 
   /** What the journal of a set has to be given. */
@@ -262,6 +287,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       apply: this.index.applyOf(setIndex),
       healRecord: (record, position, pace) => healRecord(this.#contextOf(setIndex), record, position, pace),
       newPace: (lanes) => this.#heal.newPacer(Math.min(lanes, this.#repairs.atOnce)),
+      bodies: this.#missingBodiesOf(setIndex),
       space: new LiveRecords(this.index, this.#overlay, this.#readers, setIndex, driveCount, reclaimDelayMs),
     };
   }
@@ -287,7 +313,6 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     } else {
       this.#collect(journals);
     }
-    this.index.onDegraded = this.#heal.noteDegraded;
     const context = this.#running(systemSet);
     const journalOf = (setIndex: number): Journal => this.#running(setIndex).journal;
     this.#heal.start({
@@ -345,6 +370,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     await this.#settling;
     this.#deferred?.close();
     await this.#scanner?.close();
+    this.#missingBodies.close();
     await this.#heal.close();
     await this.#reclaimer.close();
   }
@@ -953,6 +979,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       readers: this.#readers,
       repairs: this.#repairs,
       heal: this.#heal,
+      missingBodies: this.#missingBodies,
       bodies: this.#bodies,
       readCache: this.options.readCache ?? null,
       openBlobs: this.#openBlobs,

@@ -23,6 +23,7 @@ import type { EngineContext } from './engine-context.js';
 import type { RepairOutcome } from './heal-queue.js';
 import type { HealTarget } from './heal-table.js';
 import { partKey, versionKey } from './index-keys.js';
+import { shardBytesOf } from './missing-bodies.js';
 import { listBits, maskOf } from './positions.js';
 import { RecordType, decodeObject, decodePart, originalOf } from './records.js';
 import { openShards } from './snapshot.js';
@@ -51,6 +52,9 @@ export async function healRecord(
   const { sound, isFull } = await context.repairs.run(() => repairBlob(context, target, mask, pace));
   await pace.step(0);
   if ((sound & mask) === 0) return isFull ? 'full' : 'later';
+  const body = blobBodyAt(context.index.catalog, target.owner, target.name);
+  const { order } = originalOf(record);
+  if (body !== null) context.missingBodies.written(context.setIndex, position, order, shardBytesOf(body));
   await context.heal.table.remove(target, mask);
   return 'healed';
 }

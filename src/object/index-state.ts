@@ -4,7 +4,7 @@
  */
 import { invariant, limits, unreachable } from '../base/index.js';
 import type { Catalog } from '../catalog/index.js';
-import { blobName, fileId, setOfBody, type Placement } from '../erasure/index.js';
+import { blobName, fileId, setOfBody } from '../erasure/index.js';
 import { logBytesOf, type ApplyBatch, type LogPosition, type LogRecord } from '../journal/index.js';
 import { BinaryReader, BinaryWriter, RecordFormatError } from './binary.js';
 import { encodeHeal, healKeyOf, type HealTarget } from './heal-table.js';
@@ -55,6 +55,7 @@ import {
   noSpace,
   originalOf,
   slotPlacement,
+  type BodyRecord,
   type BucketDocumentRecord,
   type ObjectRecord,
 } from './records.js';
@@ -97,7 +98,7 @@ export class IndexState {
   /** Set by the engine: takes what a batch made unreachable. */
   onGarbage: (garbage: readonly Garbage[]) => void = () => undefined;
   /** Set by the engine: a body was committed without the shards of these positions. */
-  onDegraded: (setIndex: number, positions: number) => void = () => undefined;
+  onDegraded: (setIndex: number, positions: number, shardBytes: number) => void = () => undefined;
 
   /** Set while somebody goes through all entries: told of those that are written meanwhile. */
   onEntry: ((key: Buffer, value: Buffer) => void) | null = null;
@@ -444,7 +445,7 @@ export class IndexState {
         const old = staging.get(at);
         if (!this.#keep(staging, at, old, record, encodeEntry(order, body, here, space))) return;
         if (old !== undefined) this.#dropPart(staging, order, old);
-        this.#noteDegraded(staging, at, part.placement);
+        this.#noteDegraded(staging, at, part);
         return;
       }
       case RecordType.uploadAbort: {
@@ -507,7 +508,7 @@ export class IndexState {
     const { order, body, here, meaning } = record;
     const object = meaning === null ? decodeObject(body, here) : asDecoded(meaning, here);
     if (!putVersion(staging, record, object)) return;
-    this.#noteDegraded(staging, versionKey(object.bucketId, object.key, order), object.placement);
+    this.#noteDegraded(staging, versionKey(object.bucketId, object.key, order), object);
     // The completion of an upload did the rest when it was new.
     if (record.isMoved) return;
     if (object.multipart !== null && object.dataOrder === 0) this.#finishUpload(staging, order, object);
@@ -535,7 +536,7 @@ export class IndexState {
   }
 
   /** A blob that some drive lacks goes to the heal table. */
-  #noteDegraded(staging: Staging, owner: Buffer, placement: Placement): void {
+  #noteDegraded(staging: Staging, owner: Buffer, { placement, bytes }: BodyRecord): void {
     if (placement.kind !== 'blob') return;
     const setIndex = setOfBody(placement.id);
     const all = 2 ** (this.driveCounts[setIndex] ?? 0) - 1;
@@ -544,7 +545,7 @@ export class IndexState {
     const target: HealTarget = { kind: 'blob', name: blobName(placement.id), owner };
     staging.put(healKeyOf(target), encodeHeal(target, missing));
     staging.afterwards.push(() => {
-      this.onDegraded(setIndex, missing);
+      this.onDegraded(setIndex, missing, Math.ceil(bytes / placement.geometry.dataShards));
     });
   }
 }

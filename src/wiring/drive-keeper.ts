@@ -392,9 +392,11 @@ export class DriveKeeper {
     if (now - this.#progressAtMs < progressEveryMs) return;
     this.#progressAtMs = now;
     for (const { set, journal } of sets) {
-      for (const { position, progress } of journal.health().catchingUp) {
+      for (const { position, progress, bodies } of journal.health().catchingUp) {
         const drive = set.drive(position)?.path ?? `drive ${position + 1}`;
-        log.info('a drive is being brought up to date', { drive, percent: Math.floor(100 * progress) });
+        // What is a large object has its bytes beside the log.
+        const left = bodies === null ? {} : { bodiesLeft: bodies.count, bytesLeft: bodies.bytes };
+        log.info('a drive is being brought up to date', { drive, percent: Math.floor(100 * progress), ...left });
       }
     }
   }

@@ -1,5 +1,5 @@
 /** What the administration API reads of the running server: drives, quorums, what the buckets hold. */
-import type { DriveFacts, ServerState } from '../admin/index.js';
+import type { CatchUpFacts, DriveFacts, ServerState } from '../admin/index.js';
 import type { Clock } from '../base/index.js';
 import type { Drive } from '../drive/index.js';
 import { writeQuorum, type ReadCache } from '../erasure/index.js';
@@ -50,12 +50,17 @@ export function serverState({ clock, deployment, sets, readCache, engine, index 
         const { inSync = [], catchingUp = [] } = live?.journal.health() ?? {};
         const unhealed = live?.journal.unhealed();
         return deployed.places.map((place) => {
-          // Its log is whole; bodies of large objects are not yet.
-          const isUnhealed = unhealed?.has(place.position) === true;
-          const copied = catchingUp.find(({ position }) => position === place.position)?.progress ?? null;
-          const progress = copied ?? (isUnhealed ? 1 : null);
+          const copied = catchingUp.find(({ position }) => position === place.position);
+          const catchUp =
+            copied === undefined
+              ? onlyBodies(unhealed?.get(place.position) ?? 0)
+              : {
+                  progress: copied.progress,
+                  bodies: copied.bodies?.count ?? null,
+                  bodyBytes: copied.bodies?.bytes ?? null,
+                };
           const drive = live?.set.drive(place.position) ?? null;
-          return factsOf({ ...place, drive }, deployed, inSync.includes(place.position), progress);
+          return factsOf({ ...place, drive }, deployed, inSync.includes(place.position), catchUp);
         });
       });
       return Promise.all(facts);
@@ -68,11 +73,16 @@ export function serverState({ clock, deployment, sets, readCache, engine, index 
   };
 }
 
+/** Of a drive whose log is whole while bodies of large objects are not yet there: no copying is further than that. */
+function onlyBodies(bodies: number): CatchUpFacts | null {
+  return bodies === 0 ? null : { progress: 0.99, bodies, bodyBytes: null };
+}
+
 async function factsOf(
   { position, path, drive }: Place,
   { driveIds, setIndex }: DeployedSet,
   isInSync: boolean,
-  catchUp: number | null,
+  catchUp: CatchUpFacts | null,
 ): Promise<DriveFacts> {
   // It may have come back in another folder than the one it was started in.
   const common = {

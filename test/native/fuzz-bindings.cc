@@ -224,7 +224,7 @@ Ptr World::Request() {
   const char* kNames[] = {"a", "b", "d", "d/a", "none/x", "data"};
   Ptr request = fake::Object();
   const auto set = [&](const char* name, Ptr value) { request->properties[name] = {std::move(value), nullptr}; };
-  set("kind", fake::Number(in.Below(12)));
+  set("kind", fake::Number(in.Below(13)));
   set("path", fake::String(kNames[in.Below(6)]));
   set("toPath", fake::String(kNames[in.Below(6)]));
   if (in.Chance(128)) set("fd", fake::Number(kFd));

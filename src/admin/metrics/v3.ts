@@ -211,8 +211,18 @@ function driveMetrics({ drives, onlineCount, server, sets }: Facts): Metric[] {
       ),
       gauge(
         'catch_up_progress',
-        'How far a drive is that is being brought up to date, from 0 to 1',
-        ofDrives(({ catchUp }) => catchUp),
+        'How far a drive is that is being brought up to date, with its log and with large objects; 1: it holds everything',
+        ofDrives(({ catchUp, state }) => catchUp?.progress ?? (state === 'ok' ? 1 : null)),
+      ),
+      gauge(
+        'catch_up_bodies_left',
+        'Large objects and parts that are still to be written to it',
+        ofDrives(({ catchUp }) => catchUp?.bodies ?? null),
+      ),
+      gauge(
+        'catch_up_bytes_left',
+        'Bytes of its shards of them',
+        ofDrives(({ catchUp }) => catchUp?.bodyBytes ?? null),
       ),
       gauge(
         'waiting_io',

@@ -756,6 +756,53 @@ describe('catch-up', () => {
     expect((await replayed(set, 0b1001)).length).toBe(80);
   });
 
+  it('has progress that counts bodies, once they are counted', async () => {
+    const set = new JournalSet(4, 2);
+    const first = await set.open();
+    for (let index = 0; index < 20; index++) await put(set, first.journal, `r${String(index)}`, 1000);
+    await first.journal.close();
+    set.stores[3]?.empty();
+    let steps = 0;
+    let goOn = (): void => undefined;
+    const newPace = (): CatchUpPace => ({
+      restart: () => undefined,
+      step: () => (steps++, new Promise((resolve) => (goOn = resolve))),
+      close: () => goOn(),
+    });
+    let left: { count: number; bytes: number; doneBytes: number } | null = null;
+    const calls: unknown[] = [];
+    const bodies = {
+      begin: (...about: unknown[]) => void calls.push(about),
+      progress: () => left,
+      end: (position: number) => void calls.push(position),
+    };
+    const { journal } = await set.open({ newPace, bodies });
+    const figures = (): unknown => journal.health().catchingUp[0];
+    for (let step = 1; step <= 10; step++) {
+      await until(() => steps === step);
+      goOn();
+    }
+    await until(() => steps === 11);
+    expect(calls).toEqual([[3, 0, expect.any(Boolean)]]);
+    expect(figures()).toEqual({ position: 3, progress: 0, bodies: null });
+    left = { count: 5, bytes: 1e9, doneBytes: 0 };
+    expect(figures()).toMatchObject({ progress: expect.closeTo(0, 3), bodies: { count: 5, bytes: 1e9 } });
+    left = { count: 2, bytes: 25e7, doneBytes: 75e7 };
+    expect(figures()).toMatchObject({ progress: expect.closeTo(0.75, 2), bodies: { count: 2, bytes: 25e7 } });
+    // More has come.
+    left = { count: 4, bytes: 1e9, doneBytes: 75e7 };
+    expect(figures()).toMatchObject({ progress: expect.closeTo(0.75, 2), bodies: { count: 4 } });
+    // All is only what it has in the set.
+    left = { count: -1, bytes: -10, doneBytes: 1e12 };
+    expect(figures()).toEqual({ position: 3, progress: 0.99, bodies: { count: 0, bytes: 0 } });
+    for (let step = 12; journal.health().catchingUp.length > 0; step++) {
+      goOn();
+      await until(() => steps >= step || journal.health().catchingUp.length === 0);
+    }
+    expect(calls.at(-1)).toBe(3);
+    await journal.close();
+  });
+
   it('has progress that never falls, whatever comes meanwhile', async () => {
     const set = new JournalSet(4, 2);
     const first = await set.open();
