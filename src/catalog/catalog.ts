@@ -32,8 +32,11 @@ export interface Catalog {
   write(fill: (batch: CatalogBatch) => void): Promise<void>;
   /** Everything written so far is durable: a start after a crash does not replay it. Rejects when it cannot be. */
   flush(): Promise<void>;
-  /** False: the disk takes nothing, and more is in memory for it than should be. */
-  hasRoom(): boolean;
+  /**
+   * False: the disk takes nothing, and more is in memory for it than should be. `isFew`: for what comes in small numbers,
+   * and must go on a little longer.
+   */
+  hasRoom(isFew?: boolean): boolean;
   /** Removes everything. */
   clear(): Promise<void>;
   /** Durable and marked as whole, then closed. */

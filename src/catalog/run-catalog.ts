@@ -27,6 +27,8 @@ const flushMsDefault = 30_000;
 const behindMs = 5;
 /** So many tables' worth of entries may wait in memory for a disk that refuses them. */
 const refusedTablesMax = 8;
+/** What comes in small numbers may fill so much more. */
+const fewShare = 5 / 4;
 /** How often a flush is looked after. */
 const flushLookMs = 5;
 /** How often it is looked whether the folder can stay the index's. */
@@ -302,10 +304,10 @@ class RunCatalog implements Catalog {
     return this.#store.endBatch() || isCopyBehind;
   }
 
-  hasRoom(): boolean {
+  hasRoom(isFew = false): boolean {
     // Nothing more may come to be written by the time that there is room again.
     if (!this.#hasRoom) this.#hasRoom = this.#looksRoomy();
-    return this.#hasRoom;
+    return this.#hasRoom || (isFew && this.#looksRoomy(fewShare));
   }
 
   async flush(): Promise<void> {
@@ -489,9 +491,9 @@ class RunCatalog implements Catalog {
     await this.#moving;
   }
 
-  #looksRoomy(): boolean {
+  #looksRoomy(share = 1): boolean {
     const { refusedBytesMax = 0 } = this.upkeep ?? {};
-    return this.#store.trouble() === '' || this.#store.figures().memoryBytes < refusedBytesMax;
+    return this.#store.trouble() === '' || this.#store.figures().memoryBytes < refusedBytesMax * share;
   }
 
   #reading<T>(read: () => T): T {

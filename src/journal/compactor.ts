@@ -12,7 +12,7 @@ import type { PendingHeal } from './drive-state.js';
 import { RecordChanged, type LogRecord, type LogSpace, type PreparedRecord, type RecordMove } from './journal.js';
 import { ordersPerBatch, type BatchHeader } from './layout.js';
 import { readNext, type HistoryOptions } from './replay.js';
-import { deleteFloorShare, type Sequencer } from './sequencer.js';
+import { floorShares, type Sequencer } from './sequencer.js';
 import type { SetLog } from './set-log.js';
 import { SpanShards, slotSpans, type RecordSlots } from './shard-reader.js';
 
@@ -40,10 +40,18 @@ const blockedMsMax = 300_000;
 /** What was about to change in the first pass has changed by then. */
 const passesMax = 3;
 const passPauseMs = 50;
-/** Of a log file: what emptying one takes of a full set's reserve beside the bytes in use: ends of files, headers. */
+/** Of a log file: what emptying one may take of the reserve beside the bytes in use, at the most: ends of files, headers. */
 const moveOverheadShare = 3 / 16;
-/** While deletes have to wait for room, so much garbage of a log file is worth while. */
-const tightGarbageShare = 1 / 8;
+/** In a full set: of a log file, what has to come back for the trouble; so much while the reserve is used. */
+const gainShare = 1;
+const tightGainShare = 1 / 8;
+/** Beside it so much of what is moved for it, unless deletes wait: what is saved by packing alone is hardly more. */
+const gainOfMoved = 1 / 256;
+/** Of a log file: how far that may go below what deletes leave, when it is they who wait for it. */
+const dipShare = 1 / 16;
+/** Of how many log files it is remembered how tightly moves are packed; and what is taken for it at first, of a file. */
+const packingFiles = 2;
+const packingAtFirst = { log: 129 / 2048, live: 1 / 16 };
 
 export interface SpaceFigures {
   /** Finished files, and of their bytes what is in use. */
@@ -86,6 +94,9 @@ export class Compactor {
   readonly #running: Promise<void>;
   /** Files behind the horizon, oldest first, one after the other. */
   #freeing: Promise<void> = Promise.resolve();
+  /** What moves took of the log lately, and what of it had been in use. */
+  readonly #packing = { logBytes: 0, liveBytes: 0 };
+  #seenLogBytes = 0;
   /** New places of records that some drive has a note about, by their old order. */
   readonly #moved = new Map<number, PendingHeal>();
 
@@ -168,19 +179,58 @@ export class Compactor {
     if (files === 0) return null;
     const oldestLive = this.hooks.space.liveBytes(oldest);
     if (oldestLive === 0) return oldest;
-    const garbage = finishedBytes - liveBytes;
-    const fileBytes = this.setLog.logFileBytes;
-    if (this.sequencer.isFull) this.#isReturning = true;
-    if (this.#isReturning) {
-      // What is moved goes into the reserve first. All of it comes back with the file.
-      const room = this.setLog.roomLeft;
-      const isTight = this.sequencer.isFull && room < fileBytes * (deleteFloorShare + tightGarbageShare);
-      this.#isReturning = garbage > fileBytes * (isTight ? tightGarbageShare : 1);
-      if (this.#isReturning) return oldestLive + fileBytes * moveOverheadShare < room ? oldest : null;
+    if (this.#isReturning || this.sequencer.isFull) {
+      this.#isReturning = this.#isWorthwhile();
+      if (this.#isReturning) return oldest;
       if (this.sequencer.isFull) return null;
     }
-    const share = garbage / finishedBytes;
+    const share = (finishedBytes - liveBytes) / finishedBytes;
     return files >= finishedFilesMin && share >= (isGoing ? garbageEnd : garbageBegin) ? oldest : null;
+  }
+
+  /**
+   * Whether the oldest files give back what is worth it, when they are emptied one after the other. What is moved goes
+   * into the reserve first; and where files have hardly any garbage, moving them may take more than it gives. So all of
+   * it is reckoned up before the first: deletes must not lose what they rely on.
+   */
+  #isWorthwhile(): boolean {
+    const { firstFile, head, logFileBytes, roomLeft, leftInFile } = this.setLog;
+    const { isFull, hasWaitingDeletes } = this.sequencer;
+    const growth = this.#growth();
+    const inUse = head.last?.fileNumber ?? 0;
+    const isTight = isFull && roomLeft < logFileBytes * (floorShares.marker + tightGainShare);
+    const wanted = logFileBytes * (isTight ? tightGainShare : gainShare);
+    const floor = hasWaitingDeletes
+      ? logFileBytes * (floorShares.free - dipShare)
+      : Math.min(roomLeft, logFileBytes * (floorShares.free + tightGainShare));
+    let gain = 0;
+    let movedBytes = 0;
+    for (let fileNumber = firstFile; fileNumber <= inUse; fileNumber++) {
+      // What is moved until then has to finish the file in use, where deletes have left their own garbage.
+      if (fileNumber === inUse && movedBytes < leftInFile) return false;
+      const liveBytes = this.hooks.space.liveBytes(fileNumber);
+      if (liveBytes + logFileBytes * moveOverheadShare >= roomLeft + gain) return false;
+      movedBytes += liveBytes * growth;
+      gain += logFileBytes - (fileNumber === inUse ? leftInFile : 0) - liveBytes * growth;
+      if (roomLeft + gain < floor) return false;
+      if (gain >= wanted + (hasWaitingDeletes ? 0 : movedBytes * gainOfMoved)) return true;
+    }
+    return false;
+  }
+
+  /** What a byte in use takes of the log once it is moved, as it was lately. */
+  #growth(): number {
+    const { movedLogBytes } = this.sequencer;
+    const { logFileBytes } = this.setLog;
+    const seen = this.#packing;
+    seen.logBytes += movedLogBytes - this.#seenLogBytes;
+    this.#seenLogBytes = movedLogBytes;
+    if (seen.liveBytes > packingFiles * logFileBytes) {
+      seen.logBytes /= 2;
+      seen.liveBytes /= 2;
+    }
+    const [logBytes, liveBytes] = [packingAtFirst.log * logFileBytes, packingAtFirst.live * logFileBytes];
+    return (seen.logBytes + logBytes) / (seen.liveBytes + liveBytes);
   }
 
   /** Moves what is in use, and puts the beginning of the log behind the file. */
@@ -221,9 +271,10 @@ export class Compactor {
           for (const move of this.hooks.space.movesOf(record, fileNumber)) {
             pieces.push({ record, move });
             bytes += record.body.length + (record.slots?.slotBytes ?? 0) * stores.length;
-            const { isCrowded } = this.setLog;
-            const recordsMax = isCrowded ? urgentRecordsMax : stepRecordsMax;
-            if (pieces.length < recordsMax && bytes < (isCrowded ? urgentBytesMax : stepBytesMax)) continue;
+            // In a full set they are packed as tightly as can be.
+            const isUrgent = this.setLog.isCrowded || this.sequencer.isFull;
+            const recordsMax = isUrgent ? urgentRecordsMax : stepRecordsMax;
+            if (pieces.length < recordsMax && bytes < (isUrgent ? urgentBytesMax : stepBytesMax)) continue;
             await this.#step(pieces);
             pieces = [];
             bytes = 0;
@@ -318,6 +369,7 @@ export class Compactor {
         try {
           const record = await this.sequencer.commit(() => piece.move.prepare(slots), 'move');
           this.#noteMove(piece.record, record);
+          this.#packing.liveBytes += piece.move.liveBytes;
           this.#movedBytes += record.body.length + (record.slots?.slotBytes ?? 0);
         } finally {
           piece.move.settled();

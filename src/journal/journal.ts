@@ -70,11 +70,12 @@ export interface CommitContext {
 export type Prepare = (context: CommitContext) => PreparedRecord;
 
 /**
- * What a record does to the room on the drives. When no further log file can be made, what grows is
- * refused; what frees space still goes through, into the reserve, and leaves the part of it alone that
- * what compaction moves needs.
+ * What a record does to the room on the drives. When no further log file can be made, what grows is refused. The rest
+ * goes through, into the reserve, each as far as it leaves what those behind it need: `marker` (of a delete that frees
+ * nothing by itself), `system` (few and small: without them nobody can manage a full deployment), `free` (gives more
+ * back than it takes), `move` (of compaction).
  */
-export type CommitPurpose = 'grow' | 'free' | 'move';
+export type CommitPurpose = 'grow' | 'marker' | 'system' | 'free' | 'move';
 
 /**
  * Takes committed batches in order: live, in replay and in catch-up. Resolves when readers see them.
@@ -136,6 +137,8 @@ export type HealOutcome = 'healed' | 'later' | 'full';
 export interface RecordMove {
   /** The record's slots are part of it. */
   readonly hasSlots: boolean;
+  /** What it has of `liveBytes`. */
+  readonly liveBytes: number;
   /**
    * Called in commit order, like any `Prepare`, with the shards when `hasSlots`. Throws RecordChanged when the
    * piece is not what it was, or a record on its way will change it.
@@ -155,8 +158,11 @@ export interface LogSpace {
   keep(): Promise<void>;
   /** Resolves when nobody reads any more by what the index said before this call. */
   readersGone(): Promise<void>;
-  /** False: the index cannot be written, and so much of it is in memory that it must not grow. */
-  hasRoom(): boolean;
+  /**
+   * False: the index cannot be written, and so much of it is in memory that it must not grow. `isFew`: not even by what
+   * comes in small numbers.
+   */
+  hasRoom(isFew?: boolean): boolean;
 }
 
 export interface JournalHealth {

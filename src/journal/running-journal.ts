@@ -266,7 +266,7 @@ export class RunningJournal implements Journal {
       void this.setLog.settled(position).then(() => this.#rejoinLater(position));
     };
     const onStop = (): void => this.#restartLater(this.#restartMs);
-    const hasIndexRoom = (): boolean => this.options.space?.hasRoom() ?? true;
+    const hasIndexRoom = (isFew: boolean): boolean => this.options.space?.hasRoom(isFew) ?? true;
     this.#sequencer = new Sequencer(this.setLog, this.options.apply, onLeave, onStop, hasIndexRoom);
     const { space, findBehindHole, compactEveryMs } = this.options;
     if (space !== undefined) {

@@ -5,12 +5,15 @@
  */
 import { Refusal, invariant } from '../base/index.js';
 import { errnoFields, type DriveFault } from '../drive/index.js';
-import { checkRecord, plannedBytes } from './batch-builder.js';
+import { checkRecord, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
 import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
 import {
+  batchBytes,
   batchEnd,
+  logBytesOf,
   ordersPerBatch,
+  pageBytes,
   recordBytes,
   recordsBytesSoftMax,
   recordsPerBatchMax,
@@ -35,8 +38,9 @@ interface Sealed {
   readonly timeMs: number;
 }
 
-function isGrowing(entry: Waiting): boolean {
-  return entry.purpose === 'grow';
+/** Nothing comes back for it. */
+function isGrowing({ purpose }: Waiting): boolean {
+  return purpose !== 'free' && purpose !== 'move';
 }
 
 /**
@@ -57,13 +61,17 @@ const filesAheadMax = 2;
 const hardlyBegunShare = 1 / 8;
 /** Of a log file: what grows waits for the file that is being made rather than to leave less, for it may not fit. */
 const growFloorShare = 3 / 2;
-/** In a full set deletes leave so much for moves, and moves so much for the epoch that frees a file. */
-export const deleteFloorShare = 5 / 4;
-const moveFloorShare = 1 / 16;
-/** Batches of a full set are small: what does not fit into the rest of a file is lost to it. */
-const fullBatchShare = 1 / 32;
-/** A delete that finds no room waits so long for compaction to make some. */
-const deleteWaitMs = 20_000;
+/**
+ * Of a log file: what each purpose leaves of the reserve of a full set. Markers leave some to the records of the server,
+ * both some to deletes: at least what makes so much garbage by itself that compaction begins (`tightGarbageShare`).
+ * Deletes leave more than any file holds to moves, and these something to the epoch that frees a file.
+ */
+export const floorShares = { marker: 23 / 16, system: 11 / 8, free: 5 / 4, move: 1 / 16 } as const;
+/** Of a log file, in small ones: what does not fit into the rest of one goes to the next. */
+const batchShare = 1 / 8;
+/** What finds no room waits so long for compaction to make some: a delete in any case, the rest while it is at it. */
+const roomWaitMs = 20_000;
+const moveLullMs = 500;
 /** How often it is looked whether there is some. */
 const heldLookMs = 100;
 /** S was written to so lately that another write would show nothing new. */
@@ -105,6 +113,9 @@ export class Sequencer {
   #spareTimer: NodeJS.Timeout | undefined;
   /** Everything that waits is held until there is room for it. */
   #isHeldUp = false;
+  /** What moves took of the log, with their share of headers, padding, and ends of files that were left empty. */
+  #movedLogBytes = 0;
+  #lastMoveMs = -Infinity;
   readonly #done: Promise<void>;
   /** What the index failed with; then nothing is shown any more that is not in it. */
   #failure: unknown = null;
@@ -114,7 +125,7 @@ export class Sequencer {
     private readonly apply: ApplyBatch,
     private readonly onLeave: (position: number) => void,
     private readonly onStop: () => void,
-    private readonly hasIndexRoom: () => boolean = () => true,
+    private readonly hasIndexRoom: (isFew: boolean) => boolean = () => true,
   ) {
     this.#done = this.#run();
     this.#makeSpare();
@@ -135,11 +146,13 @@ export class Sequencer {
         reject(this.#refusal());
         return;
       }
-      if (purpose === 'grow' && !this.canGrow) {
+      const entry = { prepare, purpose, sinceMs: this.setLog.clock.monotonicMs(), resolve, reject };
+      const isRefused = purpose === 'grow' && this.#isFull;
+      if (isRefused || (isGrowing(entry) && !this.hasIndexRoom(purpose === 'system'))) {
         reject(new Refusal('XMinioStorageFull'));
         return;
       }
-      this.#queue.push({ prepare, purpose, sinceMs: this.setLog.clock.monotonicMs(), resolve, reject });
+      this.#queue.push(entry);
       this.#isHeldUp = false;
       this.#wakeUp();
     });
@@ -193,6 +206,16 @@ export class Sequencer {
     return this.#isFull;
   }
 
+  /** Deletes wait for room. */
+  get hasWaitingDeletes(): boolean {
+    return this.#isFull && this.#isHeldUp && this.#queue.some(({ purpose }) => purpose === 'free');
+  }
+
+  /** What moves have taken of the log since the start. */
+  get movedLogBytes(): number {
+    return this.#movedLogBytes;
+  }
+
   /** Some room has come back. */
   noteRoom(): void {
     if (this.canWrite) this.#makeSpare();
@@ -200,7 +223,7 @@ export class Sequencer {
 
   /** False: there is no room, in the log or for the index. */
   get canGrow(): boolean {
-    return !this.#isFull && this.hasIndexRoom();
+    return !this.#isFull && this.hasIndexRoom(false);
   }
 
   /** Everything that was prepared before is durable and applied. */
@@ -351,13 +374,13 @@ export class Sequencer {
     const sequence = this.setLog.sequence + 1;
     const timeMs = this.setLog.nextTimeMs();
     const fileBytes = this.setLog.logFileBytes;
-    const share = this.#isFull ? fullBatchShare : 1 / 8;
-    const recordsMax = Math.min(recordsBytesSoftMax, fileBytes * share);
-    const slotsMax = Math.min(slotsBytesSoftMax, fileBytes * share);
+    const recordsMax = Math.min(recordsBytesSoftMax, fileBytes * batchShare);
+    const slotsMax = Math.min(slotsBytesSoftMax, fileBytes * batchShare);
     const waiting: Waiting[] = [];
     const prepared: PreparedRecord[] = [];
     let recordsBytes = 0;
     let slotsBytes = 0;
+    let largestBytes = 0;
     let taken = 0;
     const held: Waiting[] = [];
     const nowMs = this.setLog.clock.monotonicMs();
@@ -365,14 +388,14 @@ export class Sequencer {
     this.#isFreeTurn = this.setLog.isCrowded && !this.#isFreeTurn && !this.#queue.every(isGrowing);
     for (const entry of this.#queue) {
       if (prepared.length >= recordsPerBatchMax || recordsBytes >= recordsMax || slotsBytes >= slotsMax) break;
+      if (this.#isFull && this.#isFileFilled(batchBytes(recordsBytes, slotsBytes), largestBytes)) break;
       taken++;
       if ((this.#isFreeTurn || isSpareAwaited) && isGrowing(entry)) {
         held.push(entry);
         continue;
       }
       if (this.#isFull && !this.#hasRoomFor(entry, recordsBytes + slotsBytes)) {
-        const isPatient = entry.purpose === 'free' && nowMs - entry.sinceMs < deleteWaitMs;
-        if (isPatient) held.push(entry);
+        if (this.#mayWait(entry, nowMs)) held.push(entry);
         else entry.reject(new Refusal('XMinioStorageFull'));
         continue;
       }
@@ -383,6 +406,7 @@ export class Sequencer {
         prepared.push(record);
         recordsBytes += recordBytes(record);
         slotsBytes += slotSpace(record.slots);
+        largestBytes = Math.max(largestBytes, logBytesOf(record));
       } catch (error) {
         entry.reject(error);
       }
@@ -402,13 +426,24 @@ export class Sequencer {
     return this.#aheadWanted() === filesAheadMax && this.setLog.roomLeft < this.setLog.logFileBytes * share;
   }
 
+  #mayWait({ purpose, sinceMs }: Waiting, nowMs: number): boolean {
+    const isMoving = nowMs - this.#lastMoveMs < moveLullMs;
+    return nowMs - sinceMs < roomWaitMs && (purpose === 'free' || (purpose !== 'grow' && isMoving));
+  }
+
+  /** One more record would leave the rest of the file empty: in a full set there is nothing to be lost like that. */
+  #isFileFilled(totalBytes: number, largestBytes: number): boolean {
+    const left = this.setLog.leftInFile;
+    return largestBytes > 0 && totalBytes <= left && totalBytes + largestBytes + pageBytes > left;
+  }
+
   /** In a full set, behind what the batch has already. */
   #hasRoomFor({ purpose }: Waiting, batchBytes: number): boolean {
     const { firstFile, head, logFileBytes, roomLeft } = this.setLog;
     if (purpose === 'grow') return false;
     // Without a finished file there is nothing that could be moved.
     const isLone = (head.last?.fileNumber ?? 1) <= firstFile;
-    const share = purpose === 'free' && !isLone ? deleteFloorShare : moveFloorShare;
+    const share = purpose === 'free' && isLone ? floorShares.move : floorShares[purpose];
     return roomLeft - batchBytes > logFileBytes * share;
   }
 
@@ -430,6 +465,7 @@ export class Sequencer {
       this.#rejectAll(growing);
     };
     const begunMs = this.setLog.clock.monotonicMs();
+    this.#noteMoves(batch, waiting);
     const faults = await this.setLog.write(batch, members, onFull);
     if (faults.size > 0 && !(await this.#leave(faults, batch.header))) {
       for (const { reject } of waiting) reject(this.#refusal());
@@ -442,6 +478,20 @@ export class Sequencer {
     this.#makeSpare();
     await this.#applying;
     this.#applying = this.#applyAndAnswer(batch.records, batch.header, waiting);
+  }
+
+  /** Before it counts as the end of the log. */
+  #noteMoves({ header, records }: BuiltBatch, waiting: readonly Waiting[]): void {
+    let allBytes = 0;
+    let movedBytes = 0;
+    for (const [index, record] of records.entries()) {
+      const bytes = logBytesOf(record);
+      allBytes += bytes;
+      if (waiting[index]?.purpose === 'move') movedBytes += bytes;
+    }
+    if (movedBytes === 0) return;
+    this.#lastMoveMs = this.setLog.clock.monotonicMs();
+    this.#movedLogBytes += (this.setLog.bytesBetween(this.setLog.head.last, header) * movedBytes) / allBytes;
   }
 
   /** The batch is on all of S but these: the rest becomes S before anything in it is acknowledged. */

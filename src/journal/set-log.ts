@@ -313,11 +313,16 @@ export class SetLog {
     return next - 1 - (this.head.last?.fileNumber ?? 1);
   }
 
+  /** Of the file in use. */
+  get leftInFile(): number {
+    const { last } = this.head;
+    return this.fileBytes(last?.fileNumber ?? 1) - (last === null ? 0 : batchEnd(last));
+  }
+
   /** Bytes that can be written without the making of a file: of the one in use, and those ahead of it. */
   get roomLeft(): number {
-    const { last } = this.head;
-    const inUse = last?.fileNumber ?? 1;
-    let room = this.fileBytes(inUse) - (last === null ? 0 : batchEnd(last));
+    const inUse = this.head.last?.fileNumber ?? 1;
+    let room = this.leftInFile;
     for (let ahead = this.filesAhead; ahead > 0; ahead--) room += this.fileBytes(inUse + ahead);
     return room;
   }

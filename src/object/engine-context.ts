@@ -6,6 +6,7 @@ import type { BodyCache } from './body-cache.js';
 import type { HealQueue } from './heal-queue.js';
 import type { MissingBodies } from './missing-bodies.js';
 import type { IndexState } from './index-state.js';
+import type { ObjectRefusal } from './object-layer.js';
 import type { Overlay } from './overlay.js';
 import type { Readers } from './readers.js';
 import type { Reclaimer } from './reclaimer.js';
@@ -15,6 +16,12 @@ import type { RepairTurns } from './repair-turns.js';
 export type DecideRecord = (context: CommitContext, onSettled: (undo: () => void) => void) => PreparedRecord;
 
 /** One for each set: what is of the set, and what all of them share. */
+export interface KeyPlace {
+  readonly bucket: string;
+  readonly bucketId: number;
+  readonly key: string;
+}
+
 export interface EngineContext {
   readonly setIndex: number;
   /** That of another set. */
@@ -45,6 +52,11 @@ export interface EngineContext {
    * in another.
    */
   claim(bucketId: number, key: string, onSettled: (undo: () => void) => void): void;
+  /**
+   * A write of the key failed. When that was for want of room, new keys pass the set by from now on; and where this one
+   * would go to another set by now, the client is asked to come again.
+   */
+  whenFull(refusal: ObjectRefusal, of: KeyPlace): ObjectRefusal;
   /** A fresh id for a body, and the geometry that spreads its shards. `isBlob`: it gets files of its own. */
   newPlacement(storageClass: string, isBlob: boolean): { id: PlacementId; geometry: Geometry };
   /** Commits a record; what `onSettled` was given runs whatever happens. */

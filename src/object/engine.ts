@@ -75,6 +75,7 @@ import type {
   ObjectLayer,
   ObjectMetadata,
   ObjectInMemory,
+  ObjectRefusal,
   ObjectSnapshot,
   PartInfo,
   SystemRecords,
@@ -122,7 +123,7 @@ import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.
 import { recountBucket } from './usage-check.js';
 import type { BucketUsage } from './usage.js';
 import { listVersions } from './version-listing.js';
-import { isVersionId, versionIdFor } from './version-id.js';
+import { isVersionId, nullVersionId, versionIdFor } from './version-id.js';
 import { formatVersioning, type WriteMode } from './versioning.js';
 import {
   currentEtag,
@@ -190,6 +191,20 @@ type CommitFunction = EngineContext['commit'];
 
 /** Buckets, their documents and the records of the server itself lie in the first set. */
 const systemSet = 0;
+
+const elsewhereText = 'The drives that this was on its way to have just become full. Others have room; try again.';
+const markerFullText =
+  'The drives are full, and so is the room that they keep for delete markers. Delete versions by their ids, and try again.';
+const systemFullText =
+  'The drives of the first set, where buckets, accounts and settings are kept, are full, and so is the room that they ' +
+  'keep for these. Delete objects, and try again.';
+
+function sayingWhatIsFull(text: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof Refusal) || error.code !== 'XMinioStorageFull') throw error;
+    throw new Refusal<ObjectErrorCode>('XMinioStorageFull', text);
+  };
+}
 
 export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upkeep {
   readonly index: IndexState;
@@ -474,7 +489,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         const body = encodeBucketDocument({ bucketId, kind, updatedMs: timeMs, text });
         return { type: RecordType.bucketDocument, body, slots: null };
       },
-      text === null ? 'free' : 'grow',
+      text === null ? 'free' : 'system',
     );
   }
 
@@ -512,7 +527,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         onSettled(this.#overlay.touch(keys));
         return { type: RecordType.systemWrite, body, slots: null };
       },
-      isRemoval ? 'free' : 'grow',
+      isRemoval ? 'free' : 'system',
     );
   }
 
@@ -647,9 +662,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
     let versionId = '';
-    // The null version, which a null marker replaces, gives its room back; other markers only take some.
-    const purpose = mode === 'suspended' ? 'free' : 'grow';
-    await this.#commitKey(bucket, bucketId, key, purpose, ({ order, timeMs }, onSettled) => {
+    // A null version, which a null marker replaces, gives its room back; other markers only take some.
+    const isReplacing = mode === 'suspended' && findVersion(this.index, bucketId, key, nullVersionId) !== null;
+    const purpose = isReplacing ? 'free' : 'marker';
+    const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
       if (this.#bucketIdInOrder(bucket) !== bucketId) {
         throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
       }
@@ -658,7 +674,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag: null }));
       const body = encodeObject(markerRecord({ bucketId, key, versionId, modifiedMs: timeMs }), false);
       return { type: RecordType.objectPut, body, slots: null };
-    });
+    };
+    await this.#commitKey(bucket, bucketId, key, purpose, prepare).catch(sayingWhatIsFull(markerFullText));
     return { versionId, isMarker: true };
   }
 
@@ -990,6 +1007,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         const release = this.#router.claim(bucketId, key, setIndex);
         if (release !== null) onSettled(release);
       },
+      whenFull: (refusal, { bucket, bucketId, key }) => {
+        if (refusal.code !== 'XMinioStorageFull') return refusal;
+        this.#router.noteFull(setIndex);
+        const isElsewhere = this.#router.setOf(bucket, bucketId, key) !== setIndex;
+        return isElsewhere ? new Refusal<ObjectErrorCode>('SlowDownWrite', elsewhereText) : refusal;
+      },
       newPlacement: (storageClass, isBlob) => {
         const low = this.#placementCount++;
         const driveCount = dataShards + parityShards;
@@ -1040,8 +1063,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   }
 
   /** Of a bucket, or of the server itself. */
-  #commit(prepare: DecideRecord, purpose: CommitPurpose = 'grow'): Promise<LogRecord> {
-    return this.#running(systemSet).commit(prepare, purpose);
+  #commit(prepare: DecideRecord, purpose: 'system' | 'free' = 'system'): Promise<LogRecord> {
+    return this.#running(systemSet).commit(prepare, purpose).catch(sayingWhatIsFull(systemFullText));
   }
 
   /** Of a key: in the set that it lies in, or is to lie in. */
@@ -1057,7 +1080,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       context.claim(bucketId, key, onSettled);
       return prepare(commit, onSettled);
     };
-    return context.commit(decide, purpose);
+    const committed = context.commit(decide, purpose);
+    if (purpose === 'free') return committed;
+    return committed.catch((error: unknown) => {
+      throw error instanceof Refusal ? context.whenFull(error as ObjectRefusal, { bucket, bucketId, key }) : error;
+    });
   }
 
   #setOf(bucket: string, bucketId: number, key: string): number {

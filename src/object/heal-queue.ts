@@ -10,6 +10,7 @@ import type { HealEntry, HealTable, HealTarget } from './heal-table.js';
 import { healKeyOf } from './heal-table.js';
 import { Pacer } from './pacer.js';
 import { listBits, maskOf } from './positions.js';
+import { RoomWatch } from './room-watch.js';
 import type { HealStatus, Pace } from './upkeep.js';
 
 /** Repairs at once; the memory they need bounds them further (`RepairTurns`). */
@@ -20,7 +21,7 @@ const entriesPerStep = 64;
 const freshMax = 1000;
 const retryMsMin = 30_000;
 const retryMsMax = 600_000;
-/** How often the members of the set are looked at while entries wait for a drive. */
+/** How often the members of the set are looked at while entries wait for a drive, and full drives for room. */
 const watchMs = 2_000;
 /** Reported shards that are known to be in the table already. */
 const knownMax = 10_000;
@@ -78,6 +79,8 @@ export class HealQueue {
   #wake: (() => void) | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
+  readonly #room: RoomWatch;
+  #roomTimer: NodeJS.Timeout | null = null;
   #done: Promise<void> = Promise.resolve();
   readonly #idle: (() => void)[] = [];
   #running = 0;
@@ -89,6 +92,7 @@ export class HealQueue {
 
   constructor(private readonly options: HealQueueOptions) {
     this.table = options.table;
+    this.#room = new RoomWatch(options.sets);
   }
 
   start(repairer: Repairer): void {
@@ -100,7 +104,7 @@ export class HealQueue {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const timer of [this.#retryTimer, this.#watchTimer]) if (timer !== null) clearTimeout(timer);
+    for (const timer of [this.#retryTimer, this.#watchTimer, this.#roomTimer]) if (timer !== null) clearTimeout(timer);
     for (const pacer of this.#pacers) pacer.close();
     this.#wakeUp();
     await this.#done;
@@ -326,7 +330,8 @@ export class HealQueue {
       this.#count(report.repaired, report.repairedBytes);
       return report.sound;
     }
-    const { sound, rewritten, bytes } = await repairer.blob(target, positions, pacer);
+    const { sound, rewritten, unreachable, isFull, bytes } = await repairer.blob(target, positions, pacer);
+    if (isFull) await this.#waitForRoom(setOfTarget(target), positions & ~(sound | unreachable));
     this.#count(listBits(rewritten).length, bytes);
     await pacer.step(0);
     return sound;
@@ -368,6 +373,26 @@ export class HealQueue {
       this.#watchTimer = null;
       if (this.#allMembers() === before) this.#watch(before);
       else this.passNow();
+    }, watchMs).unref();
+  }
+
+  async #waitForRoom(setIndex: number, positions: number): Promise<void> {
+    await this.#room.note(setIndex, positions);
+    if (this.#roomTimer === null) this.#watchRoom();
+  }
+
+  #watchRoom(): void {
+    if (this.#isClosed || !this.#room.isNeeded) return;
+    this.#roomTimer = setTimeout(() => {
+      void this.#room.isBack().then((isBack) => {
+        this.#roomTimer = null;
+        if (!isBack) {
+          this.#watchRoom();
+          return;
+        }
+        this.#retryMs = retryMsMin;
+        this.passNow();
+      });
     }, watchMs).unref();
   }
 

@@ -56,6 +56,11 @@ interface Trace {
   readonly bodyOf: (value: Buffer) => Buffer;
 }
 
+interface Entry {
+  readonly value: Buffer;
+  readonly hasSlots: boolean;
+}
+
 export class LiveRecords implements LogSpace {
   constructor(
     private readonly index: IndexState,
@@ -75,8 +80,8 @@ export class LiveRecords implements LogSpace {
     return this.index.catalog.flush();
   }
 
-  hasRoom(): boolean {
-    return this.index.catalog.hasRoom();
+  hasRoom(isFew = false): boolean {
+    return this.index.catalog.hasRoom(isFew);
   }
 
   async readersGone(): Promise<void> {
@@ -90,11 +95,15 @@ export class LiveRecords implements LogSpace {
     const { type } = originalOf(record);
     return this.#traces(record).flatMap((trace) => {
       const found = this.#inUse(record, trace, fileNumber);
-      return found === null ? [] : [this.#move(record, type, trace, fileNumber, found.hasSlots)];
+      return found === null ? [] : [this.#move(record, type, trace, fileNumber, found)];
     });
   }
 
-  #move(record: LogRecord, type: number, trace: Trace, fileNumber: number, hasSlots: boolean): RecordMove {
+  #move(record: LogRecord, type: number, trace: Trace, fileNumber: number, entry: Entry): RecordMove {
+    const { hasSlots } = entry;
+    const { bytes, slotsBytes, ...space } = entrySpace(entry.value);
+    const liveBytes =
+      (space.fileNumber === fileNumber ? bytes : 0) + (space.slotsFileNumber === fileNumber ? slotsBytes : 0);
     let undo: (() => void) | null = null;
     const prepare = (slots: PreparedRecord['slots']): PreparedRecord => {
       // An index that was built anew may hold parts that are about to go.
@@ -106,11 +115,11 @@ export class LiveRecords implements LogSpace {
       undo = this.overlay.setMoving(trace.key);
       return { type: RecordType.moved, body: encodeMoved({ type, order, body: trace.bodyOf(found.value) }), slots };
     };
-    return { hasSlots, prepare, settled: () => undo?.() };
+    return { hasSlots, liveBytes, prepare, settled: () => undo?.() };
   }
 
   /** The entry, when it still keeps this record, or this record's slots, in this file. */
-  #inUse(record: LogRecord, { key }: Trace, fileNumber: number): { value: Buffer; hasSlots: boolean } | null {
+  #inUse(record: LogRecord, { key }: Trace, fileNumber: number): Entry | null {
     const value = this.index.catalog.get(key);
     if (value === undefined) return null;
     const space = entrySpace(value);

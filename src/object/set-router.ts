@@ -49,6 +49,11 @@ export class SetRouter {
     this.#weights = weights;
   }
 
+  /** A body found no room there: nothing new goes there until its space is told again. */
+  noteFull(setIndex: number): void {
+    this.#weights = this.#weights.map((weight, index) => (index === setIndex ? 0 : weight));
+  }
+
   /**
    * The set that a change of the key goes to. `isAnyOpen`: the last records of some set are not final, so that a key
    * may yet turn up there; where the hash alone does not say the set, a new one has to wait.

@@ -192,7 +192,7 @@ export class EngineUpload implements Upload {
       (error: unknown) => {
         this.abort();
         this.#callEnded();
-        throw error;
+        throw error instanceof Refusal ? this.#refusalOf(error) : error;
       },
     );
   }
@@ -490,7 +490,7 @@ export class EngineUpload implements Upload {
     this.#unread = stripe;
     this.#passAndWrite(stripe)
       .catch((error: unknown) => {
-        this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
+        this.#fail(this.#refusalOf(error));
       })
       .finally(() => {
         this.#wake();
@@ -589,7 +589,7 @@ export class EngineUpload implements Upload {
         if (!writer.hasQuorum) throw writer.refusal;
       })
       .catch((error: unknown) => {
-        this.#fail(error instanceof Refusal ? (error as ObjectRefusal) : internal(error));
+        this.#fail(this.#refusalOf(error));
       })
       .finally(() => {
         this.#leave(stripe);
@@ -820,7 +820,7 @@ export class EngineUpload implements Upload {
         if (error instanceof Refusal && error.code === 'XMinioStorageFull') this.#isHandedOver = false;
         this.abort();
         this.#callEnded();
-        throw error;
+        throw error instanceof Refusal ? this.#refusalOf(error) : error;
       },
     );
   }
@@ -864,6 +864,12 @@ export class EngineUpload implements Upload {
       if (!this.#isAborted) this.onFailure(refusal);
     }
     return this.#failure;
+  }
+
+  #refusalOf(error: unknown): ObjectRefusal {
+    if (!(error instanceof Refusal)) return internal(error);
+    const { bucket, key } = this.options;
+    return this.context.whenFull(error as ObjectRefusal, { bucket, bucketId: this.bucket.bucketId, key });
   }
 
   #throwIfFailed(): void {

@@ -7,7 +7,7 @@ import type { Authorized, OperationSpec } from '../dispatch/index.js';
 import type { DeleteOutcome } from '../object/index.js';
 import type { S3Deps } from './deps.js';
 import { withoutQuotes } from './entity-tag.js';
-import { errorEntry, isS3ErrorCode, s3Error } from './errors.js';
+import { describeRefusal, s3Error } from './errors.js';
 import { readDocument } from './request-body.js';
 import { documentSchema, list, optionalText, parseXml, requiredText, XmlWriter, xmlResponse } from './xml/index.js';
 
@@ -126,9 +126,9 @@ async function deleteOne(
 }
 
 function writeError(xml: XmlWriter, target: Target, refusal: Refusal): void {
-  const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
+  const { code, message } = describeRefusal(refusal);
   xml.open('Error');
-  writeNames(xml, target).text('Code', code).text('Message', errorEntry(code).message).close();
+  writeNames(xml, target).text('Code', code).text('Message', message).close();
 }
 
 function writeDeleted(xml: XmlWriter, target: Target, { versionId, isMarker }: DeleteOutcome): void {

@@ -3,7 +3,7 @@
  */
 import type { Refusal } from '../base/index.js';
 import type { ExchangeRequest, ExchangeResponse } from '../exchange/index.js';
-import { AnswerRefusal, errorEntry, isS3ErrorCode } from './errors.js';
+import { AnswerRefusal, describeRefusal } from './errors.js';
 import { markerHeaders, markerOf } from './delete-marker.js';
 import { escapeXml } from './xml/index.js';
 
@@ -20,11 +20,7 @@ export interface ErrorContext {
 const retryAfterSeconds = '60';
 
 export function errorResponse(refusal: Refusal, context: ErrorContext): ExchangeResponse {
-  const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
-  const { status, message: tableMessage } = errorEntry(code);
-  // A code that is not ours carries a text that was not meant for the client.
-  const isOwnText = code === refusal.code && refusal.message !== refusal.code && code !== 'InternalError';
-  const message = isOwnText ? refusal.message : tableMessage;
+  const { code, status, message } = describeRefusal(refusal);
   const headers: (readonly [string, string])[] = refusal instanceof AnswerRefusal ? [...refusal.headers] : [];
   const marker = markerOf(refusal);
   if (marker !== null) headers.push(...markerHeaders(marker, refusal.code));

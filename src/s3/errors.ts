@@ -149,8 +149,13 @@ export function isS3ErrorCode(code: string): code is S3ErrorCode {
   return Object.hasOwn(table, code);
 }
 
-export function errorEntry(code: S3ErrorCode): ErrorEntry {
-  return table[code];
+/** What a client is told of a refusal. */
+export function describeRefusal(refusal: Refusal): ErrorEntry & { readonly code: S3ErrorCode } {
+  const code = isS3ErrorCode(refusal.code) ? refusal.code : 'InternalError';
+  const { status, message } = table[code];
+  // A code that is not ours carries a text that was not meant for the client.
+  const isOwnText = code === refusal.code && refusal.message !== refusal.code && code !== 'InternalError';
+  return { code, status, message: isOwnText ? refusal.message : message };
 }
 
 /** A refusal with the text of the table unless a better one is given. `detail` becomes extra XML elements. */

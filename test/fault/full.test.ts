@@ -8,16 +8,25 @@ import { appendFileSync, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  AbortMultipartUploadCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteBucketCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
+  ListBucketsCommand,
+  ListObjectVersionsCommand,
   ListObjectsV2Command,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   S3Client,
   S3ServiceException,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterEach, describe, expect, it } from 'vitest';
+import { adminClient } from '../support/admin-client.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
 import { seededRandom } from '../support/seeded-random.js';
 import { mountSmall, type SmallFileSystems } from '../support/small-file-systems.js';
@@ -151,6 +160,14 @@ async function becomesWritable(s3: S3Client, key: string, bytes: number): Promis
   throw new Error(`no room came back; the server said: ${server?.output().slice(-2000) ?? ''}`);
 }
 
+async function addUser(accessKey: string): Promise<void> {
+  const port = Number(new URL(server?.url ?? '').port);
+  const admin = adminClient({ port }, { accessKey: 'tester', secretKey: 'tester-secret' });
+  const sealed = { secretKey: 'a-secret-key', status: 'enabled' };
+  const answer = await admin({ method: 'PUT', path: 'add-user', query: { accessKey }, sealed });
+  expect([answer.status, answer.message]).toEqual([200, null]);
+}
+
 const health = async (): Promise<number> => (await fetch(`${server?.url ?? ''}/minio/health/cluster`)).status;
 
 describe('drives without room', () => {
@@ -210,6 +227,68 @@ describe('drives without room', () => {
     expect(await health()).toBe(200);
     expect(server.output()).not.toContain('leaves the set');
     expect(await server.stop()).toBe(0);
+  }, 240_000);
+
+  it('take markers, and what an operator has to change, beside a pool that was added', async () => {
+    small = await mountSmall([300, 300, 600, 600].map((size) => size * MiB));
+    const { folders, within } = small;
+    const [root = ''] = folders.map((folder) => join(folder, '..'));
+    const pools = [`${root}/fs{1...2}/drive`, `${root}/fs{3...4}/drive`];
+    server = await startServer(pools.slice(0, 1), {}, within);
+    let s3 = client(server.url);
+    for (const Bucket of [bucket, 'gone']) await s3.send(new CreateBucketCommand({ Bucket }));
+    const VersioningConfiguration = { Status: 'Enabled' as const };
+    const of = { Bucket: bucket, Key: 'upload' };
+    const { UploadId } = await s3.send(new CreateMultipartUploadCommand(of));
+    await s3.send(new UploadPartCommand({ ...of, UploadId, PartNumber: 1, Body: bodyOf('part', 5 * MiB) }));
+    const keys = await fill(s3, 'small/', 100_000);
+    await s3.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration }));
+    expect(await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: keys[0] }))).toMatchObject({
+      DeleteMarker: true,
+    });
+    const Objects = keys.slice(0, 1000).map((Key) => ({ Key }));
+    const { Errors } = await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects } }));
+    expect(Errors).toBeUndefined();
+    expectFull(await refusalOf(put(s3, 'more', 300)));
+    // They have a share of the reserve. Then a refusal says what to do.
+    let message: string | undefined;
+    for (let n = 0; n < 200 && message === undefined; n++) {
+      const Objects = Array.from({ length: 1000 }, (_, index) => ({ Key: `${'long'.repeat(240)}${n}/${index}` }));
+      const { Errors = [] } = await s3.send(
+        new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }),
+      );
+      message = Errors[0]?.Message;
+    }
+    expect(message).toContain('delete markers');
+
+    await server.kill();
+    server = await startServer(pools, {}, within);
+    s3 = client(server.url);
+    await addUser('new-user');
+    await s3.send(new CreateBucketCommand({ Bucket: 'new' }));
+    await s3.send(new PutBucketVersioningCommand({ Bucket: 'new', VersioningConfiguration }));
+    await s3.send(new DeleteBucketCommand({ Bucket: 'gone' }));
+    // What is new goes to the other pool; what lies in the full one stays there.
+    await s3.send(new PutObjectCommand({ Bucket: 'new', Key: 'new', Body: bodyOf('new', 300) }));
+    expectFull(await refusalOf(put(s3, keys.at(-1) ?? '', 300)));
+    await s3.send(new AbortMultipartUploadCommand({ ...of, UploadId }));
+
+    // What frees something makes room for markers again.
+    for (const Key of keys.slice(0, 300))
+      await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId: 'null' }));
+    const { Versions = [] } = await s3.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: keys[0] }));
+    expect(Versions).toEqual([]);
+    await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: keys[0] }));
+
+    await server.kill();
+    server = await startServer(pools, {}, within);
+    s3 = client(server.url);
+    const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
+    expect(Buckets.map(({ Name }) => Name)).toEqual([bucket, 'new']);
+    expect(await isThere(s3, keys.at(-1) ?? '', 100_000)).toBe(true);
+    expect(server.output()).not.toContain('leaves the set');
+    expect(await server.stop()).toBe(0);
+    fsck(within, pools);
   }, 240_000);
 
   it('can be checked, and have their index built anew, without room for it', async () => {

@@ -42,6 +42,7 @@ export class KeyIndex implements LogSpace {
   readonly pending = new Set<string>();
   readers: Promise<void> = Promise.resolve();
   isRoomy = true;
+  isRoomyForFew = false;
 
   readonly apply = async (records: readonly LogRecord[], position: LogPosition): Promise<void> => {
     await Promise.resolve();
@@ -81,15 +82,16 @@ export class KeyIndex implements LogSpace {
       if (this.pending.has(key) || !isInUse()) throw new RecordChanged();
       return { type: keyRecord.moved, body: encodeChange({ key, value, order }), slots };
     };
-    return [{ hasSlots: record.slots !== null, prepare, settled: () => undefined }];
+    const liveBytes = logBytesOf(record);
+    return [{ hasSlots: record.slots !== null, liveBytes, prepare, settled: () => undefined }];
   }
 
   keep(): Promise<void> {
     return Promise.resolve();
   }
 
-  hasRoom(): boolean {
-    return this.isRoomy;
+  hasRoom(isFew = false): boolean {
+    return this.isRoomy || (isFew && this.isRoomyForFew);
   }
 
   readersGone(): Promise<void> {

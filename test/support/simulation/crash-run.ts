@@ -54,6 +54,10 @@ const afterMs = 40;
 /** Compaction looks every half second whether it is worth while, and frees a file when nobody reads in it. */
 const compactionMs = 1_600;
 const churnKeys = 8;
+/** As much as goes into the log; a few of them are a log file. */
+const fillBytes = 200_000;
+const fillsMax = 200;
+const roomMs = 5_000;
 
 export interface CrashRunOptions {
   readonly pointsMax: number;
@@ -72,6 +76,8 @@ export class CrashRun {
   /** Drives that were damaged and are not known to be sound again. */
   readonly #damaged = new Set<number>();
   #churns = 0;
+  /** Keys of what filled the drives. */
+  readonly #fillings = new Set<string>();
 
   constructor(
     readonly seed: number,
@@ -80,8 +86,8 @@ export class CrashRun {
   ) {
     this.random = new Random(seed);
     this.scenario = scenario ?? this.random.pick(scenarios);
-    // A drive that is away and one that fails may be more than can be spared.
-    this.kind = this.scenario.isShort === true ? 'crashes' : kind;
+    // A drive that is away and one that fails may be more than can be spared; full drives are a fault of their own.
+    this.kind = this.scenario.isShort === true || this.scenario.isFull === true ? 'crashes' : kind;
     this.world = new SimulatedWorld(this.random.pick(this.scenario.shapes), this.random, seed);
     const { workload } = this.world;
     workload.partsMax = this.scenario.partsMax ?? 1;
@@ -188,6 +194,37 @@ export class CrashRun {
       world.adopt(await server.start({ absent: this.#absent }));
     }
     if (scenario.upkeep === 'heal') this.#damage();
+    if (scenario.isFull === true) await this.#fill();
+  }
+
+  /** Until no log file can be made: only what has a part of the reserve goes through. */
+  async #fill(): Promise<void> {
+    const { workload, server } = this.world;
+    for (const drive of server.folders.keys()) server.machine.full.add(drive);
+    this.world.story.push('full');
+    const { size, refusals } = workload;
+    workload.size = () => fillBytes;
+    workload.mustWrite = false;
+    await this.world.work(async () => {
+      for (let n = 0; n < fillsMax && workload.refusals === refusals; n++) {
+        this.#fillings.add(`fill ${n}`);
+        await workload.perform('put', 'one', `fill ${n}`);
+      }
+    });
+    if (workload.refusals === refusals) throw new Error('the drives do not get full');
+    workload.size = size;
+    workload.mustWrite = true;
+  }
+
+  async #makeRoom(): Promise<void> {
+    const { workload, server } = this.world;
+    server.machine.full.clear();
+    await this.world.work(async () => {
+      for (const key of this.#fillings) await workload.perform('delete', 'one', key);
+    });
+    this.#fillings.clear();
+    // The log files ahead are made again.
+    await server.passes(roomMs);
   }
 
   /** Not more drives of a set than may be lost, those that fail among them. */
@@ -349,6 +386,10 @@ export class CrashRun {
       world.adopt(await world.server.start());
     }
     if (this.#damaged.size > 0) await this.#mend();
+    if (scenario.isFull === true) {
+      await world.checkAll(world.running.engine.health().canWrite);
+      await this.#makeRoom();
+    }
     await world.checkRest();
     if (scenario.upkeep === 'compaction') await world.checkSpace();
     const also = this.random.next();

@@ -19,6 +19,8 @@ export interface Scenario {
   readonly upkeep?: 'compaction' | 'heal';
   /** A drive of the last set is away, and comes back or is exchanged afterwards. */
   readonly isShort?: boolean;
+  /** No drive has room for a further log file. */
+  readonly isFull?: boolean;
   readonly shapes: readonly Shape[];
 }
 
@@ -135,6 +137,18 @@ export const scenarios: readonly Scenario[] = [
     isShort: true,
     shapes: [...twoSets, ...twoPools],
   },
+  { ...onHistory('delete marker on full drives', 'delete', small), isFull: true },
+  { ...onHistory('null version covered on full drives', 'delete', small, 'paused'), isFull: true },
+  {
+    name: 'delete on full drives',
+    operation: 'delete',
+    sizes: small,
+    isOnPresent: true,
+    isFull: true,
+    shapes: anyDrives,
+  },
+  { name: 'bucket on full drives', operation: 'bucket', sizes: small, isFull: true, shapes: anyDrives },
+  { name: 'system records on full drives', operation: 'system', sizes: small, isFull: true, shapes: anyDrives },
 ];
 
 function versionsIn(shapes: readonly Shape[]): Omit<Scenario, 'name'> {

@@ -1,7 +1,7 @@
 /** Compaction of the real journal on drives in memory: bounds, horizon, returning drives, and crashes at every step. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { StartupError } from '../../../src/base/index.js';
-import type { OpenedJournal } from '../../../src/journal/index.js';
+import { MiB, StartupError } from '../../../src/base/index.js';
+import type { CommitPurpose, OpenedJournal } from '../../../src/journal/index.js';
 import { JournalSet, quietLog } from '../../support/journal-set.js';
 import { KeyIndex, encodeChange } from '../../support/key-index.js';
 import { Random } from './model/random.js';
@@ -46,20 +46,63 @@ class KeyedSet {
     return this.#commit(key, null, 0);
   }
 
+  /** Without slots: a marker, or a record of the server. */
+  note(key: string, purpose: 'marker' | 'system'): Promise<void> {
+    return this.#commit(key, `v${String(++this.#count)}`, 0, purpose);
+  }
+
+  async noteUntilRefused(purpose: 'marker' | 'system'): Promise<number> {
+    for (let taken = 0; ; taken++) {
+      const refused: unknown = await this.note(`${purpose} ${String(taken)}`.padEnd(3500), purpose).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (refused === null) continue;
+      expect(refused).toMatchObject({ code: 'XMinioStorageFull' });
+      return taken;
+    }
+  }
+
+  takes(key: string): Promise<boolean> {
+    return this.put(key, 10_000).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** On drives that have room for so many log files. */
+  async fillUp(filesMax: number): Promise<void> {
+    for (const store of this.set.stores) {
+      store.failCreate = () => ([...store.files.keys()].filter((n) => n > 0).length < filesMax ? null : 'full');
+    }
+    for (let refused: unknown = null; refused === null;) {
+      const keys = Array.from({ length: 24 }, () => `k${String(this.#count++)}`);
+      const puts = await Promise.allSettled(keys.map((key) => this.put(key, 2000 + this.random.below(4000))));
+      refused = puts.find((put) => put.status === 'rejected')?.reason ?? null;
+      if (refused !== null) expect(refused).toMatchObject({ code: 'XMinioStorageFull' });
+    }
+  }
+
+  shuffledKeys(): string[] {
+    return [...this.index.entries.keys()].sort(() => this.random.next() - 0.5);
+  }
+
   get nextValue(): string {
     return `v${String(this.#count + 1)}`;
   }
 
-  async #commit(key: string, value: string | null, slotBytes: number): Promise<void> {
+  async #commit(
+    key: string,
+    value: string | null,
+    slotBytes: number,
+    purpose: CommitPurpose = value === null ? 'free' : 'grow',
+  ): Promise<void> {
     const { prepared, release } = this.set.record('', slotBytes);
     try {
-      await this.opened?.journal.commit(
-        () => {
-          this.index.pending.add(key);
-          return { ...prepared, body: encodeChange({ key, value }) };
-        },
-        value === null ? 'free' : 'grow',
-      );
+      await this.opened?.journal.commit(() => {
+        this.index.pending.add(key);
+        return { ...prepared, body: encodeChange({ key, value }) };
+      }, purpose);
     } finally {
       this.index.pending.delete(key);
       release();
@@ -349,6 +392,69 @@ describe('compaction', () => {
     },
     60_000,
   );
+
+  it('rests in a full set of many files when moving them gives nothing back, and deletes go on', async () => {
+    keyed = new KeyedSet(3, 2);
+    const { journal } = await keyed.open();
+    await keyed.fillUp(40);
+    // So little is not in use that what is moved takes as much as it gives.
+    const { finishedBytes, liveBytes } = journal.space()!;
+    expect(finishedBytes - liveBytes).toBeGreaterThan(MiB);
+    // At the most it is tried with a file or two how much they take when they are moved.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const { movedBytes, isCompacting } = journal.space()!;
+    expect(movedBytes).toBeLessThan(4 * MiB);
+    expect(isCompacting).toBe(false);
+    const keys = keyed.shuffledKeys();
+    for (const key of keys.splice(0, 700)) await keyed.delete(key);
+    // Several at once, as a request for many keys does it, until there is room.
+    while (!(await keyed.takes('new'))) await Promise.all(keys.splice(0, 50).map((key) => keyed!.delete(key)));
+    expect(keys.length).toBeGreaterThan(keyed.index.entries.size / 2);
+    expect(journal.health().inSync).toEqual([0, 1, 2]);
+    expect(keyed.unreadable()).toEqual([]);
+  }, 60_000);
+
+  it.each([1, 2])(
+    'takes markers and system records in a full set as far as deletes bear it (%i)',
+    async (seed) => {
+      keyed = new KeyedSet(3, 2, new Random(seed));
+      let { journal } = await keyed.open();
+      await keyed.fillUp(9);
+      // Each nearly fills a page, the least that a batch takes. The one does not eat the other's share.
+      expect(await keyed.noteUntilRefused('marker')).toBeGreaterThan(10);
+      expect(await keyed.noteUntilRefused('system')).toBeGreaterThan(10);
+      await keyed.close();
+      if (seed === 2) keyed.index = new KeyIndex();
+      ({ journal } = await keyed.open());
+      await expect(keyed.put('new', 2000)).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+      const keys = keyed.shuffledKeys();
+      for (const key of keys.splice(0, keys.length * 0.6)) await keyed.delete(key);
+      await keyed.until(() => journal.canGrow);
+      await keyed.note('marker', 'marker');
+      await keyed.note('system', 'system');
+      await keyed.put('new', 2000);
+      expect(journal.health().inSync).toEqual([0, 1, 2]);
+      expect(keyed.unreadable()).toEqual([]);
+      const before = keyed.state();
+      await keyed.close();
+      keyed.index = new KeyIndex();
+      await keyed.open();
+      expect(keyed.state()).toEqual(before);
+    },
+    60_000,
+  );
+
+  it('takes system records a little longer than others when the index has no room', async () => {
+    keyed = new KeyedSet(3, 2);
+    await keyed.open();
+    keyed.index.isRoomy = false;
+    keyed.index.isRoomyForFew = true;
+    await keyed.note('account', 'system');
+    await expect(keyed.note('marker', 'marker')).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    keyed.index.isRoomyForFew = false;
+    await expect(keyed.note('another', 'system')).rejects.toMatchObject({ code: 'XMinioStorageFull' });
+    await keyed.delete('account');
+  });
 
   it('refuses what grows while the index has no room, and nothing else', async () => {
     keyed = new KeyedSet(3, 2);

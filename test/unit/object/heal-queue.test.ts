@@ -38,6 +38,41 @@ describe('a repair of what a drive lacks', () => {
     await closed;
   });
 
+  it('that found no room is made as soon as there is some', async () => {
+    const table = new HealTable(new MemoryCatalog(new CatalogStates(), (run) => setImmediate(run)));
+    let freeBytes = 1 << 20;
+    const space = () => Promise.resolve({ ok: true, value: { totalBytes: 1 << 30, freeBytes } });
+    const set = { ...memorySet(testArena() as unknown as SlabArena, 4), drive: () => ({ space }) as never };
+    const queue = new HealQueue({ table, sets: [set], clock: systemClock, log: () => undefined });
+    let attempts = 0;
+    const blob = async (_: HealTarget, positions: number): Promise<RepairOutcome> => {
+      attempts++;
+      await Promise.resolve();
+      const isFull = freeBytes < 30 << 20;
+      return { sound: isFull ? 0 : positions, rewritten: positions, unreachable: 0, isFull, bytes: 1 };
+    };
+    const added = table.add(target, 0b0001);
+    await vi.runOnlyPendingTimersAsync();
+    await added;
+    queue.start({ blob, logFile: () => Promise.reject(new Error('none')), canWrite: () => true });
+    // By now it is tried every ten minutes.
+    await vi.advanceTimersByTimeAsync(3_000_000);
+    const before = attempts;
+    expect(before).toBeLessThan(12);
+    await vi.advanceTimersByTimeAsync(100_000);
+    // So little is not worth it.
+    freeBytes += 1 << 20;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(attempts).toBe(before);
+    freeBytes += 40 << 20;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(attempts).toBe(before + 1);
+    expect(table.count(10)).toBe(0);
+    const closed = queue.close();
+    await vi.runAllTimersAsync();
+    await closed;
+  });
+
   it('that finds no room is told once in a while, not for each shard, and other failures by name', () => {
     let nowMs = 5_000;
     const said: string[] = [];

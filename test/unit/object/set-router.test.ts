@@ -73,6 +73,16 @@ describe('a key', () => {
     expect(router.setOf('bucket', bucketId, 'a')).toBe(1);
   });
 
+  it('that is new goes past a set where a body found no room, until its space is told again', () => {
+    const { router } = world(twoPools, { 'bucket/a': [1, high(0.2)] });
+    router.setWeights([8, 8, 1]);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(1);
+    router.noteFull(1);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(2);
+    router.setWeights([8, 8, 1]);
+    expect(router.setOf('bucket', bucketId, 'a')).toBe(1);
+  });
+
   it('stays where it lies, or where an upload of it was begun', async () => {
     const { router, put, remove } = world(twoPools);
     router.setWeights([0, 0, 1]);

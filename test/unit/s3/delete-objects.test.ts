@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Refusal } from '../../../src/base/index.js';
 import { deleteObjects } from '../../../src/s3/delete-objects.js';
 import { XmlWriter } from '../../../src/s3/xml/index.js';
 import {
@@ -160,6 +161,16 @@ describe('entries that fail', () => {
     const root = await remove([{ Key: 'SlowDownWrite' }, { Key: 'ok' }, { Key: 'Unheard' }]);
     expect(texts(root, 'Deleted/Key')).toEqual(['ok']);
     expect(errors(root)).toEqual(['SlowDownWrite SlowDownWrite', 'Unheard InternalError']);
+  });
+
+  test('what a store says of a refusal is told, but not what it says of a code that is not ours', async () => {
+    for (const [code, told] of [
+      ['XMinioStorageFull', true],
+      ['Unheard', false],
+    ] as const) {
+      fixture.objects.deleteObject = () => Promise.reject(new Refusal(code, 'No room for markers.'));
+      expect(text(await remove([{ Key: 'a' }]), 'Error/Message') === 'No room for markers.').toBe(told);
+    }
   });
 
   test('a fault of ours fails the request, and its text is in the log only', async () => {
