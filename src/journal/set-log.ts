@@ -416,12 +416,7 @@ export class SetLog {
     return faults;
   }
 
-  async #writeOn(
-    mask: number,
-    batch: BuiltBatch,
-    faults: Map<number, DriveFault>,
-    seen: DriveFault[],
-  ): Promise<void> {
+  async #writeOn(mask: number, batch: BuiltBatch, faults: Map<number, DriveFault>, seen: DriveFault[]): Promise<void> {
     const { fileNumber, fileOffset } = batch.header;
     const writeOne = async (position: number): Promise<void> => {
       const store = this.stores[position];
@@ -450,7 +445,7 @@ export class SetLog {
     if (others.length === 0) return false;
     await this.#writeOn(maskOf(others), batch, faults, seen);
     if (others.every((position) => faults.has(position))) return false;
-    const calls = slow.map((position) => this.#hangingCall(position));
+    const calls = slow.flatMap((position) => this.#hangingCall(position) ?? []);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => (timer = setTimeout(resolve, comeBackMs)));
     await Promise.race([Promise.all(calls), late]);

@@ -27,7 +27,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { crashClient } from '../support/crash-workload.js';
-import { FaultShim, calls } from '../support/fault-shim.js';
+import { FaultShim, anyCall, calls } from '../support/fault-shim.js';
 import { KillableServers, startServer, type KillableServer } from '../support/killable-server.js';
 import { filesBelow } from '../support/running-engine.js';
 import { standStill } from '../support/stand-still.js';
@@ -323,6 +323,43 @@ describe('under load', () => {
     }
     await expectAll(s3);
     expect((await fetch(`${server.url}/minio/health/live`)).status).toBe(200);
+  });
+});
+
+describe('two of four disks that hang in the same moment', () => {
+  it('are out within seconds: writes are refused, what was being read goes on', async () => {
+    const hung = join(folder, 'hung');
+    mkdirSync(hung);
+    // The others first: one of them has the index.
+    drives = [...drives.slice(2), ...[1, 2].map((number) => join(hung, `drive${number}`))];
+    const shim = new FaultShim(folder, [hung]);
+    const server = await startServer(drives, shim.environment);
+    try {
+      const s3 = client(server);
+      await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+      for (const bytes of sizes) await put(s3, `size${bytes}`, randomBytes(bytes));
+      const startedMs = performance.now();
+      shim.plan({ mode: 'hang', after: 1, kinds: anyCall | calls.read });
+      const tookMs = async (request: Promise<unknown>): Promise<number> => {
+        await request;
+        return performance.now() - startedMs;
+      };
+      const refused = [3_000, 3_333_333].map((bytes) => tookMs(refusalOf(put(s3, `no${bytes}`, randomBytes(bytes)))));
+      // Some of it the page cache does not have.
+      const reading = tookMs(expectAll(s3));
+      expect((await fetch(`${server.url}/minio/health/live`)).status).toBe(200);
+      for (const ms of await Promise.all(refused)) expect(ms).toBeLessThan(20_000);
+      expect(await reading).toBeLessThan(20_000);
+      expect((await refusalOf(put(s3, 'no', randomBytes(10)))).name).toBe('SlowDownWrite');
+      expect((await fetch(`${server.url}/minio/health/cluster`)).status).toBe(503);
+    } finally {
+      shim.rest();
+      await server.kill();
+      shim.close();
+    }
+    const again = await servers.start(drives);
+    await expectAll(client(again));
+    await put(client(again), 'later', randomBytes(400_000));
   });
 });
 

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum Mode { kNone = 0, kStop = 1, kFailOnce = 2, kFailFrom = 3, kDelay = 4 };
+enum Mode { kNone = 0, kStop = 1, kFailOnce = 2, kFailFrom = 3, kDelay = 4, kHang = 5 };
 enum Call { kWrite = 1, kSync = 2, kRename = 4, kUnlink = 8, kCreate = 16, kMakeFolder = 32, kRead = 64 };
 enum { kCount, kMode, kAt, kValue, kSeed, kHits, kKinds, kRoot, kNumbers };
 enum { kDescriptorsMax = 65536, kRootsMax = 32, kSectorBytes = 512 };
@@ -99,6 +99,12 @@ static int Fate(int root, enum Call kind) {
     if (hit > 1) return 0;
     const struct timespec time = {control[kValue] / 1000, control[kValue] % 1000 * 1000000};
     nanosleep(&time, NULL);
+    return 0;
+  }
+  if (mode == kHang) {
+    // With all that come behind it, until there is another plan.
+    const struct timespec time = {0, 20 * 1000000};
+    while (control[kMode] == kHang) nanosleep(&time, NULL);
     return 0;
   }
   return mode == kFailFrom || hit == 1 ? (int)control[kValue] : 0;
@@ -180,7 +186,8 @@ ssize_t write(int fd, const void* data, size_t bytes) {
 // Reads are not counted, and only wait: those that ask for what is in memory are told that it is not.
 static int IsReadHit(int fd) {
   const int root = RootOfDescriptor(fd);
-  if (control == NULL || root == 0 || control[kMode] != kDelay || (control[kKinds] & kRead) == 0) return 0;
+  if (control == NULL || root == 0 || (control[kKinds] & kRead) == 0) return 0;
+  if (control[kMode] != kDelay && control[kMode] != kHang) return 0;
   return control[kRoot] == 0 || control[kRoot] == root;
 }
 

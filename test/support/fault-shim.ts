@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('../native/fault-shim.c', import.meta.url));
 const numbers = 8;
-const modes = { none: 0, stop: 1, 'fail once': 2, 'fail from then on': 3, delay: 4 };
+const modes = { none: 0, stop: 1, 'fail once': 2, 'fail from then on': 3, delay: 4, hang: 5 };
 export const anyCall = 63;
 export const calls = { write: 1, sync: 2, rename: 4, unlink: 8, create: 16, makeFolder: 32, read: 64 };
 
 export interface FaultPlan {
   readonly mode: keyof typeof modes;
-  /** The call it is about, of those from now on, counted from 1. */
+  /** The call it is about, of those from now on, counted from 1; `hang`: with all behind it, until `rest`. */
   readonly after: number;
   /** An errno, or milliseconds. */
   readonly value?: number;
