@@ -60,6 +60,8 @@ export interface LogStore {
    * file was removed behind our back: what is written to it then would be lost.
    */
   write(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<void>>;
+  /** What was written to it is durable, also what a process wrote that was killed before it had synced it. */
+  sync(fileNumber: number): Promise<DriveResult<void>>;
   /** Bytes read; fewer than asked only at the end of the file. */
   read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>>;
   /** On the calling thread when the page cache has it: bytes read, else −1. */

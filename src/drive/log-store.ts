@@ -158,6 +158,12 @@ export class LocalLogStore implements LogStore {
     return this.#transfer(this.queues.write, this.#writing, fileNumber, request, () => undefined);
   }
 
+  async sync(fileNumber: number): Promise<DriveResult<void>> {
+    if (this.#syncFlags === 0) return { ok: true, value: undefined };
+    const request = { kind: IoKind.sync, flags: IoFlag.write | IoFlag.named };
+    return this.#transfer(this.queues.write, this.#writing, fileNumber, request, () => undefined);
+  }
+
   read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
     const request = { kind: IoKind.read, fileOffset, segments };
     return this.#transfer(this.queues.read, this.#reading, fileNumber, request, (got) => got.bytes);
@@ -187,7 +193,8 @@ export class LocalLogStore implements LogStore {
   ): Promise<DriveResult<T>> {
     const path = logFileName(fileNumber);
     const isRead = request.kind === IoKind.read;
-    const describe = (): string => `${isRead ? 'read' : 'write'} ${path} at ${request.fileOffset}`;
+    const describe = (): string =>
+      request.kind === IoKind.sync ? `sync ${path}` : `${isRead ? 'read' : 'write'} ${path} at ${request.fileOffset}`;
     const file = files.find(fileNumber);
     if (file === null) {
       const answer = await calls.run({ request: { ...request, path }, describe, repeats: isRead });

@@ -111,11 +111,21 @@ class FileWalk {
         await this.#pace(commonBytes(found.header));
       }
       await this.options.pace(this.#unpacedBytes);
-      return this.#isSound && this.#isMember;
+      return this.#isSound && this.#isMember && (await this.#isDurable());
     } finally {
       this.#reader.close();
       this.#report();
     }
+  }
+
+  /** A repair that was killed before its sync has left what is right in the memory of the machine alone. */
+  async #isDurable(): Promise<boolean> {
+    if (!this.options.isRepair) return true;
+    const { position, store, fileNumber } = this.place;
+    const synced = await store.sync(fileNumber);
+    // Compaction may have freed it meanwhile.
+    if (!synced.ok && synced.fault.kind !== 'missing') this.onFault(position, synced.fault.operation);
+    return synced.ok;
   }
 
   /** A line for each batch would be hundreds for one file. */

@@ -127,15 +127,13 @@ async function repair(
 type ProvenState = BlobState | 'unproven';
 
 /**
- * What a drive did not hold when the record was committed may be there because a sync of it failed: the page cache shows
- * bytes that the disk has not, and no later sync brings them there. A repair or a catch-up may have written it since.
+ * What is read as it should be may be in the memory of the machine alone: a sync of it failed, and no later one brings it to
+ * the disk; or a repair was killed before it had synced the new file and its name, which a power loss takes back.
  */
 async function provenStateAt(context: EngineContext, indexed: BlobBody, position: number): Promise<ProvenState> {
-  const { positions: committed, id } = indexed.body.placement;
-  if ((committed & (1 << position)) !== 0) return stateAt(context, indexed, position);
   const drive = context.set.drive(position);
   if (drive === null) return 'unreachable';
-  const settled = await drive.blobs.settle(blobName(id));
+  const settled = await drive.blobs.settle(blobName(indexed.body.placement.id));
   if (!settled.ok) return blobStateAfter(settled.fault);
   const state = await stateAt(context, indexed, position);
   return state === 'sound' && !settled.value ? 'unproven' : state;

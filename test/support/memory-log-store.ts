@@ -61,7 +61,9 @@ export class MemoryLogStore implements LogStore {
   hangsUntil: Promise<void> | null = null;
   failCreate: (fileNumber: number) => DriveFaultKind | null = () => null;
   failRead = false;
+  failSync = false;
   writes = 0;
+  syncs = 0;
 
   constructor(
     private readonly machine: MemoryMachine,
@@ -118,6 +120,13 @@ export class MemoryLogStore implements LogStore {
       return { ok, fault: this.hangsUntil === null ? fault : { ...fault, settled: this.hangsUntil } };
     }
     return outcome === 'done' && !this.machine.isDying ? { ok: true, value: undefined } : this.#fault('io', 'write');
+  }
+
+  async sync(fileNumber: number): Promise<DriveResult<void>> {
+    this.syncs++;
+    await Promise.resolve();
+    if (!this.files.has(fileNumber)) return this.#fault('missing', 'sync');
+    return this.machine.isDead || this.failSync ? this.#fault('io', 'sync') : { ok: true, value: undefined };
   }
 
   async read(fileNumber: number, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
