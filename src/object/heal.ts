@@ -127,16 +127,19 @@ async function repair(
 type ProvenState = BlobState | 'unproven';
 
 /**
- * What is read as it should be may be in the memory of the machine alone: a sync of it failed, and no later one brings it to
- * the disk; or a repair was killed before it had synced the new file and its name, which a power loss takes back.
+ * What is read as it should be may be in the memory of the machine alone. A repair was killed before it had synced the name
+ * of its file, which a power loss takes back; or, where the drive did not hold the shard when the record was committed, a
+ * sync of it failed, and no later one brings it to the disk.
  */
 async function provenStateAt(context: EngineContext, indexed: BlobBody, position: number): Promise<ProvenState> {
+  const { positions: committed, id } = indexed.body.placement;
   const drive = context.set.drive(position);
   if (drive === null) return 'unreachable';
-  const settled = await drive.blobs.settle(blobName(indexed.body.placement.id));
+  const settled = await drive.blobs.settle(blobName(id));
   if (!settled.ok) return blobStateAfter(settled.fault);
   const state = await stateAt(context, indexed, position);
-  return state === 'sound' && !settled.value ? 'unproven' : state;
+  const isProven = settled.value || (committed & (1 << position)) !== 0;
+  return state === 'sound' && !isProven ? 'unproven' : state;
 }
 
 function stateAt(context: EngineContext, { body }: BlobBody, position: number, suffix = ''): Promise<BlobState> {
