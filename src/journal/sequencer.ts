@@ -384,12 +384,13 @@ export class Sequencer {
     let taken = 0;
     const held: Waiting[] = [];
     const nowMs = this.setLog.clock.monotonicMs();
-    const isSpareAwaited = !this.#isFull && this.#spare !== null && this.#isShort(growFloorShare);
+    const mayBeShort = !this.#isFull && this.#spare !== null;
     this.#isFreeTurn = this.setLog.isCrowded && !this.#isFreeTurn && !this.#queue.every(isGrowing);
     for (const entry of this.#queue) {
       if (prepared.length >= recordsPerBatchMax || recordsBytes >= recordsMax || slotsBytes >= slotsMax) break;
       if (this.#isFull && this.#isFileFilled(batchBytes(recordsBytes, slotsBytes), largestBytes)) break;
       taken++;
+      const isSpareAwaited = mayBeShort && this.#isShort(growFloorShare, recordsBytes + slotsBytes);
       if ((this.#isFreeTurn || isSpareAwaited) && isGrowing(entry)) {
         held.push(entry);
         continue;
@@ -421,9 +422,10 @@ export class Sequencer {
     return { waiting, prepared, sequence, timeMs };
   }
 
-  /** Less is left than this share of a log file, in a log that needs a reserve. */
-  #isShort(share: number): boolean {
-    return this.#aheadWanted() === filesAheadMax && this.setLog.roomLeft < this.setLog.logFileBytes * share;
+  /** Less is left behind the batch than this share of a log file, in a log that needs a reserve. */
+  #isShort(share: number, batchBytes = 0): boolean {
+    const { roomLeft, logFileBytes } = this.setLog;
+    return this.#aheadWanted() === filesAheadMax && roomLeft - batchBytes < logFileBytes * share;
   }
 
   #mayWait({ purpose, sinceMs }: Waiting, nowMs: number): boolean {

@@ -55,8 +55,8 @@ const afterMs = 40;
 const compactionMs = 1_600;
 const churnKeys = 8;
 /** As much as goes into the log; a few of them are a log file. */
-const fillBytes = 200_000;
-const fillsMax = 200;
+const fillBytes = 40_000;
+const fillsMax = 500;
 const roomMs = 5_000;
 
 export interface CrashRunOptions {
