@@ -555,7 +555,8 @@ export class Sequencer {
     const ahead = this.setLog.filesAhead;
     const isThere = ahead >= this.#aheadWanted();
     if (isThere) this.#noteFull(false);
-    if (isThere || this.#spare !== null || this.#isClosed) return;
+    // A set that has stopped may have no drive left that a file could be made on.
+    if (isThere || this.#spare !== null || !this.canWrite) return;
     clearTimeout(this.#spareTimer);
     const next = (last?.fileNumber ?? 1) + ahead + 1;
     this.#spare = this.#makeOneByOne(next, this.setLog.members).then((faults) => {
@@ -565,7 +566,7 @@ export class Sequencer {
       this.#noteFull(isFull, faults);
       const broken = [...faults].filter(([, fault]) => fault.kind !== 'full').map(([position]) => position);
       if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
-      if (this.#isClosed) return;
+      if (!this.canWrite) return;
       if (isFull) this.#spareTimer = setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
       else if (faults.size === 0) this.#makeSpare();
     });
