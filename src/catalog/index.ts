@@ -6,7 +6,6 @@ export { folderTrouble, freeBytesOf, type FolderTrouble } from './named-folder.j
 export { inOrderOfUse, indexFolderOf, removeOtherIndexes } from './index-place.js';
 export {
   IndexDamaged,
-  emptyRunCatalog,
   openExistingCatalog,
   openRunCatalog,
   removeRunCatalog,

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { limits } from '../base/index.js';
+import { invariant, limits } from '../base/index.js';
 import type { DriveFormat } from './drive.js';
 
 /**
@@ -88,6 +88,16 @@ export function poolOfSet(pools: readonly number[], setIndex: number): number {
     first += setCount;
     return setIndex < first;
   });
+}
+
+/** Of each set of the pool that it belongs to. */
+export function parityOfSet(
+  { pools, parities }: { readonly pools: readonly number[]; readonly parities: readonly number[] },
+  setIndex: number,
+): number {
+  const parity = parities[poolOfSet(pools, setIndex)];
+  invariant(parity !== undefined, 'every set is of a pool with its parity');
+  return parity;
 }
 
 /** In the file, for people: what the pools say. */

@@ -7,7 +7,7 @@ export { errnoFields } from './errno.js';
 export { folderIdAt, probeDrive, type ProbeOptions } from './probe-drive.js';
 export { formatDrive, rewriteFormat } from './format-drive.js';
 export { LocalDrive, type DriveOptions } from './local-drive.js';
-export { poolOfSet, poolsOfFormat, versionFor } from './format-file.js';
+export { parityOfSet, poolOfSet, poolsOfFormat, versionFor } from './format-file.js';
 export type { DriveSystem } from './system.js';
 export { isHeldByDrive } from './held-threads.js';
 export { isMountPoint } from './mount-points.js';

@@ -3,7 +3,7 @@
  */
 export type * from './journal.js';
 export { RecordChanged } from './journal.js';
-export { logBytesOf } from './layout.js';
+export { logBytesOf, ordersPerBatch } from './layout.js';
 export {
   logFileBytesMin,
   openJournal,

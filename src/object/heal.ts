@@ -116,7 +116,7 @@ async function repair(
       rewritten: maskOf(rewritten),
       unreachable: maskOf(having('unreachable')),
       isFull,
-      bytes: rewritten.length * Math.ceil(indexed.body.bytes / indexed.body.placement.geometry.dataShards),
+      bytes: rewritten.length * shardBytesOf(indexed),
     };
   } finally {
     reclaimer.unpin(indexed.dataOrder);

@@ -5,14 +5,13 @@
  * counted to the end. Main thread.
  */
 import { setOfBlob, setOfBody } from '../erasure/index.js';
-import type { BodyProgress } from '../journal/index.js';
+import { ordersPerBatch, type BodyProgress } from '../journal/index.js';
 import { blobBodyAt, bodiesFrom, bodyRanges, isInBlob, type BlobBody } from './bodies.js';
 import type { HealTable } from './heal-table.js';
 import type { IndexState } from './index-state.js';
 
 /** Entries decoded in one go: about 2 ms. */
 const entriesPerStep = 500;
-const ordersPerBatch = 65_536;
 
 interface Lacking {
   count: number;

@@ -5,6 +5,7 @@
  * entries are looked through once, and they say what is in use.
  */
 import { blobName } from '../erasure/index.js';
+import { ordersPerBatch } from '../journal/index.js';
 import { bodiesFrom, bodyRanges, isInBlob, type IndexedBody } from './bodies.js';
 import { isPartKey, uploadKey } from './index-keys.js';
 import type { IndexState } from './index-state.js';
@@ -15,8 +16,7 @@ import { storedVersions } from './versions.js';
 /** Entries decoded in one go: about 2 ms. */
 const entriesPerStep = 500;
 
-/** Orders of a batch, of which records take the first thousand; a garbage key counts up to 65,535 for one order. */
-const ordersPerBatch = 65_536;
+/** Of the orders of a batch records take the first thousand; a garbage key counts up to 65,535 for one order. */
 const firstFreeOrder = 2_000;
 const garbagePerOrder = 60_000;
 

@@ -6,7 +6,7 @@ import { StartupError, invariant, systemClock } from '../base/index.js';
 import { inOrderOfUse, indexFolderOf, openRunCatalog, removeRunCatalog, type Catalog } from '../catalog/index.js';
 import {
   logFileName,
-  poolOfSet,
+  parityOfSet,
   poolsOfFormat,
   probeDrive,
   type Drive,
@@ -73,10 +73,9 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
     const hashKey = Buffer.from(format.hashKey, 'hex');
     const compute = new ComputePool({ arena: arena.arena, hashKey, threads });
     undo.push(() => compute.close());
-    const { pools, parities } = poolsOfFormat(format);
+    const pools = poolsOfFormat(format);
     const sets = places.sets.map((inSet, setIndex) => {
-      const parityShards = parities[poolOfSet(pools, setIndex)];
-      invariant(parityShards !== undefined, 'every set is of a pool with its parity');
+      const parityShards = parityOfSet(pools, setIndex);
       const drives = inSet.map(({ probe }) => probe?.drive ?? null);
       return { drives, dataShards: inSet.length - parityShards, parityShards };
     });

@@ -4,9 +4,10 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { StartupError, invariant, limits, type Clock } from '../base/index.js';
-import { chooseSetSize } from '../config/index.js';
+import { chooseSetSize, type SetFacts } from '../config/index.js';
 import {
   formatDrive,
+  parityOfSet,
   poolOfSet,
   poolsOfFormat,
   rewriteFormat,
@@ -60,19 +61,13 @@ export interface Deployment {
   formatOf(setIndex: number, position: number): DriveFormat;
 }
 
-/** What settings have to fit. */
-export interface SetShape {
-  readonly driveCount: number;
-  readonly parityShards: number;
-}
-
 interface Options {
   /** Of folders; each is a pool, unless it is known from what is formatted that several are one. */
   readonly groups: readonly (readonly string[])[];
   /** Of sets that are formatted now; null: each has that of its size. */
   readonly parity: number | null;
   /** Told of all sets while nothing is written yet; throws StartupError when the server cannot run with them. */
-  readonly admit?: (sets: readonly SetShape[]) => void;
+  readonly admit?: (sets: readonly SetFacts[]) => void;
   readonly setDriveCount?: number | null;
   readonly arena: SharedArrayBuffer;
   /** False: relaxed durability. */
@@ -194,14 +189,8 @@ function withPool(facts: Facts, driveCount: number, { parity: asked, setDriveCou
   };
 }
 
-function shapesOf(facts: Facts): SetShape[] {
-  return facts.sets.map(({ length }, setIndex) => ({ driveCount: length, parityShards: parityOf(facts, setIndex) }));
-}
-
-function parityOf({ pools, parities }: Facts, setIndex: number): number {
-  const parity = parities[poolOfSet(pools, setIndex)];
-  invariant(parity !== undefined, 'every set is of a pool with its parity');
-  return parity;
+function shapesOf(facts: Facts): SetFacts[] {
+  return facts.sets.map(({ length }, setIndex) => ({ driveCount: length, parityShards: parityOfSet(facts, setIndex) }));
 }
 
 /** Pools from this one on that bear less than what is there bears: what goes to them is less safe. */
@@ -242,7 +231,7 @@ function formatFor(facts: Facts, setIndex: number, position: number): DriveForma
   const driveId = facts.sets[setIndex]?.[position];
   invariant(driveId !== undefined, 'every position of the set has a drive id');
   const { deploymentId, hashKey, sets, pools, parities } = facts;
-  const parity = parityOf(facts, setIndex);
+  const parity = parityOfSet(facts, setIndex);
   const ofPools = {
     ...(sets.length > 1 && { pools }),
     ...(parities.some((other) => other !== parity) && { parities }),
@@ -265,7 +254,7 @@ function deploymentOf(
       invariant(place !== undefined, 'every drive has its place');
       return place;
     });
-    const parityShards = parityOf(facts, setIndex);
+    const parityShards = parityOfSet(facts, setIndex);
     const poolIndex = poolOfSet(facts.pools, setIndex);
     const dataShards = driveIds.length - parityShards;
     return { setIndex, poolIndex, dataShards, parityShards, places: inSet, driveIds };
@@ -436,7 +425,7 @@ async function planPlaces(
     for (const [index, ids] of sets.entries()) {
       const setIndex = firstSet + index;
       const present = ids.filter((id) => byId.has(id)).length;
-      const dataShards = ids.length - parityOf(facts, setIndex);
+      const dataShards = ids.length - parityOfSet(facts, setIndex);
       if (present < dataShards && !isUnborn) {
         const name = facts.sets.length === 1 ? '' : ` of set ${setIndex + 1}`;
         throw new StartupError(

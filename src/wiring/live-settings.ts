@@ -15,12 +15,13 @@ import {
   siteSubsystem,
   storageClassSubsystem,
   subsystems,
+  type SetFacts,
 } from '../config/index.js';
 import type { RecordSeal } from '../identity/index.js';
 import { StaleUploads, type Engine } from '../object/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Admission } from './admission.js';
-import type { Deployment, SetShape } from './deployment.js';
+import type { Deployment } from './deployment.js';
 import { checkLdapSettings } from './providers/ldap.js';
 import { sealedRecordsOn } from './sealed-records.js';
 import type { ServerOptions } from './types.js';
@@ -63,14 +64,14 @@ export function namedRegionOf(options: ServerOptions, settings: ServerSettings):
 }
 
 /** Before anything is formatted: a pool that was added stays. Throws StartupError. */
-export function admitSets({ settings = {} }: Pick<ServerOptions, 'settings'>, sets: readonly SetShape[]): void {
+export function admitSets({ settings = {} }: Pick<ServerOptions, 'settings'>, sets: readonly SetFacts[]): void {
   checkEnvironment(storageClassSubsystem, settings, { sets });
 }
 
 export function applyStorageClasses(
   settings: ServerSettings,
   engine: Engine,
-  { sets }: { readonly sets: readonly Pick<SetShape, 'parityShards'>[] },
+  { sets }: { readonly sets: readonly Pick<SetFacts, 'parityShards'>[] },
 ): void {
   settings.watch(() => {
     const asked = settings.read(storageClassSubsystem);

@@ -19,7 +19,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StartupError } from '../../../dist/base/index.js';
 import { SlabArena } from '../../../dist/pool/index.js';
-import { openDeployment, type Deployment, type Place, type SetShape } from '../../../dist/wiring/deployment.js';
+import type { SetFacts } from '../../../dist/config/index.js';
+import { openDeployment, type Deployment, type Place } from '../../../dist/wiring/deployment.js';
 
 const { arena } = new SlabArena(32 << 20);
 /** In memory where there is such a file system: a drive has hundreds of folders to make and remove. */
@@ -489,7 +490,7 @@ describe('several sets', () => {
   });
 
   it('are refused before anything is written when the server cannot run with them', async () => {
-    const admit = (sets: readonly SetShape[]): void => {
+    const admit = (sets: readonly SetFacts[]): void => {
       throw new StartupError(JSON.stringify(sets), 'no');
     };
     const shape = { driveCount: 4, parityShards: 2 };
