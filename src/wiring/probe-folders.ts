@@ -3,7 +3,14 @@
  * to the end: the running server looks again, and takes it in when it answers.
  */
 import { resolve } from 'node:path';
-import { probeDrive, type DriveFormat, type DriveProbe, type ProbeOptions } from '../drive/index.js';
+import {
+  parityOfSet,
+  poolsOfFormat,
+  probeDrive,
+  type DriveFormat,
+  type DriveProbe,
+  type ProbeOptions,
+} from '../drive/index.js';
 
 /** What a drive that answers late may have under way. */
 const closeGraceMs = 1_000;
@@ -71,5 +78,8 @@ function canServe(found: readonly (DriveProbe | null)[]): boolean {
   );
   if (most === null) return false;
   const ids = new Set(formats.map(({ driveId }) => driveId));
-  return most.sets.every((set) => set.filter((id) => ids.has(id)).length >= set.length - most.parity);
+  const pools = poolsOfFormat(most);
+  return most.sets.every(
+    (set, setIndex) => set.filter((id) => ids.has(id)).length >= set.length - parityOfSet(pools, setIndex),
+  );
 }

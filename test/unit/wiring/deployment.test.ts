@@ -581,6 +581,8 @@ describe('a disk that does not answer', () => {
     return () => closeSync(openSync(file, constants.O_RDWR | constants.O_NONBLOCK));
   }
 
+  const range = (letter: string, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => path(`${letter}${index + 1}`));
   const inTime = async (patienceMs: number | null): Promise<Deployment> => {
     const deployment = await openDeployment({ groups: [four()], parity: null, arena, isSynced: false, patienceMs });
     opened.push(deployment);
@@ -617,6 +619,21 @@ describe('a disk that does not answer', () => {
     expect(isOpen).toBe(false);
     letGo[0]?.();
     expect(pathsInUse(await opening)).toEqual([path('d1'), path('d2'), undefined, undefined]);
+    for (const one of letGo) one();
+  });
+
+  it('is waited for when a pool of less parity needs it', async () => {
+    const groups = [range('a', 8), range('b', 4)];
+    opened.push(await openDeployment({ groups, parity: null, arena, isSynced: false }));
+    await closeAll();
+    const letGo = ['b2', 'b3', 'b4'].map(hang);
+    let isOpen = false;
+    const opening = openDeployment({ groups, parity: null, arena, isSynced: false, patienceMs: 100 });
+    void opening.then((deployment) => opened.push(deployment)).finally(() => (isOpen = true));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(isOpen).toBe(false);
+    letGo[0]?.();
+    expect((await opening).sets.map(({ parityShards }) => parityShards)).toEqual([4, 2]);
     for (const one of letGo) one();
   });
 
