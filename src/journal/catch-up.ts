@@ -82,7 +82,7 @@ interface Reached {
 
 const nothingReached: Reached = { copiedBytes: 0, behindBytes: 1, progress: 0 };
 /** All of it is what a drive in the set has. */
-const progressMax = 0.99;
+export const catchUpProgressMax = 0.99;
 /** Where nobody counts them. */
 const noBodies: BodyProgress = { count: 0, bytes: 0, doneBytes: 0 };
 
@@ -366,7 +366,7 @@ export class CatchUp {
     if (bodies !== null) {
       const doneBytes = copiedBytes + bodies.doneBytes;
       const all = Math.max(1, doneBytes + behindBytes + Math.max(0, bodies.bytes));
-      progress = Math.min(progressMax, Math.max(progress, doneBytes / all));
+      progress = Math.min(catchUpProgressMax, Math.max(progress, doneBytes / all));
     }
     this.#reached.set(position, { copiedBytes, behindBytes, progress });
   }

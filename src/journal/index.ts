@@ -3,6 +3,7 @@
  */
 export type * from './journal.js';
 export { RecordChanged } from './journal.js';
+export { catchUpProgressMax } from './catch-up.js';
 export { logBytesOf, ordersPerBatch } from './layout.js';
 export {
   logFileBytesMin,

@@ -20,7 +20,7 @@ import {
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
 import { standInsOf } from './likely-places.js';
-import { isLate, probeFolders } from './probe-folders.js';
+import { probeFolders } from './probe-folders.js';
 
 export interface Place {
   /** In its set. */
@@ -98,17 +98,17 @@ interface Facts {
 export async function openDeployment(options: Options): Promise<Deployment> {
   if (options.groups.flat().length === 0)
     throw new StartupError('no drive was named', 'name one folder or more: granary server /mnt/data');
-  let probes = await probeAll(options, options.groups.keys(), false, options.patienceMs ?? null);
+  let { probes, hasLate } = await probeAll(options, options.groups.keys(), false, options.patienceMs ?? null);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
     refuseLocked(probes);
     if (opened.length === 0) {
       // A first start makes the folders that do not exist yet.
-      probes = await probeAll(options, options.groups.keys(), true);
+      ({ probes, hasLate } = await probeAll(options, options.groups.keys(), true));
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
     }
     if (!probes.some(({ kind }) => kind === 'ready')) return await formatAll(probes, options, opened);
-    return { ...(await joinAll(probes, options, opened)), hasLate: probes.some(isLate) };
+    return { ...(await joinAll(probes, options, opened)), hasLate };
   } catch (error) {
     await Promise.all(opened.map((drive) => drive.close(1000)));
     throw error;
@@ -120,11 +120,11 @@ async function probeAll(
   groups: Iterable<number>,
   createFolder: boolean,
   patienceMs: number | null = null,
-): Promise<(Ready | Empty | Unusable)[]> {
+): Promise<{ readonly probes: (Ready | Empty | Unusable)[]; readonly hasLate: boolean }> {
   const named = [...groups].flatMap((group) => (options.groups[group] ?? []).map((folder) => ({ folder, group })));
   const folders = named.map(({ folder }) => folder);
-  const probes = await probeFolders(folders, { ...driveOptions(options), createFolder }, patienceMs);
-  return probes.map((probe, index) => ({ ...probe, group: named[index]?.group ?? 0 }));
+  const { probes, hasLate } = await probeFolders(folders, { ...driveOptions(options), createFolder }, patienceMs);
+  return { probes: probes.map((probe, index) => ({ ...probe, group: named[index]?.group ?? 0 })), hasLate };
 }
 
 function driveOptions({ arena, isSynced, traces, clock, system }: Options): DriveOptions {
@@ -298,7 +298,7 @@ async function joinAll(
   const plan = await planPlaces(known, ready, facts, groups);
   let grown = facts;
   for (const group of groups.added) grown = withPool(grown, options.groups[group]?.length ?? 0, options);
-  const added = await probeAll(options, groups.added, true);
+  const { probes: added } = await probeAll(options, groups.added, true);
   refuseUnusable(added, 'a group that is added needs every folder that is named: mend it or leave it out');
   options.admit?.(shapesOf(grown));
   // What could be refused was refused: from here on it is written.

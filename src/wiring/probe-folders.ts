@@ -18,12 +18,18 @@ const closeGraceMs = 1_000;
 /** Why a folder is not used that was not waited for. */
 const lateReason = 'the disk does not answer';
 
+export interface ProbedFolders {
+  readonly probes: readonly DriveProbe[];
+  /** Some were not waited for to the end. */
+  readonly hasLate: boolean;
+}
+
 /** `patienceMs` null: as long as the calls may take. */
 export async function probeFolders(
   folders: readonly string[],
   options: ProbeOptions,
   patienceMs: number | null,
-): Promise<readonly DriveProbe[]> {
+): Promise<ProbedFolders> {
   const found = folders.map((): DriveProbe | null => null);
   let isOver = false;
   let isPatient = true;
@@ -59,14 +65,11 @@ export async function probeFolders(
   }
   // A late one that fails otherwise than drives do is no concern of a server that runs without it.
   all.catch(() => undefined);
-  return found.map(
-    (probe, index) =>
+  const probes = found.map(
+    (probe, index): DriveProbe =>
       probe ?? { kind: 'unusable', path: resolve(folders[index] ?? ''), reason: lateReason, isLocked: false },
   );
-}
-
-export function isLate(probe: DriveProbe): boolean {
-  return probe.kind === 'unusable' && probe.reason === lateReason;
+  return { probes, hasLate: found.includes(null) };
 }
 
 /** Every set that is known of can be read. */

@@ -3,7 +3,7 @@ import type { CatchUpFacts, DriveFacts, ServerState } from '../admin/index.js';
 import type { Clock } from '../base/index.js';
 import type { Drive } from '../drive/index.js';
 import { writeQuorum, type ReadCache } from '../erasure/index.js';
-import type { Journal } from '../journal/index.js';
+import { catchUpProgressMax, type Journal } from '../journal/index.js';
 import type { Engine } from '../object/index.js';
 import type { DeployedSet, Deployment, Place } from './deployment.js';
 import type { IndexWhereabouts } from './server-catalog.js';
@@ -75,7 +75,7 @@ export function serverState({ clock, deployment, sets, readCache, engine, index 
 
 /** Of a drive whose log is whole while bodies of large objects are not yet there: no copying is further than that. */
 function onlyBodies(bodies: number): CatchUpFacts | null {
-  return bodies === 0 ? null : { progress: 0.99, bodies, bodyBytes: null };
+  return bodies === 0 ? null : { progress: catchUpProgressMax, bodies, bodyBytes: null };
 }
 
 async function factsOf(
