@@ -74,8 +74,8 @@ function printAttribute({ type, value }: DnAttribute): string {
 function readableAttribute({ type, value }: DnAttribute): string {
   const escaped = value
     .replace(/["+,;<>\\]/g, '\\$&')
-    .replace(/^[ #]/, '\\$&')
     .replace(/(?<=.) $/, '\\ ')
+    .replace(/^[ #]/, '\\$&')
     .replace(/[\x00-\x1f\x7f]/g, (char) => `\\${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
   return `${type}=${escaped}`;
 }

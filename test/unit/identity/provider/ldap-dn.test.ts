@@ -98,6 +98,8 @@ describe('any name', () => {
         const values = parts.map((pairs) => pairs.map(([, one]) => one).sort());
         expect(dn?.parts.map((one) => one.map((attribute) => attribute.value).sort())).toEqual(values);
       }),
+      // A single space is at both edges.
+      { examples: [[[[['cn', ' ']]]]] },
     );
   });
 
