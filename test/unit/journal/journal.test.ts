@@ -669,6 +669,36 @@ describe('start', () => {
   });
 });
 
+/** Catch-ups whose every step waits to be told to go on. */
+class SteppedPace {
+  steps = 0;
+  goOn = (): void => undefined;
+
+  readonly newPace = (): CatchUpPace => ({
+    restart: () => undefined,
+    step: () => (this.steps++, new Promise((resolve) => (this.goOn = resolve))),
+    close: () => this.goOn(),
+  });
+
+  async untilStep(wanted: number): Promise<void> {
+    for (let step = 1; step < wanted; step++) {
+      await until(() => this.steps === step);
+      this.goOn();
+    }
+    await until(() => this.steps === wanted);
+  }
+}
+
+/** Of four, the last of which has lost everything. */
+async function withEmptiedDrive(): Promise<{ set: JournalSet; pace: SteppedPace }> {
+  const set = new JournalSet(4, 2);
+  const { journal } = await set.open();
+  for (let index = 0; index < 20; index++) await put(set, journal, `r${String(index)}`, 1000);
+  await journal.close();
+  set.stores[3]?.empty();
+  return { set, pace: new SteppedPace() };
+}
+
 describe('catch-up', () => {
   it('rebuilds an emptied drive while commits go on', async () => {
     const set = new JournalSet(4, 2);
@@ -757,18 +787,7 @@ describe('catch-up', () => {
   });
 
   it('has progress that counts bodies, once they are counted', async () => {
-    const set = new JournalSet(4, 2);
-    const first = await set.open();
-    for (let index = 0; index < 20; index++) await put(set, first.journal, `r${String(index)}`, 1000);
-    await first.journal.close();
-    set.stores[3]?.empty();
-    let steps = 0;
-    let goOn = (): void => undefined;
-    const newPace = (): CatchUpPace => ({
-      restart: () => undefined,
-      step: () => (steps++, new Promise((resolve) => (goOn = resolve))),
-      close: () => goOn(),
-    });
+    const { set, pace } = await withEmptiedDrive();
     let left: { count: number; bytes: number; doneBytes: number } | null = null;
     const calls: unknown[] = [];
     const bodies = {
@@ -776,13 +795,9 @@ describe('catch-up', () => {
       progress: () => left,
       end: (position: number) => void calls.push(position),
     };
-    const { journal } = await set.open({ newPace, bodies });
+    const { journal } = await set.open({ newPace: pace.newPace, bodies });
     const figures = (): unknown => journal.health().catchingUp[0];
-    for (let step = 1; step <= 10; step++) {
-      await until(() => steps === step);
-      goOn();
-    }
-    await until(() => steps === 11);
+    await pace.untilStep(11);
     expect(calls).toEqual([[3, 0, expect.any(Boolean)]]);
     expect(figures()).toEqual({ position: 3, progress: 0, bodies: null });
     left = { count: 5, bytes: 1e9, doneBytes: 0 };
@@ -796,60 +811,45 @@ describe('catch-up', () => {
     left = { count: -1, bytes: -10, doneBytes: 1e12 };
     expect(figures()).toEqual({ position: 3, progress: 0.99, bodies: { count: 0, bytes: 0 } });
     for (let step = 12; journal.health().catchingUp.length > 0; step++) {
-      goOn();
-      await until(() => steps >= step || journal.health().catchingUp.length === 0);
+      pace.goOn();
+      await until(() => pace.steps >= step || journal.health().catchingUp.length === 0);
     }
     expect(calls.at(-1)).toBe(3);
     await journal.close();
   });
 
   it('has progress that never falls, whatever comes meanwhile', async () => {
-    const set = new JournalSet(4, 2);
-    const first = await set.open();
-    for (let index = 0; index < 20; index++) await put(set, first.journal, `r${String(index)}`, 1000);
-    await first.journal.close();
-    set.stores[3]?.empty();
-    let steps = 0;
-    let goOn = (): void => undefined;
-    const newPace = (): CatchUpPace => ({
-      restart: () => undefined,
-      step: () => (steps++, new Promise((resolve) => (goOn = resolve))),
-      close: () => goOn(),
-    });
-    const { journal } = await set.open({ newPace });
+    const { set, pace } = await withEmptiedDrive();
+    const { journal } = await set.open({ newPace: pace.newPace });
     const progress = (): number => journal.health().catchingUp[0]?.progress ?? NaN;
-    for (let step = 1; step <= 10; step++) {
-      await until(() => steps === step);
-      goOn();
-    }
-    await until(() => steps === 11);
+    await pace.untilStep(11);
     const before = progress();
     expect(before).toBeGreaterThan(0.3);
     for (let index = 0; index < 60; index++) await put(set, journal, `more${String(index)}`, 1000);
     for (const step of [12, 13]) {
-      goOn();
-      await until(() => steps === step);
+      pace.goOn();
+      await until(() => pace.steps === step);
     }
     expect(progress()).toBeGreaterThanOrEqual(before);
     // Nor when an attempt ends, and another goes on.
     const [, , , target] = set.stores;
     if (target === undefined) throw new Error('four drives');
     target.failWrite = () => 'io';
-    goOn();
+    pace.goOn();
     await until(() => journal.health().catchingUp.length === 0);
     target.failWrite = () => null;
     journal.joinDrive(3, target);
     expect(progress()).toBeGreaterThanOrEqual(before);
-    await until(() => steps === 14);
+    await until(() => pace.steps === 14);
     expect(progress()).toBeGreaterThanOrEqual(before);
     // One that has nothing begins from nothing.
     target.failWrite = () => 'io';
-    goOn();
+    pace.goOn();
     await until(() => journal.health().catchingUp.length === 0);
     target.failWrite = () => null;
     target.empty();
     journal.joinDrive(3, target);
-    await until(() => steps === 15);
+    await until(() => pace.steps === 15);
     expect(progress()).toBeLessThan(before);
     await journal.close();
   });
