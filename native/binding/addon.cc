@@ -2,6 +2,7 @@
 // shared between environments but the arena that JavaScript hands to each.
 #include <napi.h>
 
+#include "call.h"
 #include "index.h"
 #include "kernels.h"
 
@@ -12,7 +13,7 @@ void InitIo(Napi::Env env, Napi::Object exports, const granary::KernelInstance* 
 
 namespace {
 
-Napi::Object Init(Napi::Env env, Napi::Object exports) {
+void Define(Napi::Env env, Napi::Object exports) {
   const granary::KernelInstance* kernels = granary::InitKernels(env, exports);
 #if defined(GRANARY_HAVE_IO)
   InitIo(env, exports, kernels);
@@ -20,6 +21,15 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   static_cast<void>(kernels);
 #endif
   granary::DefineIndexMethods(env, exports);
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  try {
+    Define(env, exports);
+  } catch (const granary::PendingException&) {
+    // Of a worker that is ended while it loads this: every call fails from there on, also the making of an error.
+    if (!env.IsExceptionPending()) napi_throw_error(env, nullptr, "granary: the addon could not be set up");
+  }
   return exports;
 }
 

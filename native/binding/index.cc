@@ -263,7 +263,7 @@ void DefineIndexMethods(napi_env env, napi_value exports) {
   // Ends the threads of stores that nobody closed; what was only in memory is replayed from the logs.
   if (napi_add_env_cleanup_hook(
           env, [](void* data) { delete static_cast<IndexHandles*>(data); }, kept) != napi_ok) {
-    return;
+    throw PendingException{};
   }
   handles.release();
   DefineMethods(env, exports, kMethods, 1, kept);

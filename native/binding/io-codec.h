@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "../io/operation.h"
+#include "call.h"
 
 namespace granary {
 
-constexpr double kSafeIntegerMax = 9007199254740991.0;
 constexpr double kDescriptorMax = 0x7fffffff;
 constexpr size_t kSegmentsMax = 65536;
 constexpr size_t kPathBytesMax = 4096;

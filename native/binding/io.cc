@@ -33,6 +33,7 @@
 #include "../io/close-aside.h"
 #include "../io/operation.h"
 #include "../io/queue.h"
+#include "call.h"
 #include "io-codec.h"
 #include "io-mailbox.h"
 #include "kernels.h"
@@ -137,6 +138,7 @@ void StayLoaded() {
 }
 
 bool Environment::Start() {
+  if (!codec_.Start()) return false;
   napi_value name;
   if (napi_create_string_utf8(env_, "granary-io", NAPI_AUTO_LENGTH, &name) != napi_ok) return false;
   if (napi_create_threadsafe_function(env_, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, &Deliver, &wake_) !=
@@ -145,7 +147,7 @@ bool Environment::Start() {
   }
   napi_unref_threadsafe_function(env_, wake_);
   mailbox_->Open(wake_);
-  return codec_.Start();
+  return true;
 }
 
 void Environment::Teardown(void* data) {
@@ -562,10 +564,7 @@ void InitIo(Napi::Env env, Napi::Object exports, const granary::KernelInstance* 
   using granary::Environment;
   granary::StayLoaded();
   auto environment = std::make_unique<Environment>(env, kernels);
-  if (!environment->Start()) {
-    Napi::Error::New(env, "granary: file I/O could not be set up").ThrowAsJavaScriptException();
-    return;
-  }
+  if (!environment->Start()) throw granary::PendingException{};
   void* data = environment.get();
   // Added after the thread-safe function's own hook, so it runs before that one.
   napi_add_env_cleanup_hook(env, &Environment::Teardown, environment.release());

@@ -96,18 +96,14 @@ const KernelInstance* InitKernels(Napi::Env env, Napi::Object exports) {
   if (napi_add_env_cleanup_hook(
           env, [](void* data) { delete static_cast<KernelInstance*>(data); }, instance) != napi_ok) {
     delete instance;
-    throw Napi::Error::New(env, "no clean-up hook could be added");
+    throw PendingException{};
   }
-  try {
-    DefineArenaMethods(env, exports, instance);
-    DefinePassMethods(env, exports, instance);
-    DefineDigestMethods(env, exports, instance);
-    DefineArgon2Methods(env, exports, instance);
-    DefineProcessMethods(env, exports, instance);
-    DefineSignatureMethods(env, exports, instance);
-  } catch (const PendingException&) {
-    throw Napi::Error::New(env, "the kernels could not be registered");
-  }
+  DefineArenaMethods(env, exports, instance);
+  DefinePassMethods(env, exports, instance);
+  DefineDigestMethods(env, exports, instance);
+  DefineArgon2Methods(env, exports, instance);
+  DefineProcessMethods(env, exports, instance);
+  DefineSignatureMethods(env, exports, instance);
   return instance;
 }
 

@@ -626,6 +626,25 @@ describe('a process', () => {
     expect(run(script)).toMatchObject({ output: 'all ended\n', status: 0 });
   });
 
+  it('may end threads at any moment while they load the addon', () => {
+    const script = `const { Worker } = require('node:worker_threads');
+      const code = 'const { workerData } = require("node:worker_threads");' +
+        'Atomics.store(workerData, 0, 1); Atomics.notify(workerData, 0);' +
+        'require(' + ${JSON.stringify(JSON.stringify(addonPath))} + ');';
+      const pause = new Int32Array(new SharedArrayBuffer(4));
+      (async () => {
+        for (let i = 0; i < 150; i++) {
+          const isLoading = new Int32Array(new SharedArrayBuffer(4));
+          const worker = new Worker(code, { eval: true, workerData: isLoading });
+          Atomics.wait(isLoading, 0, 0);
+          Atomics.wait(pause, 0, 0, i / 100);
+          await worker.terminate();
+        }
+        console.log('all ended');
+      })();`;
+    expect(run(script)).toMatchObject({ output: 'all ended\n', status: 0 });
+  });
+
   it('counts the CPU time of its thread', () => {
     const before = io.threadCpuMicros();
     const endMs = performance.now() + 20;
