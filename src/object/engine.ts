@@ -689,17 +689,18 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     snapshot: ObjectSnapshot,
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
-  ): Promise<ObjectInfo> {
+  ): Promise<ObjectInfo | null> {
     invariant(snapshot instanceof EngineSnapshot, 'a snapshot of this layer');
     const { bucket, key } = snapshot.info;
     const { bucketId, etag, versionId: sourceId } = snapshot.record;
     const source = { order: snapshot.entry.order, versionId: sourceId, etag };
     const places = [objectKey(bucketId, key), versionKey(bucketId, key, source.order)];
     let stored: ObjectRecord | null = null;
+    let isGone = false;
     const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
       // The bytes of a version that has gone meanwhile are about to be unlinked.
-      if (!isInOrder(this.#running(), bucketId, key, source))
-        throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+      isGone = !isInOrder(this.#running(), bucketId, key, source);
+      if (isGone) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
       if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
       if (places.some((at) => this.#overlay.isMoving(at))) throw new RecordChanged();
       // Compaction may have moved the slots since the snapshot was opened.
@@ -710,7 +711,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
     };
-    await this.#commitOnceStill(bucket, bucketId, key, prepare);
+    try {
+      await this.#commitOnceStill(bucket, bucketId, key, prepare);
+    } catch (error) {
+      if (isGone && error instanceof Refusal && error.code === 'NoSuchKey') return null;
+      throw error;
+    }
     invariant(stored !== null, 'a committed record was prepared');
     return objectInfo(bucket, stored);
   }

@@ -152,7 +152,7 @@ describe('an enabled bucket', () => {
     for (const n of ['1', '2']) {
       const snapshot = fixture.engine.open('b', 'k', first.versionId);
       const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
-      copies.push((await fixture.engine.replaceMetadata(snapshot, metadata, null)).versionId);
+      copies.push((await fixture.engine.replaceMetadata(snapshot, metadata, null))?.versionId ?? '');
       snapshot.close();
     }
     expect(entryCounts()).toMatchObject({ O: 1, V: 2, R: 1 });
