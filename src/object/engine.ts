@@ -124,7 +124,7 @@ import { recountBucket } from './usage-check.js';
 import type { BucketUsage } from './usage.js';
 import { listVersions } from './version-listing.js';
 import { isVersionId, nullVersionId, versionIdFor } from './version-id.js';
-import { formatVersioning, type WriteMode } from './versioning.js';
+import { formatVersioning } from './versioning.js';
 import {
   currentEtag,
   findVersion,
@@ -167,6 +167,11 @@ export type EnginePart = Required<
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
 const moveWaitMs = 2;
 const moveAttemptsMax = 5_000;
+
+/** The bucket has got versions since a delete began: nothing may be removed for good. */
+class VersionedMeanwhile extends Error {
+  override readonly name = 'VersionedMeanwhile';
+}
 
 /** What lay in a bucket that no record knows has one of this name. */
 export interface RestoredBucket {
@@ -568,10 +573,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
     if (versionId !== '') return this.#endVersion(bucket, bucketId, key, versionId, precondition);
-    const mode = this.index.writeMode(bucketId, key);
-    return mode === 'unversioned'
-      ? this.#removeLatest(bucket, bucketId, key, precondition)
-      : this.#putMarker(bucket, key, mode, precondition);
+    if (this.index.writeMode(bucketId, key) === 'unversioned') {
+      try {
+        return await this.#removeLatest(bucket, bucketId, key, precondition);
+      } catch (error) {
+        if (!(error instanceof VersionedMeanwhile)) throw error;
+      }
+    }
+    return this.#putMarker(bucket, key, precondition);
   }
 
   async #removeLatest(
@@ -589,6 +598,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       return { versionId: null, isMarker: false };
     }
     await this.#remove(bucket, bucketId, key, precondition, () => {
+      if (this.index.writeMode(bucketId, key) !== 'unversioned') throw new VersionedMeanwhile();
       const latest = latestInOrder(this.#running(), bucketId, key);
       return latest?.etag === null ? null : latest;
     });
@@ -657,10 +667,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   async #putMarker(
     bucket: string,
     key: string,
-    mode: Exclude<WriteMode, 'unversioned'>,
     precondition: WritePrecondition | null,
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
+    const mode = this.index.writeMode(bucketId, key);
     let versionId = '';
     // A null version, which a null marker replaces, gives its room back; other markers only take some.
     const isReplacing = mode === 'suspended' && findVersion(this.index, bucketId, key, nullVersionId) !== null;
@@ -670,7 +680,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
       }
       if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
-      versionId = versionIdFor(mode, order);
+      // In commit order, as for any other version: it may have changed since the request came.
+      versionId = versionIdFor(this.index.writeMode(bucketId, key), order);
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag: null }));
       const body = encodeObject(markerRecord({ bucketId, key, versionId, modifiedMs: timeMs }), false);
       return { type: RecordType.objectPut, body, slots: null };
