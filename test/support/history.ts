@@ -57,14 +57,19 @@ interface Key {
 const nullId = 'null';
 const defaultSizes = [0, 300, 300, 300, 5_000, 5_000, 5_000, 200_000, 200_000, 3_000_000];
 const hintsMax = 12;
+const hotShare = 0.6;
+const hotMs = 400;
 const partBytesMin = 5 << 20;
-/** Refusals that leave open what becomes of a write. */
-const openStatuses = new Set([500, 503, 507]);
+/** Too few drives or too little memory just now: what becomes of a write is open. */
+const isBusy = ({ status }: Answer): boolean => status === 500 || status === 503;
+/** No room: it has not happened, and never will. */
+const isRefusedForRoom = ({ status }: Answer): boolean => status === 507;
 
 export class History {
   /** Nothing more is asked for. */
   isHeld = false;
   readonly violations: string[] = [];
+  /** Of answers. */
   readonly counts = new Map<string, number>();
   #agent = new Agent({ keepAlive: true });
   #url = '';
@@ -170,19 +175,26 @@ export class History {
     return values[this.#below(values.length)];
   }
 
+  /** Mostly the one that the others are at, too: for some time, then another. */
+  #someKey(): Key {
+    const hot = this.#keys[Math.floor(performance.now() / hotMs) % this.#keys.length];
+    const key = this.options.random() < hotShare ? hot : this.#pick(this.#keys);
+    if (key === undefined) throw new Error('there are no keys');
+    return key;
+  }
+
   /** False: nobody answers. */
   #once(): Promise<boolean> {
-    const key = this.#pick(this.#keys);
-    if (key === undefined) throw new Error('there are no keys');
+    const key = this.#someKey();
     const choice = this.options.random();
     const isVersioned = key.mode !== 'unversioned';
-    if (choice < 0.2) return this.#put(key, 'any');
+    if (choice < 0.17) return this.#put(key, 'any');
     if (choice < 0.26) return this.#put(key, 'absent');
     if (choice < 0.32) return this.#put(key, 'match');
-    if (choice < 0.47) return this.#read(key, 'GET');
-    if (choice < 0.55) return this.#read(key, 'range');
-    if (choice < 0.6) return this.#read(key, 'match');
-    if (choice < 0.66) return this.#read(key, 'HEAD');
+    if (choice < 0.45) return this.#read(key, 'GET');
+    if (choice < 0.52) return this.#read(key, 'range');
+    if (choice < 0.57) return this.#read(key, 'match');
+    if (choice < 0.63) return this.#read(key, 'HEAD');
     if (choice < 0.72) return this.#delete(key, this.options.random() < 0.3);
     if (choice < 0.78) return this.#copy(key);
     if (choice < 0.83) return this.#multipart(key);
@@ -219,10 +231,11 @@ export class History {
     const callMs = performance.now();
     const answer = await send().catch(() => undefined);
     if (answer === null) return false;
+    if (answer !== undefined && isRefusedForRoom(answer)) return true;
     const what = `${name} ${token} ${etag}`;
     const put = (state: KeyState): KeyState | null =>
       isAllowed(etagOf(state)) ? this.#withVersion(key, state, { token, etag }) : null;
-    if (answer === undefined || openStatuses.has(answer.status)) {
+    if (answer === undefined || isBusy(answer)) {
       this.#add(key, {
         what: `${what}: ${answer?.status ?? 'cut off'}`,
         callMs,
@@ -270,7 +283,8 @@ export class History {
     const callMs = performance.now();
     const answer = await this.#send('PUT', key, '', headers, Buffer.alloc(0)).catch(() => undefined);
     if (answer === null) return false;
-    const isOpen = answer === undefined || openStatuses.has(answer.status);
+    if (answer !== undefined && isRefusedForRoom(answer)) return true;
+    const isOpen = answer === undefined || isBusy(answer);
     const answerMs = isOpen ? Infinity : answer.headMs;
     const what = `COPY ${token}: ${answer?.status ?? 'cut off'}`;
     if (answer?.status === 404) {
@@ -338,9 +352,10 @@ export class History {
     const headers: Record<string, string> = ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` };
     const answer = await this.#send('DELETE', key, '', headers, empty).catch(() => undefined);
     if (answer === null) return false;
+    if (answer !== undefined && isRefusedForRoom(answer)) return true;
     const token = this.#newToken();
     const isAllowed = writeCondition(false, ifMatch);
-    const isOpen = answer === undefined || openStatuses.has(answer.status);
+    const isOpen = answer === undefined || isBusy(answer);
     const what = `DELETE ${ifMatch ?? ''} ${token}: ${answer?.status ?? 'cut off'}`;
     const remove = (state: KeyState): KeyState | null => {
       if (!isAllowed(etagOf(state))) return null;
@@ -383,7 +398,8 @@ export class History {
     const callMs = performance.now();
     const answer = await this.#sendTo('PUT', `/${bucket}`, 'versioning', {}, Buffer.from(xml)).catch(() => undefined);
     if (answer === null) return false;
-    const isOpen = answer === undefined || openStatuses.has(answer.status);
+    if (answer !== undefined && isRefusedForRoom(answer)) return true;
+    const isOpen = answer === undefined || isBusy(answer);
     const what = `VERSIONING ${status}: ${answer?.status ?? 'cut off'}`;
     if (!isOpen && answer.status !== 200) this.#unexpected(what, answer);
     const answerMs = isOpen ? Infinity : answer.headMs;
@@ -400,7 +416,8 @@ export class History {
     const callMs = performance.now();
     const answer = await this.#send('DELETE', key, `versionId=${versionId}`, {}, empty).catch(() => undefined);
     if (answer === null) return false;
-    const isOpen = answer === undefined || openStatuses.has(answer.status);
+    if (answer !== undefined && isRefusedForRoom(answer)) return true;
+    const isOpen = answer === undefined || isBusy(answer);
     const what = `DELETE ${versionId}: ${answer?.status ?? 'cut off'} ${String(answer?.headers['x-amz-delete-marker'])}`;
     if (!isOpen && answer.status !== 204) this.#unexpected(what, answer);
     const isMarker = answer?.headers['x-amz-delete-marker'] === 'true';
@@ -425,7 +442,7 @@ export class History {
     const callMs = performance.now();
     const answer = await this.#send(kind === 'HEAD' ? 'HEAD' : 'GET', key, '', headers, empty).catch(() => undefined);
     if (answer === null) return false;
-    if (answer === undefined || openStatuses.has(answer.status)) return true;
+    if (answer === undefined || isBusy(answer)) return true;
     const what = `${kind} ${ifMatch ?? ''}: ${describe(answer)}`;
     const { status } = answer;
     const add = (apply: Step['apply']): void => {
@@ -463,7 +480,7 @@ export class History {
     const query = `versionId=${versionId}`;
     const answer = await this.#send(isHead ? 'HEAD' : 'GET', key, query, {}, empty).catch(() => undefined);
     if (answer === null) return false;
-    if (answer === undefined || openStatuses.has(answer.status)) return true;
+    if (answer === undefined || isBusy(answer)) return true;
     const what = `${isHead ? 'HEAD' : 'GET'} ${versionId}: ${describe(answer)}`;
     const add = (apply: (version: StoredVersion | undefined) => boolean): void => {
       this.#add(key, {
@@ -492,7 +509,7 @@ export class History {
       () => undefined,
     );
     if (answer === null) return false;
-    if (answer === undefined || openStatuses.has(answer.status) || !answer.isWhole) return true;
+    if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
     if (answer.status !== 200) this.#unexpected('LIST', answer);
     const found = new Map<string, string>();
     for (const [, entry = ''] of answer.body.toString().matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
@@ -526,7 +543,7 @@ export class History {
     const callMs = performance.now();
     const answer = await this.#sendTo('GET', `/${bucket}`, 'versions', {}, empty).catch(() => undefined);
     if (answer === null) return false;
-    if (answer === undefined || openStatuses.has(answer.status) || !answer.isWhole) return true;
+    if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
     if (answer.status !== 200) this.#unexpected('LIST versions', answer);
     const text = answer.body.toString();
     if (element(text, 'IsTruncated') === 'true') return true;
@@ -570,8 +587,6 @@ export class History {
   #add(key: Key, step: Step): void {
     key.steps.push(step);
     if (step.answerMs === Infinity) this.#open.push(step);
-    const name = `${step.what.split(/[ :]/)[0] ?? ''} ${/: (\d{3})\b/.exec(step.what)?.[1] ?? ''}`;
-    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 
   #violation(text: string): void {
@@ -718,6 +733,9 @@ export class History {
           const pieces: Buffer[] = [];
           const finish = (isWhole: boolean): void => {
             const { statusCode: status = 0, headers: found } = response;
+            const name = `${method} ${status}`;
+            this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+            if (status === 500) this.#violation(`${method} ${path}?${query}: ${Buffer.concat(pieces).toString()}`);
             resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs });
           };
           response.on('data', (piece: Buffer) => pieces.push(piece));

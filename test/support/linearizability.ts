@@ -60,17 +60,19 @@ interface Event {
   readonly step: Step;
   readonly index: number;
   readonly isCall: boolean;
+  /** Itself, or the call that it answers. */
+  call: Event;
   /** Of a call: the event of its answer; null when there is none. */
   answer: Event | null;
   before: Event | null;
   after: Event | null;
 }
 
-interface Taken {
-  readonly call: Event;
+interface Turn {
+  /** What can come next, the likeliest last; an answer stands for an open step that never happened. */
+  readonly choices: Event[];
   readonly state: KeyState;
-  /** Nothing else has to be tried in its place. */
-  readonly isOnlyChoice: boolean;
+  taken: Event | null;
 }
 
 /** Steps of one key. */
@@ -78,104 +80,112 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
   const head = eventsOf(steps);
   const marks = steps.map((_, index) => [mixed(2 * index + 1), mixed(2 * index + 2)] as const);
   const seen = new Set<string>();
-  const stack: Taken[] = [];
-  let state = begin;
   let [high, low] = [0, 0];
   let missing = steps.filter(({ isOpen }) => !isOpen).length;
-  let stuck = { taken: -1, step: steps[0], state };
+  let stuck: { turns: number; step: Step | undefined; state: KeyState } = { turns: -1, step: steps[0], state: begin };
 
-  const toggle = (index: number): void => {
+  const move = ({ index, step }: Event, isTaken: boolean): void => {
     const [markHigh = 0, markLow = 0] = marks[index] ?? [];
     high ^= markHigh;
     low ^= markLow;
+    if (!step.isOpen) missing += isTaken ? -1 : 1;
   };
-  /** Takes the step out of what is left, with the state behind it, unless that was tried before. */
-  const take = (call: Event, next: KeyState, isOnlyChoice: boolean): boolean => {
-    toggle(call.index);
-    const id = `${high} ${low} ${nameOf(next)}`;
-    if (seen.has(id)) {
-      toggle(call.index);
-      return false;
+  const turns: Turn[] = [{ choices: choicesOf(head, begin), state: begin, taken: null }];
+  for (let turn = turns.at(-1); turn !== undefined; turn = turns.at(-1)) {
+    if (missing === 0) return { isLinear: true, tried: seen.size };
+    if (seen.size > triedMax)
+      return { isLinear: false, isGivenUp: true, stuckAt: stepOf(stuck.step), state: stuck.state };
+    if (turn.taken !== null) {
+      relink(turn.taken);
+      move(turn.taken, false);
+      turn.taken = null;
     }
-    seen.add(id);
-    stack.push({ call, state, isOnlyChoice });
-    state = next;
-    unlink(call);
-    if (call.answer !== null) unlink(call.answer);
-    if (!call.step.isOpen) missing--;
-    return true;
-  };
-
-  let event = head.after;
-  while (missing > 0) {
-    if (seen.size > triedMax) return { isLinear: false, isGivenUp: true, stuckAt: stepOf(stuck.step), state };
-    if (event?.isCall === true) {
-      const next = event.step.apply(state);
-      // A read may as well come now: an order in which it comes later is as good with it here.
-      event = next !== null && take(event, next, event.step.isRead) ? head.after : event.after;
+    const choice = turn.choices.pop();
+    if (choice === undefined) {
+      turns.pop();
       continue;
     }
-    // An answer whose step does not fit anywhere before it.
-    if (event !== null && event.step.isOpen) {
-      const call = callOf(head, event);
-      if (take(call, state, true)) {
-        event = head.after;
-        continue;
-      }
+    const call = choice.isCall ? choice : choice.call;
+    const next = choice.isCall ? call.step.apply(turn.state) : turn.state;
+    if (next === null) continue;
+    move(call, true);
+    const id = `${high} ${low} ${nameOf(next)}`;
+    if (seen.has(id)) {
+      move(call, false);
+      continue;
     }
-    if (stack.length > stuck.taken && event !== null) stuck = { taken: stack.length, step: event.step, state };
-    let last = stack.pop();
-    for (; last !== undefined; last = stack.pop()) {
-      relink(last.call.answer);
-      relink(last.call);
-      toggle(last.call.index);
-      if (!last.call.step.isOpen) missing++;
-      state = last.state;
-      if (!last.isOnlyChoice) break;
-    }
-    if (last === undefined)
-      return { isLinear: false, isGivenUp: false, stuckAt: stepOf(stuck.step), state: stuck.state };
-    event = last.call.after;
+    seen.add(id);
+    unlink(call);
+    turn.taken = call;
+    turns.push({ choices: missing === 0 ? [] : choicesOf(head, next), state: next, taken: null });
+    if (turns.length > stuck.turns)
+      stuck = { turns: turns.length, step: firstAnswer(head)?.step ?? call.step, state: next };
   }
-  return { isLinear: true, tried: seen.size };
+  return { isLinear: false, isGivenUp: false, stuckAt: stepOf(stuck.step), state: stuck.state };
+}
+
+/** Calls before the first answer that is left: what comes behind it in time cannot come before it. */
+function choicesOf(head: Event, state: KeyState): Event[] {
+  const choices: Event[] = [];
+  let event = head.after;
+  for (; event?.isCall === true; event = event.after) {
+    // A read may as well come now: an order in which it comes later is as good with it here.
+    if (event.step.isRead && event.step.apply(state) !== null) return [event];
+    if (!event.step.isRead) choices.push(event);
+  }
+  const urgency = ({ step }: Event): number => (step.isOpen ? Infinity : step.answerMs);
+  choices.sort((a, b) => (urgency(a) === urgency(b) ? 0 : urgency(b) - urgency(a)));
+  return event?.step.isOpen === true ? [event, ...choices] : choices;
+}
+
+function firstAnswer(head: Event): Event | null {
+  let event = head.after;
+  while (event?.isCall === true) event = event.after;
+  return event;
 }
 
 function eventsOf(steps: readonly Step[]): Event {
-  const events: (Event & { ms: number })[] = [];
+  const timed: { event: Event; ms: number }[] = [];
   for (const [index, step] of steps.entries()) {
-    const end = { step, index, isCall: false, answer: null, before: null, after: null, ms: step.answerMs };
-    const answer = step.answerMs === Infinity ? null : end;
-    events.push({ step, index, isCall: true, answer, before: null, after: null, ms: step.callMs });
-    if (answer !== null) events.push(answer);
+    const call = eventOf(step, index);
+    timed.push({ event: call, ms: step.callMs });
+    if (step.answerMs === Infinity) continue;
+    call.answer = { ...eventOf(step, index), isCall: false, call };
+    timed.push({ event: call.answer, ms: step.answerMs });
   }
   // At the same moment they may be in either order: calls first.
-  events.sort((a, b) => a.ms - b.ms || Number(b.isCall) - Number(a.isCall));
-  const first: Event = { step: openStep, index: -1, isCall: false, answer: null, before: null, after: null };
-  let last = first;
-  for (const event of events) {
+  timed.sort((a, b) => a.ms - b.ms || Number(b.event.isCall) - Number(a.event.isCall));
+  const head = eventOf(nothing, -1);
+  let last = head;
+  for (const { event } of timed) {
     event.before = last;
     last.after = event;
     last = event;
   }
-  return first;
+  return head;
 }
 
-const openStep: Step = { what: '', callMs: 0, answerMs: 0, isOpen: true, isRead: true, apply: (state) => state };
+const nothing: Step = { what: '', callMs: 0, answerMs: 0, isOpen: true, isRead: true, apply: (state) => state };
 
-function callOf(head: Event, answer: Event): Event {
-  for (let event = head.after; event !== null; event = event.after) if (event.answer === answer) return event;
-  throw new Error('an answer comes behind its call');
+function eventOf(step: Step, index: number): Event {
+  const event: Omit<Event, 'call'> = { step, index, isCall: true, answer: null, before: null, after: null };
+  return Object.assign(event, { call: event as Event });
 }
 
-function unlink(event: Event): void {
-  if (event.before !== null) event.before.after = event.after;
-  if (event.after !== null) event.after.before = event.before;
+/** Takes a call and its answer out of what is left. */
+function unlink(call: Event): void {
+  for (const event of [call, call.answer]) {
+    if (event?.before != null) event.before.after = event.after;
+    if (event?.after != null) event.after.before = event.before;
+  }
 }
 
-function relink(event: Event | null): void {
-  if (event === null) return;
-  if (event.before !== null) event.before.after = event;
-  if (event.after !== null) event.after.before = event;
+/** In the opposite order of `unlink`, as turns are taken back. */
+function relink(call: Event): void {
+  for (const event of [call.answer, call]) {
+    if (event?.before != null) event.before.after = event;
+    if (event?.after != null) event.after.before = event;
+  }
 }
 
 function stepOf(step: Step | undefined): Step {

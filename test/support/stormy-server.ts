@@ -165,7 +165,7 @@ export class StormyServer {
     const { history } = this.options;
     for (let tries = 0; tries < 600; tries++) {
       // What others write meanwhile has to be brought to the drive as well.
-      if (tries === 25) history.isHeld = true;
+      if (tries === 10) history.isHeld = true;
       const answer = await fetch(`${url}/minio/v2/metrics/cluster`)
         .then((one) => one.text())
         .catch(() => '');
