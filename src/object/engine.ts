@@ -124,7 +124,7 @@ import { recountBucket } from './usage-check.js';
 import type { BucketUsage } from './usage.js';
 import { listVersions } from './version-listing.js';
 import { isVersionId, nullVersionId, versionIdFor } from './version-id.js';
-import { formatVersioning, type WriteMode } from './versioning.js';
+import { formatVersioning } from './versioning.js';
 import {
   currentEtag,
   findVersion,
@@ -167,6 +167,11 @@ export type EnginePart = Required<
 /** A move takes as long as a batch; thousands of them in a row would be a set that stands still. */
 const moveWaitMs = 2;
 const moveAttemptsMax = 5_000;
+
+/** The bucket has got versions since a delete began: nothing may be removed for good. */
+class VersionedMeanwhile extends Error {
+  override readonly name = 'VersionedMeanwhile';
+}
 
 /** What lay in a bucket that no record knows has one of this name. */
 export interface RestoredBucket {
@@ -568,10 +573,14 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
     if (versionId !== '') return this.#endVersion(bucket, bucketId, key, versionId, precondition);
-    const mode = this.index.writeMode(bucketId, key);
-    return mode === 'unversioned'
-      ? this.#removeLatest(bucket, bucketId, key, precondition)
-      : this.#putMarker(bucket, key, mode, precondition);
+    if (this.index.writeMode(bucketId, key) === 'unversioned') {
+      try {
+        return await this.#removeLatest(bucket, bucketId, key, precondition);
+      } catch (error) {
+        if (!(error instanceof VersionedMeanwhile)) throw error;
+      }
+    }
+    return this.#putMarker(bucket, key, precondition);
   }
 
   async #removeLatest(
@@ -589,6 +598,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       return { versionId: null, isMarker: false };
     }
     await this.#remove(bucket, bucketId, key, precondition, () => {
+      if (this.index.writeMode(bucketId, key) !== 'unversioned') throw new VersionedMeanwhile();
       const latest = latestInOrder(this.#running(), bucketId, key);
       return latest?.etag === null ? null : latest;
     });
@@ -657,10 +667,10 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   async #putMarker(
     bucket: string,
     key: string,
-    mode: Exclude<WriteMode, 'unversioned'>,
     precondition: WritePrecondition | null,
   ): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
+    const mode = this.index.writeMode(bucketId, key);
     let versionId = '';
     // A null version, which a null marker replaces, gives its room back; other markers only take some.
     const isReplacing = mode === 'suspended' && findVersion(this.index, bucketId, key, nullVersionId) !== null;
@@ -670,7 +680,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: bucket });
       }
       if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
-      versionId = versionIdFor(mode, order);
+      // In commit order, as for any other version: it may have changed since the request came.
+      versionId = versionIdFor(this.index.writeMode(bucketId, key), order);
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag: null }));
       const body = encodeObject(markerRecord({ bucketId, key, versionId, modifiedMs: timeMs }), false);
       return { type: RecordType.objectPut, body, slots: null };
@@ -689,17 +700,18 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     snapshot: ObjectSnapshot,
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
-  ): Promise<ObjectInfo> {
+  ): Promise<ObjectInfo | null> {
     invariant(snapshot instanceof EngineSnapshot, 'a snapshot of this layer');
     const { bucket, key } = snapshot.info;
     const { bucketId, etag, versionId: sourceId } = snapshot.record;
     const source = { order: snapshot.entry.order, versionId: sourceId, etag };
     const places = [objectKey(bucketId, key), versionKey(bucketId, key, source.order)];
     let stored: ObjectRecord | null = null;
+    let isGone = false;
     const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
       // The bytes of a version that has gone meanwhile are about to be unlinked.
-      if (!isInOrder(this.#running(), bucketId, key, source))
-        throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+      isGone = !isInOrder(this.#running(), bucketId, key, source);
+      if (isGone) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
       if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
       if (places.some((at) => this.#overlay.isMoving(at))) throw new RecordChanged();
       // Compaction may have moved the slots since the snapshot was opened.
@@ -710,7 +722,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       onSettled(this.#overlay.putVersion(bucketId, key, { order, versionId, etag }));
       return { type: RecordType.objectPut, body: encodeObject(stored, false), slots: null };
     };
-    await this.#commitOnceStill(bucket, bucketId, key, prepare);
+    try {
+      await this.#commitOnceStill(bucket, bucketId, key, prepare);
+    } catch (error) {
+      if (isGone && error instanceof Refusal && error.code === 'NoSuchKey') return null;
+      throw error;
+    }
     invariant(stored !== null, 'a committed record was prepared');
     return objectInfo(bucket, stored);
   }

@@ -315,12 +315,15 @@ export interface ObjectLayer {
     versionId: string,
     precondition: WritePrecondition | null,
   ): Promise<DeleteOutcome>;
-  /** New metadata on the same bytes, as a new modification or a new version (CopyObject onto itself). */
+  /**
+   * New metadata on the same bytes, as a new modification or a new version (CopyObject onto itself). Null: that version
+   * has been replaced or deleted since it was opened, which whoever opens it anew sees; nothing was changed.
+   */
   replaceMetadata(
     snapshot: ObjectSnapshot,
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
-  ): Promise<ObjectInfo>;
+  ): Promise<ObjectInfo | null>;
   list(options: ListOptions): ListPage;
   listVersions(options: VersionListOptions): VersionListPage;
 

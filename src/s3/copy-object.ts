@@ -35,6 +35,8 @@ export interface CopyObjectInput {
   readonly changesAttributes: boolean;
 }
 
+/** Each that fails has seen another write of the key get through: dozens write one key at once when this is not enough. */
+const attemptsMax = 100;
 const websiteHeader = 'x-amz-website-redirect-location';
 
 export const copyObject: OperationSpec<CopyObjectInput, S3Deps> = {
@@ -70,10 +72,14 @@ async function copy(deps: S3Deps, call: Authorized<CopyObjectInput>): Promise<Ex
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
     );
   }
-  const snapshot = openCopySource(deps, source);
-  const info =
-    isSelf && keepsBytes(call.input, snapshot.info) ? replace(deps, call, snapshot) : rewrite(deps, call, snapshot);
-  return answer(await info, snapshot.info);
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const snapshot = openCopySource(deps, source);
+    const isReplacing = isSelf && keepsBytes(call.input, snapshot.info);
+    const info = await (isReplacing ? replace(deps, call, snapshot) : rewrite(deps, call, snapshot));
+    if (info !== null) return answer(info, snapshot.info);
+    // Replaced by others since it was opened: what is there now is copied, if there is anything.
+  }
+  throw s3Error('SlowDownWrite', 'The object was replaced by others each time that it was to be copied. Try again.');
 }
 
 /** Same bytes, same layout on the drives, same checksum. */
@@ -82,7 +88,11 @@ function keepsBytes({ metadata, algorithm }: CopyObjectInput, source: ObjectInfo
   return isSameChecksum && metadata.storageClass === source.metadata.storageClass;
 }
 
-async function replace(deps: S3Deps, call: Authorized<CopyObjectInput>, snapshot: ObjectSnapshot): Promise<ObjectInfo> {
+async function replace(
+  deps: S3Deps,
+  call: Authorized<CopyObjectInput>,
+  snapshot: ObjectSnapshot,
+): Promise<ObjectInfo | null> {
   const { precondition } = call.input;
   try {
     return await deps.objects.replaceMetadata(snapshot, copiedMetadata(call.input, snapshot.info), precondition);

@@ -234,13 +234,13 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     snapshot: ObjectSnapshot,
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
-  ): Promise<ObjectInfo> {
-    const { bucket: name, key, versionId } = snapshot.info;
+  ): Promise<ObjectInfo | null> {
+    const { bucket: name, key } = snapshot.info;
     const bucket = this.#bucket(name);
     const versions = bucket.objects.get(key) ?? [];
+    const stored = versions.find(({ info }) => info === snapshot.info);
+    if (stored === undefined) return null;
     checkPrecondition(currentOf(versions), precondition);
-    const stored = versions.find(({ info }) => info.versionId === versionId);
-    if (stored === undefined) throw refusal('NoSuchKey');
     return this.#put(bucket, key, (made) => ({ ...stored, info: { ...stored.info, ...made, metadata } })).info;
   }
 

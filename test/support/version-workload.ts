@@ -346,6 +346,7 @@ export class VersionWorkload {
       await this.#settle(known, change, async () => {
         const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
         const info = await this.#engine.replaceMetadata(snapshot, metadata, null);
+        if (info === null) throw new Error(`${key}: nobody else was at ${versionId}, and it has gone`);
         return info.versionId;
       });
     } finally {

@@ -345,7 +345,8 @@ export class Workload {
     try {
       await this.#settle(bucket, key, { ...current, headers: metadata.headers }, async () => {
         const precondition = { ifMatch: [current.etag] };
-        await this.running.engine.replaceMetadata(snapshot, metadata, precondition);
+        const info = await this.running.engine.replaceMetadata(snapshot, metadata, precondition);
+        if (info === null) throw new Error(`${key}: nobody else was at it, and it has gone`);
       });
       const again = await readAll(snapshot, 0, snapshot.info.bytes);
       if (!again.equals(current.body)) throw new Error(`${key}: a snapshot changed`);

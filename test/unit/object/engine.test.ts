@@ -197,6 +197,26 @@ describe('an engine on four drives', () => {
     expect(() => engine.inMemory('nowhere', 'k')).toThrow(expect.objectContaining({ code: 'NoSuchBucket' }) as Error);
   });
 
+  it('does not copy what was replaced or deleted since it was opened', async () => {
+    const fixture = await start(4);
+    const { engine } = fixture;
+    await put(fixture, 'k', Buffer.from('first'));
+    const first = engine.open('b', 'k', '');
+    const upload = await feed(fixture, 'k', Buffer.from('second'));
+    // Both in one batch: what decides is the order, not what the index shows.
+    const [, replaced] = await Promise.all([
+      upload.commitObject(plain),
+      engine.replaceMetadata(first, plain.metadata, null),
+    ]);
+    expect(replaced).toBeNull();
+    // Whoever opens it anew at once finds what has replaced it.
+    const second = engine.open('b', 'k', '');
+    expect((await readAll(second)).toString()).toBe('second');
+    await engine.deleteObject('b', 'k', '', null);
+    expect(await engine.replaceMetadata(second, plain.metadata, null)).toBeNull();
+    for (const snapshot of [first, second]) snapshot.close();
+  });
+
   it('decides conditions in commit order', async () => {
     const fixture = await start(4);
     const uploads = await Promise.all([1, 2, 3, 4].map((n) => feed(fixture, 'k', Buffer.from(`body ${n}`))));

@@ -91,7 +91,7 @@ async function versioned(seed: number) {
   const copyOf = async (versionId: string): Promise<string> => {
     const snapshot = engine.open('one', 'k', versionId);
     try {
-      return (await engine.replaceMetadata(snapshot, metadata, null)).versionId;
+      return (await engine.replaceMetadata(snapshot, metadata, null))?.versionId ?? '';
     } finally {
       snapshot.close();
     }

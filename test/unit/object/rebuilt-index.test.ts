@@ -46,7 +46,7 @@ async function putMultipart(key: string, body: Buffer): Promise<string> {
 async function copyOf(key: string, versionId: string): Promise<string> {
   const snapshot = running.engine.open('one', key, versionId);
   try {
-    return (await running.engine.replaceMetadata(snapshot, metadata, null)).versionId;
+    return (await running.engine.replaceMetadata(snapshot, metadata, null))?.versionId ?? '';
   } finally {
     snapshot.close();
   }

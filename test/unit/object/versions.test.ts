@@ -1,7 +1,7 @@
 /** Versions in the engine: what each record does to the index, in batches and against a model. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ObjectInfo, WritePrecondition } from '../../../dist/object/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
 import { finishedUpload } from '../../support/finished-upload.js';
@@ -152,7 +152,7 @@ describe('an enabled bucket', () => {
     for (const n of ['1', '2']) {
       const snapshot = fixture.engine.open('b', 'k', first.versionId);
       const metadata = { headers: { 'x-amz-meta-n': n }, storageClass: 'STANDARD' };
-      copies.push((await fixture.engine.replaceMetadata(snapshot, metadata, null)).versionId);
+      copies.push((await fixture.engine.replaceMetadata(snapshot, metadata, null))?.versionId ?? '');
       snapshot.close();
     }
     expect(entryCounts()).toMatchObject({ O: 1, V: 2, R: 1 });
@@ -324,6 +324,31 @@ describe('a suspended bucket', () => {
     expect(await textOf('k', 'null')).toBe('null 3');
     expect(entryCounts()).toMatchObject({ O: 1, V: 2, N: 0 });
     expect(usage()).toMatchObject({ objects: 1, noncurrent: 2, markers: 0 });
+  });
+});
+
+describe('a delete whose bucket gets another versioning before it is decided', () => {
+  /** What the request met when it came, and not what it is when its turn has come. */
+  const once = (mode: 'unversioned' | 'enabled' | 'suspended') =>
+    vi.spyOn(fixture.engine.index, 'writeMode').mockReturnValueOnce(mode);
+
+  it('covers the version that it would have removed', async () => {
+    await setTo('Enabled');
+    const { versionId } = await put('k', 'kept');
+    const mode = once('unversioned');
+    expect(await fixture.engine.deleteObject('b', 'k', '', null)).toMatchObject({ isMarker: true });
+    mode.mockRestore();
+    expect(await textOf('k', versionId)).toBe('kept');
+  });
+
+  it.each(['Enabled', 'Suspended'] as const)('makes a marker as the bucket is by then: %s', async (status) => {
+    await setTo(status);
+    await put('k', 'body');
+    const mode = once(status === 'Enabled' ? 'suspended' : 'enabled');
+    const { versionId } = await fixture.engine.deleteObject('b', 'k', '', null);
+    mode.mockRestore();
+    expect(versionId === 'null').toBe(status === 'Suspended');
+    expect(listed()).toHaveLength(status === 'Suspended' ? 1 : 2);
   });
 });
 

@@ -94,6 +94,33 @@ describe('CopyObject', () => {
     expectNothingHeld();
   });
 
+  it('changes the metadata of what is there when others replace the object meanwhile', async () => {
+    const { objects } = world;
+    const replace = objects.replaceMetadata.bind(objects);
+    let others: (() => Promise<unknown>)[] = [];
+    objects.replaceMetadata = async (...call) => {
+      await others.shift()?.();
+      return replace(...call);
+    };
+    const headers = { 'x-amz-metadata-directive': 'REPLACE', 'x-amz-meta-new': 'n' };
+    await put('/photos/k', 'first');
+    others = [() => put('/photos/k', 'second'), () => put('/photos/k', 'third')];
+    const answer = await copy('/photos/k', '/photos/k', headers);
+    expect(answer).toMatchObject({ status: 200 });
+    expect(answer.text).toContain(`<ETag>&quot;${md5Hex('third')}&quot;</ETag>`);
+    const got = await world.send({ target: '/photos/k' });
+    expect(got.text).toBe('third');
+    expect(got.headers).toMatchObject({ 'x-amz-meta-new': 'n' });
+
+    others = [() => world.send({ method: 'DELETE', target: '/photos/k' })];
+    expect(await copy('/photos/k', '/photos/k', headers)).toMatchObject({ status: 404, code: 'NoSuchKey' });
+
+    await put('/photos/k', 'again');
+    others = Array.from({ length: 100 }, (_, n) => () => put('/photos/k', `${n}`));
+    expect(await copy('/photos/k', '/photos/k', headers)).toMatchObject({ status: 503, code: 'SlowDownWrite' });
+    expectNothingHeld();
+  });
+
   it('changes metadata in place', async () => {
     const headers = {
       'x-amz-metadata-directive': 'REPLACE',
