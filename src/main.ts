@@ -6,7 +6,7 @@ import type { WriteStream } from 'node:tty';
 import { setFlagsFromString } from 'node:v8';
 import { StartupError, systemClock } from './base/index.js';
 import type { Output, World } from './cli/index.js';
-import { openFilesMax, openFilesMin } from './config/process-limits.js';
+import { openFilesMax, openFilesMin } from './process-limits.js';
 import type { Checks, CreateServer } from './wiring/index.js';
 
 // V8 guesses which objects will live long and makes them in the old generation. Those of a request live for a few
