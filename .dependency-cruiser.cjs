@@ -54,7 +54,7 @@ module.exports = {
       name: 'main-imports',
       severity: 'error',
       from: { path: '^src/main[.]ts$' },
-      to: { path: '^src/', pathNot: '^src/(base|cli|wiring)/' },
+      to: { path: '^src/', pathNot: ['^src/(base|cli|wiring)/', '^src/process-limits[.]ts$'] },
     },
     {
       name: 'index-imports',
@@ -93,8 +93,13 @@ module.exports = {
     only('piscina-in-pool', vendor('piscina'), 'pool'),
     only('pino-in-telemetry', vendor('pino'), 'telemetry'),
     only('commander-in-cli', vendor('commander'), 'cli'),
-    // The front reads the certificate that it listens with, and nothing else.
-    only('fs-in-drive', '^(node:)?fs(/promises)?$', 'drive|config|catalog', '^src/http/certificate[.]ts$'),
+    // The front reads the certificate that it listens with, and nothing else; the entry what it may have.
+    only(
+      'fs-in-drive',
+      '^(node:)?fs(/promises)?$',
+      'drive|config|catalog',
+      '^src/(http/certificate|process-limits)[.]ts$',
+    ),
   ],
   options: {
     tsPreCompilationDeps: true,

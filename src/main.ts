@@ -5,7 +5,8 @@ import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 import { setFlagsFromString } from 'node:v8';
 import { StartupError, systemClock } from './base/index.js';
-import { run, type Output, type World } from './cli/index.js';
+import type { Output, World } from './cli/index.js';
+import { openFilesMax, openFilesMin } from './process-limits.js';
 import type { Checks, CreateServer } from './wiring/index.js';
 
 // V8 guesses which objects will live long and makes them in the old generation. Those of a request live for a few
@@ -51,6 +52,16 @@ const checks: Checks = {
   inspect: async (options) => (await loadParts()).checks.inspect(options),
 };
 
+const filesMax = openFilesMax();
+if (filesMax !== null && filesMax < openFilesMin) {
+  process.stderr.write(
+    `ERROR: the limit on open files is too low: at least ${openFilesMin} are needed, and more for many drives.\n` +
+      '       Raise it (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of containers): some ten thousands cost nothing.\n',
+  );
+  process.exit(1);
+}
+const { run } = await import('./cli/index.js');
+
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 // An error that nobody caught leaves the process in an unknown state: the log is the truth, so end here.
@@ -69,6 +80,7 @@ const world: World = {
   clock: systemClock,
   signals: process,
   version,
+  openFilesMax: filesMax,
   createServer,
   checks,
 };

@@ -44,6 +44,7 @@ IndexHandle& HandleOf(Call& call) { return *static_cast<IndexHandle*>(call.data(
 
 [[noreturn]] void Fail(const index::Reason& reason) {
   if (reason.isNoAnswer) throw CodedError("ETIMEDOUT", reason.text);
+  if (reason.isShortage) throw CodedError("EAGAIN", reason.text);
   throw std::runtime_error(reason.text);
 }
 

@@ -154,4 +154,9 @@ std::string Failure(const char* what, const std::string& path, int error) {
   return std::string(what) + " " + path + ": " + reason;
 }
 
+Reason ReasonOf(const char* what, const std::string& path, int error) {
+  const bool isShortage = error == EMFILE || error == ENFILE || error == ENOMEM;
+  return {Failure(what, path, error), false, isShortage};
+}
+
 }  // namespace granary::index

@@ -64,6 +64,8 @@ struct Reason {
   std::string text;
   // The disk was not waited for any longer: this says nothing of what is on it.
   bool isNoAnswer = false;
+  // This process has run out of threads, descriptors or memory: that says nothing of the disk either.
+  bool isShortage = false;
 
   bool empty() const { return text.empty(); }
   const char* c_str() const { return text.c_str(); }
@@ -71,5 +73,6 @@ struct Reason {
 
 // `what` of `path` failed with `error`.
 std::string Failure(const char* what, const std::string& path, int error);
+Reason ReasonOf(const char* what, const std::string& path, int error);
 
 }  // namespace granary::index

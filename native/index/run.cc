@@ -133,29 +133,29 @@ void BlockCache::Clear() {
 // --- reading ---
 
 std::shared_ptr<Run> Run::Open(const Folder& folder, const std::string& name, uint64_t id, uint32_t level,
-                               std::string* failure) {
+                               Reason* failure) {
   auto run = std::make_shared<Run>();
   run->path_ = folder.PathOf(name);
   run->id_ = id;
   run->level_ = level;
   const int error = run->file_->OpenForReading(folder, name);
   if (error != 0) {
-    *failure = Failure("open", run->path_, error);
+    *failure = ReasonOf("open", run->path_, error);
     return nullptr;
   }
   return run->ReadTail(failure) ? run : nullptr;
 }
 
-bool Run::ReadTail(std::string* failure) {
+bool Run::ReadTail(Reason* failure) {
   uint8_t footer[kFooterBytes];
   int error = file_->Bytes(&fileBytes_);
   if (error == 0 && fileBytes_ < kFooterBytes) error = EIO;
   if (error == 0) error = file_->ReadAt(fileBytes_ - kFooterBytes, footer, kFooterBytes);
   if (error != 0) {
-    *failure = Failure("read", path_, error);
+    *failure = ReasonOf("read", path_, error);
     return false;
   }
-  *failure = path_ + " is damaged";
+  *failure = {path_ + " is damaged"};
   if (memcmp(footer, kMagic, kMagicBytes) != 0 || ReadNumber<uint32_t>(footer + 8) != kFormatVersion) return false;
   if (Crc32c(footer, kFooterBytes - 4) != ReadNumber<uint32_t>(footer + kFooterBytes - 4)) return false;
   const uint32_t blockCount = ReadNumber<uint32_t>(footer + 12);
@@ -169,7 +169,7 @@ bool Run::ReadTail(std::string* failure) {
   tail_.resize(static_cast<size_t>(tableBytes + filterBytes));
   error = file_->ReadAt(tailOffset, &tail_[0], tail_.size());
   if (error != 0) {
-    *failure = Failure("read", path_, error);
+    *failure = ReasonOf("read", path_, error);
     return false;
   }
   if (Crc32c(tail_.data(), tail_.size()) != tailCrc) return false;
@@ -188,7 +188,7 @@ bool Run::ReadTail(std::string* failure) {
   if (at != tableBytes) return false;
   filter_ = table + tableBytes;
   filterBits_ = filterBytes * 8;
-  failure->clear();
+  *failure = {};
   return true;
 }
 

@@ -78,7 +78,7 @@ class Run {
  public:
   // Null with `failure` set when the file is not what was written.
   static std::shared_ptr<Run> Open(const Folder& folder, const std::string& name, uint64_t id, uint32_t level,
-                                   std::string* failure);
+                                   Reason* failure);
 
   uint64_t id() const { return id_; }
   uint32_t level() const { return level_; }
@@ -106,7 +106,7 @@ class Run {
     uint32_t lastKeyBytes;
   };
 
-  bool ReadTail(std::string* failure);
+  bool ReadTail(Reason* failure);
   int Read(const BlockPlace& place, uint8_t* bytes, const Reading* reading) const;
   Slice LastKeyOf(const BlockPlace& place) const {
     return {reinterpret_cast<const uint8_t*>(tail_.data()) + place.lastKeyAt, place.lastKeyBytes};

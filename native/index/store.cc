@@ -74,15 +74,15 @@ void StoreEnd::operator()(Store* store) const {
 }
 
 // Reads the manifest and opens its runs; removes what it does not name.
-std::string Store::Load() {
+Reason Store::Load() {
   const int opened = folder_.Open(options_.directory);
-  if (opened != 0) return Failure("open", options_.directory, opened);
+  if (opened != 0) return ReasonOf("open", options_.directory, opened);
   std::string text;
   const int error = ReadWhole(folder_, kManifest, kManifestBytesMax, &text);
-  if (error != 0 && error != ENOENT) return Failure("read", folder_.PathOf(kManifest), error);
+  if (error != 0 && error != ENOENT) return ReasonOf("read", folder_.PathOf(kManifest), error);
   std::set<std::string> named;
   if (error == 0) {
-    const std::string damaged = folder_.PathOf(kManifest) + " is damaged";
+    const Reason damaged = {folder_.PathOf(kManifest) + " is damaged"};
     const size_t end = text.rfind("crc32c ");
     if (end == std::string::npos || ChecksumLine(text.substr(0, end)) != text.substr(end)) return damaged;
     if (text.compare(0, sizeof(kManifestTitle) - 1, kManifestTitle) != 0) return damaged;
@@ -92,7 +92,7 @@ std::string Store::Load() {
       unsigned level = 0;
       const size_t lineEnd = text.find('\n', at);
       if (sscanf(text.c_str() + at, "run %llu level %u\n", &id, &level) != 2 || level > kLevelMax) return damaged;
-      std::string failure;
+      Reason failure;
       std::shared_ptr<const Run> run = disk_.Guard(Run::Open(folder_, RunName(id), id, level, &failure));
       if (!run) return failure;
       NoteProgress();
@@ -104,17 +104,17 @@ std::string Store::Load() {
   }
   std::vector<std::string> names;
   const int listed = folder_.Names(&names);
-  if (listed != 0) return Failure("list", options_.directory, listed);
+  if (listed != 0) return ReasonOf("list", options_.directory, listed);
   {
     // It was left while the disk hung: what is there by now may be another's.
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (isStopping_) return NoAnswer().text;
+    if (isStopping_) return NoAnswer();
   }
   for (const std::string& name : names) {
     const bool isOurs = EndsWith(name, kRunSuffix) || EndsWith(name, kNewSuffix);
     if (isOurs && named.count(name) == 0) folder_.Remove(name);
   }
-  return "";
+  return {};
 }
 
 Reason Store::StartThread(First first) {
@@ -129,7 +129,7 @@ Reason Store::StartThread(First first) {
   while (!threadCame_.wait_for(lock, std::chrono::milliseconds(kStuckLookMs), isDone)) {
     if (IsStuck()) return NoAnswer();
   }
-  return {firstFailure_};
+  return firstFailure_;
 }
 
 bool Store::StopThread(bool isRestWritten) {
@@ -312,7 +312,7 @@ std::string Store::RemoveRuns() {
 }
 
 bool Store::Serve() {
-  std::string firstFailure = first_ == First::kLoad ? Load() : RemoveRuns();
+  Reason firstFailure = first_ == First::kLoad ? Load() : Reason{RemoveRuns()};
   std::unique_lock<std::mutex> lock(mutex_);
   firstFailure_ = std::move(firstFailure);
   isFirstDone_ = true;
@@ -370,12 +370,13 @@ std::string Store::WriteFrozen() {
   }
   if (error == 0) error = writer.Finish();
   if (error == 0) error = folder_.Rename(newName, name);
-  std::string failure = error == 0 ? "" : Failure("write", folder_.PathOf(name), error);
+  const std::string failure = error == 0 ? "" : Failure("write", folder_.PathOf(name), error);
+  Reason unopened = {failure};
   std::shared_ptr<const Run> run;
-  if (error == 0) run = disk_.Guard(Run::Open(folder_, name, id, 0, &failure));
+  if (error == 0) run = disk_.Guard(Run::Open(folder_, name, id, 0, &unopened));
   if (!run) {
     folder_.Remove(error == 0 ? name : newName);
-    return failure;
+    return unopened.text;
   }
   return Install({}, run);
 }
@@ -432,12 +433,13 @@ std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
   if (!isGivenUp && error == 0) error = writer.Finish();
   if (!isGivenUp && error == 0) error = folder_.Rename(newName, name);
   if (error != 0) failure = Failure("write", folder_.PathOf(name), error);
+  Reason unopened = {failure};
   std::shared_ptr<const Run> run;
-  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(folder_, name, id, level, &failure));
+  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(folder_, name, id, level, &unopened));
   if (!run) {
     folder_.Remove(newName);
     folder_.Remove(name);
-    return failure;
+    return unopened.text;
   }
   return Install(inputs, run);
 }

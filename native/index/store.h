@@ -98,14 +98,14 @@ class Store {
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
-  Reason NoThread() const { return {"no thread could be started for " + options_.directory}; }
+  Reason NoThread() const { return {"no thread could be started for " + options_.directory, false, true}; }
   Reason NoAnswer() const { return {options_.directory + " does not answer", true}; }
   // What the thread does before it serves.
   enum class First { kLoad, kClear };
   // Empty, or why it could not.
   Reason StartThread(First first);
   // On the thread, while nobody else looks at the runs.
-  std::string Load();
+  Reason Load();
   std::string RemoveRuns();
   // False: the thread hangs in a call to the disk. It makes all calls that can hang.
   bool StopThread(bool isRestWritten);
@@ -153,7 +153,7 @@ class Store {
   bool hasThreadEnded_ = false;
   bool isThreads_ = false;
   First first_ = First::kLoad;
-  std::string firstFailure_;
+  Reason firstFailure_;
   bool isFirstDone_ = false;
   // To its first end, or to its last.
   std::condition_variable threadCame_;

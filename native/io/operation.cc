@@ -58,21 +58,42 @@ int CloseFile(int fd) {
   return errno;
 }
 
+// No descriptor to be had, or no memory in the kernel for one: that says nothing of the drive.
+bool IsOfProcess(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Of the folder that holds `path`.
-int SyncDirectory(int directory, const std::string& path) {
-  int fd = -1;
-  int error = OpenFile(directory, DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY, &fd);
-  if (error != 0) return error;
-  error = ErrnoOf([&] { return ::fsync(fd); });
-  const int closeError = CloseFile(fd);
-  return error != 0 ? error : closeError;
-}
+// The folder of a change, opened before it and synced behind it: a process that has run out of descriptors learns so
+// while nothing has been done yet, and the whole call can be repeated.
+class FolderToSync {
+ public:
+  FolderToSync() = default;
+  ~FolderToSync() {
+    if (fd_ >= 0) CloseFile(fd_);
+  }
+  FolderToSync(const FolderToSync&) = delete;
+  FolderToSync& operator=(const FolderToSync&) = delete;
+
+  // The one that holds `path`.
+  int Open(int directory, const std::string& path) {
+    return OpenFile(directory, DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY, &fd_);
+  }
+
+  int Sync() {
+    if (fd_ < 0) return 0;
+    const int error = ErrnoOf([&] { return ::fsync(fd_); });
+    const int closeError = CloseFile(fd_);
+    fd_ = -1;
+    return error != 0 ? error : closeError;
+  }
+
+ private:
+  int fd_ = -1;
+};
 
 // A file that was removed still takes writes through an old descriptor: they would be lost unnoticed. Nothing is asked
 // about its times: Linux gives a file whose times were looked at finer ones from then on, so that each write changes
@@ -379,6 +400,15 @@ Outcome PerformOnNames(const Operation& operation) {
   Outcome outcome;
   const int directory = DescriptorOf(operation.directory.get());
   const char* path = operation.path.c_str();
+  FolderToSync folder;
+  FolderToSync toFolder;
+  if ((operation.flags & Flag::kSyncDirectory) != 0) {
+    outcome.error = folder.Open(directory, operation.path);
+    const bool isMoved =
+        operation.kind == Kind::kRename && DirectoryOf(operation.toPath) != DirectoryOf(operation.path);
+    if (outcome.error == 0 && isMoved) outcome.error = toFolder.Open(directory, operation.toPath);
+    if (outcome.error != 0) return outcome;
+  }
   switch (operation.kind) {
     case Kind::kUnlink:
       outcome.error = ErrnoOf([&] { return ::unlinkat(directory, path, 0); });
@@ -400,12 +430,8 @@ Outcome PerformOnNames(const Operation& operation) {
       outcome.error = ErrnoOf([&] { return ::mkdirat(directory, path, 0700); });
       break;
   }
-  if (outcome.error != 0 || (operation.flags & Flag::kSyncDirectory) == 0) return outcome;
-  outcome.error = SyncDirectory(directory, operation.path);
-  if (outcome.error == 0 && operation.kind == Kind::kRename &&
-      DirectoryOf(operation.toPath) != DirectoryOf(operation.path)) {
-    outcome.error = SyncDirectory(directory, operation.toPath);
-  }
+  if (outcome.error == 0) outcome.error = folder.Sync();
+  if (outcome.error == 0) outcome.error = toFolder.Sync();
   return outcome;
 }
 
@@ -436,7 +462,14 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   if (IsOnNames(operation.kind)) return PerformOnNames(operation);
   Outcome outcome;
   outcome.fd = operation.fd;
-  if (operation.fd < 0) {
+  FolderToSync folder;
+  if ((operation.flags & Flag::kSyncDirectory) != 0) {
+    outcome.error =
+        operation.path.empty() ? EINVAL : folder.Open(DescriptorOf(operation.directory.get()), operation.path);
+    // It is as if nobody had asked: what was given stays open.
+    if (IsOfProcess(outcome.error)) return outcome;
+  }
+  if (operation.fd < 0 && outcome.error == 0) {
     outcome.error = operation.path.empty() ? EBADF : OpenFor(operation, &outcome.fd);
     outcome.isOpened = outcome.error == 0;
     if (!outcome.isOpened) outcome.fd = -1;
@@ -460,10 +493,7 @@ Outcome Perform(const Operation& operation, uint8_t* arena) {
   const bool isSynced =
       operation.kind == Kind::kSync || operation.kind == Kind::kSettle || (operation.flags & Flag::kSync) != 0;
   if (outcome.error == 0 && isSynced) outcome.error = ErrnoOf([&] { return ::fdatasync(outcome.fd); });
-  if (outcome.error == 0 && (operation.flags & Flag::kSyncDirectory) != 0) {
-    outcome.error =
-        operation.path.empty() ? EINVAL : SyncDirectory(DescriptorOf(operation.directory.get()), operation.path);
-  }
+  if (outcome.error == 0) outcome.error = folder.Sync();
   if (outcome.error == 0 && operation.kind == Kind::kSettle) {
     bool isForgotten = false;
     outcome.error = Forget(outcome.fd, &isForgotten);

@@ -8,7 +8,7 @@
 import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KiB, MiB, Refusal } from '../base/index.js';
-import { indexStores, isNoAnswer, type IndexStore } from '../native/index.js';
+import { indexStores, isNoAnswer, isShortage, type IndexStore } from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 import { ask, isSilent } from './folder-calls.js';
 import { IndexCopy } from './index-copy.js';
@@ -118,8 +118,8 @@ export async function openRunCatalog(options: RunCatalogOptions): Promise<Catalo
   try {
     store = openIn(runs);
   } catch (error) {
-    // What hangs is not to be removed, but left alone.
-    if (isNoAnswer(error)) throw error;
+    // What hangs is not to be removed, but left alone; and what could not be looked at may be whole.
+    if (isNoAnswer(error) || isShortage(error)) throw error;
     await discard(`cannot be opened (${causeOf(error)})`);
     store = openIn(runs);
   }
@@ -140,7 +140,8 @@ export async function openExistingCatalog(directory: string): Promise<Catalog | 
   try {
     const store = indexStores.openIndexStore(runs, memoryBytesDefault, cacheBytesDefault, stuckMsDefault);
     return new RunCatalog(store, null, null);
-  } catch {
+  } catch (error) {
+    if (isShortage(error)) throw error;
     return 'damaged';
   }
 }

@@ -24,6 +24,8 @@ export interface World {
   readonly clock: Clock;
   readonly signals: SignalSource;
   readonly version: string;
+  /** Descriptors that this process may have; null: no limit is known. */
+  readonly openFilesMax: number | null;
   readonly createServer: CreateServer;
   readonly checks: Checks;
 }
@@ -154,6 +156,7 @@ function start(
     arenaBytes: config.memoryBytes,
     readCacheBytes: config.readCacheBytes,
     threads: config.threads,
+    openFilesMax: world.openFilesMax,
     indexDir: config.indexDir,
     httpLibrary: config.httpLibrary,
     durability: config.durability,

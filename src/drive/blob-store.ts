@@ -7,6 +7,7 @@ import { IoFlag, IoKind, type IoResult } from '../native/index.js';
 import type { BlobHandle, BlobStore, BlobWrite, CheckedRead, DriveResult } from './drive.js';
 import type { DriveCalls } from './drive-calls.js';
 import { blobFileName, blobFolder, blobSubfolder, blobSubfolders, isBlobName } from './layout.js';
+import { Places } from './places.js';
 
 export interface BlobQueues {
   readonly write: DriveCalls;
@@ -28,11 +29,17 @@ export class LocalBlobStore implements BlobStore {
   /** The file system is known to be one that opens without asking anybody. */
   #opensNow = false;
   #isShut = false;
+  /** One for each blob that is open. */
+  readonly #places: Places;
 
   constructor(
     private readonly queues: BlobQueues,
     private readonly isSynced: boolean,
-  ) {}
+    openMax = Infinity,
+    waitMsMax: number = limits.driveCallMsDefault,
+  ) {
+    this.#places = new Places(openMax, waitMsMax);
+  }
 
   async write(name: string, request: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
     if (this.#isShut) return this.queues.write.refusal(`write ${blobFileName(name)}`);
@@ -46,20 +53,27 @@ export class LocalBlobStore implements BlobStore {
   }
 
   async open(name: string): Promise<DriveResult<BlobHandle>> {
+    const describe = (): string => `open ${blobFileName(name)}`;
+    if (!this.#places.tryTake() && !(await this.#places.take())) return this.queues.read.starved(describe());
     const opened = await this.queues.read.run({
       request: { kind: IoKind.open, path: blobFileName(name) },
-      describe: () => `open ${blobFileName(name)}`,
+      describe,
       repeats: true,
     });
-    if (!opened.ok) return opened;
+    if (!opened.ok) {
+      this.#places.give();
+      return opened;
+    }
     this.#opensNow = opened.value.values?.[0] === 1;
     return { ok: true, value: this.#adopt(name, opened.value.fd) };
   }
 
   openNow(name: string): BlobHandle | null {
-    if (this.#isShut || !this.#opensNow) return null;
+    if (this.#isShut || !this.#opensNow || !this.#places.tryTake()) return null;
     const fd = this.queues.read.openNow(blobFileName(name));
-    return fd < 0 ? null : this.#adopt(name, fd);
+    if (fd >= 0) return this.#adopt(name, fd);
+    this.#places.give();
+    return null;
   }
 
   async read(handle: BlobHandle, fileOffset: number, segments: Segments): Promise<DriveResult<number>> {
@@ -145,6 +159,8 @@ export class LocalBlobStore implements BlobStore {
   }
 
   async #create(name: string, write: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
+    const describe = (): string => `create ${blobFileName(name)}`;
+    if (!this.#places.tryTake() && !(await this.#places.take())) return this.queues.write.starved(describe());
     const answer = await this.queues.write.run({
       request: {
         kind: IoKind.write,
@@ -154,11 +170,12 @@ export class LocalBlobStore implements BlobStore {
         flags:
           IoFlag.create | IoFlag.write | this.#writeFlags | this.#syncFlags(write) | (write.close ? IoFlag.close : 0),
       },
-      describe: () => `create ${blobFileName(name)}`,
+      describe,
       repeats: true,
     });
-    if (!answer.ok) return answer;
-    return { ok: true, value: write.close ? null : this.#adopt(name, answer.value.fd) };
+    if (answer.ok && !write.close) return { ok: true, value: this.#adopt(name, answer.value.fd) };
+    this.#places.give();
+    return answer.ok ? { ok: true, value: null } : answer;
   }
 
   async #append(name: string, blob: OpenBlob, write: BlobWrite): Promise<DriveResult<BlobHandle | null>> {
@@ -177,9 +194,10 @@ export class LocalBlobStore implements BlobStore {
         flags: IoFlag.named | this.#writeFlags | this.#syncFlags(write) | (closesHere ? IoFlag.close : 0),
       },
       describe: () => `write ${blobFileName(name)} at ${write.fileOffset}`,
+      repeats: true,
       onEnd: (result) => {
         // A refused call did not get to its close.
-        if (closesHere && result.fd < 0) this.#open.delete(blob);
+        if (closesHere && result.fd < 0) this.#forget(blob);
         else this.#release(blob);
       },
     });
@@ -217,8 +235,13 @@ export class LocalBlobStore implements BlobStore {
   #close(blob: OpenBlob): void {
     blob.isClosed = true;
     if (blob.users > 0) return;
-    this.#open.delete(blob);
+    this.#forget(blob);
     this.queues.read.closeDescriptor(blob.fd);
+  }
+
+  #forget(blob: OpenBlob): void {
+    this.#open.delete(blob);
+    this.#places.give();
   }
 
   #release(blob: OpenBlob): void {

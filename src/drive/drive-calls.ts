@@ -36,7 +36,7 @@ export interface DriveCall {
   readonly describe: () => string;
   /** When the native call has truly ended, in time or not; never when it never does. */
   readonly onEnd?: (result: IoResult) => void;
-  /** The call may be repeated out of order when the process is out of descriptors. */
+  /** It waits for a descriptor when the process is out of them; calls behind it may overtake it meanwhile. */
   readonly repeats?: boolean;
   /** It is made of a drive that is away as well. */
   readonly isLook?: boolean;
@@ -151,8 +151,16 @@ export class DriveCalls {
 
   /** The answer of a drive that is closed. */
   refusal(operation: string): DriveResult<never> {
-    const fault = { kind: faultKind(ECANCELED), drive: this.drive.path, operation, errno: ECANCELED };
-    return { ok: false, fault };
+    return this.#answer(operation, ECANCELED);
+  }
+
+  /** The answer when no descriptor has become free in time. */
+  starved(operation: string): DriveResult<never> {
+    return this.#answer(operation, EMFILE);
+  }
+
+  #answer(operation: string, errno: number): DriveResult<never> {
+    return { ok: false, fault: { kind: faultKind(errno), drive: this.drive.path, operation, errno } };
   }
 
   /** Gives a descriptor back. Never refused; nobody waits for it. */
@@ -175,6 +183,16 @@ export class DriveCalls {
     void this.queue.submit(pending.call.request).then((result) => this.#end(pending, result));
   }
 
+  /** Nothing of it was done, and until then nobody is at it: its limit is that of the next try. */
+  #submitLater(pending: Pending): void {
+    setTimeout(() => {
+      pending.deadlineMs = this.#runningMs() + this.callMsMax;
+      this.#pending.add(pending);
+      if (this.#timer === null) this.#timer = this.#arm(pending);
+      this.#submit(pending);
+    }, descriptorRetryMs);
+  }
+
   #end(pending: Pending, result: IoResult): void {
     const { call } = pending;
     // One that was taken back while it waited says nothing of the drive.
@@ -185,11 +203,10 @@ export class DriveCalls {
     }
     const isInTime = this.#pending.has(pending);
     const isOutOfDescriptors = result.errno === EMFILE || result.errno === ENFILE;
-    if (isOutOfDescriptors && call.repeats === true && isInTime) {
-      setTimeout(() => {
-        if (this.#pending.has(pending)) this.#submit(pending);
-        else this.#end(pending, result);
-      }, descriptorRetryMs);
+    const mayWait = call.repeats === true && this.#runningMs() - pending.begunMs < this.callMsMax;
+    if (isOutOfDescriptors && mayWait && isInTime) {
+      this.#pending.delete(pending);
+      this.#submitLater(pending);
       return;
     }
     this.#pending.delete(pending);

@@ -8,7 +8,7 @@ const kindNames = Object.fromEntries(Object.entries(IoKind).map(([name, code]) =
 
 export class DriveStatisticsCounter {
   readonly #calls = new Map<number, { calls: number; msTotal: number; bytes: number }>();
-  readonly #faults: Record<DriveFaultKind, number> = { missing: 0, full: 0, io: 0, slow: 0 };
+  readonly #faults: Record<DriveFaultKind, number> = { missing: 0, full: 0, starved: 0, io: 0, slow: 0 };
 
   count(kind: number, ms: number, bytes: number, fault: DriveFaultKind | null): void {
     let counts = this.#calls.get(kind);

@@ -9,6 +9,8 @@ export type DriveFaultKind =
   | 'missing'
   /** ENOSPC or EDQUOT: no fence, only no room. */
   | 'full'
+  /** EMFILE, ENFILE, ENOMEM: this process, or the whole machine, has run out of them. It says nothing of the drive. */
+  | 'starved'
   /** EIO and everything else that a read or write can answer. */
   | 'io'
   /** The call did not return within its limit, or its queue is full behind such a call. */
@@ -29,6 +31,11 @@ export interface DriveFault {
    * A fault without it has let go of the memory.
    */
   readonly settled?: Promise<void>;
+}
+
+/** One that the drive is not to blame for, or that it gets over by itself: nobody takes it out of its set for that. */
+export function isHarmless(fault: DriveFault): boolean {
+  return fault.kind === 'full' || fault.kind === 'starved';
 }
 
 export type DriveResult<T> =

@@ -13,6 +13,7 @@ export const {
   EMFILE,
   ENFILE,
   ENOENT,
+  ENOMEM,
   ENOSPC,
   ENOTDIR,
   EPERM,
@@ -28,6 +29,10 @@ export function faultKind(errno: number): DriveFaultKind {
     case ENOSPC:
     case EDQUOT:
       return 'full';
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return 'starved';
     case EAGAIN:
     case ECANCELED:
     case EINPROGRESS:

@@ -22,6 +22,8 @@ export interface DriveOptions {
   readonly clock?: Clock;
   /** Told about every call while somebody listens. */
   readonly traces?: Pick<Traces, 'isWanted' | 'drive'>;
+  /** How many log files and blobs are open at a time, at most; what comes above that waits. */
+  readonly descriptors?: { readonly logFilesMax: number; readonly blobsMax: number };
   readonly system?: DriveSystem;
 }
 
@@ -67,6 +69,7 @@ export class LocalDrive implements Drive {
     const callMsMax = options.callMsMax ?? limits.driveCallMsDefault;
     const isSynced = options.isSynced ?? true;
     const system = options.system ?? localSystem;
+    const { descriptors = { logFilesMax: limits.logFilesOpenMax, blobsMax: Infinity } } = options;
     const label = `${format.setIndex}.${format.position}`;
     const watch = { statistics: this.#statistics, traces: options.traces ?? null };
     this.#place = { path, isAway: false };
@@ -90,8 +93,8 @@ export class LocalDrive implements Drive {
       throw error;
     }
     const { log, write, read } = this.#queues;
-    this.#log = new LocalLogStore(this.#place, { write: log, make: write, read }, isSynced);
-    this.#blobs = new LocalBlobStore({ write, read }, isSynced);
+    this.#log = new LocalLogStore(this.#place, { write: log, make: write, read }, isSynced, descriptors.logFilesMax);
+    this.#blobs = new LocalBlobStore({ write, read }, isSynced, descriptors.blobsMax, callMsMax);
     this.log = this.#log;
     this.blobs = this.#blobs;
   }
@@ -157,6 +160,7 @@ export class LocalDrive implements Drive {
     const answer = await this.#queues.read.run({
       request: { kind: IoKind.space, path: ownFolder },
       describe: () => 'ask for space',
+      repeats: true,
     });
     if (!answer.ok) return answer;
     const [totalBytes = 0, freeBytes = 0] = answer.value.values ?? [];

@@ -39,9 +39,10 @@ export class LocalLogStore implements LogStore {
     private readonly drive: { readonly path: string },
     private readonly queues: LogQueues,
     isSynced: boolean,
+    filesMax: number = limits.logFilesOpenMax,
   ) {
     const close = (fd: number): void => queues.read.closeDescriptor(fd);
-    this.#reading = new OpenFiles(limits.logFilesOpenMax - writtenFilesOpenMax, close);
+    this.#reading = new OpenFiles(Math.max(filesMax - writtenFilesOpenMax, 1), close);
     this.#writing = new OpenFiles(writtenFilesOpenMax, close);
     this.#syncFlags = isSynced ? IoFlag.sync : 0;
   }
@@ -74,6 +75,7 @@ export class LocalLogStore implements LogStore {
       const synced = await this.queues.read.run({
         request: { kind: IoKind.stat, path: logFileName(first.fileNumber), flags: this.#directorySync },
         describe: () => `sync ${logFolder}`,
+        repeats: true,
       });
       // Freed in between: what is left is listed anew.
       if (!synced.ok && synced.fault.kind === 'missing') return this.listFiles();
@@ -182,7 +184,8 @@ export class LocalLogStore implements LogStore {
 
   /**
    * A file that is not open is opened by the very call that uses it: an open in front of it would let
-   * later calls on open files overtake it.
+   * later calls on open files overtake it. One that waits for a descriptor may be overtaken all the same, but by no write
+   * to the same place: there is one at a time.
    */
   async #transfer<T>(
     calls: DriveCalls,
@@ -197,7 +200,7 @@ export class LocalLogStore implements LogStore {
       request.kind === IoKind.sync ? `sync ${path}` : `${isRead ? 'read' : 'write'} ${path} at ${request.fileOffset}`;
     const file = files.find(fileNumber);
     if (file === null) {
-      const answer = await calls.run({ request: { ...request, path }, describe, repeats: isRead });
+      const answer = await calls.run({ request: { ...request, path }, describe, repeats: true });
       if (!answer.ok) return answer;
       files.adopt(fileNumber, answer.value.fd);
       return { ok: true, value: value(answer.value) };

@@ -76,7 +76,8 @@ export async function folderIdAt(folder: string, options: DriveOptions): Promise
   try {
     return (await access.stat(''))?.id ?? null;
   } catch (error) {
-    if (!(error instanceof FolderFault)) throw error;
+    // That it is not there must not be said of one that could not be looked at.
+    if (!(error instanceof FolderFault) || error.fault.kind === 'starved') throw error;
     return null;
   } finally {
     await access.close();

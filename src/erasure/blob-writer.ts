@@ -31,6 +31,7 @@ interface DriveLane {
   failed: boolean;
   /** It failed because the drive has no room. */
   isFull: boolean;
+  isStarved: boolean;
   created: boolean;
 }
 
@@ -75,6 +76,7 @@ export class BlobWriter {
         departures: set.departures(position),
         failed: false,
         isFull: false,
+        isStarved: false,
         created: false,
       });
     }
@@ -86,11 +88,19 @@ export class BlobWriter {
   }
 
   get hasQuorum(): boolean {
+    // Of sound drives none is to lack its shard because this process had no descriptor for it.
+    if (this.#isStarved) return false;
     return this.#lanes.filter((lane) => this.#isGood(lane)).length >= this.#quorum;
   }
 
   /** Why the write quorum is lost, for the client. */
   get refusal(): Refusal<'SlowDownWrite' | 'XMinioStorageFull'> {
+    if (this.#isStarved) {
+      return new Refusal(
+        'SlowDownWrite',
+        'The server has too few file descriptors or too little memory; try again later.',
+      );
+    }
     const isFull = this.#lanes.some((lane) => lane.isFull);
     return isFull
       ? new Refusal(
@@ -98,6 +108,10 @@ export class BlobWriter {
           'Too few drives have room for the data. Delete something or have drives added, and try again.',
         )
       : new Refusal('SlowDownWrite', 'Too few drives took the data; try again later.');
+  }
+
+  get #isStarved(): boolean {
+    return this.#lanes.some((lane) => lane.isStarved);
   }
 
   #isGood(lane: DriveLane): boolean {
@@ -300,6 +314,7 @@ export class BlobWriter {
       }
       lane.failed = true;
       lane.isFull = result.fault.kind === 'full';
+      lane.isStarved = result.fault.kind === 'starved';
       if (!write.close && lane.handle !== null) lane.drive.blobs.close(lane.handle);
       lane.handle = null;
       this.stuck.add(result.fault, write.segments);

@@ -432,7 +432,7 @@ export class BodyReader implements PieceSource {
           if (isSound) good.add(s);
           else if (!this.#bad.has(s)) {
             this.#bad.add(s);
-            this.onDamage(s);
+            if (!this.source.isStarved(s)) this.onDamage(s);
           }
         }
       }

@@ -25,6 +25,8 @@ export interface ShardSource {
   mightHave(shardIndex: number): boolean;
   /** Its drive hangs: others are asked first. */
   isHanging(shardIndex: number): boolean;
+  /** This process had no descriptor or memory for it: that says nothing of the shard. */
+  isStarved(shardIndex: number): boolean;
   /** Nothing has come from its drive for a while. */
   isStuck(shardIndex: number): boolean;
   /** Others have answered in its place: what is stuck fails. */
@@ -54,8 +56,38 @@ function missing(kind: DriveFault['kind'], drive: string, operation: string): Dr
 /** What a source knows of the drives below it. */
 abstract class DriveSource {
   abstract readonly layout: StripeLayout;
+  readonly stuck = new StuckCalls();
+
+  readonly #starved = new Set<number>();
 
   protected constructor(protected readonly set: DriveSet) {}
+
+  isStarved(shardIndex: number): boolean {
+    return this.#starved.has(positionOfShard(this.layout, shardIndex));
+  }
+
+  protected report(position: number, fault: DriveFault): void {
+    if (fault.kind === 'starved') this.#starved.add(position);
+    this.set.reportRead(position, fault);
+  }
+
+  /** `touched`: the memory that the call was given. */
+  protected settle(position: number, result: DriveResult<number>, wanted: number, touched: () => Segments): boolean {
+    if (!result.ok) {
+      this.stuck.add(result.fault, touched());
+      this.report(position, result.fault);
+      return false;
+    }
+    if (result.value === wanted) return true;
+    this.report(position, missing('missing', this.set.drive(position)?.path ?? '', 'read past the end of a shard'));
+    return false;
+  }
+
+  protected settleSegments(position: number, result: DriveResult<number>, segments: Segments): boolean {
+    let wanted = 0;
+    for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
+    return this.settle(position, result, wanted, () => segments);
+  }
 
   isHanging(shardIndex: number): boolean {
     return this.driveOf(shardIndex)?.isHanging === true;
@@ -75,7 +107,6 @@ abstract class DriveSource {
 }
 
 export class SlotSource extends DriveSource implements ShardSource {
-  readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly layout: StripeLayout;
   readonly #hashes: Slab;
@@ -116,7 +147,7 @@ export class SlotSource extends DriveSource implements ShardSource {
     const drive = this.set.drive(position);
     if (drive === null) return false;
     const result = await drive.log.read(this.#fileNumber, this.placement.fileOffset + start, segments);
-    return settleSegments(this.set, this.stuck, position, result, segments);
+    return this.settleSegments(position, result, segments);
   }
 
   async readChecked(shardIndex: number, start: number, jobs: readonly VerifyJob[]): Promise<boolean> {
@@ -178,7 +209,6 @@ interface OpeningBlob {
 const hashCacheBytes = 16 * 1024;
 
 export class BlobSource extends DriveSource implements ShardSource {
-  readonly stuck = new StuckCalls();
   readonly id: PlacementId;
   readonly #opening = new Map<number, OpeningBlob>();
   /** Those of `#opening` that are there. */
@@ -228,7 +258,7 @@ export class BlobSource extends DriveSource implements ShardSource {
     const result = await drive.blobs.readChecked(handle, fileOffset, verifyRows(jobs));
     const answer: DriveResult<number> = result.ok ? { ok: true, value: result.value.bytes } : result;
     const wanted = jobs.reduce((sum, job) => sum + job.bytes, 0);
-    return settle(this.set, this.stuck, position, answer, wanted, () => touchedBy(jobs)) && wrongRows(result) === 0;
+    return this.settle(position, answer, wanted, () => touchedBy(jobs)) && wrongRows(result) === 0;
   }
 
   /** Only of files that are open, or opened without waiting. */
@@ -316,13 +346,7 @@ export class BlobSource extends DriveSource implements ShardSource {
     const drive = this.set.drive(position);
     const handle = drive === null ? null : await this.#open(position, drive);
     if (drive === null || handle === null) return false;
-    return settleSegments(
-      this.set,
-      this.stuck,
-      position,
-      await drive.blobs.read(handle, fileOffset, segments),
-      segments,
-    );
+    return this.settleSegments(position, await drive.blobs.read(handle, fileOffset, segments), segments);
   }
 
   #open(position: number, drive: Drive): Promise<BlobHandle | null> {
@@ -337,7 +361,7 @@ export class BlobSource extends DriveSource implements ShardSource {
         if (this.#opening.get(position) === opening) this.#opened.set(position, { drive, handle: opened.value });
         return opened.value;
       }
-      this.set.reportRead(position, opened.fault);
+      this.report(position, opened.fault);
       return null;
     });
     const opening: OpeningBlob = { drive, handle };
@@ -354,35 +378,4 @@ function closeOpening({ drive, handle }: OpeningBlob): void {
 
 function wrongRows(result: DriveResult<CheckedRead>): number {
   return result.ok ? result.value.wrongRows : 0;
-}
-
-function settleSegments(
-  set: DriveSet,
-  stuck: StuckCalls,
-  position: number,
-  result: DriveResult<number>,
-  segments: Segments,
-): boolean {
-  let wanted = 0;
-  for (let at = 1; at < segments.length; at += 2) wanted += segments[at] ?? 0;
-  return settle(set, stuck, position, result, wanted, () => segments);
-}
-
-/** `touched`: the memory that the call was given. */
-function settle(
-  set: DriveSet,
-  stuck: StuckCalls,
-  position: number,
-  result: DriveResult<number>,
-  wanted: number,
-  touched: () => Segments,
-): boolean {
-  if (!result.ok) {
-    stuck.add(result.fault, touched());
-    set.reportRead(position, result.fault);
-    return false;
-  }
-  if (result.value === wanted) return true;
-  set.reportRead(position, missing('missing', set.drive(position)?.path ?? '', 'read past the end of a shard'));
-  return false;
 }

@@ -58,7 +58,7 @@ export async function verifyBlob(options: VerifyOptions, blob: BlobToVerify): Pr
 /** A sector that cannot be read is a bad shard, like wrong bytes: writing the file anew gives it another. */
 export function blobStateAfter(fault: DriveFault): BlobState {
   if (fault.kind === 'missing') return 'missing';
-  return fault.kind === 'slow' ? 'unreachable' : 'bad';
+  return fault.kind === 'slow' || fault.kind === 'starved' ? 'unreachable' : 'bad';
 }
 
 class BlobCheck {

@@ -31,7 +31,7 @@ export async function verifySlot(
     if (!read.ok) {
       stuck.add(read.fault, segments);
       if (read.fault.kind === 'missing') return 'missing';
-      return read.fault.kind === 'slow' ? 'unreachable' : 'bad';
+      return read.fault.kind === 'slow' || read.fault.kind === 'starved' ? 'unreachable' : 'bad';
     }
     if (read.value < slotBytes) return 'missing';
     const job = { dataOffset: data.offset, bytes: slotBytes, hashesOffset: table.offset, shardIndex, firstBlock: 0 };

@@ -80,7 +80,7 @@ function copiesOf(setLog: SetLog, header: BatchHeader): Promise<CopyState[]> {
       if (read.kind === 'batch') return read.header.digest === header.digest ? 'sound' : 'bad';
       if (read.kind === 'none') return read.state === 'clean' ? 'missing' : 'bad';
       if (read.fault.kind === 'missing') return 'missing';
-      return read.fault.kind === 'slow' ? 'unreachable' : 'bad';
+      return read.fault.kind === 'slow' || read.fault.kind === 'starved' ? 'unreachable' : 'bad';
     } finally {
       reader.close();
     }

@@ -4,7 +4,7 @@
  * Main thread only.
  */
 import { Refusal, invariant } from '../base/index.js';
-import { errnoFields, type DriveFault } from '../drive/index.js';
+import { errnoFields, isHarmless, type DriveFault } from '../drive/index.js';
 import { checkRecord, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
 import type { ApplyBatch, CommitPurpose, LogRecord, Prepare, PreparedRecord } from './journal.js';
@@ -53,6 +53,8 @@ const gatherRecordsMax = 256;
 const leftOutOf = 10;
 /** The preparation of a log file that found no room is tried again after this. */
 const spareRetryMs = 2000;
+/** When this process had no descriptor left for a file of the log, for so long as one is waited for. */
+const starvedRetryMs = 100;
 /**
  * Whole files ahead of the one in use: one to go on in, one that makes sure that compaction can empty a file into the
  * reserve however much deletes have taken of it. A log that has hardly begun has nothing to be compacted.
@@ -536,10 +538,15 @@ export class Sequencer {
     for (;;) {
       const missing = await this.setLog.ensureFile(fileNumber, this.setLog.members);
       if (missing.size === 0) return true;
-      const broken = [...missing].filter(([, fault]) => fault.kind !== 'full');
-      if (broken.length === 0) {
+      const broken = [...missing].filter(([, fault]) => !isHarmless(fault));
+      if (broken.length === 0 && [...missing.values()].some(({ kind }) => kind === 'full')) {
         this.#noteFull(true, missing);
         return false;
+      }
+      if (broken.length === 0) {
+        if (this.#isClosed) return false;
+        await new Promise((resolve) => setTimeout(resolve, starvedRetryMs));
+        continue;
       }
       const rest = this.setLog.members & ~maskOf(broken.map(([position]) => position));
       if (!(await this.#changeMembers(rest))) return false;
@@ -564,11 +571,11 @@ export class Sequencer {
       this.#goOn();
       const isFull = [...faults.values()].some((fault) => fault.kind === 'full');
       this.#noteFull(isFull, faults);
-      const broken = [...faults].filter(([, fault]) => fault.kind !== 'full').map(([position]) => position);
+      const broken = [...faults].filter(([, fault]) => !isHarmless(fault)).map(([position]) => position);
       if (broken.length > 0 && this.canWrite) void this.fence(maskOf(broken)).catch(() => undefined);
       if (!this.canWrite) return;
-      if (isFull) this.#spareTimer = setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
-      else if (faults.size === 0) this.#makeSpare();
+      if (faults.size === 0) this.#makeSpare();
+      else if (broken.length === 0) this.#spareTimer = setTimeout(() => this.#makeSpare(), spareRetryMs).unref();
     });
   }
 

@@ -3,7 +3,7 @@
  * to all of S. It decides nothing about what is acknowledged; the sequencer does.
  */
 import { invariant, limits, type Clock } from '../base/index.js';
-import { errnoFields, type DriveFault, type LogStore } from '../drive/index.js';
+import { errnoFields, isHarmless, type DriveFault, type LogStore } from '../drive/index.js';
 import { scratchBytes, type BatchCodec } from './batch-codec.js';
 import { buildBatch, plannedBytes, type BuiltBatch } from './batch-builder.js';
 import { bitCount, hasBit, maskOf } from './decide.js';
@@ -380,7 +380,8 @@ export class SetLog {
 
   /**
    * Writes and syncs a batch on all of `mask`. Answers the members that failed: they have to leave S.
-   * A drive without room does not; it is asked again until it has some. Takes the batch's slab.
+   * A drive without room does not; it is asked again until it has some, and so it is when this process has run out of
+   * what a write takes. Takes the batch's slab.
    */
   async write(
     batch: BuiltBatch,
@@ -409,7 +410,11 @@ export class SetLog {
         pending |= slow;
       }
       if (full !== 0) onFull();
-      if (pending !== 0) await new Promise((resolve) => setTimeout(resolve, full === 0 ? slowRetryMs : fullRetryMs));
+      const starved = ofKind('starved');
+      if (starved !== 0) this.log.warn('Waiting for descriptors or memory: this process has run out of them');
+      pending |= starved;
+      const isSoon = full === 0 && starved === 0;
+      if (pending !== 0) await new Promise((resolve) => setTimeout(resolve, isSoon ? slowRetryMs : fullRetryMs));
     }
     this.#differenceMs = this.#clockDifferenceMs();
     releaseWhenSettled(batch.slab, ...seen);
@@ -540,7 +545,7 @@ export class SetLog {
       const { totalBytes } = plannedBytes([]);
       const missing = await this.ensureFile(this.placeFor(totalBytes).fileNumber, mask);
       if (missing.size > 0) {
-        const broken = new Map([...missing].filter(([, fault]) => fault.kind !== 'full'));
+        const broken = new Map([...missing].filter(([, fault]) => !isHarmless(fault)));
         if (broken.size === 0) await new Promise((resolve) => setTimeout(resolve, fullRetryMs));
         else mask &= ~this.#report(broken, 'leaves the set');
         continue;

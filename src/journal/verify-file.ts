@@ -3,7 +3,7 @@
  * drive's own slots by their hashes. What is wrong is written anew from the other drives; what cannot be rebuilt
  * stays as it is. Stops at the end of the history, so that it never meets a batch that is being written.
  */
-import type { LogStore } from '../drive/index.js';
+import { isHarmless, type LogStore } from '../drive/index.js';
 import { CommonReader, copyBatch, spansOf, type Span } from './batch-copier.js';
 import { hasBit } from './decide.js';
 import type { LogFileReport, LogRecord, VerifyFileOptions } from './journal.js';
@@ -124,7 +124,8 @@ class FileWalk {
     const { position, store, fileNumber } = this.place;
     const synced = await store.sync(fileNumber);
     // Compaction may have freed it meanwhile.
-    if (!synced.ok && synced.fault.kind !== 'missing') this.onFault(position, synced.fault.operation);
+    if (!synced.ok && synced.fault.kind !== 'missing' && !isHarmless(synced.fault))
+      this.onFault(position, synced.fault.operation);
     return synced.ok;
   }
 
@@ -252,7 +253,7 @@ class FileWalk {
     this.#reader.forget();
     this.common.forget();
     if (!copied.ok) {
-      if (copied.fault !== null && copied.fault.kind !== 'full') this.onFault(position, copied.fault.operation);
+      if (copied.fault !== null && !isHarmless(copied.fault)) this.onFault(position, copied.fault.operation);
       this.#isSound = false;
       return;
     }
@@ -271,7 +272,7 @@ class FileWalk {
     const { position, fileNumber } = this.place;
     if (this.setLog.hasFile(position, fileNumber)) return true;
     const fault = (await this.setLog.ensureFile(fileNumber, 1 << position)).get(position);
-    if (fault !== undefined && fault.kind !== 'full') this.onFault(position, fault.operation);
+    if (fault !== undefined && !isHarmless(fault)) this.onFault(position, fault.operation);
     return fault === undefined;
   }
 

@@ -60,3 +60,8 @@ export const indexStores = addon as IndexStores;
 export function isNoAnswer(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT';
 }
+
+/** This process has run out of threads, descriptors or memory: that says nothing of what is on the disk. */
+export function isShortage(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EAGAIN';
+}

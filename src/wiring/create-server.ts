@@ -5,7 +5,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
+import { MiB, Refusal, StartupError, invariant, limits, systemClock } from '../base/index.js';
 import { IndexDamaged } from '../catalog/index.js';
 import { apiSubsystem, siteSubsystem } from '../config/index.js';
 import {
@@ -32,6 +32,7 @@ import { bucketPolicies } from './bucket-policies.js';
 import { createConsoleHandler } from './console-handler.js';
 import { withCors } from './cors.js';
 import { openDeployment, type Deployment } from './deployment.js';
+import { descriptorShares, type DescriptorShares } from './descriptor-shares.js';
 import { checkDirectory } from './providers/ldap.js';
 import { DriveKeeper } from './drive-keeper.js';
 import { ExternalIdentitySetUp } from './external-identity.js';
@@ -116,8 +117,35 @@ async function start(options: ServerOptions, patience: number | null): Promise<R
     return await build(options, observation, teardown, patience);
   } catch (error) {
     await teardown.run(log);
-    throw error;
+    throw isNoThread(error) ? noThread(error) : error;
   }
+}
+
+/** Address space, at first: it may be bounded as well. */
+function memoryFor<T>(what: string, bytes: number, flag: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new StartupError(
+      `there is no address space for ${Math.round(bytes / MiB)} MiB of memory for ${what}`,
+      `give less with ${flag}, or raise the limit on it (ulimit -v)`,
+      error,
+    );
+  }
+}
+
+/** Of the addon, or of a worker. */
+function isNoThread(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && ['EAGAIN', 'ERR_WORKER_INIT_FAILED'].includes(String(error.code));
+}
+
+function noThread(cause: unknown): StartupError {
+  return new StartupError(
+    'the system gives this process too few threads',
+    'raise the limit on them (ulimit -u of the user, TasksMax of systemd, --pids-limit of containers)',
+    cause,
+  );
 }
 
 async function build(
@@ -135,7 +163,10 @@ async function build(
   createRootCredentials(credentials);
   const fixedSeconds = sessionSecondsOf(options);
   const { arenaBytes, readCacheBytes } = memorySizes(options);
-  const arena = new SlabArena(arenaBytes);
+  const threads = options.threads ?? Math.max(2, availableParallelism());
+  const driveCount = options.drives.length + (options.expansions ?? []).flat().length;
+  const descriptors = descriptorShares(options.openFilesMax ?? null, Math.max(driveCount, 1), threads);
+  const arena = memoryFor('bodies under way', arenaBytes, '--memory', () => new SlabArena(arenaBytes));
   const deployment = await openDeployment({
     groups: [options.drives, ...(options.expansions ?? [])],
     parity: options.parity ?? null,
@@ -144,6 +175,7 @@ async function build(
       admitSets(options, sets);
     },
     arena: arena.arena,
+    descriptors,
     isSynced: options.durability !== 'relaxed',
     patienceMs: patience,
     traces: observation.traces,
@@ -155,7 +187,7 @@ async function build(
   const compute = new ComputePool({
     arena: arena.arena,
     hashKey: deployment.hashKey,
-    threads: options.threads ?? Math.max(2, availableParallelism()),
+    threads,
   });
   teardown.add(() => compute.close());
 
@@ -163,7 +195,9 @@ async function build(
   const index = await openCatalog(options, deployment, log, { sets, damage });
   const { catalog } = index;
   teardown.add(() => closeCatalog(catalog, log));
-  const readCache = readCacheBytes === 0 ? null : new ReadCache(new GrowingMemory(readCacheBytes), readCacheBytes);
+  const growing = (): GrowingMemory => new GrowingMemory(readCacheBytes);
+  const kept = readCacheBytes === 0 ? null : memoryFor('what is read again', readCacheBytes, '--read-cache', growing);
+  const readCache = kept === null ? null : new ReadCache(kept, readCacheBytes);
   const engine = new Engine({
     ...engineSets(deployment, sets),
     catalog,
@@ -184,7 +218,7 @@ async function build(
   teardown.add(async () => {
     await Promise.all(journals.map((journal) => journal.close()));
   });
-  const kept = opened.map(({ journal }, setIndex) => {
+  const keptSets = opened.map(({ journal }, setIndex) => {
     const set = sets[setIndex];
     invariant(set !== undefined, 'every set has its journal');
     set.start(journal);
@@ -194,8 +228,8 @@ async function build(
     return { set, journal };
   });
   const isSynced = options.durability !== 'relaxed';
-  const driveOptions = { arena: arena.arena, isSynced, traces: observation.traces };
-  const keeper = new DriveKeeper({ deployment, sets: kept, driveOptions, log });
+  const driveOptions = { arena: arena.arena, descriptors, isSynced, traces: observation.traces };
+  const keeper = new DriveKeeper({ deployment, sets: keptSets, driveOptions, log });
   keeper.start();
   teardown.add(() => keeper.close());
   engine.start(journals, isWholeHistory(opened) ? sweepAfterMs : null);
@@ -267,7 +301,7 @@ async function build(
   const state = serverState({
     clock: systemClock,
     deployment,
-    sets: kept,
+    sets: keptSets,
     readCache,
     engine,
     index: index.whereabouts,
@@ -353,7 +387,7 @@ async function build(
   });
   const stsFromPages = withCors(sts.handle, origins);
   const clientAuthorities = external.providers.certificate === null ? null : (options.authorities ?? []);
-  const front = await openFront(options, clientAuthorities, log, (request) => {
+  const front = await openFront(options, clientAuthorities, descriptors, log, (request) => {
     const answer = request.rawPath.startsWith(healthPrefix) ? healthAnswer(request, health(phase)) : null;
     if (answer === null) {
       if (isAdminPath(request.rawPath)) return admin(request);
@@ -385,6 +419,7 @@ async function build(
     siteName: settings.read(siteSubsystem).name,
     roleArns: [...external.roles.keys()],
     report: startReport(version, deployment, opened, engine, options.durability === 'relaxed', [
+      ...(descriptors.warning === null ? [] : [descriptors.warning]),
       ...restoredWarnings(restored),
       ...index.warnings,
       ...external.warnings,
@@ -500,6 +535,7 @@ function hostIdOf({ deploymentId }: Deployment): string {
 function openFront(
   options: ServerOptions,
   clientAuthorities: readonly string[] | null,
+  { connectionsMax }: DescriptorShares,
   log: Logger,
   handler: ExchangeHandler,
 ): Promise<HttpFront> {
@@ -517,6 +553,7 @@ function openFront(
           },
     handler,
     serverName: 'Granary',
+    bounds: { connectionsMax },
     log: {
       warn: (fields, text) => {
         log.warn(text, { ...fields });

@@ -70,6 +70,7 @@ interface Options {
   readonly admit?: (sets: readonly SetFacts[]) => void;
   readonly setDriveCount?: number | null;
   readonly arena: SharedArrayBuffer;
+  readonly descriptors?: DriveOptions['descriptors'];
   /** False: relaxed durability. */
   readonly isSynced: boolean;
   /** When the others can serve, no disk is waited for longer; absent: each is, as long as its calls may take. */
@@ -127,8 +128,9 @@ async function probeAll(
   return { probes: probes.map((probe, index) => ({ ...probe, group: named[index]?.group ?? 0 })), hasLate };
 }
 
-function driveOptions({ arena, isSynced, traces, clock, system }: Options): DriveOptions {
-  return { arena, isSynced, ...(traces && { traces }), ...(clock && { clock }), ...(system && { system }) };
+function driveOptions({ arena, descriptors, isSynced, traces, clock, system }: Options): DriveOptions {
+  const given = { arena, isSynced, ...(descriptors && { descriptors }) };
+  return { ...given, ...(traces && { traces }), ...(clock && { clock }), ...(system && { system }) };
 }
 
 function refuseLocked(probes: readonly DriveProbe[]): void {
@@ -414,7 +416,9 @@ async function planPlaces(
   const byId = new Map(ready.map((probe) => [probe.drive.format.driveId, probe]));
   const standIns = standInsIn(known, facts, groups);
   const wereMounts = ready.some(({ drive }) => drive.format.wasMountPoint);
-  const waiting = known.filter(({ kind }) => kind !== 'ready').map(({ path }) => path);
+  const waiting = known.flatMap((probe) =>
+    probe.kind === 'ready' ? [] : [`${probe.path} (${probe.kind === 'empty' ? 'empty' : probe.reason})`],
+  );
   const isAllUnborn = await isWithoutLog(ready);
   const plan: PlannedPlace[] = [];
   let firstSet = 0;

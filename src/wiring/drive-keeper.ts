@@ -9,6 +9,7 @@ import { invariant, limits } from '../base/index.js';
 import {
   folderIdAt,
   formatDrive,
+  isHarmless,
   probeDrive,
   rewriteFormat,
   type Drive,
@@ -209,7 +210,8 @@ export class DriveKeeper {
       }
       if (!isInSync && !drive.isAway) return;
       known.add(drive.path);
-      if (!answer.ok) this.#leave(spot, answer.fault);
+      if (!answer.ok && !isHarmless(answer.fault)) this.#leave(spot, answer.fault);
+      else if (!answer.ok) return;
       else if (drive.isAway) this.#follow(spot, drive, drive.path);
     };
     await Promise.all(

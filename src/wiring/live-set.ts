@@ -1,6 +1,6 @@
 /** The drives of the set as the running server sees them: which are there, which take part in writes. */
 import { invariant } from '../base/index.js';
-import { errnoFields, type Drive, type DriveFault } from '../drive/index.js';
+import { errnoFields, isHarmless, type Drive, type DriveFault } from '../drive/index.js';
 import type { DriveSet } from '../erasure/index.js';
 import type { Journal } from '../journal/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -119,6 +119,7 @@ export class LiveSet implements DriveSet {
       this.#journal.reportFull();
       return;
     }
+    if (isHarmless(fault)) return;
     this.#journal.reportFault(position, fault.operation).catch((error: unknown) => {
       this.log.error('a drive could not be taken out of the set', { drive: fault.drive, err: error });
     });

@@ -10,6 +10,7 @@ import {
   type Catalog,
   type IndexPlace,
 } from '../catalog/index.js';
+import { isShortage } from '../native/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Deployment } from './deployment.js';
 import type { IndexDamage } from './index-damage.js';
@@ -76,6 +77,14 @@ export async function openCatalog(
       const warnings = namedTrouble === null ? [] : [`${isLeft}; the index lies in ${directory}`];
       return { catalog, whereabouts: () => whereabouts.now(), warnings };
     } catch (error) {
+      // Another place would have the same built anew, and this index removed.
+      if (isShortage(error)) {
+        throw new StartupError(
+          `the index cannot be opened: ${error instanceof Error ? error.message : ''}`,
+          'raise the limits of this process on threads (ulimit -u, TasksMax of systemd) and open files (ulimit -n)',
+          error,
+        );
+      }
       failure = error;
       log.warn('the index cannot be kept here', { index: directory, err: error });
     }

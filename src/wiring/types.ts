@@ -52,6 +52,8 @@ export interface ServerOptions {
   readonly arenaBytes?: number | null;
   /** Memory for what is kept of large objects that are read time and again, 0 for none; by RAM when omitted or null. */
   readonly readCacheBytes?: number | null;
+  /** Descriptors that this process may have (`ulimit -n`), shared out among clients and drives; enough when omitted or null. */
+  readonly openFilesMax?: number | null;
   /** Worker threads; one per core, at least 2, when omitted or null. */
   readonly threads?: number | null;
   /**

@@ -25,6 +25,7 @@ import {
   type IndexPlace,
   type RunCatalogOptions,
 } from '../../../src/catalog/index.js';
+import { withoutDescriptors } from '../../support/descriptor-limit.js';
 import { seededRandom } from '../../support/seeded-random.js';
 
 let directory = '';
@@ -816,3 +817,15 @@ function flip(path: string, offset: number): void {
   text[at] = (text[at] ?? 0) ^ 0x40;
   writeFileSync(path, text);
 }
+
+it('is not thrown away by a process that has no descriptors for it', async () => {
+  const catalog = await openHere();
+  await catalog.write((batch) => batch.put(Buffer.from('key'), Buffer.from('value')));
+  await close(catalog);
+  await withoutDescriptors(async () => {
+    await expect(openHere()).rejects.toThrow('Too many open files');
+    await expect(openExistingCatalog(directory)).rejects.toThrow('Too many open files');
+  });
+  expect((await openHere()).get(Buffer.from('key'))?.toString()).toBe('value');
+  expect(lines).toEqual([]);
+});

@@ -26,6 +26,7 @@ describe('granary server', () => {
         region: null,
         settings: {},
         onProcessEnd: expect.any(Function),
+        openFilesMax: null,
         domains: [],
         parity: null,
         expansions: [],

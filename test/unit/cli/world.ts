@@ -64,6 +64,7 @@ export class TestCommand {
         off: (signal, listener) => this.#of(signal).delete(listener),
       },
       version: '1.2.3',
+      openFilesMax: null,
       checks: {
         fsck: () => Promise.reject(new Error('no drives are looked at here')),
         inspect: () => Promise.reject(new Error('no drives are looked at here')),

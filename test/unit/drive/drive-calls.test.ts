@@ -170,22 +170,35 @@ describe('a call to a drive', () => {
     queue.end(1, { errno: EMFILE });
     queue.end(2, { errno: EMFILE });
     await impatient.promise;
-    expect(impatient.answer).toMatchObject({ ok: false, fault: { kind: 'io', errno: EMFILE } });
+    expect(impatient.answer).toMatchObject({ ok: false, fault: { kind: 'starved', errno: EMFILE } });
     await vi.advanceTimersByTimeAsync(50);
     expect(queue.requests).toHaveLength(3);
     queue.end(3, { fd: 9 });
     await patient.promise;
     expect(patient.answer).toMatchObject({ ok: true, value: { fd: 9 } });
+    // Whoever gave up at last says nothing of the drive: nothing hangs, and it is asked as before.
     const hopeless = run({ repeats: true });
     for (let waitedMs = 0; waitedMs <= limitMs + 40; waitedMs += 10) {
       queue.end(queue.requests.length, { errno: EMFILE });
       await vi.advanceTimersByTimeAsync(10);
     }
     if (hopeless.answer?.ok !== false) throw new Error('expected a fault');
-    await hopeless.answer.fault.settled;
+    expect(hopeless.answer.fault).toMatchObject({ kind: 'starved', errno: EMFILE });
+    expect(hopeless.answer.fault.settled).toBeUndefined();
+    expect(calls.isHanging).toBe(false);
     const requestCount = queue.requests.length;
     await vi.advanceTimersByTimeAsync(10_000);
     expect(queue.requests).toHaveLength(requestCount);
+  });
+
+  it('gives the next try the whole of its limit', async () => {
+    const late = run({ repeats: true });
+    await vi.advanceTimersByTimeAsync(limitMs - 10);
+    queue.end(1, { errno: EMFILE });
+    await vi.advanceTimersByTimeAsync(limitMs - 10);
+    expect([queue.requests.length, late.answer]).toEqual([2, null]);
+    await vi.advanceTimersByTimeAsync(40);
+    expect(late.answer).toMatchObject({ ok: false, fault: { kind: 'slow' } });
   });
 });
 
@@ -329,7 +342,7 @@ describe('what calls came to', () => {
     await Promise.all(answers);
     const { calls: counted, faults } = statistics.statistics(calls.waiting);
     expect(counted.get('read')).toEqual({ calls: 3, msTotal: 20 + 20 + limitMs, bytes: 5 });
-    expect(faults).toEqual({ missing: 0, full: 0, io: 1, slow: 1 });
+    expect(faults).toEqual({ missing: 0, full: 0, starved: 0, io: 1, slow: 1 });
     expect(calls.waiting).toBe(0);
     // It comes back after all: counted once.
     queue.end(3);

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KiB, MiB, limits } from '../../../src/base/index.js';
-import type { BlobHandle, Drive } from '../../../src/drive/index.js';
-import { TestArena, newDrive, openDescriptors, openDrive, temporaryFolder, valueOf } from './support.js';
+import { formatDrive, type BlobHandle, type Drive } from '../../../src/drive/index.js';
+import { TestArena, newDrive, newFormat, openDescriptors, openDrive, temporaryFolder, valueOf } from './support.js';
 
 const memory = new TestArena();
 let folder: ReturnType<typeof temporaryFolder>;
@@ -34,6 +34,33 @@ function handleOf(handle: BlobHandle | null): BlobHandle {
   if (handle === null) throw new Error('expected an open handle');
   return handle;
 }
+
+it('opens no more blobs at a time than it may', async () => {
+  const other = temporaryFolder();
+  const descriptors = { logFilesMax: 8, blobsMax: 1 };
+  const few = await formatDrive(other.path, newFormat(), { arena: memory.arena, callMsMax: 200, descriptors });
+  try {
+    const write = { handle: null, fileOffset: 0, segments: Float64Array.of(0, 4096), sync: false };
+    const first = handleOf(valueOf(await few.blobs.write('aa', { ...write, close: false })));
+    const starved = { ok: false, fault: { kind: 'starved' } };
+    expect(await few.blobs.write('bb', { ...write, close: true })).toMatchObject(starved);
+    expect(await few.blobs.open('aa')).toMatchObject(starved);
+    expect(few.blobs.openNow('aa')).toBeNull();
+    const waiting = few.blobs.write('bb', { ...write, close: true });
+    few.blobs.close(first);
+    expect(valueOf(await waiting)).toBeNull();
+    // Given back by each way to an end, failures included.
+    expect((await few.blobs.open('dd')).ok).toBe(false);
+    const ended = handleOf(valueOf(await few.blobs.write('cc', { ...write, close: false })));
+    valueOf(await few.blobs.write('cc', { ...write, handle: ended, sync: true, close: true }));
+    few.blobs.close(valueOf(await few.blobs.open('cc')));
+    expect((await few.blobs.write('cc', { ...write, close: true })).ok).toBe(false);
+    few.blobs.close(valueOf(await few.blobs.open('bb')));
+  } finally {
+    await few.close(1000);
+    other.remove();
+  }
+});
 
 /** One on the disk as well: what a page cache answers, and what a sync costs, differ from memory. */
 it('works on a disk as it does in memory', async () => {

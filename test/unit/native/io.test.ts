@@ -20,6 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MiB } from '../../../src/base/index.js';
 import { IoFlag, IoKind, io, kernels, type IoQueue } from '../../../src/native/index.js';
+import { withoutDescriptors } from '../../support/descriptor-limit.js';
 
 const { EAGAIN, EBADF, ECANCELED, EEXIST, EINPROGRESS, EINVAL, EISDIR, ENOENT, EWOULDBLOCK } = constants.errno;
 const addonPath = fileURLToPath(new URL('../../../build/Release/granary.node', import.meta.url));
@@ -40,6 +41,7 @@ beforeEach(() => {
 
 afterEach(() => queue.close(1000));
 
+const createAndClose = IoFlag.create | IoFlag.write | IoFlag.close;
 let names = 0;
 function newPath(): string {
   return join(folder, `file-${names++}`);
@@ -63,7 +65,37 @@ function residentBytes(path: string): number {
   return Number(spawnSync('fincore', ['-b', '-n', '-o', 'RES', path], { encoding: 'utf8' }).stdout);
 }
 
-const createAndClose = IoFlag.create | IoFlag.write | IoFlag.close;
+describe('a process without descriptors', () => {
+  const { EMFILE } = constants.errno;
+
+  it('has done nothing of a call that needs one', async () => {
+    const path = newPath();
+    writeFileSync(path, 'before');
+    const fd = openSync(path, 'r+');
+    const syncDirectory = IoFlag.syncDirectory;
+    const segments = Float64Array.of(0, 4);
+    fill(0, 4);
+    const write = { kind: IoKind.write, fileOffset: 0, segments };
+    const closed = { ...write, path, fd, flags: IoFlag.sync | syncDirectory | IoFlag.close };
+    await withoutDescriptors(async () => {
+      const asked = [
+        { kind: IoKind.unlink, path, flags: syncDirectory },
+        { kind: IoKind.rename, path, toPath: `${path}.moved`, flags: syncDirectory },
+        { kind: IoKind.makeDirectory, path: `${path}.folder`, flags: syncDirectory },
+        { ...write, path: `${path}.new`, flags: createAndClose | syncDirectory },
+        closed,
+      ];
+      const results = await Promise.all(asked.map((request) => queue.submit(request)));
+      expect(results.map(({ errno }) => errno)).toEqual(asked.map(() => EMFILE));
+      expect(results.at(-1)?.fd).toBe(fd);
+    });
+    expect(readdirSync(folder).filter((name) => join(folder, name).startsWith(path))).toHaveLength(1);
+    expect(readFileSync(path, 'utf8')).toBe('before');
+    // So all of it can be asked for again.
+    expect(await queue.submit(closed)).toMatchObject({ errno: 0, fd: -1 });
+    expect(readFileSync(path)).not.toEqual(Buffer.from('before'));
+  });
+});
 
 describe('writes past the page cache', () => {
   // Memory of the server: aligned to pages, unlike that of the language.
