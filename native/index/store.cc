@@ -181,6 +181,7 @@ Reason Store::Clear() {
   frozen_.clear();
   found_.reset();
   cache_.Clear();
+  stretches_.Clear();
   active_ = std::make_shared<MemoryTable>();
   flushedCount_ = frozenCount_;
   trouble_.clear();
@@ -257,6 +258,10 @@ std::unique_ptr<Cursor> Store::CursorOf() {
   for (const auto& table : frozen_) sources.push_back(MemoryTable::CursorOf(table));
   for (const auto& run : runs_) sources.push_back(Run::CursorOf(run, &reading_));
   return std::make_unique<MergingCursor>(std::move(sources));
+}
+
+LiveRange Store::RangeOf(Slice start, Slice end, bool isReverse) {
+  return LiveRange(CursorOf(), &stretches_, start, end, isReverse);
 }
 
 uint64_t Store::Flush() {

@@ -18,6 +18,7 @@
 
 #include "bytes.h"
 #include "cursor.h"
+#include "live-range.h"
 #include "memory-table.h"
 #include "run.h"
 
@@ -64,15 +65,21 @@ class Store {
   // The value is borrowed until the next call.
   Found Get(Slice key, Slice* value, Reason* failure);
 
-  void Put(Slice key, Slice value) { active_->Put(key, value); }
-  void Delete(Slice key) { active_->Delete(key); }
+  void Put(Slice key, Slice value) {
+    stretches_.NotePut(key);
+    active_->Put(key, value);
+  }
+  void Delete(Slice key) {
+    stretches_.NoteDelete();
+    active_->Delete(key);
+  }
   // Between batches: runs begin and end here.
   void EndBatch();
 
   // More is in memory than should be, because the disk does not keep up.
   bool IsBehind();
-  // As it is now, without deletions hidden: the caller skips those.
-  std::unique_ptr<Cursor> CursorOf();
+  // As it is now. Lives no longer than the store, and not past Clear.
+  LiveRange RangeOf(Slice start, Slice end, bool isReverse);
 
   // Everything written so far is on its way to disk. Answers a ticket for IsFlushed.
   uint64_t Flush();
@@ -97,6 +104,9 @@ class Store {
       : options_(std::move(options)), cache_(options_.cacheBytes), disk_(options_.stuckMs) {}
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
+
+  // Deletions are not hidden.
+  std::unique_ptr<Cursor> CursorOf();
 
   Reason NoThread() const { return {"no thread could be started for " + options_.directory}; }
   Reason NoAnswer() const { return {options_.directory + " does not answer", true}; }
@@ -137,6 +147,7 @@ class Store {
   // Of the last Get.
   std::shared_ptr<const Block> found_;
   std::shared_ptr<MemoryTable> active_;
+  EmptyStretches stretches_;
 
   std::mutex mutex_;
   std::condition_variable hasWork_;

@@ -5,4 +5,12 @@ export { kernels, Digest, streamStateBytes, type ChunkSigning, type DigestName, 
 export { io, IoFlag, IoKind, type IoNative, type IoQueue, type IoRequest, type IoResult } from './io.js';
 export { processNative, type ProcessNative } from './process.js';
 export { keyDerivation, type KeyDerivation } from './argon2.js';
-export { indexStores, isNoAnswer, type IndexFigures, type IndexStore, type IndexStores } from './index-store.js';
+export {
+  deletionsPerPause,
+  indexStores,
+  isNoAnswer,
+  onlyDeleted,
+  type IndexFigures,
+  type IndexStore,
+  type IndexStores,
+} from './index-store.js';

@@ -504,6 +504,8 @@ int main(int argc, char** argv) {
   TestConstantTimeEqual(&random);
   TestCopy(&random);
   TestIndexStore(&random);
+  TestEmptyStretches();
+  TestManyStretches(&random);
   TestHangingClose();
   TestLeftStore();
   return test::Report("kernels");
