@@ -29,7 +29,7 @@ afterEach(async () => {
   }
   await fixture.engine.deleteBucket('b');
   await expect.poll(blobs).toEqual([]);
-  await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, P: 0, G: 0, H: 0 });
+  await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, W: 0, P: 0, G: 0, H: 0 });
 });
 
 afterAll(async () => {
@@ -71,7 +71,7 @@ const usage = () => {
 /** Index entries of the kinds that objects have. */
 const entryCounts = () => {
   const counts: Record<string, number> = {};
-  for (const letter of ['O', 'V', 'N', 'R', 'P', 'G', 'H']) {
+  for (const letter of ['O', 'V', 'N', 'R', 'W', 'P', 'G', 'H']) {
     const end = Buffer.from(String.fromCharCode(letter.charCodeAt(0) + 1));
     counts[letter] = [...fixture.engine.index.catalog.range({ start: Buffer.from(letter), end })].length;
   }
@@ -163,7 +163,7 @@ describe('an enabled bucket', () => {
     expect(blobs()).toHaveLength(1);
     await fixture.engine.deleteObject('b', 'k', copies[0] ?? '', null);
     await expect.poll(blobs).toEqual([]);
-    await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, P: 0, G: 0, H: 0 });
+    await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, W: 0, P: 0, G: 0, H: 0 });
   });
 
   it('a version that ends under a reader is read to its end', async () => {
@@ -409,6 +409,6 @@ describe('against a model', () => {
       throw new Error(`seed ${seed}`, { cause: error });
     }
     await expect.poll(blobs, { timeout: 5000 }).toEqual([]);
-    await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, P: 0, G: 0, H: 0 });
+    await expect.poll(entryCounts).toEqual({ O: 0, V: 0, N: 0, R: 0, W: 0, P: 0, G: 0, H: 0 });
   });
 });
