@@ -131,13 +131,21 @@ class Store {
   bool Serve();
   // On the thread, without the mutex: whatever they let go of may take its time, or hang. Empty, or why it could not.
   std::string WriteFrozen();
-  std::string MergeSome(Runs inputs, bool isOldestIn);
+  struct Merge {
+    Runs inputs;
+    uint32_t level = 0;
+    // Below the oldest run there is nothing that a deletion could hide.
+    bool isOldestIn = false;
+    // Gives room back, and can wait for it.
+    bool isTidying = false;
+  };
+  std::string MergeSome(const Merge& merge);
   // `removed` is what it was made of; nothing when that is the oldest frozen table.
   std::string Install(const Runs& removed, std::shared_ptr<const Run> made);
   // `isNamed`: what is on disk may name these runs, whatever failed.
   std::string WriteManifest(const Runs& runs, bool* isNamed);
-  // Contiguous runs of one level that are due; empty when none are.
-  Runs DueForMerge(bool* isOldestIn) const;
+  // Contiguous runs of one level that are due, or all of them when many entries are deletions; no inputs when none are.
+  Merge DueForMerge() const;
 
   const StoreOptions options_;
   Folder folder_;
@@ -176,6 +184,8 @@ class Store {
   pthread_t thread_{};
   // Of the store's thread, once it has one.
   uint64_t nextRun_ = 1;
+  // Not before, after there was no room for it.
+  std::chrono::steady_clock::time_point tidyAt_;
 
   // Since when the thread waits for the disk; nothing while it waits for work.
   std::atomic<std::chrono::steady_clock::duration> progressAt_{std::chrono::steady_clock::duration::zero()};

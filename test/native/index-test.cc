@@ -271,6 +271,49 @@ void TestEmptyStretches() {
   RemoveFolder(folder);
 }
 
+// What is deleted takes no room for long, although no level is full.
+void TestTidying() {
+  char folder[] = "/tmp/granary-index-XXXXXX";
+  EXPECT(mkdtemp(folder) != nullptr, "a folder");
+  const StoreOptions options{folder, size_t{4} << 20, 64 << 10, 60000};
+  Reason failure;
+  StoreHandle store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  constexpr int kKeys = 140000;
+  const auto flush = [&] {
+    const uint64_t ticket = store->Flush();
+    while (!store->IsFlushed(ticket)) std::this_thread::yield();
+  };
+  for (int number = 0; number < kKeys; number++) store->Put(SliceOf(Numbered(number)), Slice());
+  flush();
+  const uint64_t bytesBefore = store->Figures().runBytes;
+  auto older = std::make_unique<LiveRange>(store->RangeOf(SliceOf("k"), SliceOf("l"), false));
+  for (int number = 0; number < 60000; number++) store->Delete(SliceOf(Numbered(number)));
+  flush();
+  EXPECT(store->Figures().merges == 0, "too few of them");
+  for (int number = 60000; number < kKeys - 10; number++) store->Delete(SliceOf(Numbered(number)));
+  flush();
+  for (int wait = 0; wait < 1000 && store->Figures().runEntries != 10; wait++) usleep(10000);
+  const auto figures = store->Figures();
+  EXPECT(figures.runEntries == 10 && figures.runCount == 1, "what is there is left");
+  EXPECT(figures.runBytes * 100 < bytesBefore, "the room is free");
+  size_t left = 1;
+  EXPECT(older->Find(&left) == LiveRange::Step::kEntry && StringOf(older->key()) == Numbered(0),
+         "whoever reads, goes on");
+  older.reset();
+  // Keys come again, above the one run.
+  store->Put(SliceOf(Numbered(5)), SliceOf("again"));
+  EXPECT(store->Close().empty(), "close");
+  store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  const auto found = Read(store.get(), Slice(), SliceOf("l"), false);
+  EXPECT(found.size() == 11 && found[0].first == Numbered(5) && found[1].first == Numbered(kKeys - 10), "and stay");
+  EXPECT(store->Close().empty(), "close");
+  RemoveFolder(folder);
+}
+
 // Keys that are put and deleted in rows and one by one, with more stretches than are kept.
 void TestManyStretches(test::Random* random) {
   EmptyStretches stretches;

@@ -506,6 +506,7 @@ int main(int argc, char** argv) {
   TestIndexStore(&random);
   TestEmptyStretches();
   TestManyStretches(&random);
+  TestTidying();
   TestHangingClose();
   TestLeftStore();
   return test::Report("kernels");
