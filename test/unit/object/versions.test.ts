@@ -347,6 +347,26 @@ describe('listing versions', () => {
     expect(await after('')).toEqual(['0 latest']);
   });
 
+  it('finds the next one when the newest go in one batch, without a look at each that goes', async () => {
+    await setTo('Enabled');
+    const ids: string[] = [];
+    for (let index = 0; index < 300; index++) ids.unshift((await put('k', `${index}`)).versionId);
+    const { catalog } = fixture.engine.index;
+    let read = 0;
+    const range = catalog.range.bind(catalog);
+    catalog.range = function* (options) {
+      for (const entry of range(options)) {
+        read++;
+        yield entry;
+      }
+    };
+    fixture.journal.batchNext(290);
+    await Promise.all(ids.slice(0, 290).map((id) => fixture.engine.deleteObject('b', 'k', id, null)));
+    catalog.range = range;
+    expect(read).toBeLessThan(290 * 8);
+    expect(await listed()).toEqual(ids.slice(290).map((id, index) => `V k ${id}${index === 0 ? ' latest' : ''}`));
+  });
+
   it('costs what it returns: 5,000 deleted keys do not slow a listing of objects', async () => {
     await setTo('Enabled');
     const { catalog } = fixture.engine.index;
