@@ -11,11 +11,15 @@ import { decodeEntry, decodePart } from './records.js';
 import type { Garbage } from './staging.js';
 
 const parallelMax = 4;
+/** So many pieces that were taken are cut off the queue at once, or half of it: to move up a long one for each is dear. */
+const takenMin = 1024;
 
 export class Reclaimer {
   readonly #pins = new Map<number, number>();
   readonly #waiting = new Map<number, Garbage[]>();
   readonly #queue: Garbage[] = [];
+  /** Of the queue, from its beginning on, how many were taken. */
+  #taken = 0;
   #running = 0;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -66,7 +70,7 @@ export class Reclaimer {
 
   #pump(): void {
     while (!this.#closed && this.#running < parallelMax) {
-      const piece = this.#queue.shift();
+      const piece = this.#take();
       if (piece === undefined) break;
       this.#running++;
       this.#reclaim(piece)
@@ -86,6 +90,17 @@ export class Reclaimer {
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
+  }
+
+  #take(): Garbage | undefined {
+    const piece = this.#queue[this.#taken];
+    if (piece === undefined) return undefined;
+    this.#taken++;
+    if (this.#taken >= takenMin && 2 * this.#taken >= this.#queue.length) {
+      this.#queue.splice(0, this.#taken);
+      this.#taken = 0;
+    }
+    return piece;
   }
 
   async #reclaim(garbage: Garbage): Promise<void> {
