@@ -14,25 +14,19 @@
 namespace granary {
 namespace {
 
-using index::Cursor;
+using index::LiveRange;
 using index::Slice;
 using index::Store;
 
 constexpr double kMemoryBytesMax = 1024.0 * 1024 * 1024;
 constexpr double kStuckMsMax = 3600 * 1000;
 constexpr uint32_t kEntryHeadBytes = 8;
-
-// One open range. Copies of the bounds: the caller's bytes may change.
-struct Range {
-  std::unique_ptr<Cursor> cursor;
-  std::string bound;
-  bool isReverse = false;
-};
+constexpr double kOnlyDeleted = -1;
 
 // One store as JavaScript holds it. Lives as long as its environment: its methods point to it.
 struct IndexHandle {
   index::StoreHandle store;
-  std::unordered_map<double, Range> ranges;
+  std::unordered_map<double, LiveRange> ranges;
   double lastRange = 0;
 };
 
@@ -108,55 +102,39 @@ napi_value OpenRange(Call& call) {
   const Slice start = KeyArgument(call, 0);
   const Slice end = KeyArgument(call, 1);
   const bool isReverse = call.Integer(2, "isReverse", 0, 1) == 1;
-  Range range;
-  range.cursor = store.CursorOf();
-  range.isReverse = isReverse;
-  range.bound = index::StringOf(isReverse ? start : end);
-  if (isReverse) {
-    range.cursor->SeekBefore(end);
-  } else {
-    range.cursor->Seek(start);
-  }
-  handle.ranges.emplace(++handle.lastRange, std::move(range));
+  handle.ranges.emplace(++handle.lastRange, store.RangeOf(start, end, isReverse));
   return call.NumberValue(handle.lastRange);
 }
 
 // Fills `into` with entries: bytes of the key, bytes of the value, key, value. Bytes used; 0 at the end of the
-// range; less than 0 when not even one entry fits, which takes so many bytes.
+// range; less than 0 when not even one entry fits, which takes so many bytes; -1, which no entry takes, when only
+// deleted ones were met.
 napi_value ReadRange(Call& call) {
   IndexHandle& handle = HandleOf(call);
   StoreOf(call);
   const auto found = handle.ranges.find(call.Number(0, "range"));
   if (found == handle.ranges.end()) FailRange("range is not open");
   const ByteSpan into = call.Bytes(1, "into");
-  double left = call.Integer(2, "countMax", 1, kSafeIntegerMax);
-  Range& range = found->second;
-  Cursor& cursor = *range.cursor;
-  const Slice bound = index::SliceOf(range.bound);
+  LiveRange& range = found->second;
   size_t used = 0;
-  while (left > 0 && cursor.IsValid()) {
-    const Slice key = cursor.key();
-    const int order = index::Compare(key, bound);
-    if (range.isReverse ? order < 0 : order >= 0) break;
-    if (!cursor.IsDeletion()) {
-      const Slice value = cursor.value();
-      const size_t bytes = kEntryHeadBytes + key.bytes + value.bytes;
-      if (into.bytes - used < bytes) return call.NumberValue(used > 0 ? double(used) : -double(bytes));
-      const uint32_t head[2] = {static_cast<uint32_t>(key.bytes), static_cast<uint32_t>(value.bytes)};
-      memcpy(into.data + used, head, kEntryHeadBytes);
-      if (key.bytes > 0) memcpy(into.data + used + kEntryHeadBytes, key.data, key.bytes);
-      if (value.bytes > 0) memcpy(into.data + used + kEntryHeadBytes + key.bytes, value.data, value.bytes);
-      used += bytes;
-      left--;
-    }
-    if (range.isReverse) {
-      cursor.Previous();
-    } else {
-      cursor.Next();
-    }
+  size_t deletionsLeft = index::kDeletionsPerPause;
+  auto step = LiveRange::Step::kEntry;
+  for (double left = call.Integer(2, "countMax", 1, kSafeIntegerMax); left > 0; left--) {
+    step = range.Find(&deletionsLeft);
+    if (step != LiveRange::Step::kEntry) break;
+    const Slice key = range.key();
+    const Slice value = range.value();
+    const size_t bytes = kEntryHeadBytes + key.bytes + value.bytes;
+    if (into.bytes - used < bytes) return call.NumberValue(used > 0 ? double(used) : -double(bytes));
+    const uint32_t head[2] = {static_cast<uint32_t>(key.bytes), static_cast<uint32_t>(value.bytes)};
+    memcpy(into.data + used, head, kEntryHeadBytes);
+    if (key.bytes > 0) memcpy(into.data + used + kEntryHeadBytes, key.data, key.bytes);
+    if (value.bytes > 0) memcpy(into.data + used + kEntryHeadBytes + key.bytes, value.data, value.bytes);
+    used += bytes;
+    range.Leave();
   }
-  if (!cursor.failure().empty()) Fail(cursor.failure());
-  return call.NumberValue(static_cast<double>(used));
+  if (!range.failure().empty()) Fail(range.failure());
+  return call.NumberValue(used == 0 && step == LiveRange::Step::kPause ? kOnlyDeleted : static_cast<double>(used));
 }
 
 napi_value CloseRange(Call& call) {

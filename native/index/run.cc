@@ -164,6 +164,7 @@ bool Run::ReadTail(Reason* failure) {
   const uint64_t tableBytes = ReadNumber<uint64_t>(footer + 32);
   const uint64_t filterBytes = ReadNumber<uint64_t>(footer + 40);
   const uint32_t tailCrc = ReadNumber<uint32_t>(footer + 48);
+  deletionCount_ = ReadNumber<uint64_t>(footer + 52);
   if (tableBytes > kTailBytesMax || filterBytes > kTailBytesMax || filterBytes == 0) return false;
   if (tailOffset > fileBytes_ || fileBytes_ - tailOffset != tableBytes + filterBytes + kFooterBytes) return false;
   tail_.resize(static_cast<size_t>(tableBytes + filterBytes));
@@ -335,6 +336,7 @@ int RunWriter::Add(Slice key, Slice value, bool isDeletion) {
   if (value.bytes > 0) block_.append(reinterpret_cast<const char*>(value.data), value.bytes);
   lastKey_.assign(reinterpret_cast<const char*>(key.data), key.bytes);
   hashes_.push_back(HashOf(key));
+  if (isDeletion) deletionCount_++;
   return block_.size() + offsets_.size() >= kBlockBytes ? EndBlock() : 0;
 }
 
@@ -377,7 +379,7 @@ int RunWriter::Finish() {
   AppendNumber<uint64_t>(&footer, table_.size());
   AppendNumber<uint64_t>(&footer, filter.size());
   AppendNumber<uint32_t>(&footer, Crc32c(tail.data(), tail.size()));
-  footer.resize(kFooterBytes - 4, '\0');
+  AppendNumber<uint64_t>(&footer, deletionCount_);
   AppendNumber<uint32_t>(&footer, Crc32c(footer.data(), footer.size()));
   error = Write(tail);
   if (error == 0) error = Write(footer);

@@ -82,7 +82,9 @@ class Run {
 
   uint64_t id() const { return id_; }
   uint32_t level() const { return level_; }
+  // Deletions among them.
   uint64_t entryCount() const { return entryCount_; }
+  uint64_t deletionCount() const { return deletionCount_; }
   uint64_t bytes() const { return fileBytes_; }
   uint32_t blockCount() const { return static_cast<uint32_t>(blocks_.size()); }
 
@@ -117,6 +119,7 @@ class Run {
   uint32_t level_ = 0;
   uint64_t fileBytes_ = 0;
   uint64_t entryCount_ = 0;
+  uint64_t deletionCount_ = 0;
   // A call that hangs needs it longer than the run lives.
   const std::shared_ptr<File> file_ = std::make_shared<File>();
   // The block table with its keys, then the filter.
@@ -149,6 +152,7 @@ class RunWriter {
   std::string table_;
   uint32_t blockCount_ = 0;
   std::vector<uint64_t> hashes_;
+  uint64_t deletionCount_ = 0;
 };
 
 }  // namespace granary::index

@@ -26,6 +26,13 @@ constexpr char kNewSuffix[] = ".new";
 // asks the filters of at most seven runs of each.
 constexpr size_t kRunsPerMerge = 8;
 constexpr uint32_t kLevelMax = 20;
+// From this share of all entries on deletions, and what they hide, are cleared away at once: levels alone would keep
+// both until as much has been written again. So the index has at most three entries for one that is there; it is
+// written anew for this when half as many were deleted as there were.
+constexpr uint64_t kEntriesPerDeletion = 3;
+// Fewer take neither room nor time.
+constexpr uint64_t kTidyDeletionsMin = uint64_t{1} << 16;
+constexpr auto kTidyRetry = std::chrono::seconds(60);
 // A merge looks whether a table waits to be written after so many entries.
 constexpr uint64_t kEntriesBetweenLooks = 4096;
 // A disk that refused a run is asked again after this.
@@ -181,6 +188,7 @@ Reason Store::Clear() {
   frozen_.clear();
   found_.reset();
   cache_.Clear();
+  stretches_.Clear();
   active_ = std::make_shared<MemoryTable>();
   flushedCount_ = frozenCount_;
   trouble_.clear();
@@ -259,6 +267,10 @@ std::unique_ptr<Cursor> Store::CursorOf() {
   return std::make_unique<MergingCursor>(std::move(sources));
 }
 
+LiveRange Store::RangeOf(Slice start, Slice end, bool isReverse) {
+  return LiveRange(CursorOf(), &stretches_, start, end, isReverse);
+}
+
 uint64_t Store::Flush() {
   if (!active_->IsEmpty()) Freeze();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -319,17 +331,20 @@ bool Store::Serve() {
   threadCame_.notify_all();
   while (!isStopping_) {
     NoteProgress();
-    bool isOldestIn = false;
     const bool isFrozen = !frozen_.empty();
-    Runs due = isFrozen || !damage_.empty() ? Runs() : DueForMerge(&isOldestIn);
-    if (!isFrozen && due.empty()) {
+    const Merge due = isFrozen || !damage_.empty() ? Merge() : DueForMerge();
+    if (!isFrozen && due.inputs.empty()) {
       progressAt_ = std::chrono::steady_clock::duration::zero();
       hasWork_.wait(lock);
       continue;
     }
     lock.unlock();
-    std::string failure = isFrozen ? WriteFrozen() : MergeSome(std::move(due), isOldestIn);
+    std::string failure = isFrozen ? WriteFrozen() : MergeSome(due);
     lock.lock();
+    if (due.isTidying && !failure.empty()) {
+      tidyAt_ = std::chrono::steady_clock::now() + kTidyRetry;
+      failure.clear();
+    }
     trouble_ = failure;
     NoteProgress();
     if (!failure.empty() && !isStopping_) hasWork_.wait_for(lock, std::chrono::milliseconds(kRetryMs));
@@ -382,27 +397,33 @@ std::string Store::WriteFrozen() {
 }
 
 // Runs lie from the newest, of the lowest level, to the oldest.
-Store::Runs Store::DueForMerge(bool* isOldestIn) const {
+Store::Merge Store::DueForMerge() const {
   Runs due;
+  uint64_t entries = 0;
+  uint64_t deletions = 0;
   for (size_t first = 0; first < runs_.size(); first += due.size()) {
     due.clear();
     for (size_t at = first; at < runs_.size() && runs_[at]->level() == runs_[first]->level(); at++) {
       due.push_back(runs_[at]);
+      entries += runs_[at]->entryCount();
+      deletions += runs_[at]->deletionCount();
     }
-    *isOldestIn = first + due.size() == runs_.size();
-    if (due.size() >= kRunsPerMerge && due.front()->level() < kLevelMax) return due;
+    const uint32_t level = due.front()->level();
+    const bool isOldestIn = first + due.size() == runs_.size();
+    if (due.size() >= kRunsPerMerge && level < kLevelMax) return {due, level + 1, isOldestIn, false};
   }
-  return {};
+  const bool isTidy = deletions < kTidyDeletionsMin || deletions * kEntriesPerDeletion < entries;
+  if (isTidy || std::chrono::steady_clock::now() < tidyAt_) return {};
+  return {runs_, runs_.back()->level(), true, true};
 }
 
-std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
+std::string Store::MergeSome(const Merge& merge) {
   const uint64_t id = nextRun_++;
-  const uint32_t level = inputs.front()->level() + 1;
   const std::string name = RunName(id);
   const std::string newName = name + kNewSuffix;
   std::vector<std::unique_ptr<Cursor>> sources;
   // Past the cache: what is merged is not what is asked for.
-  for (const auto& run : inputs) sources.push_back(Run::CursorOf(run, nullptr));
+  for (const auto& run : merge.inputs) sources.push_back(Run::CursorOf(run, nullptr));
   MergingCursor cursor(std::move(sources));
   RunWriter writer;
   int error = writer.Begin(folder_, newName);
@@ -410,8 +431,8 @@ std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
   bool isGivenUp = false;
   std::string failure;
   for (cursor.Seek(Slice()); error == 0 && cursor.IsValid(); cursor.Next()) {
-    // Below the oldest run there is nothing that a deletion could hide.
-    if (!isOldestIn || !cursor.IsDeletion()) error = writer.Add(cursor.key(), cursor.value(), cursor.IsDeletion());
+    if (!merge.isOldestIn || !cursor.IsDeletion())
+      error = writer.Add(cursor.key(), cursor.value(), cursor.IsDeletion());
     if (++seen % kEntriesBetweenLooks != 0) continue;
     NoteProgress();
     bool isTableDue;
@@ -435,13 +456,13 @@ std::string Store::MergeSome(Runs inputs, bool isOldestIn) {
   if (error != 0) failure = Failure("write", folder_.PathOf(name), error);
   Reason unopened = {failure};
   std::shared_ptr<const Run> run;
-  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(folder_, name, id, level, &unopened));
+  if (!isGivenUp && failure.empty()) run = disk_.Guard(Run::Open(folder_, name, id, merge.level, &unopened));
   if (!run) {
     folder_.Remove(newName);
     folder_.Remove(name);
     return unopened.text;
   }
-  return Install(inputs, run);
+  return Install(merge.inputs, run);
 }
 
 // A new run in the place of what it was made of, on disk and then for readers. Only this thread changes the runs.

@@ -18,6 +18,7 @@
 
 #include "bytes.h"
 #include "cursor.h"
+#include "live-range.h"
 #include "memory-table.h"
 #include "run.h"
 
@@ -64,15 +65,21 @@ class Store {
   // The value is borrowed until the next call.
   Found Get(Slice key, Slice* value, Reason* failure);
 
-  void Put(Slice key, Slice value) { active_->Put(key, value); }
-  void Delete(Slice key) { active_->Delete(key); }
+  void Put(Slice key, Slice value) {
+    stretches_.NotePut(key);
+    active_->Put(key, value);
+  }
+  void Delete(Slice key) {
+    stretches_.NoteDelete();
+    active_->Delete(key);
+  }
   // Between batches: runs begin and end here.
   void EndBatch();
 
   // More is in memory than should be, because the disk does not keep up.
   bool IsBehind();
-  // As it is now, without deletions hidden: the caller skips those.
-  std::unique_ptr<Cursor> CursorOf();
+  // As it is now. Lives no longer than the store, and not past Clear.
+  LiveRange RangeOf(Slice start, Slice end, bool isReverse);
 
   // Everything written so far is on its way to disk. Answers a ticket for IsFlushed.
   uint64_t Flush();
@@ -98,6 +105,9 @@ class Store {
 
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
+  // Deletions are not hidden.
+  std::unique_ptr<Cursor> CursorOf();
+
   Reason NoThread() const { return {"no thread could be started for " + options_.directory, false, true}; }
   Reason NoAnswer() const { return {options_.directory + " does not answer", true}; }
   // What the thread does before it serves.
@@ -121,13 +131,21 @@ class Store {
   bool Serve();
   // On the thread, without the mutex: whatever they let go of may take its time, or hang. Empty, or why it could not.
   std::string WriteFrozen();
-  std::string MergeSome(Runs inputs, bool isOldestIn);
+  struct Merge {
+    Runs inputs;
+    uint32_t level = 0;
+    // Below the oldest run there is nothing that a deletion could hide.
+    bool isOldestIn = false;
+    // Gives room back, and can wait for it.
+    bool isTidying = false;
+  };
+  std::string MergeSome(const Merge& merge);
   // `removed` is what it was made of; nothing when that is the oldest frozen table.
   std::string Install(const Runs& removed, std::shared_ptr<const Run> made);
   // `isNamed`: what is on disk may name these runs, whatever failed.
   std::string WriteManifest(const Runs& runs, bool* isNamed);
-  // Contiguous runs of one level that are due; empty when none are.
-  Runs DueForMerge(bool* isOldestIn) const;
+  // Contiguous runs of one level that are due, or all of them when many entries are deletions; no inputs when none are.
+  Merge DueForMerge() const;
 
   const StoreOptions options_;
   Folder folder_;
@@ -137,6 +155,7 @@ class Store {
   // Of the last Get.
   std::shared_ptr<const Block> found_;
   std::shared_ptr<MemoryTable> active_;
+  EmptyStretches stretches_;
 
   std::mutex mutex_;
   std::condition_variable hasWork_;
@@ -165,6 +184,8 @@ class Store {
   pthread_t thread_{};
   // Of the store's thread, once it has one.
   uint64_t nextRun_ = 1;
+  // Not before, after there was no room for it.
+  std::chrono::steady_clock::time_point tidyAt_;
 
   // Since when the thread waits for the disk; nothing while it waits for work.
   std::atomic<std::chrono::steady_clock::duration> progressAt_{std::chrono::steady_clock::duration::zero()};

@@ -20,6 +20,9 @@ export const objectBytesMax = 50 * TiB;
 /** S3: keys in one page of a listing, and in one DeleteObjects. */
 export const listKeysMax = 1000;
 export const deleteKeysMax = 1000;
+/** Deleted entries of the index that a listing passes before others have their turn: about 5 ms. */
+export const deletionsPerTurn = 64 * KiB;
+export const listTurnsMax = 1000;
 /** MinIO: prefixes of a bucket that are not versioned. */
 export const excludedPrefixesMax = 10;
 /** S3: buckets in one page of ListBuckets; also of a caller that did not ask for pages. */

@@ -13,6 +13,12 @@ export interface CatalogEntry {
   readonly value: Buffer;
 }
 
+/** Who looks at the index and may have to let others have their turn. */
+export interface Turn {
+  /** So many deleted entries more were passed without one that is there. What it throws ends the range. */
+  pass(deletions: number): void;
+}
+
 export interface RangeOptions {
   /** Inclusive. */
   readonly start: Uint8Array;
@@ -21,6 +27,8 @@ export interface RangeOptions {
   readonly limit?: number;
   /** From the end downwards. */
   readonly reverse?: boolean;
+  /** Absent: it goes on to its end, whatever it passes. */
+  readonly turn?: Turn;
 }
 
 export interface Catalog {

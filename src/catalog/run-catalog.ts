@@ -8,7 +8,14 @@
 import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KiB, MiB, Refusal } from '../base/index.js';
-import { indexStores, isNoAnswer, isShortage, type IndexStore } from '../native/index.js';
+import {
+  deletionsPerPause,
+  indexStores,
+  isNoAnswer,
+  isShortage,
+  onlyDeleted,
+  type IndexStore,
+} from '../native/index.js';
 import type { Catalog, CatalogBatch, CatalogEntry, RangeOptions } from './catalog.js';
 import { ask, isSilent } from './folder-calls.js';
 import { IndexCopy } from './index-copy.js';
@@ -243,7 +250,7 @@ class RunCatalog implements Catalog {
     return value;
   }
 
-  *range({ start, end, limit = Number.MAX_SAFE_INTEGER, reverse = false }: RangeOptions): Iterable<CatalogEntry> {
+  *range({ start, end, limit = Number.MAX_SAFE_INTEGER, reverse = false, turn }: RangeOptions): Iterable<CatalogEntry> {
     if (limit < 1) return;
     // The one that it was opened in: the index may move before it comes to its end.
     const store = this.#store;
@@ -257,6 +264,10 @@ class RunCatalog implements Catalog {
         const page = Buffer.allocUnsafeSlow(pageBytes);
         const used = this.#reading(() => store.readRange(range, page, left));
         if (used === 0) return;
+        if (used === onlyDeleted) {
+          turn?.pass(deletionsPerPause);
+          continue;
+        }
         if (used < 0) {
           pageBytes = -used;
           continue;

@@ -153,7 +153,7 @@ export interface LogSpace {
   /** Of records that are in use and lie in this file: what an index holds, exactly. */
   liveBytes(fileNumber: number): number;
   /** The pieces of a record that are in use there. Empty for what was deleted, replaced or moved on. */
-  movesOf(record: LogRecord, fileNumber: number): RecordMove[];
+  movesOf(record: LogRecord, fileNumber: number): Iterable<RecordMove>;
   /** Everything applied so far is durable in the index: a start after a crash need not read it from the log. */
   keep(): Promise<void>;
   /** Resolves when nobody reads any more by what the index said before this call. */

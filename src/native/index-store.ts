@@ -19,7 +19,8 @@ export interface IndexStore {
   openRange(start: Uint8Array, end: Uint8Array, isReverse: 0 | 1): number;
   /**
    * The next entries, at most `countMax`, packed into `into`: u32 bytes of the key, u32 bytes of the value, key, value.
-   * Bytes used; 0 at the end; negative when the next entry alone takes so many bytes.
+   * Bytes used; 0 at the end; negative when the next entry alone takes so many bytes; `onlyDeleted` when there is more,
+   * and nothing but deleted entries was met so far.
    */
   readRange(range: number, into: Uint8Array, countMax: number): number;
   closeRange(range: number): void;
@@ -38,6 +39,11 @@ export interface IndexStore {
   leave(): void;
   figures(): IndexFigures;
 }
+
+/** See `readRange`: no entry is so short. */
+export const onlyDeleted = -1;
+/** Deleted entries that one call of `readRange` passes; kDeletionsPerPause of native/index/live-range.h. */
+export const deletionsPerPause = 512;
 
 export interface IndexFigures {
   readonly memoryBytes: number;

@@ -6,9 +6,11 @@ export { io, IoFlag, IoKind, type IoNative, type IoQueue, type IoRequest, type I
 export { processNative, type ProcessNative } from './process.js';
 export { keyDerivation, type KeyDerivation } from './argon2.js';
 export {
+  deletionsPerPause,
   indexStores,
   isNoAnswer,
   isShortage,
+  onlyDeleted,
   type IndexFigures,
   type IndexStore,
   type IndexStores,

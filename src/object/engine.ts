@@ -118,6 +118,7 @@ import { RepairTurns } from './repair-turns.js';
 import { Scanner } from './scanner.js';
 import { SetRouter, type PlaceHash, type PoolPlace } from './set-router.js';
 import { EngineSnapshot, partInfo, uploadParts } from './snapshot.js';
+import { inTurns } from './turns.js';
 import { EngineUpload, requireUpload } from './upload.js';
 import type { ScanStatus, Upkeep, UpkeepSettings, UpkeepStatus } from './upkeep.js';
 import { recountBucket } from './usage-check.js';
@@ -745,12 +746,12 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     }
   }
 
-  list(options: ListOptions): ListPage {
-    return listObjects(this.index.catalog, this.#bucket(options.bucket).bucketId, options);
+  list(options: ListOptions): Promise<ListPage> {
+    return inTurns((turn) => listObjects(this.index.catalog, this.#bucket(options.bucket).bucketId, options, turn));
   }
 
-  listVersions(options: VersionListOptions): VersionListPage {
-    return listVersions(this.index, this.#bucket(options.bucket).bucketId, options);
+  listVersions(options: VersionListOptions): Promise<VersionListPage> {
+    return inTurns((turn) => listVersions(this.index, this.#bucket(options.bucket).bucketId, options, turn));
   }
 
   // ---- multipart ----
@@ -805,8 +806,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     keyMarker: string;
     uploadIdMarker: string;
     countMax: number;
-  }): ListUploadsPage {
-    return listUploads(this.index.catalog, this.#bucket(options.bucket).bucketId, options.bucket, options);
+  }): Promise<ListUploadsPage> {
+    const { bucket } = options;
+    return inTurns((turn) => listUploads(this.index.catalog, this.#bucket(bucket).bucketId, bucket, options, turn));
   }
 
   async completeMultipartUpload(options: CompleteOptions): Promise<ObjectInfo> {

@@ -12,6 +12,7 @@ const kinds = {
   version: 'V',
   nullVersion: 'N',
   share: 'R',
+  sharer: 'W',
   upload: 'U',
   part: 'P',
   garbage: 'G',
@@ -189,6 +190,17 @@ export function shareKey(dataOrder: number): Buffer {
 }
 
 export const shareRange = { start: Buffer.from(kinds.share), end: successor(Buffer.from(kinds.share)) };
+
+/** A version that has the bytes which another record, of a lower order, wrote. */
+export function sharerKey(dataOrder: number, order: number): Buffer {
+  const key = withNumber('sharer', dataOrder, 8);
+  putNumber(key, objectHeadBytes, order);
+  return key;
+}
+
+export function orderOfSharerKey(indexKey: Buffer): number {
+  return indexKey.readUInt32BE(objectHeadBytes) * 0x1_0000_0000 + indexKey.readUInt32BE(objectHeadBytes + 4);
+}
 
 export function uploadPrefix(bucketId: number, keyPrefix: string): Buffer {
   return withKey('upload', bucketId, keyPrefix, 0);

@@ -27,8 +27,11 @@ import {
   partKey,
   partPrefix,
   rebuildKey,
+  orderOfSharerKey,
   shareKey,
+  sharerKey,
   shareRange,
+  successor,
   systemKey,
   uploadKey,
   usageKey,
@@ -74,7 +77,7 @@ export function restoredName(bucketId: number): string {
   return `restored-${bucketId.toString(16)}`;
 }
 
-const indexVersion = 4;
+const indexVersion = 5;
 
 /** A document that cannot be read, from elsewhere: everything is kept, so that nothing is lost over it. */
 const keepEverything: BucketVersioning = { ...neverVersioned, status: 'Enabled' };
@@ -176,6 +179,13 @@ export class IndexState {
   /** Whether other versions than the one that this record wrote have its bytes, or had. */
   isShared(dataOrder: number): boolean {
     return this.#shareCount > 0 && this.catalog.get(shareKey(dataOrder)) !== undefined;
+  }
+
+  /** Orders above `after` of the versions that have them without having written them, in their order. */
+  sharers(dataOrder: number, after: number, countMax: number): number[] {
+    const start = sharerKey(dataOrder, after + 1);
+    const end = successor(sharerKey(dataOrder, Number.MAX_SAFE_INTEGER));
+    return Array.from(this.catalog.range({ start, end, limit: countMax }), ({ key }) => orderOfSharerKey(key));
   }
 
   /** Of entries whose record, or whose slots, lie in this log file: exact at every batch. */

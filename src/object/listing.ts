@@ -1,8 +1,8 @@
 /**
  * Listings straight from the index: a page costs what it returns. A common prefix is one seek past all
- * the keys that it stands for.
+ * the keys that it stands for, and so is what was deleted, once somebody has been through it.
  */
-import type { Catalog } from '../catalog/index.js';
+import type { Catalog, Turn } from '../catalog/index.js';
 import { keyOfObjectKey, objectKey, objectPrefix, successor, uploadPrefix } from './index-keys.js';
 import type { ListEntry, ListOptions, ListPage, ListUploadsPage, MultipartUploadInfo } from './object-layer.js';
 import { decodeEntry, decodeListing, decodeUpload, entryBody, type UploadRecord } from './records.js';
@@ -16,6 +16,7 @@ export function commonPrefixOf(key: string, prefix: string, delimiter: string): 
 
 interface Walk {
   readonly catalog: Catalog;
+  readonly turn: Turn;
   readonly prefix: string;
   readonly delimiter: string;
   /** Index key of an S3 key or prefix. */
@@ -32,7 +33,7 @@ function walk(options: Walk, from: Buffer): void {
   for (;;) {
     let skipTo: Buffer | null = null;
     if (Buffer.compare(start, options.end) >= 0) return;
-    for (const { key: indexKey, value } of options.catalog.range({ start, end: options.end })) {
+    for (const { key: indexKey, value } of options.catalog.range({ start, end: options.end, turn: options.turn })) {
       const key = options.toKey(indexKey);
       const commonPrefix = commonPrefixOf(key, options.prefix, options.delimiter);
       if (commonPrefix === null) {
@@ -63,7 +64,7 @@ function startKey(
   return Buffer.compare(after, prefixKey) > 0 ? after : prefixKey;
 }
 
-export function listObjects(catalog: Catalog, bucketId: number, options: ListOptions): ListPage {
+export function listObjects(catalog: Catalog, bucketId: number, options: ListOptions, turn: Turn): ListPage {
   const entries: ListEntry[] = [];
   const commonPrefixes: string[] = [];
   let last = '';
@@ -78,6 +79,7 @@ export function listObjects(catalog: Catalog, bucketId: number, options: ListOpt
   walk(
     {
       catalog,
+      turn,
       prefix: options.prefix,
       delimiter: options.delimiter,
       toIndexKey,
@@ -115,6 +117,7 @@ export function listUploads(
   bucketId: number,
   bucket: string,
   options: { prefix: string; delimiter: string; keyMarker: string; uploadIdMarker: string; countMax: number },
+  turn: Turn,
 ): ListUploadsPage {
   const uploads: MultipartUploadInfo[] = [];
   const commonPrefixes: string[] = [];
@@ -133,6 +136,7 @@ export function listUploads(
   walk(
     {
       catalog,
+      turn,
       prefix: options.prefix,
       delimiter: options.delimiter,
       toIndexKey,

@@ -19,11 +19,9 @@ import {
   isObjectKey,
   objectKey,
   partKey,
-  successor,
   systemKey,
   uploadKey,
   versionKey,
-  versionPrefix,
 } from './index-keys.js';
 import type { IndexState } from './index-state.js';
 import type { Overlay } from './overlay.js';
@@ -55,6 +53,9 @@ interface Trace {
   /** The record's body for this entry alone. */
   readonly bodyOf: (value: Buffer) => Buffer;
 }
+
+/** Versions that may have the slots of a record, looked for at once. */
+const sharersPerLook = 500;
 
 interface Entry {
   readonly value: Buffer;
@@ -90,13 +91,13 @@ export class LiveRecords implements LogSpace {
     if (reclaimDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, reclaimDelayMs).unref());
   }
 
-  movesOf(record: LogRecord, numberInSet: number): RecordMove[] {
+  *movesOf(record: LogRecord, numberInSet: number): Iterable<RecordMove> {
     const fileNumber = fileId(this.setIndex, numberInSet);
     const { type } = originalOf(record);
-    return this.#traces(record).flatMap((trace) => {
+    for (const trace of this.#traces(record)) {
       const found = this.#inUse(record, trace, fileNumber);
-      return found === null ? [] : [this.#move(record, type, trace, fileNumber, found)];
-    });
+      if (found !== null) yield this.#move(record, type, trace, fileNumber, found);
+    }
   }
 
   #move(record: LogRecord, type: number, trace: Trace, fileNumber: number, entry: Entry): RecordMove {
@@ -139,7 +140,7 @@ export class LiveRecords implements LogSpace {
     return areSlotsHere ? { value, hasSlots: true } : null;
   }
 
-  #traces(record: LogRecord): Trace[] {
+  #traces(record: LogRecord): Iterable<Trace> {
     const { overlay, index } = this;
     const { type, body } = originalOf(record);
     const here = slotPlacement(record, this.driveCount, this.setIndex);
@@ -153,7 +154,7 @@ export class LiveRecords implements LogSpace {
         const { bucketId, key } = object;
         const isPending = (): boolean => overlay.object(bucketId, key) !== undefined;
         const bodyOf = (value: Buffer): Buffer => objectBody(value, here !== null);
-        return this.#placesOf(object, originalOf(record).order).map((at) => ({ key: at, isPending, bodyOf }));
+        return this.#placesOf(record, object, { isPending, bodyOf });
       }
       case RecordType.uploadCreate: {
         const { bucketId, key, uploadId } = decodeUpload(body);
@@ -189,17 +190,24 @@ export class LiveRecords implements LogSpace {
   }
 
   /**
-   * Where the version that a record wrote can be, and other versions that have its bytes. A version that shares the
-   * bytes of another has slots of its own once it was moved, and those that were made of it since have these.
+   * Where the version that a record wrote can be, and other versions that have its slots. A version that shares the bytes
+   * of another has slots of its own once it was moved, and only those that were made of it since have these.
    */
-  #placesOf({ bucketId, key, dataOrder }: ObjectRecord, order: number): Buffer[] {
+  *#placesOf(record: LogRecord, object: ObjectRecord, common: Omit<Trace, 'key'>): Iterable<Trace> {
     const { index } = this;
-    const top = objectKey(bucketId, key);
-    if (!index.hasVersions(bucketId)) return [top];
-    if (!index.isShared(dataOrder === 0 ? order : dataOrder)) return [top, versionKey(bucketId, key, order)];
-    const start = versionPrefix(bucketId, key);
-    const range = index.catalog.range({ start, end: successor(start) });
-    return [top, ...Array.from(range, (entry) => Buffer.from(entry.key))];
+    const { bucketId, key } = object;
+    const { order } = originalOf(record);
+    yield { key: objectKey(bucketId, key), ...common };
+    if (!index.hasVersions(bucketId)) return;
+    yield { key: versionKey(bucketId, key, order), ...common };
+    const dataOrder = object.dataOrder === 0 ? order : object.dataOrder;
+    if (record.slots === null || !index.isShared(dataOrder)) return;
+    for (let after = record.order, isMore = true; isMore;) {
+      const orders = index.sharers(dataOrder, after, sharersPerLook);
+      for (const other of orders) yield { key: versionKey(bucketId, key, other), ...common };
+      isMore = orders.length === sharersPerLook;
+      after = orders.at(-1) ?? after;
+    }
   }
 }
 

@@ -324,8 +324,8 @@ export interface ObjectLayer {
     metadata: ObjectMetadata,
     precondition: WritePrecondition | null,
   ): Promise<ObjectInfo | null>;
-  list(options: ListOptions): ListPage;
-  listVersions(options: VersionListOptions): VersionListPage;
+  list(options: ListOptions): Promise<ListPage>;
+  listVersions(options: VersionListOptions): Promise<VersionListPage>;
 
   createMultipartUpload(options: {
     bucket: string;
@@ -351,7 +351,7 @@ export interface ObjectLayer {
     keyMarker: string;
     uploadIdMarker: string;
     countMax: number;
-  }): ListUploadsPage;
+  }): Promise<ListUploadsPage>;
   /**
    * Makes the parts one object in one record; a repeated call answers as the first did.
    * Throws NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed.

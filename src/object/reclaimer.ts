@@ -11,11 +11,17 @@ import { decodeEntry, decodePart } from './records.js';
 import type { Garbage } from './staging.js';
 
 const parallelMax = 4;
+/** Of an upload, which may have 10,000: others have their turn in between. */
+const partsPerStep = 500;
+/** So many pieces that were taken are cut off the queue at once, or half of it: to move up a long one for each is dear. */
+const takenMin = 1024;
 
 export class Reclaimer {
   readonly #pins = new Map<number, number>();
   readonly #waiting = new Map<number, Garbage[]>();
   readonly #queue: Garbage[] = [];
+  /** Of the queue, from its beginning on, how many were taken. */
+  #taken = 0;
   #running = 0;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -66,7 +72,7 @@ export class Reclaimer {
 
   #pump(): void {
     while (!this.#closed && this.#running < parallelMax) {
-      const piece = this.#queue.shift();
+      const piece = this.#take();
       if (piece === undefined) break;
       this.#running++;
       this.#reclaim(piece)
@@ -88,6 +94,17 @@ export class Reclaimer {
     for (const resolve of idle) resolve();
   }
 
+  #take(): Garbage | undefined {
+    const piece = this.#queue[this.#taken];
+    if (piece === undefined) return undefined;
+    this.#taken++;
+    if (this.#taken >= takenMin && 2 * this.#taken >= this.#queue.length) {
+      this.#queue.splice(0, this.#taken);
+      this.#taken = 0;
+    }
+    return piece;
+  }
+
   async #reclaim(garbage: Garbage): Promise<void> {
     if (garbage.target.kind === 'blob') {
       const { name } = garbage.target;
@@ -98,20 +115,32 @@ export class Reclaimer {
       });
       return;
     }
-    const prefix = partPrefix(garbage.target.uploadId);
-    const parts = [...this.catalog.range({ start: prefix, end: successor(prefix) })].map(({ key, value }) => {
-      const entry = decodeEntry(value);
-      const { placement } = decodePart(entry.body, entry.here);
-      return { key: Buffer.from(key), name: placement.kind === 'blob' ? blobName(placement.id) : null };
-    });
-    for (const { name } of parts) if (name !== null) await this.#unlink(name);
-    await this.catalog.write((batch) => {
-      for (const { key, name } of parts) {
-        batch.delete(key);
-        if (name !== null) batch.delete(healKey(name));
-      }
-      batch.delete(garbage.key);
-    });
+    await this.#reclaimParts(garbage.target.uploadId, garbage.key);
+  }
+
+  /** The intent goes last. */
+  async #reclaimParts(uploadId: string, intent: Buffer): Promise<void> {
+    const start = partPrefix(uploadId);
+    for (let isMore = true; isMore;) {
+      const parts = Array.from(
+        this.catalog.range({ start, end: successor(start), limit: partsPerStep }),
+        ({ key, value }) => {
+          const entry = decodeEntry(value);
+          const { placement } = decodePart(entry.body, entry.here);
+          return { key: Buffer.from(key), name: placement.kind === 'blob' ? blobName(placement.id) : null };
+        },
+      );
+      for (const { name } of parts) if (name !== null) await this.#unlink(name);
+      isMore = parts.length === partsPerStep;
+      await this.catalog.write((batch) => {
+        for (const { key, name } of parts) {
+          batch.delete(key);
+          if (name !== null) batch.delete(healKey(name));
+        }
+        if (!isMore) batch.delete(intent);
+      });
+      if (isMore) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async #unlink(name: string): Promise<void> {

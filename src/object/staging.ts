@@ -61,6 +61,8 @@ export class Staging {
   readonly live = new Map<number, number>();
   /** Staged entries of versions by their key's prefix, so that the newest is found in a large batch. */
   readonly #versions = new Map<string, Set<string>>();
+  /** By the same prefix: in front of this key the index has nothing that this batch has not ended. */
+  readonly #newestFrom = new Map<string, Buffer>();
   /** An entry is looked at and then written under the same key, which is made text once. */
   #lastKey: Buffer | null = null;
   #lastText = '';
@@ -143,15 +145,18 @@ export class Staging {
   /** The newest entry among the versions of a key that lie below its latest object. */
   newestVersion(bucketId: number, key: string): CatalogEntry | null {
     const prefix = versionPrefix(bucketId, key);
+    const prefixText = prefix.toString('latin1');
+    const end = successor(prefix);
     let newest: CatalogEntry | null = null;
-    for (const stored of this.catalog.range({ start: prefix, end: successor(prefix) })) {
+    for (const stored of this.catalog.range({ start: this.#newestFrom.get(prefixText) ?? prefix, end })) {
       const text = stored.key.toString('latin1');
       const change = this.changes.get(text);
       if (change?.value === null) continue;
       newest = { key: Buffer.from(text, 'latin1'), value: change?.value ?? Buffer.from(stored.value) };
       break;
     }
-    for (const text of this.#versions.get(prefix.toString('latin1')) ?? []) {
+    this.#newestFrom.set(prefixText, newest?.key ?? end);
+    for (const text of this.#versions.get(prefixText) ?? []) {
       const value = this.changes.get(text)?.value ?? null;
       const at = Buffer.from(text, 'latin1');
       if (value !== null && (newest === null || Buffer.compare(at, newest.key) < 0)) newest = { key: at, value };

@@ -86,7 +86,7 @@ export class StaleUploads {
       let uploadIdMarker = '';
       for (;;) {
         if (this.#isClosed || !objects.health().canWrite) return count;
-        const page = this.#page(bucket, keyMarker, uploadIdMarker);
+        const page = await this.#page(bucket, keyMarker, uploadIdMarker);
         if (page === null) break;
         for (const { key, uploadId, initiatedMs } of page.uploads) {
           if (this.#isClosed) continue;
@@ -122,10 +122,10 @@ export class StaleUploads {
     return clock.monotonicMs() - seenMs >= staleUploadsExpiryMs;
   }
 
-  #page(bucket: string, keyMarker: string, uploadIdMarker: string) {
+  async #page(bucket: string, keyMarker: string, uploadIdMarker: string) {
     const all = { prefix: '', delimiter: '', countMax: limits.listKeysMax };
     try {
-      return this.#options.objects.listUploads({ bucket, ...all, keyMarker, uploadIdMarker });
+      return await this.#options.objects.listUploads({ bucket, ...all, keyMarker, uploadIdMarker });
     } catch (error) {
       if (error instanceof Refusal && error.code === 'NoSuchBucket') return null;
       throw error;

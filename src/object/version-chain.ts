@@ -5,12 +5,13 @@
  * key whose latest version is a marker. A key has at most one null version; below the top, `N` says where.
  *
  * A version can have the bytes that the record of another one wrote. `R` counts the versions that have them,
- * while there are others than the one whose record wrote them.
+ * while there are others than the one whose record wrote them, and `W` names these others: whoever looks for them does not
+ * have to go through all versions of the key.
  */
 import { alignUp, invariant } from '../base/index.js';
 import { blobName } from '../erasure/index.js';
 import { BinaryReader, BinaryWriter } from './binary.js';
-import { nullVersionKey, objectKey, shareKey, versionKey } from './index-keys.js';
+import { nullVersionKey, objectKey, shareKey, sharerKey, versionKey } from './index-keys.js';
 import { decodeEntry, decodeObject, encodeEntry, type EntrySpace, type ObjectRecord } from './records.js';
 import type { Effective, Staging } from './staging.js';
 import { nullVersionId } from './version-id.js';
@@ -208,6 +209,7 @@ function addHolder(
   if (!holdsBytes(object)) return;
   const { bucketId, key, dataOrder } = object;
   const isSharing = dataOrder !== 0;
+  if (isSharing) staging.put(sharerKey(dataOrder, order), Buffer.alloc(0));
   if (!isSharing && !isMoved) return;
   const at = shareKey(isSharing ? dataOrder : order);
   const counted = staging.shareCount === 0 ? undefined : staging.get(at);
@@ -226,6 +228,7 @@ function release(staging: Staging, order: number, version: StoredVersion): void 
   const { record } = version;
   if (!holdsBytes(record)) return;
   const dataOrder = dataOrderOf(version);
+  if (dataOrder !== version.order) staging.delete(sharerKey(dataOrder, version.order));
   const counted = staging.shareCount === 0 ? undefined : staging.get(shareKey(dataOrder));
   if (counted !== undefined) {
     const left = decodeNumber(counted) - 1;

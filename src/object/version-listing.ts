@@ -2,7 +2,7 @@
  * ListObjectVersions straight from the index: latest objects and what lies below them are two ranges in the same
  * order, merged as they are read. A page costs what it returns; a common prefix is one seek in each.
  */
-import type { Catalog, CatalogEntry } from '../catalog/index.js';
+import type { Catalog, CatalogEntry, Turn } from '../catalog/index.js';
 import {
   keyOfObjectKey,
   keyOfVersionKey,
@@ -31,13 +31,14 @@ class Cursor {
   constructor(
     private readonly catalog: Catalog,
     private readonly end: Buffer,
+    private readonly turn: Turn,
   ) {}
 
   seek(start: Buffer): void {
     this.close();
     this.entry = null;
     if (Buffer.compare(start, this.end) >= 0) return;
-    this.#entries = this.catalog.range({ start, end: this.end })[Symbol.iterator]();
+    this.#entries = this.catalog.range({ start, end: this.end, turn: this.turn })[Symbol.iterator]();
     this.advance();
   }
 
@@ -58,11 +59,16 @@ interface Resumption {
   readonly order: number;
 }
 
-export function listVersions(index: IndexState, bucketId: number, options: VersionListOptions): VersionListPage {
+export function listVersions(
+  index: IndexState,
+  bucketId: number,
+  options: VersionListOptions,
+  turn: Turn,
+): VersionListPage {
   if (options.countMax === 0) return emptyPage;
   const { catalog } = index;
-  const tops = new Cursor(catalog, successor(objectKey(bucketId, options.prefix)));
-  const below = new Cursor(catalog, successor(versionsPrefix(bucketId, options.prefix)));
+  const tops = new Cursor(catalog, successor(objectKey(bucketId, options.prefix)), turn);
+  const below = new Cursor(catalog, successor(versionsPrefix(bucketId, options.prefix)), turn);
   try {
     return readPage(new VersionPage(index, bucketId, options), tops, below);
   } finally {

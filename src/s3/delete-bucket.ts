@@ -38,7 +38,13 @@ function deleteVersions({ objects }: S3Deps, call: Authorized<DeleteBucketInput>
 async function abortUploads({ objects }: S3Deps, { bucket, request }: Authorized<DeleteBucketInput>): Promise<void> {
   let marker = { keyMarker: '', uploadIdMarker: '' };
   do {
-    const page = objects.listUploads({ bucket, prefix: '', delimiter: '', ...marker, countMax: limits.listKeysMax });
+    const page = await objects.listUploads({
+      bucket,
+      prefix: '',
+      delimiter: '',
+      ...marker,
+      countMax: limits.listKeysMax,
+    });
     await Promise.all(page.uploads.map(({ key, uploadId }) => objects.abortMultipartUpload(bucket, key, uploadId)));
     marker = page.isTruncated
       ? { keyMarker: page.nextKeyMarker, uploadIdMarker: page.nextUploadIdMarker }

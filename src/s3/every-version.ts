@@ -20,7 +20,7 @@ export async function forEachVersion(
   let keyMarker = '';
   let versionIdMarker = '';
   for (;;) {
-    const page = objects.listVersions({
+    const page = await objects.listVersions({
       bucket,
       prefix,
       delimiter: '',

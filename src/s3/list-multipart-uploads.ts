@@ -32,9 +32,9 @@ export const listMultipartUploads: OperationSpec<ListMultipartUploadsInput, S3De
     };
   },
   permissions: ({ bucket }) => [{ action: 's3:ListBucketMultipartUploads', bucket, key: '' }],
-  handle(deps, call) {
+  async handle(deps, call) {
     const { bucket, input } = call;
-    const page = readPage(deps, call);
+    const page = await readPage(deps, call);
     const encode = nameEncoder(input.encodingType);
     const xml = new XmlWriter('ListMultipartUploadsResult')
       .text('Bucket', bucket)
@@ -60,7 +60,10 @@ const emptyPage: ListUploadsPage = {
   nextUploadIdMarker: '',
 };
 
-function readPage({ objects }: S3Deps, { bucket, input }: Authorized<ListMultipartUploadsInput>): ListUploadsPage {
+async function readPage(
+  { objects }: S3Deps,
+  { bucket, input }: Authorized<ListMultipartUploadsInput>,
+): Promise<ListUploadsPage> {
   if (input.uploadsMax === 0) {
     objects.bucket(bucket);
     return emptyPage;

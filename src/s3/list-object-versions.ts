@@ -1,6 +1,6 @@
 /**
  * ListObjectVersions: objects and delete markers in one stream, by key and then the newest first, as the object
- * layer orders them. Main thread, one look-up, no await.
+ * layer orders them. Main thread.
  */
 import { limits } from '../base/index.js';
 import type { Authorized, OperationSpec } from '../dispatch/index.js';
@@ -39,9 +39,9 @@ export const listObjectVersions: OperationSpec<ListObjectVersionsInput, S3Deps> 
     };
   },
   permissions: ({ bucket }) => [{ action: 's3:ListBucketVersions', bucket, key: '' }],
-  handle(deps, call) {
+  async handle(deps, call) {
     const { bucket, input } = call;
-    const page = readPage(deps, call);
+    const page = await readPage(deps, call);
     const encode = nameEncoder(input.encodingType);
     const xml = new XmlWriter('ListVersionsResult')
       .text('Name', bucket)
@@ -62,7 +62,10 @@ export const listObjectVersions: OperationSpec<ListObjectVersionsInput, S3Deps> 
   },
 };
 
-function readPage({ objects }: S3Deps, { bucket, input }: Authorized<ListObjectVersionsInput>): VersionListPage {
+function readPage(
+  { objects }: S3Deps,
+  { bucket, input }: Authorized<ListObjectVersionsInput>,
+): Promise<VersionListPage> {
   const { prefix, delimiter, keyMarker, versionIdMarker, keysMax: countMax } = input;
   return objects.listVersions({ bucket, prefix, delimiter, keyMarker, versionIdMarker, countMax });
 }

@@ -4,7 +4,14 @@
  */
 import { describe, expect, it } from 'vitest';
 import { RecordFormatError } from '../../src/object/binary.js';
-import { nullVersionKey, objectKey, shareKey, versionKey } from '../../src/object/index-keys.js';
+import {
+  nullVersionKey,
+  objectKey,
+  orderOfSharerKey,
+  shareKey,
+  sharerKey,
+  versionKey,
+} from '../../src/object/index-keys.js';
 import {
   decodeListing,
   decodeObject,
@@ -113,6 +120,8 @@ describe('the index of versions', () => {
     );
     expect(nullVersionKey(65_536, 'k').toString('hex')).toBe(`${hex('N')}${bucket}${hex('k')}`);
     expect(shareKey(65_536).toString('hex')).toBe(hex('R') + bucket);
+    expect(sharerKey(65_536, 65_540).toString('hex')).toBe(`${hex('W')}${bucket}0000000000010004`);
+    expect(orderOfSharerKey(sharerKey(1, 2 ** 53 - 1))).toBe(2 ** 53 - 1);
     const sorted = [
       versionKey(1, 'a', 9),
       versionKey(1, 'a', 8),

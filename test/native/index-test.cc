@@ -8,19 +8,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <future>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "../../native/index/store.h"
 
-using granary::index::Cursor;
+using granary::index::EmptyStretches;
+using granary::index::LiveRange;
 using granary::index::Reason;
 using granary::index::Slice;
 using granary::index::SliceOf;
@@ -97,29 +100,28 @@ std::string KeyFrom(test::Random* random) {
   return "key" + std::to_string(random->Below(300)) + std::string(random->Below(40), 'k');
 }
 
+// Everything before, or from, a key; a pause of the range is passed over.
+std::vector<std::pair<std::string, std::string>> Read(Store* store, Slice start, Slice end, bool isReverse) {
+  LiveRange range = store->RangeOf(start, end, isReverse);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (;;) {
+    size_t left = 1000;
+    const LiveRange::Step step = range.Find(&left);
+    if (step == LiveRange::Step::kPause) continue;
+    EXPECT(range.failure().empty(), "%s", range.failure().c_str());
+    if (step == LiveRange::Step::kEnd) return found;
+    found.emplace_back(StringOf(range.key()), StringOf(range.value()));
+    range.Leave();
+  }
+}
+
 void ExpectSame(Store* store, const Model& model, test::Random* random) {
   const std::string from = KeyFrom(random);
-  std::unique_ptr<Cursor> cursor = store->CursorOf();
-  auto expected = model.lower_bound(from);
-  for (cursor->Seek(SliceOf(from)); cursor->IsValid(); cursor->Next()) {
-    if (cursor->IsDeletion()) continue;
-    EXPECT(expected != model.end(), "one entry too many");
-    if (expected == model.end()) return;
-    EXPECT(StringOf(cursor->key()) == expected->first, "key %s", expected->first.c_str());
-    EXPECT(StringOf(cursor->value()) == expected->second, "value of %s", expected->first.c_str());
-    ++expected;
-  }
-  EXPECT(cursor->failure().empty(), "%s", cursor->failure().c_str());
-  EXPECT(expected == model.end(), "entries are missing");
-  auto before = model.lower_bound(from);
-  for (cursor->SeekBefore(SliceOf(from)); cursor->IsValid(); cursor->Previous()) {
-    if (cursor->IsDeletion()) continue;
-    EXPECT(before != model.begin(), "one entry too many before");
-    if (before == model.begin()) return;
-    --before;
-    EXPECT(StringOf(cursor->key()) == before->first, "key %s", before->first.c_str());
-  }
-  EXPECT(before == model.begin(), "entries before are missing");
+  const std::vector<std::pair<std::string, std::string>> behind(model.lower_bound(from), model.end());
+  EXPECT(Read(store, SliceOf(from), SliceOf("l"), false) == behind, "entries from %s", from.c_str());
+  std::vector<std::pair<std::string, std::string>> before(model.begin(), model.lower_bound(from));
+  std::reverse(before.begin(), before.end());
+  EXPECT(Read(store, Slice(), SliceOf(from), true) == before, "entries before %s", from.c_str());
   const std::string one = KeyFrom(random);
   Slice value;
   Reason failure;
@@ -213,6 +215,133 @@ void TestLeftStore() {
   EXPECT(store->Get(SliceOf("left"), &value, &failure) == Store::Found::kNothing, "of the store that was left");
   store.reset();
   RemoveFolder(folder);
+}
+
+// How many deletions are passed on the way to the first entry of a range.
+size_t Passed(Store* store, const std::string& start, const std::string& end) {
+  LiveRange range = store->RangeOf(SliceOf(start), SliceOf(end), false);
+  size_t left = 1000000;
+  EXPECT(range.Find(&left) != LiveRange::Step::kPause, "it gets there");
+  return 1000000 - left;
+}
+
+std::string Numbered(int number) { return "k" + std::to_string(1000000 + number); }
+
+void TestEmptyStretches() {
+  char folder[] = "/tmp/granary-index-XXXXXX";
+  EXPECT(mkdtemp(folder) != nullptr, "a folder");
+  Reason failure;
+  const StoreHandle store = Store::Open({folder, 24 << 10, 64 << 10, 60000}, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  constexpr int kKeys = 5000;
+  for (int number = 0; number < kKeys; number++) store->Put(SliceOf(Numbered(number)), Slice());
+  store->EndBatch();
+  LiveRange older = store->RangeOf(Slice(), SliceOf("l"), false);
+  for (int number = 0; number < kKeys - 1; number++) {
+    store->Delete(SliceOf(Numbered(number)));
+    store->EndBatch();
+    // What waits at the front of a queue is found at once.
+    if (number % 100 == 99) EXPECT(Passed(store.get(), "k", "l") <= 102, "after %d", number);
+  }
+  EXPECT(Passed(store.get(), "k", "l") <= 102 && Passed(store.get(), "k", "l") <= 1, "all of them are behind");
+  EXPECT(Passed(store.get(), Numbered(2500), "l") <= 1, "from the middle");
+  EXPECT(Passed(store.get(), "k", Numbered(2500)) <= 1, "up to the middle");
+  // A range of before shows what was there then, and adds nothing of it.
+  size_t left = 10;
+  EXPECT(older.Find(&left) == LiveRange::Step::kEntry && StringOf(older.key()) == Numbered(0), "as it was");
+  // What is put among them is found, and the rest is still known.
+  store->Put(SliceOf(Numbered(3000)), SliceOf("again"));
+  const auto found = Read(store.get(), Slice(), SliceOf("l"), false);
+  EXPECT(found.size() == 2 && found[0].first == Numbered(3000), "what was put again");
+  EXPECT(Passed(store.get(), "k", "l") <= 1 && Passed(store.get(), Numbered(3001), "l") <= 1, "both sides of it");
+  store->Delete(SliceOf(Numbered(3000)));
+  EXPECT(Read(store.get(), Slice(), SliceOf("l"), false).size() == 1, "it goes again");
+  // A range ends a look that is too long, and goes on where that ended.
+  for (int number = 0; number < kKeys; number++) store->Put(SliceOf(Numbered(number)), Slice());
+  for (int number = 0; number < kKeys; number++) store->Delete(SliceOf(Numbered(number)));
+  LiveRange range = store->RangeOf(Slice(), SliceOf("l"), false);
+  left = 1000;
+  EXPECT(range.Find(&left) == LiveRange::Step::kPause && left == 0, "a pause");
+  EXPECT(Passed(store.get(), "k", "l") == kKeys - 1000 + 1, "what was passed is behind already");
+  EXPECT(store->Clear().empty(), "clear");
+  store->Put(SliceOf(Numbered(1)), Slice());
+  EXPECT(Read(store.get(), Slice(), SliceOf("l"), false).size() == 1, "nothing is known of what was cleared");
+  EXPECT(store->Close().empty(), "close");
+  RemoveFolder(folder);
+}
+
+// What is deleted takes no room for long, although no level is full.
+void TestTidying() {
+  char folder[] = "/tmp/granary-index-XXXXXX";
+  EXPECT(mkdtemp(folder) != nullptr, "a folder");
+  const StoreOptions options{folder, size_t{4} << 20, 64 << 10, 60000};
+  Reason failure;
+  StoreHandle store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  constexpr int kKeys = 140000;
+  const auto flush = [&] {
+    const uint64_t ticket = store->Flush();
+    while (!store->IsFlushed(ticket)) std::this_thread::yield();
+  };
+  for (int number = 0; number < kKeys; number++) store->Put(SliceOf(Numbered(number)), Slice());
+  flush();
+  const uint64_t bytesBefore = store->Figures().runBytes;
+  auto older = std::make_unique<LiveRange>(store->RangeOf(SliceOf("k"), SliceOf("l"), false));
+  for (int number = 0; number < 60000; number++) store->Delete(SliceOf(Numbered(number)));
+  flush();
+  EXPECT(store->Figures().merges == 0, "too few of them");
+  for (int number = 60000; number < kKeys - 10; number++) store->Delete(SliceOf(Numbered(number)));
+  flush();
+  for (int wait = 0; wait < 1000 && store->Figures().runEntries != 10; wait++) usleep(10000);
+  const auto figures = store->Figures();
+  EXPECT(figures.runEntries == 10 && figures.runCount == 1, "what is there is left");
+  EXPECT(figures.runBytes * 100 < bytesBefore, "the room is free");
+  size_t left = 1;
+  EXPECT(older->Find(&left) == LiveRange::Step::kEntry && StringOf(older->key()) == Numbered(0),
+         "whoever reads, goes on");
+  older.reset();
+  // Keys come again, above the one run.
+  store->Put(SliceOf(Numbered(5)), SliceOf("again"));
+  EXPECT(store->Close().empty(), "close");
+  store = Store::Open(options, &failure);
+  EXPECT(store != nullptr, "%s", failure.c_str());
+  if (!store) return;
+  const auto found = Read(store.get(), Slice(), SliceOf("l"), false);
+  EXPECT(found.size() == 11 && found[0].first == Numbered(5) && found[1].first == Numbered(kKeys - 10), "and stay");
+  EXPECT(store->Close().empty(), "close");
+  RemoveFolder(folder);
+}
+
+// Keys that are put and deleted in rows and one by one, with more stretches than are kept.
+void TestManyStretches(test::Random* random) {
+  EmptyStretches stretches;
+  std::set<int> present;
+  constexpr int kPlaces = 40000;
+  const auto endOf = [&](int number) {
+    const auto at = present.lower_bound(number);
+    return at == present.end() ? kPlaces : *at;
+  };
+  for (int round = 0; round < 60000; round++) {
+    const int number = static_cast<int>(random->Below(kPlaces));
+    if (random->Below(3) == 0) {
+      stretches.NotePut(SliceOf(Numbered(number)));
+      present.insert(number);
+    } else if (present.count(number) == 0) {
+      const int to = std::min(endOf(number), number + 1 + static_cast<int>(random->Below(20)));
+      stretches.Add(Numbered(number), Numbered(to));
+    } else if (random->Below(2) == 0) {
+      stretches.NoteDelete();
+      present.erase(number);
+    }
+    EXPECT(stretches.count() <= 4096, "they are bounded");
+    const int other = static_cast<int>(random->Below(kPlaces));
+    const std::string* const end = stretches.EndOf(SliceOf(Numbered(other)));
+    if (end == nullptr) continue;
+    EXPECT(present.count(other) == 0 && *end <= Numbered(endOf(other)), "nothing is in a stretch");
+    EXPECT(*end > Numbered(other), "it ends behind");
+  }
 }
 
 void TestIndexStore(test::Random* random) {

@@ -504,6 +504,9 @@ int main(int argc, char** argv) {
   TestConstantTimeEqual(&random);
   TestCopy(&random);
   TestIndexStore(&random);
+  TestEmptyStretches();
+  TestManyStretches(&random);
+  TestTidying();
   TestHangingClose();
   TestLeftStore();
   return test::Report("kernels");

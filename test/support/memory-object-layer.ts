@@ -244,7 +244,19 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     return this.#put(bucket, key, (made) => ({ ...stored, info: { ...stored.info, ...made, metadata } })).info;
   }
 
-  list(options: ListOptions): ListPage {
+  async list(options: ListOptions): Promise<ListPage> {
+    return Promise.resolve(this.#list(options));
+  }
+
+  async listVersions(options: VersionListOptions): Promise<VersionListPage> {
+    return Promise.resolve(this.#listVersions(options));
+  }
+
+  async listUploads(options: Parameters<ObjectLayer['listUploads']>[0]): Promise<ListUploadsPage> {
+    return Promise.resolve(this.#listUploads(options));
+  }
+
+  #list(options: ListOptions): ListPage {
     const { objects } = this.#bucket(options.bucket);
     const present = [...objects].filter(([, versions]) => currentOf(versions) !== null).map(([key]) => key);
     const page = pageOf(present.sort(compareKeys), options);
@@ -258,7 +270,7 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     };
   }
 
-  listVersions(options: VersionListOptions): VersionListPage {
+  #listVersions(options: VersionListOptions): VersionListPage {
     const { objects } = this.#bucket(options.bucket);
     const { prefix, delimiter, keyMarker, versionIdMarker, countMax } = options;
     const entries: VersionEntry[] = [];
@@ -314,14 +326,7 @@ export class MemoryObjectLayer implements ObjectLayer, BucketDocuments {
     return { parts: after.slice(0, countMax).map((part) => part.info), isTruncated: after.length > countMax };
   }
 
-  listUploads(options: {
-    bucket: string;
-    prefix: string;
-    delimiter: string;
-    keyMarker: string;
-    uploadIdMarker: string;
-    countMax: number;
-  }): ListUploadsPage {
+  #listUploads(options: Parameters<ObjectLayer['listUploads']>[0]): ListUploadsPage {
     const pending = [...this.#bucket(options.bucket).uploads.values()]
       .filter(({ completed }) => completed === null)
       .map(({ info }) => info)

@@ -399,13 +399,13 @@ export class VersionWorkload {
       this.#lookAtStatus(name);
       if (isDecided) bucket.possible = [bucket.status];
       for (let isChecked = false; !isChecked;) {
-        const listed = this.#listAll(name, 1 + this.workload.below(12));
+        const listed = await this.#listAll(name, 1 + this.workload.below(12));
         try {
           await this.#checkBucket(name, bucket, listed, isDecided);
           isChecked = true;
         } catch (error) {
           // What is under way may have come to its end while bodies were read.
-          if (isDecided || JSON.stringify(listed) === JSON.stringify(this.#listAll(name, 1000))) throw error;
+          if (isDecided || JSON.stringify(listed) === JSON.stringify(await this.#listAll(name, 1000))) throw error;
         }
       }
     }
@@ -433,24 +433,24 @@ export class VersionWorkload {
       if (found[0] !== undefined && found[0].content !== null) current++;
     }
     this.#checkUsage(name, all, current);
-    this.#checkObjects(name, byKey);
-    for (let round = 0; round < 4; round++) this.#checkListing(name, listed);
+    await this.#checkObjects(name, byKey);
+    for (let round = 0; round < 4; round++) await this.#checkListing(name, listed);
   }
 
   /** Everything that was ever written is ended: nothing may be left in the index or on the drives. */
   async endAll(): Promise<void> {
     for (const [name] of this.#buckets) {
-      const versions = this.#listAll(name, 1000);
+      const versions = await this.#listAll(name, 1000);
       await Promise.all(versions.map(({ key, versionId }) => this.#engine.deleteObject(name, key, versionId, null)));
       this.#bucket(name).keys.clear();
     }
   }
 
-  #listAll(bucket: string, countMax: number): VersionEntry[] {
+  async #listAll(bucket: string, countMax: number): Promise<VersionEntry[]> {
     const entries: VersionEntry[] = [];
     let markers = { keyMarker: '', versionIdMarker: '' };
     for (;;) {
-      const page = this.#engine.listVersions({ bucket, prefix: '', delimiter: '', ...markers, countMax });
+      const page = await this.#engine.listVersions({ bucket, prefix: '', delimiter: '', ...markers, countMax });
       if (page.entries.length > countMax) throw new Error('a page of versions is too long');
       entries.push(...page.entries);
       if (!page.isTruncated) return entries;
@@ -523,14 +523,14 @@ export class VersionWorkload {
   }
 
   /** The plain listing shows the keys whose latest version is an object. */
-  #checkObjects(bucket: string, byKey: ReadonlyMap<string, readonly VersionEntry[]>): void {
-    const page = this.#engine.list({ bucket, prefix: '', delimiter: '', startAfter: '', countMax: 100_000 });
+  async #checkObjects(bucket: string, byKey: ReadonlyMap<string, readonly VersionEntry[]>): Promise<void> {
+    const page = await this.#engine.list({ bucket, prefix: '', delimiter: '', startAfter: '', countMax: 100_000 });
     const wanted = [...byKey].filter(([, [latest]]) => latest?.isMarker === false).map(([key]) => key);
     const found = page.entries.map(({ key }) => key);
     if (found.join('|') !== wanted.join('|')) throw new Error(`${bucket}: lists ${found.join()}, not ${wanted.join()}`);
   }
 
-  #checkListing(bucket: string, all: readonly VersionEntry[]): void {
+  async #checkListing(bucket: string, all: readonly VersionEntry[]): Promise<void> {
     const { workload } = this;
     const prefix = workload.random() < 0.4 ? '' : [...workload.newKey()].slice(0, 1 + workload.below(2)).join('');
     const delimiter = workload.pick(['', '/', 'a', '//']);
@@ -540,7 +540,7 @@ export class VersionWorkload {
     const found: string[] = [];
     let markers = { keyMarker, versionIdMarker: '' };
     for (;;) {
-      const page = this.#engine.listVersions({ bucket, prefix, delimiter, ...markers, countMax });
+      const page = await this.#engine.listVersions({ bucket, prefix, delimiter, ...markers, countMax });
       found.push(...page.entries.map(nameOf), ...page.commonPrefixes);
       if (page.entries.length + page.commonPrefixes.length > countMax) throw new Error('a page is too long');
       if (!page.isTruncated) break;

@@ -121,6 +121,52 @@ describe('the index in runs', () => {
     expect(keysOf(catalog)).toEqual(['a', 'b', 'bb']);
   });
 
+  it.each(['in memory', 'in runs'])('passes entries that were deleted in a row once, %s', async (where) => {
+    const catalog = await openHere();
+    const keys = Array.from({ length: 5000 }, (_, index) => bytes(`k${10_000 + index}`));
+    await catalog.write((batch) => {
+      for (const key of keys) batch.put(key, bytes('x'));
+      batch.put(bytes('l'), bytes('x'));
+    });
+    if (where === 'in runs') await catalog.flush();
+    await catalog.write((batch) => {
+      for (const key of keys) batch.delete(key);
+    });
+    if (where === 'in runs') await catalog.flush();
+    let passed = 0;
+    const turn = { pass: (deletions: number) => (passed += deletions) };
+    const passedOnTheWay = (): number => {
+      passed = 0;
+      expect(keysOf(catalog, { turn })).toEqual(['l']);
+      return passed;
+    };
+    const first = passedOnTheWay();
+    expect(first).toBeGreaterThan(4000);
+    expect(first).toBeLessThanOrEqual(5000);
+    expect(passedOnTheWay()).toBe(0);
+    // Whoever is stopped on the way has not gone it in vain.
+    await catalog.write((batch) => {
+      for (const key of keys) batch.put(key, bytes('y'));
+    });
+    await catalog.write((batch) => {
+      for (const key of keys) batch.delete(key);
+    });
+    const stop = () => {
+      throw new Error('stop');
+    };
+    let stopped = 0;
+    for (; stopped < 100; stopped++) {
+      try {
+        expect(keysOf(catalog, { turn: { pass: stop } })).toEqual(['l']);
+        break;
+      } catch (error) {
+        expect(error).toMatchObject({ message: 'stop' });
+      }
+    }
+    expect(stopped).toBeGreaterThan(7);
+    expect(stopped).toBeLessThan(12);
+  });
+
   it('takes batches whole and in order, and can be cleared', async () => {
     const catalog = await openHere();
     const writes = Array.from({ length: 50 }, (_, index) =>

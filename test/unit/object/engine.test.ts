@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ObjectInfo, ObjectSnapshot, UploadOptions } from '../../../dist/object/index.js';
 import { kernels } from '../../../dist/native/index.js';
+import { objectKey } from '../../../dist/object/index-keys.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
 
 const open: EngineFixture[] = [];
@@ -349,16 +350,8 @@ describe('an engine on four drives', () => {
     expect((await get(fixture, 'm')).equals(whole)).toBe(true);
     const middle = await readAll(fixture.engine.open('b', 'm', ''), (5 << 20) - 10, (10 << 20) + 20);
     expect(middle.equals(whole.subarray((5 << 20) - 10, (10 << 20) + 20))).toBe(true);
-    expect(
-      fixture.engine.listUploads({
-        bucket: 'b',
-        prefix: '',
-        delimiter: '',
-        keyMarker: '',
-        uploadIdMarker: '',
-        countMax: 10,
-      }).uploads,
-    ).toHaveLength(0);
+    const allUploads = { prefix: '', delimiter: '', keyMarker: '', uploadIdMarker: '', countMax: 10 };
+    expect((await fixture.engine.listUploads({ bucket: 'b', ...allUploads })).uploads).toHaveLength(0);
     await fixture.engine.deleteObject('b', 'm', '', null);
     const files = (): number =>
       readdirSync(join(fixture.driveFolder(0), 'blobs'), { recursive: true, withFileTypes: true }).filter((e) =>
@@ -403,27 +396,58 @@ describe('an engine on four drives', () => {
     const ordered = [...keys].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
     const list = (options: object) =>
       fixture.engine.list({ bucket: 'b', prefix: '', delimiter: '', startAfter: '', countMax: 1000, ...options });
-    expect(list({}).entries.map((entry) => entry.key)).toEqual(ordered);
-    expect(list({ delimiter: '/' })).toMatchObject({
+    expect((await list({})).entries.map((entry) => entry.key)).toEqual(ordered);
+    expect(await list({ delimiter: '/' })).toMatchObject({
       commonPrefixes: ['/', 'a/', 'b/', 'c/', 'z/'],
       isTruncated: false,
     });
-    expect(list({ delimiter: '/', prefix: 'a/' })).toMatchObject({ commonPrefixes: ['a/b/'] });
-    expect(list({ delimiter: '/', startAfter: 'a/1' }).commonPrefixes).toEqual(['b/', 'c/', 'z/']);
+    expect(await list({ delimiter: '/', prefix: 'a/' })).toMatchObject({ commonPrefixes: ['a/b/'] });
+    expect((await list({ delimiter: '/', startAfter: 'a/1' })).commonPrefixes).toEqual(['b/', 'c/', 'z/']);
     for (const countMax of [1, 2, 3, 5]) {
       for (const delimiter of ['', '/']) {
         const seen: string[] = [];
         let startAfter = '';
         for (;;) {
-          const page = list({ countMax, delimiter, startAfter });
+          const page = await list({ countMax, delimiter, startAfter });
           seen.push(...page.entries.map((entry) => entry.key), ...page.commonPrefixes);
           if (!page.isTruncated) break;
           startAfter = page.next;
         }
-        const whole = list({ delimiter });
+        const whole = await list({ delimiter });
         expect(seen.sort()).toEqual([...whole.entries.map((entry) => entry.key), ...whole.commonPrefixes].sort());
       }
     }
+  });
+
+  it('lets others have their turn while a listing passes 200,000 deleted keys, and passes them once', async () => {
+    const fixture = await start(4);
+    const { catalog, buckets } = fixture.engine.index;
+    await put(fixture, 'z', Buffer.from('z'));
+    const bucketId = buckets.get('b')?.bucketId ?? 0;
+    const keys = Array.from({ length: 200_000 }, (_, index) => objectKey(bucketId, `a${index}`));
+    await catalog.write((batch) => {
+      for (const key of keys) batch.put(key, Buffer.alloc(0));
+    });
+    await catalog.write((batch) => {
+      for (const key of keys) batch.delete(key);
+    });
+    const turnsOf = async (list: () => Promise<{ entries: readonly { key: string }[] }>): Promise<number> => {
+      let turns = 0;
+      const count = (): void => {
+        turns++;
+        next = setImmediate(count);
+      };
+      let next = setImmediate(count);
+      const { entries } = await list();
+      clearImmediate(next);
+      expect(entries.map(({ key }) => key)).toEqual(['z']);
+      return turns;
+    };
+    const all = { bucket: 'b', prefix: '', delimiter: '', countMax: 10 };
+    const objects = () => fixture.engine.list({ ...all, startAfter: '' });
+    const versions = () => fixture.engine.listVersions({ ...all, keyMarker: '', versionIdMarker: '' });
+    expect(await turnsOf(objects)).toBeGreaterThanOrEqual(2);
+    expect([await turnsOf(objects), await turnsOf(versions)]).toEqual([0, 0]);
   });
 
   it('goes on below its memory budget', async () => {

@@ -95,7 +95,7 @@ describe('a store on full drives', () => {
     expect(again.systemRecord('user/old')).toBeNull();
     expect(Buffer.from(again.systemRecord('user/new') ?? []).toString()).toBe('new');
     expect(again.versioning('b').status).toBe('Enabled');
-    const listed = again.list({ bucket: 'b', prefix: '', delimiter: '', startAfter: '', countMax: 1000 });
+    const listed = await again.list({ bucket: 'b', prefix: '', delimiter: '', startAfter: '', countMax: 1000 });
     expect(listed.entries.map(({ key }) => key)).toEqual(
       keys
         .slice(5)

@@ -59,24 +59,24 @@ async function remove(items: readonly Item[], quiet?: string, options: Partial<S
 const removed = { versionId: null, isMarker: false };
 const errors = (root: Awaited<ReturnType<typeof remove>>) =>
   texts(root, 'Error/Key').map((key, index) => `${key} ${texts(root, 'Error/Code')[index]}`);
-const left = () =>
-  fixture.objects
-    .list({ bucket: 'bucket', prefix: '', delimiter: '', startAfter: '', countMax: 2000 })
-    .entries.map(({ key }) => key);
+const left = async () => {
+  const all = { prefix: '', delimiter: '', startAfter: '', countMax: 2000 };
+  return (await fixture.objects.list({ bucket: 'bucket', ...all })).entries.map(({ key }) => key);
+};
 
 test('deletes what is there, and what is not', async () => {
   for (const key of ['a', 'b', 'c']) await fixture.put(key);
   const root = await remove([{ Key: 'a' }, { Key: 'nothing' }, { Key: 'c', VersionId: 'null' }]);
   expect(texts(root, 'Deleted/Key')).toEqual(['a', 'nothing', 'c']);
   expect(texts(root, 'Deleted/VersionId')).toEqual(['null']);
-  expect(left()).toEqual(['b']);
+  expect(await left()).toEqual(['b']);
 });
 
 test('any key: markup, control characters, spaces, a leading slash, dots', async () => {
   const keys = ['<&>"', '\u0001\t\r\n', ' a ', '/a', '../a', '\u{1f33e}', '\ufffe'];
   for (const key of keys) await fixture.put(key);
   expect(texts(await remove(keys.map((Key) => ({ Key }))), 'Deleted/Key')).toEqual(keys);
-  expect(left()).toEqual([]);
+  expect(await left()).toEqual([]);
 });
 
 test('quiet: only what went wrong', async () => {
@@ -124,7 +124,7 @@ describe('entries that fail', () => {
     expect(errors(root)).toEqual(['a NoSuchVersion']);
     expect(text(root, 'Error/VersionId')).toBe('8f2a');
     expect(text(root, 'Error/Message')).toBe('The specified version does not exist.');
-    expect(left()).toEqual(['a']);
+    expect(await left()).toEqual(['a']);
   });
 
   test('keys of 1,023 and 1,024 bytes are fine, 1,025 are too long', async () => {
@@ -144,13 +144,13 @@ describe('entries that fail', () => {
     ]);
     expect(texts(root, 'Deleted/Key')).toEqual(['a', 'c']);
     expect(errors(root)).toEqual(['b PreconditionFailed']);
-    expect(left()).toEqual(['b']);
+    expect(await left()).toEqual(['b']);
   });
 
   test('a condition that we do not have is not passed over', async () => {
     await fixture.put('a');
     expect(errors(await remove([{ Key: 'a', Size: '1' }]))).toEqual(['a NotImplemented']);
-    expect(left()).toEqual(['a']);
+    expect(await left()).toEqual(['a']);
   });
 
   test('refusals of the store', async () => {
@@ -199,7 +199,7 @@ describe('who may', () => {
     });
     expect(texts(root, 'Deleted/Key')).toEqual(['mine', 'versioned']);
     expect(errors(root)).toEqual(['yours AccessDenied', 'mine AccessDenied']);
-    expect(left()).toEqual(['yours']);
+    expect(await left()).toEqual(['yours']);
   });
 
   test('who may nothing does not learn whether the bucket is there', async () => {
@@ -259,7 +259,7 @@ describe('integrity', () => {
     await fixture.put('a');
     const answer = await send(body, { headers: {} });
     expect([answer.status, errorCode(answer)]).toEqual([400, 'MissingContentMD5']);
-    expect(left()).toEqual(['a']);
+    expect(await left()).toEqual(['a']);
   });
 
   test.each(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const)('by %s', async (algorithm) => {
