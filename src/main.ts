@@ -58,7 +58,8 @@ if (filesMax !== null && filesMax < openFilesMin) {
     `ERROR: the limit on open files is too low: at least ${openFilesMin} are needed, and more for many drives.\n` +
       '       Raise it (ulimit -n, LimitNOFILE of systemd, --ulimit nofile of containers): some ten thousands cost nothing.\n',
   );
-  process.exit(1);
+  // Of these two, 1 is an answer about the drives.
+  process.exit(['fsck', 'inspect'].includes(process.argv[2] ?? '') ? 2 : 1);
 }
 const { run } = await import('./cli/index.js');
 

@@ -137,6 +137,11 @@ it.each([
   expect(readdirSync(folder)).toEqual([]);
 });
 
+it('says of a check without descriptors that nothing was looked at', () => {
+  const checked = spawnSync('prlimit', ['--nofile=64', process.execPath, main, 'fsck', folder], { encoding: 'utf8' });
+  expect([checked.status, checked.stderr]).toEqual([2, expect.stringContaining('at least 256 are needed')]);
+});
+
 it('says that it has too few threads, whenever that shows', async () => {
   const source = fileURLToPath(new URL('../native/thread-shim.c', import.meta.url));
   const shim = join(folder, 'thread-shim.so');
