@@ -665,11 +665,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     return this.#running(this.#setOf(bucket, bucketId, key)).journal.settled();
   }
 
-  async #putMarker(
-    bucket: string,
-    key: string,
-    precondition: WritePrecondition | null,
-  ): Promise<DeleteOutcome> {
+  async #putMarker(bucket: string, key: string, precondition: WritePrecondition | null): Promise<DeleteOutcome> {
     const { bucketId } = this.#bucket(bucket);
     const mode = this.index.writeMode(bucketId, key);
     let versionId = '';

@@ -3,6 +3,7 @@
  * between its call and its answer (Wing and Gong's search, with Lowe's memory of what was tried). A step without an answer
  * took effect at any moment behind its call, up to its deadline, or never.
  */
+import { createHash } from 'node:crypto';
 
 export type WriteMode = 'unversioned' | 'enabled' | 'suspended';
 
@@ -199,7 +200,9 @@ function nameOf(state: KeyState): string {
   let name = names.get(state);
   if (name === undefined) {
     const versions = state.versions.map(({ versionId, etag, token }) => `${versionId}/${etag ?? ''}/${token}`);
-    name = `${state.mode} ${versions.join()} ${state.order} ${state.modifiedSeconds} ${[...state.copied].sort().join()}`;
+    const text = `${state.mode} ${versions.join()} ${state.order} ${state.modifiedSeconds} ${[...state.copied].sort().join()}`;
+    // Hundreds of versions, and thousands of states with most of them: as they stand they would fill the memory.
+    name = createHash('md5').update(text).digest('base64');
     names.set(state, name);
   }
   return name;
