@@ -348,7 +348,7 @@ describe('a delete whose bucket gets another versioning before it is decided', (
     const { versionId } = await fixture.engine.deleteObject('b', 'k', '', null);
     mode.mockRestore();
     expect(versionId === 'null').toBe(status === 'Suspended');
-    expect(listed()).toHaveLength(status === 'Suspended' ? 1 : 2);
+    expect(await listed()).toHaveLength(status === 'Suspended' ? 1 : 2);
   });
 });
 
