@@ -9,7 +9,7 @@ import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../native/i
 import type { Traces } from '../telemetry/index.js';
 import type { DriveFault, DriveFaultKind, DriveResult } from './drive.js';
 import type { DriveStatisticsCounter } from './drive-statistics.js';
-import { ECANCELED, EINPROGRESS, EMFILE, ENFILE, ENOENT, faultKind } from './errno.js';
+import { ECANCELED, EINPROGRESS, EMFILE, ENFILE, ENOENT, ENOMEM, faultKind } from './errno.js';
 
 /** How long an open waits for another descriptor to be closed before it is tried again. */
 const descriptorRetryMs = 20;
@@ -70,6 +70,8 @@ export class DriveCalls {
   #leftBehind = 0;
   #isSilent = false;
   #isOut = false;
+  /** When the drive first answered that there is no memory, unless a call has succeeded since. */
+  #noMemoryMs: number | null = null;
 
   /** The queue is used by nobody else. */
   constructor(
@@ -222,10 +224,21 @@ export class DriveCalls {
       pending.settle?.();
       return;
     }
-    const fault = result.errno === 0 ? null : faultKind(result.errno);
+    const fault = this.#faultOf(result.errno);
     this.#tell(pending, fault, result.bytes);
     if (fault === null) pending.resolve({ ok: true, value: result });
     else pending.resolve({ ok: false, fault: this.#fault(call, fault, result.errno) });
+  }
+
+  /** A file system that answers nothing else for as long as a call may take is what is wrong, and not this machine. */
+  #faultOf(errno: number): DriveFaultKind | null {
+    if (errno === 0) {
+      this.#noMemoryMs = null;
+      return null;
+    }
+    if (errno !== ENOMEM) return faultKind(errno);
+    this.#noMemoryMs ??= this.#runningMs();
+    return this.#runningMs() - this.#noMemoryMs < this.callMsMax ? 'starved' : 'io';
   }
 
   #tell({ call, submittedMs }: Pending, fault: DriveFaultKind | null, bytes: number): void {

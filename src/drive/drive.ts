@@ -9,7 +9,10 @@ export type DriveFaultKind =
   | 'missing'
   /** ENOSPC or EDQUOT: no fence, only no room. */
   | 'full'
-  /** EMFILE, ENFILE, ENOMEM: this process, or the whole machine, has run out of them. It says nothing of the drive. */
+  /**
+   * EMFILE, ENFILE, and ENOMEM unless a drive answers it for long: this process, or the whole machine, has run out of them.
+   * It says nothing of the drive.
+   */
   | 'starved'
   /** EIO and everything else that a read or write can answer. */
   | 'io'

@@ -6,7 +6,7 @@ import { DriveCalls } from '../../../src/drive/drive-calls.js';
 import { DriveStatisticsCounter } from '../../../src/drive/drive-statistics.js';
 import { IoKind, type IoQueue, type IoRequest, type IoResult } from '../../../src/native/index.js';
 
-const { ECANCELED, EINPROGRESS, EIO, EMFILE, ENOENT, ENOSPC } = constants.errno;
+const { ECANCELED, EINPROGRESS, EIO, EMFILE, ENOENT, ENOMEM, ENOSPC } = constants.errno;
 
 class FakeQueue implements IoQueue {
   readonly requests: IoRequest[] = [];
@@ -189,6 +189,19 @@ describe('a call to a drive', () => {
     const requestCount = queue.requests.length;
     await vi.advanceTimersByTimeAsync(10_000);
     expect(queue.requests).toHaveLength(requestCount);
+  });
+
+  it('blames a drive that answers for as long as a call may take that there is no memory', async () => {
+    const kinds: (string | null)[] = [];
+    const answer = async (errno: number): Promise<void> => {
+      const call = run();
+      queue.end(queue.requests.length, { errno });
+      await call.promise;
+      kinds.push(call.answer?.ok === false ? call.answer.fault.kind : null);
+      await vi.advanceTimersByTimeAsync(limitMs - 10);
+    };
+    for (const errno of [ENOMEM, ENOMEM, 0, ENOMEM, EIO, ENOMEM]) await answer(errno);
+    expect(kinds).toEqual(['starved', 'starved', null, 'starved', 'io', 'io']);
   });
 
   it('gives the next try the whole of its limit', async () => {
