@@ -156,10 +156,11 @@ function fsck(within: readonly string[], drives: readonly string[], ...flags: st
   expect(status, `${stdout}${stderr}`).toBe(0);
 }
 
-async function becomesWritable(s3: S3Client, key: string, bytes: number): Promise<void> {
+/** What was freed comes back when the log files that held it have been compacted. */
+async function becomesPossible(act: () => Promise<unknown>): Promise<void> {
   let refused: unknown;
   for (let turn = 0; turn < 120; turn++) {
-    refused = await refusalOf(put(s3, key, bytes));
+    refused = await refusalOf(act());
     if (refused === null) return;
     expectFull(refused);
     await new Promise((resolve) => setTimeout(resolve, 250));
@@ -205,7 +206,7 @@ describe('drives without room', () => {
     });
     const left = new Set(keys);
     for (const key of gone) left.delete(key);
-    await becomesWritable(s3, 'again', smallBytes);
+    await becomesPossible(() => put(s3, 'again', smallBytes));
     left.add('again');
     expect(await listed(s3)).toEqual([...left].sort());
     await forAll([...left], async (key) => {
@@ -221,8 +222,8 @@ describe('drives without room', () => {
       await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
     });
     expect(await listed(s3)).toEqual([]);
-    await becomesWritable(s3, 'large again', largeBytes);
-    await becomesWritable(s3, 'again', smallBytes);
+    await becomesPossible(() => put(s3, 'large again', largeBytes));
+    await becomesPossible(() => put(s3, 'again', smallBytes));
     // The first room is enough for a write; the rest comes as logs are compacted and files removed.
     for (const folder of folders.map((one) => small?.seen(one) ?? one)) {
       const free = (): number => {
@@ -285,7 +286,7 @@ describe('drives without room', () => {
       await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId: 'null' }));
     const { Versions = [] } = await s3.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: keys[0] }));
     expect(Versions).toEqual([]);
-    await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: keys[0] }));
+    await becomesPossible(() => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: keys[0] })));
 
     await server.kill();
     server = await startServer(pools, {}, within);

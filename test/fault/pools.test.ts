@@ -116,9 +116,13 @@ describe('a deployment of four drives, expanded by eight and by three', () => {
       { dataShards: 4, parityShards: 4 },
     ]);
     expect(found.now.blobs).toMatchObject({ badShards: 0, unreadable: 0 });
-    const { output } = await start(groups);
+    await start(groups);
     await expectAll();
     await work('three');
+    // The drive that was away is brought up beside that, at its pace; then a start has all of them at once.
+    await expectAllBack(15);
+    await server?.kill();
+    const { output } = await start(groups);
     const shapes = /"sets":(\[.*\]),"startMs"/.exec(output())?.[1] ?? '[]';
     expect(JSON.parse(shapes)).toMatchObject([
       { dataShards: 2, parityShards: 2, mayFailForReads: 2, mayFailForWrites: 1 },
