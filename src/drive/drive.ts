@@ -41,6 +41,15 @@ export function isHarmless(fault: DriveFault): boolean {
   return fault.kind === 'full' || fault.kind === 'starved';
 }
 
+/**
+ * What a copy counts for when its read failed. A sector that cannot be read is bad, like wrong bytes: writing the file
+ * anew gives it another.
+ */
+export function copyStateAfter({ kind }: DriveFault): 'missing' | 'unreachable' | 'bad' {
+  if (kind === 'missing') return 'missing';
+  return kind === 'slow' || kind === 'starved' ? 'unreachable' : 'bad';
+}
+
 export type DriveResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: DriveFault };
 

@@ -3,7 +3,7 @@
  * With config and catalog, the only file access.
  */
 export type * from './drive.js';
-export { isHarmless } from './drive.js';
+export { copyStateAfter, isHarmless } from './drive.js';
 export { errnoFields } from './errno.js';
 export { folderIdAt, probeDrive, type ProbeOptions } from './probe-drive.js';
 export { formatDrive, rewriteFormat } from './format-drive.js';

@@ -31,7 +31,8 @@ export { epochOfBlob, fileId, fileNumberOf, highOf, setOfBlob, setOfBody, setOfF
 export { BlobWriter } from './blob-writer.js';
 export { payloadOffset } from './blob-format.js';
 export { verifySlot } from './verify-slot.js';
-export { blobStateAfter, verifyBlob, type BlobState, type BlobToVerify, type VerifyOptions } from './verify-blob.js';
+export { copyStateAfter } from '../drive/index.js';
+export { verifyBlob, type BlobState, type BlobToVerify, type VerifyOptions } from './verify-blob.js';
 export { BlobSource, SlotSource, type ShardSource } from './shard-source.js';
 export { BodyReader, type DamageReport } from './body-reader.js';
 export { ReadCache, type ReadCacheFigures } from './read-cache.js';

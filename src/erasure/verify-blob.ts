@@ -3,7 +3,7 @@
  * it holds little memory; whoever calls sets the pace between them. Main thread; the drive's own threads hash.
  */
 import { invariant, limits, type Slab, type SlabAllocator, type SlabPurpose } from '../base/index.js';
-import type { BlobHandle, Drive, DriveFault } from '../drive/index.js';
+import { copyStateAfter, type BlobHandle, type Drive } from '../drive/index.js';
 import { encodeBlobHeader, hashBytes, pageBytes, payloadOffset, tableOffset } from './blob-format.js';
 import { verifyRows, type Compute, type VerifyJob } from './compute.js';
 import type { DriveSet } from './drive-set.js';
@@ -45,7 +45,7 @@ export async function verifyBlob(options: VerifyOptions, blob: BlobToVerify): Pr
   const drive = options.set.drive(blob.position);
   if (drive === null) return 'unreachable';
   const opened = await drive.blobs.open(blob.fileName);
-  if (!opened.ok) return blobStateAfter(opened.fault);
+  if (!opened.ok) return copyStateAfter(opened.fault);
   const check = new BlobCheck(options, blob, drive, opened.value);
   try {
     return await check.run();
@@ -53,12 +53,6 @@ export async function verifyBlob(options: VerifyOptions, blob: BlobToVerify): Pr
     drive.blobs.close(opened.value);
     check.release();
   }
-}
-
-/** A sector that cannot be read is a bad shard, like wrong bytes: writing the file anew gives it another. */
-export function blobStateAfter(fault: DriveFault): BlobState {
-  if (fault.kind === 'missing') return 'missing';
-  return fault.kind === 'slow' || fault.kind === 'starved' ? 'unreachable' : 'bad';
 }
 
 class BlobCheck {
@@ -147,7 +141,7 @@ class BlobCheck {
     const result = await this.drive.blobs.readChecked(this.handle, fileOffset, verifyRows(jobs));
     if (!result.ok) {
       this.#stuck.add(result.fault, Float64Array.of(data.offset, data.bytes, hashes.offset, hashes.bytes));
-      return blobStateAfter(result.fault);
+      return copyStateAfter(result.fault);
     }
     await this.options.pace(bytes + blocks * hashBytes);
     return result.value.bytes === bytes && result.value.wrongRows === 0 ? 'sound' : 'bad';
@@ -158,7 +152,7 @@ class BlobCheck {
     const result = await this.drive.blobs.read(this.handle, fileOffset, segments);
     if (result.ok) return result.value === bytes ? 'sound' : 'bad';
     this.#stuck.add(result.fault, segments);
-    return blobStateAfter(result.fault);
+    return copyStateAfter(result.fault);
   }
 }
 

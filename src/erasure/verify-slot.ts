@@ -1,5 +1,6 @@
 /** Verifies one drive's slot of a body in the log. */
 import { divCeil, limits, type SlabAllocator } from '../base/index.js';
+import { copyStateAfter } from '../drive/index.js';
 import { hashBytes } from './blob-format.js';
 import type { Compute } from './compute.js';
 import type { DriveSet } from './drive-set.js';
@@ -30,8 +31,7 @@ export async function verifySlot(
     const read = await drive.log.read(fileNumberOf(fileNumber), fileOffset, segments);
     if (!read.ok) {
       stuck.add(read.fault, segments);
-      if (read.fault.kind === 'missing') return 'missing';
-      return read.fault.kind === 'slow' || read.fault.kind === 'starved' ? 'unreachable' : 'bad';
+      return copyStateAfter(read.fault);
     }
     if (read.value < slotBytes) return 'missing';
     const job = { dataOffset: data.offset, bytes: slotBytes, hashesOffset: table.offset, shardIndex, firstBlock: 0 };

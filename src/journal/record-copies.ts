@@ -2,6 +2,7 @@
  * Finds records in one log file, and says what each drive has of them: the record itself is the same on every drive,
  * and right where the batch around it has its digest. Reads only.
  */
+import { copyStateAfter } from '../drive/index.js';
 import { CommonReader } from './batch-copier.js';
 import type { LogRecord } from './journal.js';
 import { headerBytes, recordBytes, type BatchHeader } from './layout.js';
@@ -79,8 +80,7 @@ function copiesOf(setLog: SetLog, header: BatchHeader): Promise<CopyState[]> {
       const read = await reader.readAt(header.fileNumber, header.fileOffset);
       if (read.kind === 'batch') return read.header.digest === header.digest ? 'sound' : 'bad';
       if (read.kind === 'none') return read.state === 'clean' ? 'missing' : 'bad';
-      if (read.fault.kind === 'missing') return 'missing';
-      return read.fault.kind === 'slow' || read.fault.kind === 'starved' ? 'unreachable' : 'bad';
+      return copyStateAfter(read.fault);
     } finally {
       reader.close();
     }

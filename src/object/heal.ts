@@ -7,7 +7,7 @@ import {
   BlobWriter,
   BodyReader,
   blobName,
-  blobStateAfter,
+  copyStateAfter,
   checksumBlockCount,
   shardBytes,
   stripeLength,
@@ -136,7 +136,7 @@ async function provenStateAt(context: EngineContext, indexed: BlobBody, position
   const drive = context.set.drive(position);
   if (drive === null) return 'unreachable';
   const settled = await drive.blobs.settle(blobName(id));
-  if (!settled.ok) return blobStateAfter(settled.fault);
+  if (!settled.ok) return copyStateAfter(settled.fault);
   const state = await stateAt(context, indexed, position);
   const isProven = settled.value || (committed & (1 << position)) !== 0;
   return state === 'sound' && !isProven ? 'unproven' : state;
