@@ -51,8 +51,8 @@ export default defineConfig({
       project('api', 2, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
       project('fault', 3, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 2),
       project('fault-time', 4, { include: ofTime }, 300_000, 1),
-      // Foreign clients copy real trees: one at a time, minutes each.
-      project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 1),
+      // Foreign clients copy real trees: minutes each.
+      project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 2),
     ],
   },
 });

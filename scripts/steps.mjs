@@ -23,12 +23,20 @@ export class StepError extends Error {
   }
 }
 
-let child = null;
-/** Signals reach the step that runs, and end this script with it. */
+/** Programs that run. */
+const children = new Set();
+/** Signals reach them, and end this script with them. */
 export function forwardSignals() {
   const forward = (signal) => {
     // The whole group: npm and make have children of their own.
-    if (child !== null) process.kill(-child.pid, signal);
+    for (const { pid } of children) {
+      try {
+        process.kill(-pid, signal);
+      } catch (error) {
+        // It has ended by itself this moment.
+        if (error.code !== 'ESRCH') throw error;
+      }
+    }
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.on('SIGINT', forward);
@@ -48,7 +56,7 @@ export function run(program, args, { quiet = false, env = {}, cwd = root } = {})
       stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
       detached: true,
     });
-    child = started.pid === undefined ? null : started;
+    if (started.pid !== undefined) children.add(started);
     let output = '';
     if (quiet) {
       started.stdout.on('data', (data) => (output += data));
@@ -56,7 +64,7 @@ export function run(program, args, { quiet = false, env = {}, cwd = root } = {})
     }
     started.on('error', (error) => reject(new StepError(`cannot run ${program}: ${error.message}`)));
     started.on('close', (code, signal) => {
-      child = null;
+      children.delete(started);
       resolve({ code: code ?? (signal === null ? 1 : 128), output });
     });
   });

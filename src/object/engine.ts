@@ -174,6 +174,11 @@ class VersionedMeanwhile extends Error {
   override readonly name = 'VersionedMeanwhile';
 }
 
+/** In commit order, what a change is about is not there any more. */
+class GoneMeanwhile extends Error {
+  override readonly name = 'GoneMeanwhile';
+}
+
 /** What lay in a bucket that no record knows has one of this name. */
 export interface RestoredBucket {
   readonly name: string;
@@ -637,19 +642,17 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     find: () => OrderedVersion | null,
   ): Promise<OrderedVersion | null> {
     let ended: OrderedVersion | null = null;
-    let isGone = false;
     try {
       await this.#commitKey(bucket, bucketId, key, 'free', ({ order }, onSettled) => {
         ended = find();
         checkPrecondition(precondition, ended?.etag ?? null, key);
-        isGone = ended === null;
-        if (ended === null) throw new Refusal<ObjectErrorCode>('NoSuchKey');
+        if (ended === null) throw new GoneMeanwhile();
         onSettled(this.#overlay.removeVersion(bucketId, key, order, ended.order));
         const body = encodeObjectDelete({ bucketId, key, order: ended.order });
         return { type: RecordType.objectDelete, body, slots: null };
       });
     } catch (error) {
-      if (!isGone || !(error instanceof Refusal) || error.code !== 'NoSuchKey') throw error;
+      if (!(error instanceof GoneMeanwhile)) throw error;
     }
     return ended;
   }
@@ -704,11 +707,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     const source = { order: snapshot.entry.order, versionId: sourceId, etag };
     const places = [objectKey(bucketId, key), versionKey(bucketId, key, source.order)];
     let stored: ObjectRecord | null = null;
-    let isGone = false;
     const prepare: DecideRecord = ({ order, timeMs }, onSettled) => {
       // The bytes of a version that has gone meanwhile are about to be unlinked.
-      isGone = !isInOrder(this.#running(), bucketId, key, source);
-      if (isGone) throw new Refusal<ObjectErrorCode>('NoSuchKey', undefined, { Key: key });
+      if (!isInOrder(this.#running(), bucketId, key, source)) throw new GoneMeanwhile();
       if (precondition !== null) checkPrecondition(precondition, currentEtag(this.#running(), bucketId, key), key);
       if (places.some((at) => this.#overlay.isMoving(at))) throw new RecordChanged();
       // Compaction may have moved the slots since the snapshot was opened.
@@ -722,7 +723,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     try {
       await this.#commitOnceStill(bucket, bucketId, key, prepare);
     } catch (error) {
-      if (isGone && error instanceof Refusal && error.code === 'NoSuchKey') return null;
+      if (error instanceof GoneMeanwhile) return null;
       throw error;
     }
     invariant(stored !== null, 'a committed record was prepared');
@@ -974,7 +975,7 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
         try {
           return prepare(context, onSettled);
         } catch (error) {
-          isRelying = error instanceof Refusal && this.#overlay.found !== found;
+          isRelying = this.#overlay.found !== found;
           throw error;
         }
       };

@@ -75,8 +75,6 @@ interface Filling {
   isLeft: boolean;
 }
 
-const notBegun = { isHashing: false, isLeft: false } as const;
-
 /** What a finished body hands to its record. */
 interface SealedBody {
   readonly placement: Placement;
@@ -351,8 +349,16 @@ export class EngineUpload implements Upload {
     }
     const stripeIndex = this.#stripesBegun++;
     const target = stripeLength(this.#layout, stripeIndex);
-    this.#filling = { slab, used: 0, target, stripeIndex, chunkEnds: [], chunkSignatures: [], ...notBegun };
-    return this.#filling;
+    return (this.#filling = {
+      slab,
+      used: 0,
+      target,
+      stripeIndex,
+      chunkEnds: [],
+      chunkSignatures: [],
+      isHashing: false,
+      isLeft: false,
+    });
   }
 
   /** Only a body that has proved that it moves gets a whole stripe at once. */
@@ -893,9 +899,9 @@ export class EngineUpload implements Upload {
   }
 }
 
-/** The smallest that is not less; of at most 2^31. */
+/** The smallest that is not less; of at most 2^31. Shifted, because a power is calculated in floating point. */
 function powerOfTwo(bytes: number): number {
-  return bytes <= 1 ? 1 : 2 ** (32 - Math.clz32(bytes - 1));
+  return bytes <= 1 ? 1 : (1 << (32 - Math.clz32(bytes - 1))) >>> 0;
 }
 
 function align64(bytes: number): number {

@@ -34,6 +34,7 @@ interface Answer {
   /** The body has the length that the headers say. */
   readonly isWhole: boolean;
   readonly headMs: number;
+  readonly endMs: number;
 }
 
 /** What a write makes of its key. */
@@ -195,7 +196,8 @@ export class History {
     if (choice < 0.52) return this.#read(key, 'range');
     if (choice < 0.57) return this.#read(key, 'match');
     if (choice < 0.63) return this.#read(key, 'HEAD');
-    if (choice < 0.72) return this.#delete(key, this.options.random() < 0.3);
+    if (choice < 0.69) return this.#delete(key, this.options.random() < 0.3);
+    if (choice < 0.72) return this.#deleteSome(key);
     if (choice < 0.78) return this.#copy(key);
     if (choice < 0.83) return this.#multipart(key);
     if (choice < 0.89) return this.#list(key);
@@ -250,7 +252,7 @@ export class History {
     if (answer.status === 200) {
       const found = unquoted(answer.headers.etag) ?? etagOfXml(answer.body);
       if (found !== etag) this.#violation(`${what} answers the ETag ${String(found)}`);
-      this.#noteVersion(key, token, answer.headers);
+      this.#noteVersion(key, token, header(answer, 'x-amz-version-id'));
       this.#hint(key, etag, this.#ids.get(token));
       this.#add(key, {
         what: `${what}: 200 ${this.#ids.get(token) ?? ''}`,
@@ -295,7 +297,7 @@ export class History {
     }
     const found = answer?.status === 200 ? etagOfXml(answer.body) : null;
     if (!isOpen && found === null) this.#unexpected(what, answer);
-    if (answer?.status === 200) this.#noteVersion(key, token, answer.headers);
+    if (answer?.status === 200) this.#noteVersion(key, token, header(answer, 'x-amz-version-id'));
     // It reads at one moment and writes at a later one.
     const index = key.steps.length;
     const read = (state: KeyState): KeyState | null => {
@@ -357,30 +359,15 @@ export class History {
     const isAllowed = writeCondition(false, ifMatch);
     const isOpen = answer === undefined || isBusy(answer);
     const what = `DELETE ${ifMatch ?? ''} ${token}: ${answer?.status ?? 'cut off'}`;
-    const remove = (state: KeyState): KeyState | null => {
-      if (!isAllowed(etagOf(state))) return null;
-      if (state.mode !== 'unversioned') return this.#withVersion(key, state, { token, etag: null });
-      return state.versions.length === 0 ? state : { ...state, versions: [] };
-    };
     if (isOpen) {
-      this.#add(key, { what, callMs, answerMs: Infinity, isOpen, isRead: false, apply: remove });
+      this.#addRemoval(key, { what, callMs, answerMs: Infinity, isOpen }, token, isAllowed);
       return answer !== undefined;
     }
     const answerMs = answer.headMs;
     if (answer.status === 204) {
-      if (key.mode !== 'unversioned') {
-        this.#noteVersion(key, token, answer.headers);
-        if (answer.headers['x-amz-delete-marker'] !== 'true') this.#violation(`${what} made no delete marker`);
-        this.#hint(key, null, this.#ids.get(token));
-      }
-      this.#add(key, {
-        what: `${what} ${this.#ids.get(token) ?? ''}`,
-        callMs,
-        answerMs,
-        isOpen,
-        isRead: false,
-        apply: remove,
-      });
+      const isMarker = answer.headers['x-amz-delete-marker'] === 'true';
+      this.#noteMarker(key, what, token, { isMarker, versionId: header(answer, 'x-amz-version-id') });
+      this.#addRemoval(key, { what, callMs, answerMs, isOpen }, token, isAllowed);
       return true;
     }
     if (ifMatch === undefined || (answer.status !== 412 && answer.status !== 404)) this.#unexpected(what, answer);
@@ -389,6 +376,73 @@ export class History {
       (etagOf(state) === null) === isMissing && !isAllowed(etagOf(state)) ? state : null;
     this.#add(key, { what, callMs, answerMs, isOpen, isRead: true, apply: refuse });
     return true;
+  }
+
+  /** DeleteObjects: each of its keys by itself. */
+  async #deleteSome({ bucket }: Key): Promise<boolean> {
+    const keys = this.#keys.filter((one) => one.bucket === bucket && this.options.random() < 0.7);
+    const text = keys.map(({ name }) => `<Object><Key>${name}</Key></Object>`).join('');
+    if (text === '') return true;
+    const body = Buffer.from(`<Delete>${text}</Delete>`);
+    const headers = { 'content-md5': createHash('md5').update(body).digest('base64') };
+    const callMs = performance.now();
+    const answer = await this.#sendTo('POST', `/${bucket}`, 'delete', headers, body).catch(() => undefined);
+    if (answer === null) return false;
+    const isAnswered = answer !== undefined && !isBusy(answer) && answer.isWhole;
+    if (isAnswered && answer.status !== 200) this.#unexpected('DELETE some', answer);
+    const results = isAnswered ? answer.body.toString() : '';
+    const found = new Map<string, { readonly isDone: boolean; readonly entry: string }>();
+    for (const [, kind, entry = ''] of results.matchAll(/<(Deleted|Error)>(.*?)<\/\1>/gs)) {
+      const name = element(entry, 'Key');
+      if (found.has(name)) this.#violation(`DELETE some has ${name} twice`);
+      found.set(name, { isDone: kind === 'Deleted', entry });
+    }
+    for (const key of keys) {
+      const { isDone, entry } = found.get(key.name) ?? { isDone: false, entry: '' };
+      found.delete(key.name);
+      const code = element(entry, 'Code');
+      if (code === 'XMinioStorageFull') continue;
+      const token = this.#newToken();
+      const what = `DELETE some ${token}: ${isDone ? 'done' : code}`;
+      const isOpen = !isDone;
+      if (isAnswered && !isDone && !code.startsWith('SlowDown')) this.#unexpected(what, answer);
+      if (isDone) {
+        const isMarker = element(entry, 'DeleteMarker') === 'true';
+        this.#noteMarker(key, what, token, { isMarker, versionId: element(entry, 'DeleteMarkerVersionId') });
+      }
+      // The answer is one of all, so its head comes only when all is done.
+      const answerMs = answer === undefined || isOpen ? Infinity : answer.endMs;
+      this.#addRemoval(key, { what, callMs, answerMs, isOpen }, token, () => true);
+    }
+    for (const name of found.keys()) this.#violation(`DELETE some has ${name}, which was not asked for`);
+    return answer !== undefined;
+  }
+
+  /** Of a delete without a version that was answered. */
+  #noteMarker(
+    key: Key,
+    what: string,
+    token: string,
+    { isMarker, versionId }: { readonly isMarker: boolean; readonly versionId: string | undefined },
+  ): void {
+    if (isMarker !== (key.mode !== 'unversioned')) this.#violation(`${what}: a delete marker: ${isMarker}`);
+    if (!isMarker) return;
+    this.#noteVersion(key, token, versionId);
+    this.#hint(key, null, this.#ids.get(token));
+  }
+
+  #addRemoval(
+    key: Key,
+    step: Pick<Step, 'what' | 'callMs' | 'answerMs' | 'isOpen'>,
+    token: string,
+    isAllowed: (etag: string | null) => boolean,
+  ): void {
+    const apply = (state: KeyState): KeyState | null => {
+      if (!isAllowed(etagOf(state))) return null;
+      if (state.mode !== 'unversioned') return this.#withVersion(key, state, { token, etag: null });
+      return state.versions.length === 0 ? state : { ...state, versions: [] };
+    };
+    this.#add(key, { ...step, what: `${step.what} ${this.#ids.get(token) ?? ''}`, isRead: false, apply });
   }
 
   async #toggle({ bucket }: Key): Promise<boolean> {
@@ -502,26 +556,52 @@ export class History {
     return true;
   }
 
+  /** In one page, or one key at a time. */
   async #list({ bucket }: Key): Promise<boolean> {
-    const callMs = performance.now();
     const prefix = this.options.random() < 0.5 ? 'key-' : '';
-    const answer = await this.#sendTo('GET', `/${bucket}`, `list-type=2&prefix=${prefix}`, {}, empty).catch(
-      () => undefined,
-    );
-    if (answer === null) return false;
-    if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
-    if (answer.status !== 200) this.#unexpected('LIST', answer);
+    const query = `list-type=2&prefix=${prefix}${this.options.random() < 0.5 ? '&max-keys=1' : ''}`;
+    let token = '';
+    let after = '';
+    do {
+      const callMs = performance.now();
+      const from = token === '' ? '' : `&continuation-token=${encodeURIComponent(token)}`;
+      const answer = await this.#sendTo('GET', `/${bucket}`, query + from, {}, empty).catch(() => undefined);
+      if (answer === null) return false;
+      if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
+      if (answer.status !== 200) {
+        this.#unexpected('LIST', answer);
+        return true;
+      }
+      const text = answer.body.toString();
+      token = element(text, 'NextContinuationToken');
+      if ((element(text, 'IsTruncated') === 'true') !== (token !== '')) this.#unexpected('LIST', answer);
+      after = this.#notePage(bucket, text, { after, isLast: token === '' }, { callMs, answerMs: answer.headMs });
+    } while (token !== '');
+    return true;
+  }
+
+  /** Of keys behind `after`; answers the last one of the page. */
+  #notePage(
+    bucket: string,
+    text: string,
+    { after, isLast }: { readonly after: string; readonly isLast: boolean },
+    times: Pick<Step, 'callMs' | 'answerMs'>,
+  ): string {
     const found = new Map<string, string>();
-    for (const [, entry = ''] of answer.body.toString().matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
-      if (found.has(element(entry, 'Key'))) this.#violation(`LIST has ${element(entry, 'Key')} twice`);
-      found.set(element(entry, 'Key'), entry);
+    let last = after;
+    for (const [, entry = ''] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+      const name = element(entry, 'Key');
+      if (name <= last) this.#violation(`LIST has ${name} behind ${last}`);
+      last = name;
+      found.set(name, entry);
     }
     for (const key of this.#keys.filter((one) => one.bucket === bucket)) {
       const entry = found.get(key.name);
       found.delete(key.name);
       if (entry === undefined) {
+        if (key.name <= after || (key.name > last && !isLast)) continue;
         const apply = (state: KeyState): KeyState | null => (etagOf(state) === null ? state : null);
-        this.#add(key, { what: 'LIST: absent', callMs, answerMs: answer.headMs, isOpen: false, isRead: true, apply });
+        this.#add(key, { what: 'LIST: absent', ...times, isOpen: false, isRead: true, apply });
         continue;
       }
       const etag = unquoted(element(entry, 'ETag')) ?? '';
@@ -533,10 +613,10 @@ export class History {
         const known = top === undefined ? undefined : this.#seconds.get(top.token);
         return top?.etag === etag && (known === undefined || known === seconds) ? state : null;
       };
-      this.#add(key, { what, callMs, answerMs: answer.headMs, isOpen: false, isRead: true, apply });
+      this.#add(key, { what, ...times, isOpen: false, isRead: true, apply });
     }
     for (const name of found.keys()) this.#violation(`LIST has ${name}, which nobody wrote`);
-    return true;
+    return last;
   }
 
   async #listVersions({ bucket }: Key): Promise<boolean> {
@@ -602,12 +682,12 @@ export class History {
     if (versionId !== undefined) key.versionIds = [versionId, ...key.versionIds].slice(0, hintsMax);
   }
 
-  #noteVersion(key: Key, token: string, headers: IncomingHttpHeaders): void {
-    const id = headers['x-amz-version-id'];
-    this.#ids.set(token, typeof id === 'string' ? id : nullId);
-    const isNull = this.#ids.get(token) === nullId;
-    const isWrong = key.mode !== 'toggled' && isNull !== (key.mode !== 'enabled');
-    if (isWrong) this.#violation(`${key.name}: version ${String(id)} in ${key.bucket}`);
+  /** `versionId`: as the answer has it; a write without versioning says none. */
+  #noteVersion(key: Key, token: string, versionId: string | undefined): void {
+    const id = versionId ?? nullId;
+    this.#ids.set(token, id);
+    const isWrong = key.mode !== 'toggled' && (id === nullId) !== (key.mode !== 'enabled');
+    if (isWrong) this.#violation(`${key.name}: version ${id} in ${key.bucket}`);
   }
 
   #withVersion(key: Key, state: KeyState, { token, etag }: { token: string; etag: string | null }): KeyState | null {
@@ -736,7 +816,8 @@ export class History {
             const name = `${method} ${status}`;
             this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
             if (status === 500) this.#violation(`${method} ${path}?${query}: ${Buffer.concat(pieces).toString()}`);
-            resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs });
+            const endMs = performance.now();
+            resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs, endMs });
           };
           response.on('data', (piece: Buffer) => pieces.push(piece));
           response.on('end', () => {

@@ -25,7 +25,8 @@ import { readAll } from '../../support/workload.js';
 const names = ['d1', 'd2', 'd3', 'd4'];
 const firstSet = names.slice(0, 2);
 const secondSet = names.slice(2);
-const keys = Array.from({ length: 12 }, (_, index) => `k${index}`);
+/** So many that chance does not put all of them into one set, nor all that one name of a bucket puts there. */
+const keys = Array.from({ length: 48 }, (_, index) => `k${index}`);
 
 let folder = '';
 let running: RunningEngine | null = null;

@@ -1,4 +1,4 @@
-/** A refusal that relies on a record under way is answered when that record is durable, not before. */
+/** An answer that relies on a record under way, such as a refusal, comes when that record is durable, not before. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Refusal } from '../../../dist/base/index.js';
 import { engineOnDrives, type EngineFixture } from '../../support/engine-on-drives.js';
@@ -60,6 +60,19 @@ it('a second abort of an upload', async () => {
   const uploadId = await newUpload();
   const abort: Call = () => fixture.engine.abortMultipartUpload('b', 'k', uploadId);
   expect(await heard(abort, abort)).toEqual([[], ['done', 'NoSuchUpload']]);
+});
+
+it('a second delete of an object, and new metadata for it', async () => {
+  await put('k');
+  const remove: Call = () => fixture.engine.deleteObject('b', 'k', '', null);
+  expect(await heard(remove, remove)).toEqual([[], ['done', 'done']]);
+  await put('k');
+  const snapshot = fixture.engine.open('b', 'k', '');
+  expect(await heard(remove, () => fixture.engine.replaceMetadata(snapshot, metadata, null))).toEqual([
+    [],
+    ['done', 'done'],
+  ]);
+  snapshot.close();
 });
 
 it('a second delete of a bucket, and a write into it', async () => {
