@@ -229,11 +229,16 @@ export interface Drive {
 }
 
 /** What was found in a folder that the operator named. */
-export type DriveProbe =
+export type DriveProbe = {
+  readonly path: string;
+  /** Which folder it is, whatever other names lead to it; null when it could not be entered. */
+  readonly folderId: string | null;
+} & DriveFinding;
+
+export type DriveFinding =
   /** Locked by us and ready. */
   | {
       readonly kind: 'ready';
-      readonly path: string;
       readonly drive: Drive;
       /** With `isCheck`: what a start would put right, one line each. */
       readonly faults: readonly string[];
@@ -243,14 +248,13 @@ export type DriveProbe =
    * whether a file system is mounted on it: an empty folder that is not one, where the deployment's other
    * drives are, may well be a disk that is not mounted.
    */
-  | { readonly kind: 'empty'; readonly path: string; readonly isMountPoint: boolean }
+  | { readonly kind: 'empty'; readonly isMountPoint: boolean }
   /**
    * Cannot be used now; `reason` is one line for people that reads well after `path: `. `settled`: a call to it hangs in the
    * kernel until then, as another look would.
    */
   | {
       readonly kind: 'unusable';
-      readonly path: string;
       readonly reason: string;
       readonly isLocked: boolean;
       readonly settled?: Promise<void>;

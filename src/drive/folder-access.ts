@@ -70,6 +70,11 @@ export class FolderAccess {
     return this.#entered;
   }
 
+  get enteredId(): string | null {
+    const id = this.#entered?.id ?? '';
+    return id === '' ? null : id;
+  }
+
   /** Null when there is nothing of that name. */
   async stat(
     name: string,

@@ -3,7 +3,7 @@
  * written to a folder that holds something else.
  */
 import { resolve } from 'node:path';
-import type { DriveFormat, DriveProbe } from './drive.js';
+import type { DriveFinding, DriveFormat, DriveProbe } from './drive.js';
 import { EACCES, EPERM, EROFS } from './errno.js';
 import { FolderAccess, FolderFault } from './folder-access.js';
 import { ignoreFull, isHalfFormatted, listEntries, lockHolder, takeLock } from './format-drive.js';
@@ -53,16 +53,13 @@ export async function probeDrive(folder: string, options: ProbeOptions): Promise
   const access = new FolderAccess(path, options);
   let settled: Promise<void> | undefined;
   try {
-    return await probe(access, options);
-  } catch (error) {
-    if (error instanceof Unusable) {
-      return { kind: 'unusable', path, reason: error.message, isLocked: error.isLocked };
-    }
-    if (error instanceof FolderFault) {
+    const finding = await probe(access, options).catch((error: unknown): DriveFinding => {
+      if (error instanceof Unusable) return { kind: 'unusable', reason: error.message, isLocked: error.isLocked };
+      if (!(error instanceof FolderFault)) throw error;
       ({ settled } = error.fault);
-      return { kind: 'unusable', path, reason: reasonOf(error), isLocked: false, ...(settled && { settled }) };
-    }
-    throw error;
+      return { kind: 'unusable', reason: reasonOf(error), isLocked: false, ...(settled && { settled }) };
+    });
+    return { path, folderId: access.enteredId, ...finding };
   } finally {
     // Closed before, nobody would hear of the call that hangs, nor would the lock be given back behind it.
     if (settled === undefined) await access.close();
@@ -92,8 +89,7 @@ function reasonOf(error: FolderFault): string {
   return `cannot ${error.message}`;
 }
 
-async function probe(access: FolderAccess, options: ProbeOptions): Promise<DriveProbe> {
-  const path = access.folder;
+async function probe(access: FolderAccess, options: ProbeOptions): Promise<DriveFinding> {
   const found = await access.stat('');
   if (found === null) {
     if (!options.createFolder) throw new Unusable('does not exist');
@@ -103,7 +99,7 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
   }
   await access.enter();
   const entries = await listEntries(access);
-  if (entries.length === 0) return { kind: 'empty', path, isMountPoint: access.isMountPoint };
+  if (entries.length === 0) return { kind: 'empty', isMountPoint: access.isMountPoint };
   if (!entries.includes(systemFolder)) throw new Unusable(strangeFolder(entries));
   if (!(await access.stat(systemFolder))?.isDirectory) throw new Unusable(strangeFolder(entries));
   const copies = await readFormatCopies(access);
@@ -116,13 +112,13 @@ async function probe(access: FolderAccess, options: ProbeOptions): Promise<Drive
   try {
     if (options.isCheck === true) {
       const faults = await findFaults(access, copies);
-      return { kind: 'ready', path, drive: openLocalDrive(access, copies.format, lockFd, options), faults };
+      return { kind: 'ready', drive: openLocalDrive(access, copies.format, lockFd, options), faults };
     }
     await requireWritable(access);
     await requireStructure(access);
     for (const name of copies.toRepair) await access.replaceFile(name, copies.bytes).catch(ignoreFull);
     await removeLeftovers(access);
-    return { kind: 'ready', path, drive: openLocalDrive(access, copies.format, lockFd, options), faults: [] };
+    return { kind: 'ready', drive: openLocalDrive(access, copies.format, lockFd, options), faults: [] };
   } catch (error) {
     access.closeDescriptor(lockFd);
     throw error;
@@ -192,8 +188,7 @@ function isPermission(error: FolderFault): boolean {
   return error.fault.errno === EACCES || error.fault.errno === EPERM;
 }
 
-async function probeWithoutFormat(access: FolderAccess, entries: readonly string[]): Promise<DriveProbe> {
-  const path = access.folder;
+async function probeWithoutFormat(access: FolderAccess, entries: readonly string[]): Promise<DriveFinding> {
   if (!(await isHalfFormatted(access, entries))) {
     throw new Unusable(`has a ${systemFolder} folder without its format: restore ${formatFile}, or empty the folder`);
   }
@@ -202,7 +197,7 @@ async function probeWithoutFormat(access: FolderAccess, entries: readonly string
     throw new Unusable(`being formatted by another server${await lockHolder(access)}`, true);
   }
   access.closeDescriptor(lockFd);
-  return { kind: 'empty', path, isMountPoint: access.isMountPoint };
+  return { kind: 'empty', isMountPoint: access.isMountPoint };
 }
 
 /** Permission bits and mount flags do not tell for sure; a write does. A full drive can still be used. */

@@ -21,6 +21,7 @@ import { ComputePool, type SlabArena } from '../pool/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { CheckedDrive, UnusedFolder } from './check-types.js';
 import { standInsOf } from './likely-places.js';
+import { refuseSameFolder } from './probe-folders.js';
 import { troubleOfNamed } from './server-catalog.js';
 
 const driveGraceMs = 2_000;
@@ -68,6 +69,7 @@ export async function openCheckWorld(options: CheckWorldOptions): Promise<CheckW
       options.folders.map((folder) => probeDrive(folder, { arena: arena.arena, createFolder: false, isCheck: true })),
     );
     for (const probe of probes) if (probe.kind === 'ready') undo.push(() => probe.drive.close(driveGraceMs));
+    refuseSameFolder(probes);
     const places = placesOf(probes);
     const { format } = places;
     const hashKey = Buffer.from(format.hashKey, 'hex');

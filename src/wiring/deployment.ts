@@ -20,7 +20,7 @@ import {
 } from '../drive/index.js';
 import { defaultParity } from '../erasure/index.js';
 import { standInsOf } from './likely-places.js';
-import { probeFolders } from './probe-folders.js';
+import { probeFolders, refuseSameFolder } from './probe-folders.js';
 
 export interface Place {
   /** In its set. */
@@ -102,11 +102,13 @@ export async function openDeployment(options: Options): Promise<Deployment> {
   let { probes, hasLate } = await probeAll(options, options.groups.keys(), false, options.patienceMs ?? null);
   const opened: Drive[] = probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : []));
   try {
+    refuseSameFolder(probes);
     refuseLocked(probes);
     if (opened.length === 0) {
       // A first start makes the folders that do not exist yet.
       ({ probes, hasLate } = await probeAll(options, options.groups.keys(), true));
       opened.push(...probes.flatMap((probe) => (probe.kind === 'ready' ? [probe.drive] : [])));
+      refuseSameFolder(probes);
     }
     if (!probes.some(({ kind }) => kind === 'ready')) return await formatAll(probes, options, opened);
     return { ...(await joinAll(probes, options, opened)), hasLate };

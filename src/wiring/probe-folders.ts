@@ -3,6 +3,7 @@
  * to the end: the running server looks again, and takes it in when it answers.
  */
 import { resolve } from 'node:path';
+import { StartupError } from '../base/index.js';
 import {
   parityOfSet,
   poolsOfFormat,
@@ -67,9 +68,31 @@ export async function probeFolders(
   all.catch(() => undefined);
   const probes = found.map(
     (probe, index): DriveProbe =>
-      probe ?? { kind: 'unusable', path: resolve(folders[index] ?? ''), reason: lateReason, isLocked: false },
+      probe ?? {
+        kind: 'unusable',
+        path: resolve(folders[index] ?? ''),
+        folderId: null,
+        reason: lateReason,
+        isLocked: false,
+      },
   );
   return { probes, hasLate: found.includes(null) };
+}
+
+/** Two names may lead to one folder: links, or a disk that is mounted twice. */
+export function refuseSameFolder(probes: readonly DriveProbe[]): void {
+  const paths = new Map<string, string>();
+  for (const { path, folderId } of probes) {
+    if (folderId === null) continue;
+    const other = paths.get(folderId);
+    if (other !== undefined) {
+      throw new StartupError(
+        `${other} and ${path} are the same folder`,
+        'name each drive once: a link, or a second mount of the disk, leads to it as well',
+      );
+    }
+    paths.set(folderId, path);
+  }
 }
 
 /** Every set that is known of can be read. */

@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -370,6 +371,17 @@ describe('fsck', () => {
     const { code, err } = await granary('fsck', ...args);
     expect(code).toBe(2);
     expect(err).toContain(words);
+  });
+});
+
+describe('two names of one drive', () => {
+  it('are told apart from another server', async () => {
+    const link = `${drives[0]}.link`;
+    symlinkSync(drives[0] ?? '', link);
+    const { code, err } = await granary('fsck', ...drives, link);
+    rmSync(link);
+    expect(code).toBe(2);
+    expect(err).toContain(`${link} are the same folder`);
   });
 });
 

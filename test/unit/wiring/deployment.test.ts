@@ -12,6 +12,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -120,6 +121,13 @@ describe('a first start', () => {
     expect(await refusal(Array.from({ length: 17 }, (_, index) => path(String(index))))).toContain(
       'cannot be cut into equal sets',
     );
+  });
+
+  it('refuses two names of one folder, before it formats any', async () => {
+    mkdirSync(path('d1'));
+    symlinkSync(path('d1'), path('d4'));
+    expect(await refusal(four())).toMatch(/d1 and \S*d4 are the same folder \| name each drive once/);
+    expect(readdirSync(path('d1'))).toEqual([]);
   });
 
   it('that was cut off is finished by the next', async () => {
@@ -244,6 +252,16 @@ describe('a later start', () => {
     const again = await open(four(), 1);
     expect(again).toMatchObject({ sets: [{ dataShards: 2, parityShards: 2 }] });
     expect(again.warnings.join()).toContain('parity stays at 2');
+  });
+
+  it('refuses two names of one drive', async () => {
+    await formatted();
+    renameSync(path('d4'), path('d5'));
+    symlinkSync(path('d1'), path('d4'));
+    expect(await refusal(four())).toContain('are the same folder');
+    rmSync(path('d4'));
+    renameSync(path('d5'), path('d4'));
+    expect(placesOf(await open(four())).every(({ drive }) => drive !== null)).toBe(true);
   });
 
   it('refuses drives that another server holds, and leaves no lock behind', async () => {
