@@ -23,20 +23,12 @@ export class StepError extends Error {
   }
 }
 
-/** Programs that run. */
-const children = new Set();
-/** Signals reach them, and end this script with them. */
+let child = null;
+/** Signals reach the step that runs, and end this script with it. */
 export function forwardSignals() {
   const forward = (signal) => {
     // The whole group: npm and make have children of their own.
-    for (const { pid } of children) {
-      try {
-        process.kill(-pid, signal);
-      } catch (error) {
-        // It has ended by itself this moment.
-        if (error.code !== 'ESRCH') throw error;
-      }
-    }
+    if (child !== null) process.kill(-child.pid, signal);
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.on('SIGINT', forward);
@@ -56,7 +48,7 @@ export function run(program, args, { quiet = false, env = {}, cwd = root } = {})
       stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
       detached: true,
     });
-    if (started.pid !== undefined) children.add(started);
+    child = started.pid === undefined ? null : started;
     let output = '';
     if (quiet) {
       started.stdout.on('data', (data) => (output += data));
@@ -64,7 +56,7 @@ export function run(program, args, { quiet = false, env = {}, cwd = root } = {})
     }
     started.on('error', (error) => reject(new StepError(`cannot run ${program}: ${error.message}`)));
     started.on('close', (code, signal) => {
-      children.delete(started);
+      child = null;
       resolve({ code: code ?? (signal === null ? 1 : 128), output });
     });
   });

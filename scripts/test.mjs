@@ -47,22 +47,13 @@ async function prepare() {
 }
 
 async function check({ title, program, args }) {
+  say(`${bold('==>')} ${title} …`);
   const start = performance.now();
   const { code, output } = await run(program, args, { quiet: true });
   const took = `${((performance.now() - start) / 1000).toFixed(1)} s`;
   if (code !== 0) process.stdout.write(`${output.trimEnd()}\n`);
-  say(code === 0 ? `    ${title}: ${green('ok')} in ${took}` : `    ${title}: ${red('failed')} after ${took}`);
+  say(code === 0 ? `    ${green('ok')} in ${took}` : `    ${red('failed')} after ${took}`);
   count(title, code === 0);
-}
-
-/** Two at a time: most of each runs on one core. */
-async function checkAll() {
-  const left = checks();
-  say(`${bold('==>')} ${left.map(({ title }) => title).join(', ')} …`);
-  const lane = async () => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) await check(one);
-  };
-  await Promise.all([lane(), lane()]);
 }
 
 async function vitest(environment) {
@@ -102,7 +93,7 @@ try {
   count('preparation', false);
 }
 if (environment !== null) {
-  if (everything) await checkAll();
+  if (everything) for (const one of await checks()) await check(one);
   await vitest(environment);
 }
 finish();
