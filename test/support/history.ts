@@ -34,7 +34,6 @@ interface Answer {
   /** The body has the length that the headers say. */
   readonly isWhole: boolean;
   readonly headMs: number;
-  readonly endMs: number;
 }
 
 /** What a write makes of its key. */
@@ -380,7 +379,7 @@ export class History {
 
   /** DeleteObjects: each of its keys by itself. */
   async #deleteSome({ bucket }: Key): Promise<boolean> {
-    const keys = this.#keys.filter((one) => one.bucket === bucket && this.options.random() < 0.7);
+    const keys = this.#keysIn(bucket).filter(() => this.options.random() < 0.7);
     const text = keys.map(({ name }) => `<Object><Key>${name}</Key></Object>`).join('');
     if (text === '') return true;
     const body = Buffer.from(`<Delete>${text}</Delete>`);
@@ -410,8 +409,7 @@ export class History {
         const isMarker = element(entry, 'DeleteMarker') === 'true';
         this.#noteMarker(key, what, token, { isMarker, versionId: element(entry, 'DeleteMarkerVersionId') });
       }
-      // The answer is one of all, so its head comes only when all is done.
-      const answerMs = answer === undefined || isOpen ? Infinity : answer.endMs;
+      const answerMs = answer === undefined || isOpen ? Infinity : answer.headMs;
       this.#addRemoval(key, { what, callMs, answerMs, isOpen }, token, () => true);
     }
     for (const name of found.keys()) this.#violation(`DELETE some has ${name}, which was not asked for`);
@@ -458,7 +456,7 @@ export class History {
     if (!isOpen && answer.status !== 200) this.#unexpected(what, answer);
     const answerMs = isOpen ? Infinity : answer.headMs;
     const apply = (state: KeyState): KeyState => ({ ...state, mode });
-    for (const key of this.#keys.filter((one) => one.bucket === bucket)) {
+    for (const key of this.#keysIn(bucket)) {
       this.#add(key, { what, callMs, answerMs, isOpen, isRead: false, apply });
     }
     return answer !== undefined;
@@ -595,7 +593,7 @@ export class History {
       last = name;
       found.set(name, entry);
     }
-    for (const key of this.#keys.filter((one) => one.bucket === bucket)) {
+    for (const key of this.#keysIn(bucket)) {
       const entry = found.get(key.name);
       found.delete(key.name);
       if (entry === undefined) {
@@ -638,7 +636,7 @@ export class History {
       if (etag !== null && this.#bodies.get(etag)?.bytes !== Number(element(entry, 'Size')))
         this.#violation(`LIST versions: ${entry} has another size`);
     }
-    for (const key of this.#keys.filter((one) => one.bucket === bucket)) {
+    for (const key of this.#keysIn(bucket)) {
       const versions = found.get(key.name) ?? [];
       const listed = versions.map(({ versionId, etag }) => `${versionId} ${etag}`).join();
       for (const { versionId, etag } of versions) key.listed.set(versionId, etag);
@@ -663,6 +661,10 @@ export class History {
   }
 
   // ---- what is known ----
+
+  #keysIn(bucket: string): Key[] {
+    return this.#keys.filter((one) => one.bucket === bucket);
+  }
 
   #add(key: Key, step: Step): void {
     key.steps.push(step);
@@ -816,8 +818,7 @@ export class History {
             const name = `${method} ${status}`;
             this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
             if (status === 500) this.#violation(`${method} ${path}?${query}: ${Buffer.concat(pieces).toString()}`);
-            const endMs = performance.now();
-            resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs, endMs });
+            resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs });
           };
           response.on('data', (piece: Buffer) => pieces.push(piece));
           response.on('end', () => {
