@@ -502,6 +502,8 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       },
       text === null ? 'free' : 'system',
     );
+    // What the other sets have decided as the bucket was before would show behind this answer.
+    if (kind === 'versioning') await this.#settledEverywhere();
   }
 
   // ---- records of the server itself ----
@@ -666,6 +668,11 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** What was decided about the key before is durable. */
   #settled(bucket: string, bucketId: number, key: string): Promise<void> {
     return this.#running(this.#setOf(bucket, bucketId, key)).journal.settled();
+  }
+
+  /** What was decided before in any set is durable, where it can be: one that has stopped decides at its next start. */
+  async #settledEverywhere(): Promise<void> {
+    await Promise.all(this.#journals.map((journal) => journal.settled().catch(() => undefined)));
   }
 
   async #putMarker(bucket: string, key: string, precondition: WritePrecondition | null): Promise<DeleteOutcome> {

@@ -102,6 +102,18 @@ describe('the search for an order', () => {
     expect(checkLinear([...writes, get('7', 20, 21)])).toMatchObject({ isLinear: true });
     expect(checkLinear([...writes, get('11', 20, 21)])).toMatchObject({ isLinear: false, isGivenUp: false });
   });
+
+  it.each([20, Infinity])('goes through unanswered ones at once, which had until %i', (untilMs) => {
+    const first = put('first', 0, 1);
+    const cutOff = Array.from({ length: 24 }, (_, index) => open(put(`${index}`, 2 + index / 100, 9), untilMs));
+    const reads = (value: string): Step[] => [get(value, 21, 22), put('last', 23, 24), get('last', 25, 26)];
+    for (const value of ['first', '0', '23']) {
+      const verdict = checkLinear([first, ...cutOff, ...reads(value)]);
+      expect(verdict).toMatchObject({ isLinear: true });
+      expect('tried' in verdict && verdict.tried).toBeLessThan(2000);
+    }
+    expect(checkLinear([first, ...cutOff, ...reads('24')])).toMatchObject({ isLinear: false, isGivenUp: false });
+  });
 });
 
 interface Scenario {

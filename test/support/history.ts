@@ -42,6 +42,12 @@ interface Written {
   readonly etag: string;
 }
 
+/** `etag`: null of a delete marker, absent where nobody was told. */
+interface Made {
+  readonly token: string;
+  readonly etag?: string | null;
+}
+
 interface Key {
   readonly bucket: string;
   readonly mode: Mode;
@@ -83,6 +89,8 @@ export class History {
   /** Made when everything is known. */
   readonly #strangersOf = new Map<Key, ReadonlySet<string | null>>();
   readonly #open: Step[] = [];
+  /** Open steps, and what each would make. */
+  readonly #unanswered: { readonly key: Key; readonly step: Step; readonly made: Made }[] = [];
 
   constructor(private readonly options: HistoryOptions) {
     this.#keys = Object.entries(options.buckets).flatMap(([bucket, mode]) =>
@@ -139,6 +147,9 @@ export class History {
 
   verdicts(): { readonly key: string; readonly steps: readonly Step[]; readonly verdict: Verdict }[] {
     this.#strangersOf.clear();
+    for (const { key, step, made } of this.#unanswered) {
+      step.isSeen = this.#seconds.has(made.token) || (made.etag !== undefined && this.#strangers(key).has(made.etag));
+    }
     return this.#keys.map(({ bucket, name, mode, steps }) => {
       const begin = { ...emptyKey, mode: mode === 'toggled' ? 'enabled' : mode };
       return { key: `${bucket}/${name}`, steps, verdict: checkLinear(steps, begin) };
@@ -237,14 +248,8 @@ export class History {
     const put = (state: KeyState): KeyState | null =>
       isAllowed(etagOf(state)) ? this.#withVersion(key, state, { token, etag }) : null;
     if (answer === undefined || isBusy(answer)) {
-      this.#add(key, {
-        what: `${what}: ${answer?.status ?? 'cut off'}`,
-        callMs,
-        answerMs: Infinity,
-        isOpen: true,
-        isRead: false,
-        apply: put,
-      });
+      const open = `${what}: ${answer?.status ?? 'cut off'}`;
+      this.#add(key, { what: open, callMs, answerMs: Infinity, isOpen: true, isRead: false, apply: put }, written);
       return answer !== undefined;
     }
     const answerMs = answer.headMs;
@@ -312,8 +317,9 @@ export class History {
       return this.#withVersion(key, { ...state, copied }, { token, etag });
     };
     const detail = `${what} ${found ?? ''} ${this.#ids.get(token) ?? ''}`;
-    this.#add(key, { what: `${detail} (read)`, callMs, answerMs, isOpen, isRead: !isOpen, apply: read });
-    this.#add(key, { what: `${detail} (write)`, callMs, answerMs, isOpen, isRead: false, apply: write });
+    const made = { token };
+    this.#add(key, { what: `${detail} (read)`, callMs, answerMs, isOpen, isRead: !isOpen, apply: read }, made);
+    this.#add(key, { what: `${detail} (write)`, callMs, answerMs, isOpen, isRead: false, apply: write }, made);
     return answer !== undefined;
   }
 
@@ -440,7 +446,9 @@ export class History {
       if (state.mode !== 'unversioned') return this.#withVersion(key, state, { token, etag: null });
       return state.versions.length === 0 ? state : { ...state, versions: [] };
     };
-    this.#add(key, { ...step, what: `${step.what} ${this.#ids.get(token) ?? ''}`, isRead: false, apply });
+    const what = `${step.what} ${this.#ids.get(token) ?? ''}`;
+    const made = key.mode === 'unversioned' ? { token } : { token, etag: null };
+    this.#add(key, { ...step, what, isRead: false, apply }, made);
   }
 
   async #toggle({ bucket }: Key): Promise<boolean> {
@@ -666,9 +674,10 @@ export class History {
     return this.#keys.filter((one) => one.bucket === bucket);
   }
 
-  #add(key: Key, step: Step): void {
+  #add(key: Key, step: Step, made?: Made): void {
     key.steps.push(step);
     if (step.answerMs === Infinity) this.#open.push(step);
+    if (step.isOpen && made !== undefined) this.#unanswered.push({ key, step, made });
   }
 
   #violation(text: string): void {

@@ -43,6 +43,8 @@ export interface Step {
   answerMs: number;
   /** It may never have happened. */
   readonly isOpen: boolean;
+  /** Of an open one: somebody has seen what it made. */
+  isSeen?: boolean;
   /** Whatever the state is, it does not change it, or not so that anything fits less well behind it. */
   readonly isRead: boolean;
   /** Null: with this state it would have been answered otherwise. */
@@ -73,28 +75,57 @@ interface Turn {
   /** What can come next, the likeliest last; an answer stands for an open step that never happened. */
   readonly choices: Event[];
   readonly state: KeyState;
+  /** The state before an open step that led here; null when something else did. */
+  readonly without: KeyState | null;
   taken: Event | null;
+}
+
+/**
+ * What was tried: by the answered steps that were taken and the state that they led to, the sets of open steps that were
+ * spent on it. Whoever has spent less can still do everything that one can who has spent more.
+ */
+class Tried {
+  readonly #spent = new Map<string, bigint[]>();
+  count = 0;
+
+  /** False: nothing can come of it that would not come of what was tried before. */
+  isNew(id: string, spent: bigint): boolean {
+    const known = this.#spent.get(id);
+    if (known?.some((less) => (less & ~spent) === 0n) === true) return false;
+    if (known === undefined) this.#spent.set(id, [spent]);
+    else known.push(spent);
+    this.count++;
+    return true;
+  }
 }
 
 /** Steps of one key. */
 export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey): Verdict {
   const head = eventsOf(steps);
   const marks = steps.map((_, index) => [mixed(2 * index + 1), mixed(2 * index + 2)] as const);
-  const seen = new Set<string>();
+  const openSteps = steps.filter(({ isOpen }) => isOpen);
+  const openBits = new Map(openSteps.map((step, index) => [step, 1n << BigInt(index)]));
+  const tried = new Tried();
   let [high, low] = [0, 0];
-  let missing = steps.filter(({ isOpen }) => !isOpen).length;
+  let spent = 0n;
+  let missing = steps.length - openSteps.length;
   let stuck: { turns: number; step: Step | undefined; state: KeyState } = { turns: -1, step: steps[0], state: begin };
 
   const move = ({ index, step }: Event, isTaken: boolean): void => {
+    const openBit = openBits.get(step);
+    if (openBit !== undefined) {
+      spent ^= openBit;
+      return;
+    }
     const [markHigh = 0, markLow = 0] = marks[index] ?? [];
     high ^= markHigh;
     low ^= markLow;
-    if (!step.isOpen) missing += isTaken ? -1 : 1;
+    missing += isTaken ? -1 : 1;
   };
-  const turns: Turn[] = [{ choices: choicesOf(head, begin), state: begin, taken: null }];
+  const turns: Turn[] = [{ choices: choicesOf(head, begin), state: begin, without: null, taken: null }];
   for (let turn = turns.at(-1); turn !== undefined; turn = turns.at(-1)) {
-    if (missing === 0) return { isLinear: true, tried: seen.size };
-    if (seen.size > triedMax)
+    if (missing === 0) return { isLinear: true, tried: tried.count };
+    if (tried.count > triedMax)
       return { isLinear: false, isGivenUp: true, stuckAt: stepOf(stuck.step), state: stuck.state };
     if (turn.taken !== null) {
       relink(turn.taken);
@@ -108,35 +139,48 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
     }
     const call = choice.isCall ? choice : choice.call;
     const next = choice.isCall ? call.step.apply(turn.state) : turn.state;
-    if (next === null) continue;
+    if (next === null || (choice.isCall && isAsGood(turn.without, call, next))) continue;
     move(call, true);
-    const id = `${high} ${low} ${nameOf(next)}`;
-    if (seen.has(id)) {
+    // One that leaves an open step out goes on from where it was, which counts as tried.
+    if (choice.isCall && !tried.isNew(`${high} ${low} ${nameOf(next)}`, spent)) {
       move(call, false);
       continue;
     }
-    seen.add(id);
     unlink(call);
     turn.taken = call;
-    turns.push({ choices: missing === 0 ? [] : choicesOf(head, next), state: next, taken: null });
+    const without = choice.isCall && call.step.isOpen ? turn.state : null;
+    turns.push({ choices: missing === 0 ? [] : choicesOf(head, next), state: next, without, taken: null });
     if (turns.length > stuck.turns)
       stuck = { turns: turns.length, step: firstAnswer(head)?.step ?? call.step, state: next };
   }
   return { isLinear: false, isGivenUp: false, stuckAt: stepOf(stuck.step), state: stuck.state };
 }
 
+/** The same comes of it without the open step in front of it, which need not have happened for this. */
+function isAsGood(without: KeyState | null, { step }: Event, next: KeyState): boolean {
+  if (without === null) return false;
+  const other = step.apply(without);
+  return other !== null && nameOf(other) === nameOf(next);
+}
+
 /** Calls before the first answer that is left: what comes behind it in time cannot come before it. */
 function choicesOf(head: Event, state: KeyState): Event[] {
-  const choices: Event[] = [];
+  const answered: Event[] = [];
+  const likely: Event[] = [];
+  const unlikely: Event[] = [];
   let event = head.after;
   for (; event?.isCall === true; event = event.after) {
+    const { step } = event;
     // A read may as well come now: an order in which it comes later is as good with it here.
-    if (event.step.isRead && event.step.apply(state) !== null) return [event];
-    if (!event.step.isRead) choices.push(event);
+    if (step.isRead && step.apply(state) !== null) return [event];
+    if (step.isRead) continue;
+    if (!step.isOpen) answered.push(event);
+    else if (step.isSeen === true) likely.push(event);
+    else unlikely.push(event);
   }
-  const urgency = ({ step }: Event): number => (step.isOpen ? Infinity : step.answerMs);
-  choices.sort((a, b) => (urgency(a) === urgency(b) ? 0 : urgency(b) - urgency(a)));
-  return event?.step.isOpen === true ? [event, ...choices] : choices;
+  answered.sort((a, b) => b.step.answerMs - a.step.answerMs);
+  const dropped = event?.step.isOpen === true ? [event] : [];
+  return [...unlikely, ...dropped, ...likely, ...answered];
 }
 
 function firstAnswer(head: Event): Event | null {
