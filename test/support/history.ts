@@ -60,7 +60,21 @@ interface Key {
   readonly listed: Map<string, string | null>;
 }
 
+interface ListedVersion {
+  readonly versionId: string;
+  readonly etag: string | null;
+  readonly isLatest: boolean;
+}
+
+interface VersionPlace {
+  readonly key: string;
+  readonly versionId: string;
+}
+
 const nullId = 'null';
+/** Of a page of versions; null: what the server takes. */
+const versionPages = [null, null, null, 1, 2, 3, 7];
+const versionPagesMax = 24;
 const defaultSizes = [0, 300, 300, 300, 5_000, 5_000, 5_000, 200_000, 200_000, 3_000_000];
 const hintsMax = 12;
 const hotShare = 0.6;
@@ -141,7 +155,7 @@ export class History {
     for (const key of this.#keys) {
       await this.#read(key, 'GET');
       await this.#list(key);
-      if (key.mode !== 'unversioned') await this.#listVersions(key);
+      if (key.mode !== 'unversioned') await this.#listVersions(key, null);
     }
   }
 
@@ -625,47 +639,72 @@ export class History {
     return last;
   }
 
-  async #listVersions({ bucket }: Key): Promise<boolean> {
-    const callMs = performance.now();
-    const answer = await this.#sendTo('GET', `/${bucket}`, 'versions', {}, empty).catch(() => undefined);
-    if (answer === null) return false;
-    if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
-    if (answer.status !== 200) this.#unexpected('LIST versions', answer);
-    const text = answer.body.toString();
-    if (element(text, 'IsTruncated') === 'true') return true;
-    const found = new Map<string, { versionId: string; etag: string | null }[]>();
+  /** In one page, or a few versions at a time. */
+  async #listVersions({ bucket }: Key, countMax = this.#pick(versionPages) ?? null): Promise<boolean> {
+    let marker: VersionPlace | null = null;
+    for (let pages = 0; pages < versionPagesMax; pages++) {
+      const from: string = marker === null ? '' : `&key-marker=${marker.key}&version-id-marker=${marker.versionId}`;
+      const query = `versions${countMax === null ? '' : `&max-keys=${countMax}`}${from}`;
+      const callMs = performance.now();
+      const answer = await this.#sendTo('GET', `/${bucket}`, query, {}, empty).catch(() => undefined);
+      if (answer === null) return false;
+      if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
+      if (answer.status !== 200) {
+        this.#unexpected('LIST versions', answer);
+        return true;
+      }
+      const text = answer.body.toString();
+      const end: VersionPlace | null =
+        element(text, 'IsTruncated') === 'true'
+          ? { key: element(text, 'NextKeyMarker'), versionId: element(text, 'NextVersionIdMarker') }
+          : null;
+      this.#noteVersionPage(bucket, text, { after: marker, end }, { callMs, answerMs: answer.headMs });
+      if (end === null) return true;
+      marker = end;
+    }
+    return true;
+  }
+
+  /** Of versions behind `after`, from the first one when null; up to `end`, its last one, or to the last of all. */
+  #noteVersionPage(
+    bucket: string,
+    text: string,
+    { after, end }: { readonly after: VersionPlace | null; readonly end: VersionPlace | null },
+    times: Pick<Step, 'callMs' | 'answerMs'>,
+  ): void {
+    const found = new Map<string, ListedVersion[]>();
+    let count = 0;
     for (const [, kind, entry = ''] of text.matchAll(/<(Version|DeleteMarker)>(.*?)<\/\1>/gs)) {
       const versions = found.get(element(entry, 'Key')) ?? [];
       found.set(element(entry, 'Key'), versions);
       const etag = kind === 'Version' ? (unquoted(element(entry, 'ETag')) ?? '') : null;
-      versions.push({ versionId: element(entry, 'VersionId'), etag });
-      const isLatest = element(entry, 'IsLatest') === 'true';
-      if (isLatest !== (versions.length === 1)) this.#violation(`LIST versions: the latest of ${entry} is wrong`);
+      versions.push({ versionId: element(entry, 'VersionId'), etag, isLatest: element(entry, 'IsLatest') === 'true' });
+      count++;
       if (etag !== null && this.#bodies.get(etag)?.bytes !== Number(element(entry, 'Size')))
         this.#violation(`LIST versions: ${entry} has another size`);
     }
+    if (end !== null && count === 0) this.#violation('LIST versions: an empty page has another behind it');
     for (const key of this.#keysIn(bucket)) {
       const versions = found.get(key.name) ?? [];
-      const listed = versions.map(({ versionId, etag }) => `${versionId} ${etag}`).join();
+      found.delete(key.name);
       for (const { versionId, etag } of versions) key.listed.set(versionId, etag);
+      const isOutside = (after !== null && key.name < after.key) || (end !== null && key.name > end.key);
+      if (isOutside) {
+        if (versions.length > 0) this.#violation(`LIST versions: ${key.name} is out of its order`);
+        continue;
+      }
+      const isBegun = key.name !== after?.key;
       // Of the others nobody knows which of the unanswered requests made them: they are left alone.
       const known = new Set([nullId, ...this.#ids.values()]);
-      key.versionIds = versions
-        .flatMap(({ versionId }) => (known.has(versionId) ? [versionId] : []))
-        .slice(0, hintsMax);
-      const apply = (state: KeyState): KeyState | null => {
-        if (state.versions.length !== versions.length) return null;
-        return state.versions.every(({ versionId, etag }, index) => {
-          const other = versions[index];
-          return etag === other?.etag && hasId({ versionId }, other.versionId);
-        })
-          ? state
-          : null;
-      };
-      const what = `LIST versions: ${listed}`;
-      this.#add(key, { what, callMs, answerMs: answer.headMs, isOpen: false, isRead: true, apply });
+      const ids = versions.flatMap(({ versionId }) => (known.has(versionId) ? [versionId] : []));
+      if (isBegun) key.versionIds = ids.slice(0, hintsMax);
+      const part = { after: isBegun ? null : after.versionId, isEnded: key.name !== end?.key, versions };
+      const listed = versions.map(({ versionId, etag }) => `${versionId} ${etag}`).join();
+      const what = `LIST versions${isBegun ? '' : ` behind ${after.versionId}`}: ${listed}${part.isEnded ? '' : ' …'}`;
+      const apply = (state: KeyState): KeyState | null => (isPartOf(state, part) ? state : null);
+      this.#add(key, { what, ...times, isOpen: false, isRead: true, apply });
     }
-    return true;
+    for (const name of found.keys()) this.#violation(`LIST versions has ${name}, which nobody wrote`);
   }
 
   // ---- what is known ----
@@ -860,6 +899,27 @@ function etagOf({ versions }: KeyState): string | null {
 /** One whose writer was not told its id begins with a question mark. */
 function hasId({ versionId }: Pick<StoredVersion, 'versionId'>, id: string): boolean {
   return versionId === id || (versionId.startsWith('?') && id !== nullId);
+}
+
+/** Whether a key's versions have these behind one of them, and no more of them when they are said to be the last. */
+function isPartOf(
+  { versions: all }: KeyState,
+  {
+    after,
+    isEnded,
+    versions,
+  }: { readonly after: string | null; readonly isEnded: boolean; readonly versions: readonly ListedVersion[] },
+): boolean {
+  const marker = after === null ? -1 : all.findIndex(({ versionId }) => versionId === after);
+  // It has gone: where it was is known to the server, and not here.
+  if (after !== null && marker < 0) return true;
+  const start = marker + 1;
+  if (isEnded && all.length !== start + versions.length) return false;
+  return versions.every((seen, index) => {
+    const version = all[start + index];
+    if (version === undefined || !hasId(version, seen.versionId)) return false;
+    return version.etag === seen.etag && seen.isLatest === (start + index === 0);
+  });
 }
 
 function isSame(version: StoredVersion | undefined, seen: StoredVersion): boolean {
