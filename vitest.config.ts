@@ -49,7 +49,7 @@ export default defineConfig({
       ),
       project('fuzz', 1, { include: ['test/fuzz/**/*.test.ts'] }, 300_000, 2),
       project('api', 2, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
-      project('fault', 3, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 2),
+      project('fault', 3, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 3),
       project('fault-time', 4, { include: ofTime }, 300_000, 1),
       // Foreign clients copy real trees: minutes each.
       project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 2),

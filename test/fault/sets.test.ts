@@ -14,7 +14,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checks } from '../../dist/wiring/index.js';
 import { crashClient } from '../support/crash-workload.js';
 import { startServer, type KillableServer } from '../support/killable-server.js';
@@ -93,6 +93,7 @@ describe('kill -9', () => {
         state.underWay = [];
       }
       if (round === 4) break;
+      let answers = 0;
       const writer = async (index: number): Promise<void> => {
         for (let turn = 0; ; turn++) {
           const key = `w${index}/k${turn % 5}`;
@@ -106,10 +107,13 @@ describe('kill -9', () => {
           else await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
           state.acknowledged = next;
           state.underWay = [];
+          answers++;
         }
       };
       const writers = Array.from({ length: 6 }, (_, index) => writer(index).catch(() => undefined));
       await new Promise((resolve) => setTimeout(resolve, 700 + random() * 600));
+      // On a slow machine that may not have been much: every set is to have something.
+      await vi.waitFor(() => expect(answers).toBeGreaterThan(30), { timeout: 20_000 });
       await server.kill();
       await Promise.all(writers);
       s3.destroy();
