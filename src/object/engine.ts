@@ -463,18 +463,27 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
     this.#bucket(name);
     // It would rely on an absence in every set.
     if (this.#journals.some((journal) => !journal.canWrite)) throw new Refusal<ObjectErrorCode>('SlowDownWrite');
-    await this.#commit(({ order }, onSettled) => {
+    let isFilling = false;
+    const prepare: DecideRecord = ({ order }, onSettled) => {
       const bucketId = this.#bucketIdInOrder(name);
       if (bucketId === null) throw new Refusal<ObjectErrorCode>('NoSuchBucket', undefined, { BucketName: name });
+      isFilling = this.#overlay.isFilling(bucketId);
       const isEmpty =
-        !this.#overlay.isFilling(bucketId) &&
+        !isFilling &&
         this.#hasNone(objectPrefix(bucketId)) &&
         this.#hasNone(versionsPrefix(bucketId, '')) &&
         this.#hasNone(uploadPrefix(bucketId, ''));
       if (!isEmpty) throw new Refusal<ObjectErrorCode>('BucketNotEmpty', undefined, { BucketName: name });
       onSettled(this.#overlay.setBucket(name, { order, bucketId: null }));
       return { type: RecordType.bucketDelete, body: encodeBucketDelete({ bucketId, name }), slots: null };
-    }, 'free');
+    };
+    try {
+      await this.#commit(prepare, 'free');
+    } catch (error) {
+      // What is on its way into it may be so in any set: nobody hears of it before it is durable there.
+      if (isFilling) await Promise.all(this.#journals.map((journal) => journal.settled()));
+      throw error;
+    }
   }
 
   versioning(bucket: string): BucketVersioning {
@@ -502,8 +511,9 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
       },
       text === null ? 'free' : 'system',
     );
-    // What the other sets have decided as the bucket was before would show behind this answer.
-    if (kind === 'versioning') await this.#settledEverywhere();
+    // What other sets have decided as the bucket was before would show behind this answer. One that has stopped decides
+    // when it starts again.
+    if (kind === 'versioning') await Promise.allSettled(this.#journals.map((journal) => journal.settled()));
   }
 
   // ---- records of the server itself ----
@@ -668,11 +678,6 @@ export class Engine implements ObjectLayer, BucketDocuments, SystemRecords, Upke
   /** What was decided about the key before is durable. */
   #settled(bucket: string, bucketId: number, key: string): Promise<void> {
     return this.#running(this.#setOf(bucket, bucketId, key)).journal.settled();
-  }
-
-  /** What was decided before in any set is durable, where it can be: one that has stopped decides at its next start. */
-  async #settledEverywhere(): Promise<void> {
-    await Promise.all(this.#journals.map((journal) => journal.settled().catch(() => undefined)));
   }
 
   async #putMarker(bucket: string, key: string, precondition: WritePrecondition | null): Promise<DeleteOutcome> {
