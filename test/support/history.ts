@@ -13,6 +13,7 @@ import {
   type Verdict,
   type WriteMode,
 } from './linearizability.js';
+import type { StormClients } from './stormy-server.js';
 
 /** `toggled`: enabled and suspended in turn. */
 export type Mode = WriteMode | 'toggled';
@@ -85,8 +86,7 @@ const isBusy = ({ status }: Answer): boolean => status === 500 || status === 503
 /** No room: it has not happened, and never will. */
 const isRefusedForRoom = ({ status }: Answer): boolean => status === 507;
 
-export class History {
-  /** Nothing more is asked for. */
+export class History implements StormClients {
   isHeld = false;
   readonly violations: string[] = [];
   /** Of answers. */
@@ -134,7 +134,6 @@ export class History {
     return this.#keys.reduce((sum, { steps }) => sum + steps.length, 0);
   }
 
-  /** A start with all drives has decided: what has not happened by now never will. */
   decided(): void {
     const nowMs = performance.now();
     for (const step of this.#open.splice(0)) step.answerMs = nowMs;

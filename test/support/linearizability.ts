@@ -36,7 +36,8 @@ export const emptyKey: KeyState = {
   copied: new Map(),
 };
 
-export interface Step {
+/** `State`: of what the steps are about. */
+export interface Step<State = KeyState> {
   readonly what: string;
   readonly callMs: number;
   /** Infinity: nobody knows until when. */
@@ -48,36 +49,36 @@ export interface Step {
   /** Whatever the state is, it does not change it, or not so that anything fits less well behind it. */
   readonly isRead: boolean;
   /** Null: with this state it would have been answered otherwise. */
-  readonly apply: (state: KeyState) => KeyState | null;
+  readonly apply: (state: State) => State | null;
 }
 
-export type Verdict =
+export type Verdict<State = KeyState> =
   | { readonly isLinear: true; readonly tried: number }
   /** `stuckAt`: the step that comes next in the longest order that was found. */
-  | { readonly isLinear: false; readonly isGivenUp: boolean; readonly stuckAt: Step; readonly state: KeyState };
+  | { readonly isLinear: false; readonly isGivenUp: boolean; readonly stuckAt: Step<State>; readonly state: State };
 
 /** Beyond it there is no verdict; real histories need a few for each step. */
 const triedMax = 1_000_000;
 
-interface Event {
-  readonly step: Step;
+interface Event<State> {
+  readonly step: Step<State>;
   readonly index: number;
   readonly isCall: boolean;
   /** Itself, or the call that it answers. */
-  call: Event;
+  call: Event<State>;
   /** Of a call: the event of its answer; null when there is none. */
-  answer: Event | null;
-  before: Event | null;
-  after: Event | null;
+  answer: Event<State> | null;
+  before: Event<State> | null;
+  after: Event<State> | null;
 }
 
-interface Turn {
+interface Turn<State> {
   /** What can come next, the likeliest last; an answer stands for an open step that never happened. */
-  readonly choices: Event[];
-  readonly state: KeyState;
+  readonly choices: Event<State>[];
+  readonly state: State;
   /** The state before an open step that led here; null when something else did. */
-  readonly without: KeyState | null;
-  taken: Event | null;
+  readonly without: State | null;
+  taken: Event<State> | null;
 }
 
 /**
@@ -101,6 +102,25 @@ class Tried {
 
 /** Steps of one key. */
 export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey): Verdict {
+  return findOrder(steps, begin, describeKey);
+}
+
+/** `describe`: the same for states that are the same. */
+export function findOrder<State extends object>(
+  steps: readonly Step<State>[],
+  begin: State,
+  describe: (state: State) => string,
+): Verdict<State> {
+  const names = new WeakMap<State, string>();
+  const nameOf = (state: State): string => {
+    let name = names.get(state);
+    if (name === undefined) {
+      // Hundreds of versions, and thousands of states with most of them: as they stand they would fill the memory.
+      name = createHash('md5').update(describe(state)).digest('base64');
+      names.set(state, name);
+    }
+    return name;
+  };
   const head = eventsOf(steps);
   const marks = steps.map((_, index) => [mixed(2 * index + 1), mixed(2 * index + 2)] as const);
   const openSteps = steps.filter(({ isOpen }) => isOpen);
@@ -109,9 +129,13 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
   let [high, low] = [0, 0];
   let spent = 0n;
   let missing = steps.length - openSteps.length;
-  let stuck: { turns: number; step: Step | undefined; state: KeyState } = { turns: -1, step: steps[0], state: begin };
+  let stuck: { turns: number; step: Step<State> | undefined; state: State } = {
+    turns: -1,
+    step: steps[0],
+    state: begin,
+  };
 
-  const move = ({ index, step }: Event, isTaken: boolean): void => {
+  const move = ({ index, step }: Event<State>, isTaken: boolean): void => {
     const openBit = openBits.get(step);
     if (openBit !== undefined) {
       spent ^= openBit;
@@ -122,7 +146,7 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
     low ^= markLow;
     missing += isTaken ? -1 : 1;
   };
-  const turns: Turn[] = [{ choices: choicesOf(head, begin), state: begin, without: null, taken: null }];
+  const turns: Turn<State>[] = [{ choices: choicesOf(head, begin), state: begin, without: null, taken: null }];
   for (let turn = turns.at(-1); turn !== undefined; turn = turns.at(-1)) {
     if (missing === 0) return { isLinear: true, tried: tried.count };
     if (tried.count > triedMax)
@@ -139,7 +163,10 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
     }
     const call = choice.isCall ? choice : choice.call;
     const next = choice.isCall ? call.step.apply(turn.state) : turn.state;
-    if (next === null || (choice.isCall && isAsGood(turn.without, call, next))) continue;
+    if (next === null) continue;
+    // The same comes of it without the open step in front of it, which need not have happened for this.
+    const other = choice.isCall && turn.without !== null ? call.step.apply(turn.without) : null;
+    if (other !== null && nameOf(other) === nameOf(next)) continue;
     move(call, true);
     // One that leaves an open step out goes on from where it was, which counts as tried.
     if (choice.isCall && !tried.isNew(`${high} ${low} ${nameOf(next)}`, spent)) {
@@ -156,18 +183,11 @@ export function checkLinear(steps: readonly Step[], begin: KeyState = emptyKey):
   return { isLinear: false, isGivenUp: false, stuckAt: stepOf(stuck.step), state: stuck.state };
 }
 
-/** The same comes of it without the open step in front of it, which need not have happened for this. */
-function isAsGood(without: KeyState | null, { step }: Event, next: KeyState): boolean {
-  if (without === null) return false;
-  const other = step.apply(without);
-  return other !== null && nameOf(other) === nameOf(next);
-}
-
 /** Calls before the first answer that is left: what comes behind it in time cannot come before it. */
-function choicesOf(head: Event, state: KeyState): Event[] {
-  const answered: Event[] = [];
-  const likely: Event[] = [];
-  const unlikely: Event[] = [];
+function choicesOf<State>(head: Event<State>, state: State): Event<State>[] {
+  const answered: Event<State>[] = [];
+  const likely: Event<State>[] = [];
+  const unlikely: Event<State>[] = [];
   let event = head.after;
   for (; event?.isCall === true; event = event.after) {
     const { step } = event;
@@ -183,14 +203,14 @@ function choicesOf(head: Event, state: KeyState): Event[] {
   return [...unlikely, ...dropped, ...likely, ...answered];
 }
 
-function firstAnswer(head: Event): Event | null {
+function firstAnswer<State>(head: Event<State>): Event<State> | null {
   let event = head.after;
   while (event?.isCall === true) event = event.after;
   return event;
 }
 
-function eventsOf(steps: readonly Step[]): Event {
-  const timed: { event: Event; ms: number }[] = [];
+function eventsOf<State>(steps: readonly Step<State>[]): Event<State> {
+  const timed: { event: Event<State>; ms: number }[] = [];
   for (const [index, step] of steps.entries()) {
     const call = eventOf(step, index);
     timed.push({ event: call, ms: step.callMs });
@@ -200,7 +220,7 @@ function eventsOf(steps: readonly Step[]): Event {
   }
   // At the same moment they may be in either order: calls first.
   timed.sort((a, b) => a.ms - b.ms || Number(b.event.isCall) - Number(a.event.isCall));
-  const head = eventOf(nothing, -1);
+  const head = eventOf<State>({ ...nothing, apply: (state) => state }, -1);
   let last = head;
   for (const { event } of timed) {
     event.before = last;
@@ -210,15 +230,15 @@ function eventsOf(steps: readonly Step[]): Event {
   return head;
 }
 
-const nothing: Step = { what: '', callMs: 0, answerMs: 0, isOpen: true, isRead: true, apply: (state) => state };
+const nothing = { what: '', callMs: 0, answerMs: 0, isOpen: true, isRead: true };
 
-function eventOf(step: Step, index: number): Event {
-  const event: Omit<Event, 'call'> = { step, index, isCall: true, answer: null, before: null, after: null };
-  return Object.assign(event, { call: event as Event });
+function eventOf<State>(step: Step<State>, index: number): Event<State> {
+  const event: Omit<Event<State>, 'call'> = { step, index, isCall: true, answer: null, before: null, after: null };
+  return Object.assign(event, { call: event as Event<State> });
 }
 
 /** Takes a call and its answer out of what is left. */
-function unlink(call: Event): void {
+function unlink<State>(call: Event<State>): void {
   for (const event of [call, call.answer]) {
     if (event?.before != null) event.before.after = event.after;
     if (event?.after != null) event.after.before = event.before;
@@ -226,30 +246,21 @@ function unlink(call: Event): void {
 }
 
 /** In the opposite order of `unlink`, as turns are taken back. */
-function relink(call: Event): void {
+function relink<State>(call: Event<State>): void {
   for (const event of [call.answer, call]) {
     if (event?.before != null) event.before.after = event;
     if (event?.after != null) event.after.before = event;
   }
 }
 
-function stepOf(step: Step | undefined): Step {
+function stepOf<State>(step: Step<State> | undefined): Step<State> {
   if (step === undefined) throw new Error('a history without steps is in order');
   return step;
 }
 
-const names = new WeakMap<KeyState, string>();
-
-function nameOf(state: KeyState): string {
-  let name = names.get(state);
-  if (name === undefined) {
-    const versions = state.versions.map(({ versionId, etag, token }) => `${versionId}/${etag ?? ''}/${token}`);
-    const text = `${state.mode} ${versions.join()} ${state.order} ${state.modifiedSeconds} ${[...state.copied].sort().join()}`;
-    // Hundreds of versions, and thousands of states with most of them: as they stand they would fill the memory.
-    name = createHash('md5').update(text).digest('base64');
-    names.set(state, name);
-  }
-  return name;
+function describeKey({ mode, versions, order, modifiedSeconds, copied }: KeyState): string {
+  const listed = versions.map(({ versionId, etag, token }) => `${versionId}/${etag ?? ''}/${token}`);
+  return `${mode} ${listed.join()} ${order} ${modifiedSeconds} ${[...copied].sort().join()}`;
 }
 
 /** 32 bits that look random: the sum of those of the steps taken stands for the set of them. */

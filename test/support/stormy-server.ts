@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { crashClient } from './crash-workload.js';
 import type { FaultShim } from './fault-shim.js';
-import type { History, Mode } from './history.js';
+import type { Mode } from './history.js';
 import { startServer, type KillableServer } from './killable-server.js';
 import { filesBelow } from './running-engine.js';
 import { standStill } from './stand-still.js';
@@ -27,8 +27,18 @@ export type Mishap =
   | 'drive slow'
   | 'nothing';
 
+/** Those whose history is kept. */
+export interface StormClients {
+  /** Nothing more is asked for. */
+  isHeld: boolean;
+  connect(url: string): void;
+  /** A start with all drives has decided: what has not happened by now never will. */
+  decided(): void;
+  run(isOver: () => boolean): Promise<void>;
+}
+
 export interface StormOptions {
-  readonly history: History;
+  readonly history: StormClients;
   readonly random: () => number;
   readonly buckets: Readonly<Record<string, Mode>>;
   /** Named on the command line; more of them may come at a later start. */
