@@ -15,6 +15,7 @@ import { checkLinear, type KeyState, type Step } from '../support/linearizabilit
 import { seededRandom } from '../support/seeded-random.js';
 import { mountSmall, type SmallFileSystems } from '../support/small-file-systems.js';
 import { StormyServer, numbered, type Mishap, type StormOptions } from '../support/stormy-server.js';
+import { UploadHistory } from '../support/upload-history.js';
 
 const seed = Number(process.env['GRANARY_SEED'] ?? randomBytes(4).readUInt32LE());
 const seconds = Number(process.env['GRANARY_LINEAR_SECONDS'] ?? 8);
@@ -172,7 +173,7 @@ const scenarios: Record<string, Scenario> = {
 /** Null, or what was thrown on the way. */
 async function weather(
   storm: StormyServer,
-  history: History | BucketHistory,
+  history: History | BucketHistory | UploadHistory,
   mishaps: readonly Mishap[],
 ): Promise<unknown> {
   try {
@@ -189,7 +190,7 @@ async function weather(
   }
 }
 
-function expectExplained(history: History | BucketHistory, failure: unknown): void {
+function expectExplained(history: History | BucketHistory | UploadHistory, failure: unknown): void {
   const complaint = history.complaint();
   if (complaint !== null || failure !== null) console.error(server?.log.join('\n'), server?.output.slice(-4000));
   expect(complaint).toBeNull();
@@ -230,6 +231,29 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
       ]);
       expectExplained(history, failure);
       for (const what of ['make done', 'delete BucketNotEmpty', 'put NoSuchBucket', 'get done']) {
+        expect(history.counts.get(what), what).toBeGreaterThan(0);
+      }
+    },
+    120_000 + 3_000 * seconds,
+  );
+
+  it(
+    'of uploads whose parts are replaced while they are completed and aborted, is explained by one order',
+    async () => {
+      const random = seededRandom(seed);
+      const history = new UploadHistory({ random, connections: 24, bucket: 'plain', uploads: 2 });
+      server = new StormyServer({ history, random, buckets, ...twoSets() });
+      const failure = await weather(server, history, [
+        'kill',
+        'pool',
+        'pause',
+        'drive away',
+        'damage',
+        'drive slow',
+        'drive slow',
+      ]);
+      expectExplained(history, failure);
+      for (const what of ['part done', 'complete done', 'complete InvalidPart', 'abort done', 'part NoSuchUpload']) {
         expect(history.counts.get(what), what).toBeGreaterThan(0);
       }
     },
