@@ -57,8 +57,19 @@ interface Key {
   /** Seen lately, for conditions and reads of versions. */
   etags: string[];
   versionIds: string[];
+  /** Ids that answers had of versions whose writers are known. */
+  readonly ids: Set<string>;
   /** Ids that listings had, with the ETag; null: of a marker. */
   readonly listed: Map<string, string | null>;
+}
+
+/** A version that has been there. */
+interface Creation {
+  readonly versionId: string;
+  readonly order: number;
+  /** Nobody was told that he had written it. */
+  readonly isStranger: boolean;
+  readonly etag: string | null;
 }
 
 interface ListedVersion {
@@ -101,7 +112,7 @@ export class History implements StormClients {
   readonly #ids = new Map<string, string>();
   readonly #seconds = new Map<string, number>();
   /** Made when everything is known. */
-  readonly #strangersOf = new Map<Key, ReadonlySet<string | null>>();
+  readonly #creationsOf = new Map<Key, ReadonlyMap<number, Creation>>();
   readonly #open: Step[] = [];
   /** Open steps, and what each would make. */
   readonly #unanswered: { readonly key: Key; readonly step: Step; readonly made: Made }[] = [];
@@ -115,6 +126,7 @@ export class History implements StormClients {
         steps: [],
         etags: [],
         versionIds: [],
+        ids: new Set(),
         listed: new Map(),
       })),
     );
@@ -159,9 +171,11 @@ export class History implements StormClients {
   }
 
   verdicts(): { readonly key: string; readonly steps: readonly Step[]; readonly verdict: Verdict }[] {
-    this.#strangersOf.clear();
+    this.#creationsOf.clear();
     for (const { key, step, made } of this.#unanswered) {
-      step.isSeen = this.#seconds.has(made.token) || (made.etag !== undefined && this.#strangers(key).has(made.etag));
+      const creations = [...this.#creations(key).values()];
+      step.isSeen =
+        this.#seconds.has(made.token) || creations.some(({ isStranger, etag }) => isStranger && etag === made.etag);
     }
     return this.#keys.map(({ bucket, name, mode, steps }) => {
       const begin = { ...emptyKey, mode: mode === 'toggled' ? 'enabled' : mode };
@@ -526,7 +540,7 @@ export class History implements StormClients {
       const markerId = header(answer, 'x-amz-version-id') ?? nullId;
       add(({ versions, ...rest }) => {
         const [top] = versions;
-        const isSeen = top === undefined ? !isMarker : isMarker && top.etag === null && hasId(top, markerId);
+        const isSeen = top === undefined ? !isMarker : isMarker && top.etag === null && top.versionId === markerId;
         return isSeen ? same(versions, rest) : null;
       });
     } else if (status === 412) {
@@ -735,6 +749,7 @@ export class History implements StormClients {
   #noteVersion(key: Key, token: string, versionId: string | undefined): void {
     const id = versionId ?? nullId;
     this.#ids.set(token, id);
+    if (id !== nullId) key.ids.add(id);
     const isWrong = key.mode !== 'toggled' && (id === nullId) !== (key.mode !== 'enabled');
     if (isWrong) this.#violation(`${key.name}: version ${id} in ${key.bucket}`);
   }
@@ -749,24 +764,28 @@ export class History implements StormClients {
       const kept = state.versions.filter(({ versionId }) => versionId !== nullId);
       return { ...state, modifiedSeconds, versions: [{ versionId: nullId, etag, token }, ...kept] };
     }
-    if (id === undefined) {
-      // It stays until it is deleted by its id: what no listing ever had has never been there.
-      if (!this.#strangers(key).has(etag)) return null;
-      return { ...state, modifiedSeconds, versions: [{ versionId: `?${token}`, etag, token }, ...state.versions] };
-    }
-    const order = orderOf(id);
-    if (order <= state.order) return null;
-    return { ...state, order, modifiedSeconds, versions: [{ versionId: id, etag, token }, ...state.versions] };
+    // Versions are made in the order of their ids: of those that have been there none may be passed over. One that no
+    // listing had has never been there, since it stays until it is deleted by its id.
+    const next = this.#creations(key).get(state.order);
+    if (next === undefined) return null;
+    const isIt = id === undefined ? next.isStranger && next.etag === etag : next.versionId === id;
+    if (!isIt) return null;
+    const { order, versionId } = next;
+    return { ...state, order, modifiedSeconds, versions: [{ versionId, etag, token }, ...state.versions] };
   }
 
-  /** ETags of listed versions of which nobody was told that he had written them. */
-  #strangers(key: Key): ReadonlySet<string | null> {
-    let found = this.#strangersOf.get(key);
-    if (found === undefined) {
-      const known = new Set(this.#ids.values());
-      found = new Set([...key.listed].flatMap(([id, etag]) => (known.has(id) ? [] : [etag])));
-      this.#strangersOf.set(key, found);
-    }
+  /** By the order of the version that was made before, or 0. */
+  #creations(key: Key): ReadonlyMap<number, Creation> {
+    const known = this.#creationsOf.get(key);
+    if (known !== undefined) return known;
+    const versionIds = [...new Set([...key.ids, ...key.listed.keys()])].filter((id) => id !== nullId);
+    const creations = versionIds.map((versionId) => {
+      const isStranger = !key.ids.has(versionId);
+      return { versionId, order: orderOf(versionId), isStranger, etag: key.listed.get(versionId) ?? null };
+    });
+    creations.sort((one, other) => one.order - other.order);
+    const found = new Map(creations.map((creation, index) => [creations[index - 1]?.order ?? 0, creation]));
+    this.#creationsOf.set(key, found);
     return found;
   }
 
@@ -783,6 +802,7 @@ export class History implements StormClients {
     }
     const knownId = this.#ids.get(token) ?? versionId;
     this.#ids.set(token, knownId);
+    if (knownId !== nullId) key.ids.add(knownId);
     if (knownId !== versionId) this.#violation(`${what}: version ${versionId} instead of ${knownId}`);
     const knownSeconds = this.#seconds.get(token) ?? seconds;
     this.#seconds.set(token, knownSeconds);
@@ -895,11 +915,6 @@ function etagOf({ versions }: KeyState): string | null {
   return versions[0]?.etag ?? null;
 }
 
-/** One whose writer was not told its id begins with a question mark. */
-function hasId({ versionId }: Pick<StoredVersion, 'versionId'>, id: string): boolean {
-  return versionId === id || (versionId.startsWith('?') && id !== nullId);
-}
-
 /** Whether a key's versions have these behind one of them, and no more of them when they are said to be the last. */
 function isPartOf(
   { versions: all }: KeyState,
@@ -916,8 +931,8 @@ function isPartOf(
   if (isEnded && all.length !== start + versions.length) return false;
   return versions.every((seen, index) => {
     const version = all[start + index];
-    if (version === undefined || !hasId(version, seen.versionId)) return false;
-    return version.etag === seen.etag && seen.isLatest === (start + index === 0);
+    if (version?.versionId !== seen.versionId || version.etag !== seen.etag) return false;
+    return seen.isLatest === (start + index === 0);
   });
 }
 
