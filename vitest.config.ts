@@ -17,7 +17,7 @@ function project(name: string, groupOrder: number, files: Files, testTimeout: nu
       expect: { poll: { timeout: 10_000 } },
       hookTimeout: Math.max(testTimeout, 60_000),
       maxWorkers,
-      // One slice after the other: each measures or loads the machine in its own way.
+      // One group after the other: each measures or loads the machine in its own way.
       sequence: { groupOrder },
     },
   };
@@ -47,12 +47,12 @@ export default defineConfig({
         30_000,
         2,
       ),
-      project('fuzz', 1, { include: ['test/fuzz/**/*.test.ts'] }, 300_000, 2),
-      project('api', 2, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
-      project('fault', 3, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 3),
-      project('fault-time', 4, { include: ofTime }, 300_000, 1),
+      project('fuzz', 0, { include: ['test/fuzz/**/*.test.ts'] }, 300_000, 2),
+      project('api', 1, { include: ['test/api/**/*.test.ts'] }, 60_000, 2),
+      project('fault', 2, { include: ['test/fault/**/*.test.ts'], exclude: ofTime }, 300_000, 3),
+      project('fault-time', 3, { include: ofTime }, 300_000, 1),
       // Foreign clients copy real trees: minutes each.
-      project('clients', 5, { include: ['test/clients/**/*.test.ts'] }, 900_000, 2),
+      project('clients', 4, { include: ['test/clients/**/*.test.ts'] }, 900_000, 2),
     ],
   },
 });

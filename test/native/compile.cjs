@@ -76,13 +76,13 @@ async function sanitizerRuntime(compiler) {
 }
 
 /**
- * Compiles the whole addon with clang's sanitizers and the counters of libFuzzer, once, and links it twice: as an addon
- * for node, and with a program of libFuzzer in which other sources stand in for node.
+ * Compiles the whole addon with clang's sanitizers and the counters of libFuzzer, once, and links it three times: as an
+ * addon for node, with a program of libFuzzer in which other sources stand in for node, and the kernels alone with theirs.
  * @param {string} folder where to build
- * @param {string[]} programSources of the program, relative to the project
- * @returns {Promise<{ addon: string, runtime: string, program: string }>} `runtime` must be preloaded into node
+ * @returns {Promise<{ addon: string, runtime: string, bindings: string, kernels: string }>} `runtime` must be preloaded
+ *   into node
  */
-async function compileSanitizedAddon(folder, programSources) {
+async function compileSanitized(folder) {
   const compiler = 'clang++';
   const runtime = await sanitizerRuntime(compiler);
   // As in binding.gyp. Classes of V8 have no type information, without which `vptr` cannot be linked.
@@ -92,23 +92,29 @@ async function compileSanitizedAddon(folder, programSources) {
     ...['-fno-sanitize=vptr', '-fno-sanitize-recover=all', `-I${require('node-addon-api').include_dir}`],
     ...[...defines, 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', 'NODE_GYP_MODULE_NAME=granary'].map((one) => `-D${one}`),
   ];
-  const own = ['native/binding', 'native/index', 'native/io'].flatMap(sourcesIn);
-  // The target of this kernel has both sanitizers.
-  const kernels = kernelJobs().map((job) =>
-    isSlow(job) ? { ...job, flags: [...job.flags, '-fno-sanitize=undefined'] } : job,
+  const jobsOf = (sources) => sources.map((source) => ({ source, flags: [] }));
+  const parts = {
+    kernels: kernelJobs(),
+    addon: jobsOf(['native/binding', 'native/index', 'native/io'].flatMap(sourcesIn)),
+    bindings: jobsOf(['test/native/fake-napi.cc', 'test/native/fuzz-bindings.cc']),
+    kernelTargets: jobsOf(['test/native/fuzz-kernels.cc']),
+  };
+  const objects = await compileAll(Object.values(parts).flat(), { compiler, folder, flags });
+  const [kernels, own, bindingsObjects, kernelTargets] = Object.values(parts).map(({ length }) =>
+    objects.splice(0, length),
   );
-  const jobs = [...own.map((source) => ({ source, flags: [] })), ...kernels];
-  const programJobs = programSources.map((source) => ({ source, flags: [] }));
-  const all = await compileAll([...jobs, ...programJobs], { compiler, folder, flags });
-  const objects = all.slice(0, jobs.length);
-  const addon = path.join(folder, 'granary.node');
-  const program = path.join(folder, 'fuzz-bindings');
+  const [addon, bindings, kernelsProgram] = ['granary.node', 'fuzz-bindings', 'fuzz-kernels'].map((name) =>
+    path.join(folder, name),
+  );
   const link = (args) => run(compiler, ['-pthread', '-fno-sanitize=vptr', ...args]);
+  const linkFuzzer = (all, program) =>
+    link([`-fsanitize=${sanitizers},fuzzer`, ...all, '-o', program, '-l:libcrypto.so.3', '-ldl']);
   await Promise.all([
-    link(['-shared', '-shared-libsan', `-fsanitize=${sanitizers},fuzzer-no-link`, ...objects, '-o', addon]),
-    link([`-fsanitize=${sanitizers},fuzzer`, ...all, '-o', program, '-l:libcrypto.so.3', '-ldl']),
+    link(['-shared', '-shared-libsan', `-fsanitize=${sanitizers},fuzzer-no-link`, ...kernels, ...own, '-o', addon]),
+    linkFuzzer([...kernels, ...own, ...bindingsObjects], bindings),
+    linkFuzzer([...kernels, ...kernelTargets], kernelsProgram),
   ]);
-  return { addon, runtime, program };
+  return { addon, runtime, bindings, kernels: kernelsProgram };
 }
 
-module.exports = { compileWithKernels, compileSanitizedAddon };
+module.exports = { compileWithKernels, compileSanitized };

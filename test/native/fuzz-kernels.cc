@@ -1,7 +1,7 @@
 // libFuzzer targets: each kernel on every path this CPU has against its scalar form or OpenSSL. GRANARY_FUZZ names the
 // kernel. `pass`, `stream` and `digest` take the selected paths: they run under GRANARY_KERNEL=scalar too. What is
 // decided (counts, sizes, keys) comes from the first bytes of the input, the rest is the data. Built with
-// -fsanitize=fuzzer,address,undefined by test/unit/native/kernels-fuzz.test.ts.
+// -fsanitize=fuzzer,address,undefined by test/fuzz/sanitized.test.ts.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
