@@ -31,6 +31,8 @@ const { sourcesIn } = createRequire(import.meta.url)('../../../scripts/native-so
 const indexSources = ['test/native/index-test.cc', ...sourcesIn('native/index')];
 // Half a minute on an idle machine.
 const minutes = 60_000;
+/** One that does not end goes with its test. */
+const timeout = 1.5 * minutes;
 
 async function compile(source: string, flags: string[], libraries: string[], sources: string[] = []): Promise<string> {
   return compileWithKernels(source, { folder: await mkdtemp(path.join(folder, 'build-')), flags, libraries, sources });
@@ -59,7 +61,7 @@ describe('kernels compiled alone', () => {
       const seed = String(Math.floor(Math.random() * 2 ** 32));
       // The program walks all paths it may use; the cap decides which one the stripe pass takes.
       for (const cap of ['scalar', 'avx2', 'gfni']) {
-        const { stdout } = await run(program, [seed], { env: { ...process.env, GRANARY_KERNEL: cap } });
+        const { stdout } = await run(program, [seed], { timeout, env: { ...process.env, GRANARY_KERNEL: cap } });
         expect(stdout, `GRANARY_KERNEL=${cap}`).toContain('ok kernels');
       }
     },
@@ -72,7 +74,7 @@ describe('kernels compiled alone', () => {
       const sources = ['native/index', 'native/io'].flatMap(sourcesIn);
       const program = await compile('test/native/threads-test.cc', ['-O1', '-fsanitize=thread'], [crypto], sources);
       const [command, args] = withKnownAddresses(program);
-      const { stdout } = await run(command, [...args, String(Math.floor(Math.random() * 2 ** 32))]);
+      const { stdout } = await run(command, [...args, String(Math.floor(Math.random() * 2 ** 32))], { timeout });
       expect(stdout).toContain('ok threads');
     },
     5 * minutes,
@@ -82,7 +84,7 @@ describe('kernels compiled alone', () => {
     'agree with ISA-L and libhighwayhash (Debian: libisal-dev, libhighwayhash-dev)',
     async () => {
       const program = await compile('test/native/oracle-test.cc', ['-O2'], ['-lisal', '-lhighwayhash', crypto]);
-      const { stdout } = await run(program, [String(Math.floor(Math.random() * 2 ** 32))]);
+      const { stdout } = await run(program, [String(Math.floor(Math.random() * 2 ** 32))], { timeout });
       expect(stdout).toContain('ok oracles');
     },
     5 * minutes,
