@@ -170,29 +170,24 @@ const scenarios: Record<string, Scenario> = {
   },
 };
 
-/** Null, or what was thrown on the way. */
-async function weather(
+async function expectExplained(
   storm: StormyServer,
   history: History | BucketHistory | UploadHistory,
   mishaps: readonly Mishap[],
-): Promise<unknown> {
+): Promise<void> {
+  let failure: unknown = null;
   try {
     await storm.start();
     await storm.makeBuckets();
     await storm.storm(seconds, mishaps);
     await history.readAll();
     await storm.end();
-    return null;
   } catch (error) {
-    return error ?? new Error('nothing was thrown');
-  } finally {
-    history.close();
+    failure = error;
   }
-}
-
-function expectExplained(history: History | BucketHistory | UploadHistory, failure: unknown): void {
+  history.close();
   const complaint = history.complaint();
-  if (complaint !== null || failure !== null) console.error(server?.log.join('\n'), server?.output.slice(-4000));
+  if (complaint !== null || failure !== null) console.error(storm.log.join('\n'), storm.output.slice(-4000));
   expect(complaint).toBeNull();
   if (failure !== null) throw failure as Error;
 }
@@ -207,8 +202,7 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
       const { connections, keys, sizes } = scenario;
       const history = new History({ random, connections, keys, buckets, ...(sizes === undefined ? {} : { sizes }) });
       server = new StormyServer({ history, random, buckets, ...(await scenario.on()) });
-      const failure = await weather(server, history, scenario.mishaps);
-      expectExplained(history, failure);
+      await expectExplained(server, history, scenario.mishaps);
       expect(history.steps).toBeGreaterThan(100);
     },
     120_000 + 3_000 * seconds,
@@ -220,7 +214,7 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
       const random = seededRandom(seed);
       const history = new BucketHistory({ random, connections: 16, buckets: 3, keys: 3 });
       server = new StormyServer({ history, random, buckets: {}, ...twoSets() });
-      const failure = await weather(server, history, [
+      await expectExplained(server, history, [
         'kill',
         'pool',
         'pause',
@@ -229,7 +223,6 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
         'drive slow',
         'drive slow',
       ]);
-      expectExplained(history, failure);
       for (const what of ['make done', 'delete BucketNotEmpty', 'put NoSuchBucket', 'get done']) {
         expect(history.counts.get(what), what).toBeGreaterThan(0);
       }
@@ -243,7 +236,7 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
       const random = seededRandom(seed);
       const history = new UploadHistory({ random, connections: 24, bucket: 'plain', uploads: 2 });
       server = new StormyServer({ history, random, buckets, ...twoSets() });
-      const failure = await weather(server, history, [
+      await expectExplained(server, history, [
         'kill',
         'pool',
         'pause',
@@ -252,7 +245,6 @@ describe(`what clients are told (GRANARY_SEED=${seed})`, () => {
         'drive slow',
         'drive slow',
       ]);
-      expectExplained(history, failure);
       for (const what of ['part done', 'complete done', 'complete InvalidPart', 'abort done', 'part NoSuchUpload']) {
         expect(history.counts.get(what), what).toBeGreaterThan(0);
       }

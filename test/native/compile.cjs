@@ -48,12 +48,12 @@ async function compileAll(jobs, { compiler, folder, flags }) {
 
 /**
  * @param {string} source of the program, relative to the project
- * @param {{ folder: string, flags: string[], libraries: string[], sources?: string[], compiler?: string }} options
- *   where to build, compiler flags, -l flags, further sources, g++ unless said otherwise
+ * @param {{ folder: string, flags: string[], libraries: string[], sources?: string[] }} options
+ *   where to build, compiler flags, -l flags, further sources
  * @returns {Promise<string>} the program's path
  */
 async function compileWithKernels(source, options) {
-  const compiler = options.compiler ?? 'g++';
+  const compiler = 'g++';
   const own = [source, ...(options.sources ?? [])].map((one) => ({ source: one, flags: [] }));
   const objects = await compileAll([...own, ...kernelJobs()], { ...options, compiler });
   const program = path.join(options.folder, path.basename(source, '.cc'));

@@ -14,11 +14,10 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { SdkHistory, type Subject } from './sdk-history.js';
+import { SdkHistory } from './sdk-history.js';
+import type { StormHistoryOptions, Subject } from './storm-history.js';
 
-export interface BucketHistoryOptions {
-  readonly random: () => number;
-  readonly connections: number;
+export interface BucketHistoryOptions extends StormHistoryOptions {
   readonly buckets: number;
   readonly keys: number;
 }
@@ -35,12 +34,15 @@ const isThere = ({ keys }: BucketState): boolean => keys !== null;
 const bodyBytes = [20, 20, 200_000];
 
 export class BucketHistory extends SdkHistory<BucketState> {
-  protected readonly begin: BucketState = { keys: null };
   #bodies = 0;
 
   constructor(private readonly options: BucketHistoryOptions) {
-    super(options.random, options.connections);
+    super(options);
     for (let index = 0; index < options.buckets; index++) this.subjects.push({ name: `bucket-${index}`, steps: [] });
+  }
+
+  protected beginOf(): BucketState {
+    return { keys: null };
   }
 
   protected describe({ keys }: BucketState): string {

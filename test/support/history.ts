@@ -5,22 +5,19 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { Agent, request, type IncomingHttpHeaders } from 'node:http';
 import {
-  checkLinear,
+  describeKey,
   emptyKey,
   type KeyState,
   type Step,
   type StoredVersion,
-  type Verdict,
   type WriteMode,
 } from './linearizability.js';
-import type { StormClients } from './stormy-server.js';
+import { StormHistory, type StormHistoryOptions, type Subject } from './storm-history.js';
 
 /** `toggled`: enabled and suspended in turn. */
 export type Mode = WriteMode | 'toggled';
 
-export interface HistoryOptions {
-  readonly random: () => number;
-  readonly connections: number;
+export interface HistoryOptions extends StormHistoryOptions {
   readonly keys: number;
   /** By bucket. */
   readonly buckets: Readonly<Record<string, Mode>>;
@@ -49,11 +46,11 @@ interface Made {
   readonly etag?: string | null;
 }
 
-interface Key {
+interface Key extends Subject<KeyState> {
   readonly bucket: string;
   readonly mode: Mode;
-  readonly name: string;
-  readonly steps: Step[];
+  /** In its bucket. */
+  readonly key: string;
   /** Seen lately, for conditions and reads of versions. */
   etags: string[];
   versionIds: string[];
@@ -97,15 +94,10 @@ const isBusy = ({ status }: Answer): boolean => status === 500 || status === 503
 /** No room: it has not happened, and never will. */
 const isRefusedForRoom = ({ status }: Answer): boolean => status === 507;
 
-export class History implements StormClients {
-  isHeld = false;
-  readonly violations: string[] = [];
-  /** Of answers. */
-  readonly counts = new Map<string, number>();
+export class History extends StormHistory<KeyState, Key> {
   #agent = new Agent({ keepAlive: true });
   #url = '';
   #tokens = 0;
-  readonly #keys: Key[];
   /** Content by ETag: what it was made from. */
   readonly #bodies = new Map<string, { readonly token: string; readonly bytes: number }>();
   /** By token: the id that its version turned out to have, and when it was written. */
@@ -113,23 +105,26 @@ export class History implements StormClients {
   readonly #seconds = new Map<string, number>();
   /** Made when everything is known. */
   readonly #creationsOf = new Map<Key, ReadonlyMap<number, Creation>>();
-  readonly #open: Step[] = [];
   /** Open steps, and what each would make. */
   readonly #unanswered: { readonly key: Key; readonly step: Step; readonly made: Made }[] = [];
 
   constructor(private readonly options: HistoryOptions) {
-    this.#keys = Object.entries(options.buckets).flatMap(([bucket, mode]) =>
-      Array.from({ length: options.keys }, (_, index) => ({
-        bucket,
-        mode,
-        name: `key-${index}`,
-        steps: [],
-        etags: [],
-        versionIds: [],
-        ids: new Set(),
-        listed: new Map(),
-      })),
-    );
+    super(options);
+    for (const [bucket, mode] of Object.entries(options.buckets)) {
+      for (let index = 0; index < options.keys; index++) {
+        const key = `key-${index}`;
+        const known = { etags: [], versionIds: [], ids: new Set<string>(), listed: new Map<string, string | null>() };
+        this.subjects.push({ name: `${bucket}/${key}`, bucket, mode, key, steps: [], ...known });
+      }
+    }
+  }
+
+  protected beginOf({ mode }: Key): KeyState {
+    return { ...emptyKey, mode: mode === 'toggled' ? 'enabled' : mode };
+  }
+
+  protected describe(state: KeyState): string {
+    return describeKey(state);
   }
 
   connect(url: string): void {
@@ -142,87 +137,40 @@ export class History implements StormClients {
     this.#agent.destroy();
   }
 
-  get steps(): number {
-    return this.#keys.reduce((sum, { steps }) => sum + steps.length, 0);
-  }
-
-  decided(): void {
-    const nowMs = performance.now();
-    for (const step of this.#open.splice(0)) step.answerMs = nowMs;
-  }
-
-  async run(isOver: () => boolean): Promise<void> {
-    const worker = async (): Promise<void> => {
-      while (!isOver()) {
-        const isReached = !this.isHeld && (await this.#once());
-        if (!isReached) await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
-    await Promise.all(Array.from({ length: this.options.connections }, worker));
-  }
-
   /** Every key as everybody sees it, when nothing is under way. */
   async readAll(): Promise<void> {
-    for (const key of this.#keys) {
+    for (const key of this.subjects) {
       await this.#read(key, 'GET');
       await this.#list(key);
       if (key.mode !== 'unversioned') await this.#listVersions(key, null);
     }
   }
 
-  verdicts(): { readonly key: string; readonly steps: readonly Step[]; readonly verdict: Verdict }[] {
+  override complaint(): string | null {
     this.#creationsOf.clear();
     for (const { key, step, made } of this.#unanswered) {
       const creations = [...this.#creations(key).values()];
       step.isSeen =
         this.#seconds.has(made.token) || creations.some(({ isStranger, etag }) => isStranger && etag === made.etag);
     }
-    return this.#keys.map(({ bucket, name, mode, steps }) => {
-      const begin = { ...emptyKey, mode: mode === 'toggled' ? 'enabled' : mode };
-      return { key: `${bucket}/${name}`, steps, verdict: checkLinear(steps, begin) };
-    });
-  }
-
-  /** Null when everything that was answered is explained. */
-  complaint(): string | null {
-    const lines = [...this.violations];
-    for (const { key, steps, verdict } of this.verdicts()) {
-      if (verdict.isLinear) continue;
-      const { stuckAt, state, isGivenUp } = verdict;
-      const near = steps.filter(
-        ({ callMs, answerMs }) => callMs <= stuckAt.answerMs + 50 && answerMs >= stuckAt.callMs - 300,
-      );
-      const line = ({ callMs, answerMs, what, isOpen }: Step): string =>
-        `  ${callMs.toFixed(2)}..${answerMs.toFixed(2)} ${isOpen ? '(open) ' : ''}${what}`;
-      lines.push(
-        `${key}: ${isGivenUp ? 'no order was found in time' : 'no order explains this answer'}: ${stuckAt.what}`,
-        `  with ${state.versions.map(({ versionId, etag, token }) => `${versionId} ${etag} ${token}`).join('; ')}`,
-        ...near.map(line),
-      );
-    }
-    return lines.length === 0 ? null : lines.join('\n');
+    return super.complaint();
   }
 
   // ---- requests ----
 
-  #below(count: number): number {
-    return Math.floor(this.options.random() * count);
-  }
-
   #pick<T>(values: readonly T[]): T | undefined {
-    return values[this.#below(values.length)];
+    return values[this.below(values.length)];
   }
 
   /** Mostly the one that the others are at, too: for some time, then another. */
   #someKey(): Key {
-    const hot = this.#keys[Math.floor(performance.now() / hotMs) % this.#keys.length];
-    const key = this.options.random() < hotShare ? hot : this.#pick(this.#keys);
+    const hot = this.subjects[Math.floor(performance.now() / hotMs) % this.subjects.length];
+    const key = this.options.random() < hotShare ? hot : this.#pick(this.subjects);
     if (key === undefined) throw new Error('there are no keys');
     return key;
   }
 
-  /** False: nobody answers. */
-  #once(): Promise<boolean> {
+  protected once(): Promise<boolean> {
     const key = this.#someKey();
     const choice = this.options.random();
     const isVersioned = key.mode !== 'unversioned';
@@ -282,7 +230,7 @@ export class History implements StormClients {
     const answerMs = answer.headMs;
     if (answer.status === 200) {
       const found = unquoted(answer.headers.etag) ?? etagOfXml(answer.body);
-      if (found !== etag) this.#violation(`${what} answers the ETag ${String(found)}`);
+      if (found !== etag) this.violation(`${what} answers the ETag ${String(found)}`);
       this.#noteVersion(key, token, header(answer, 'x-amz-version-id'));
       this.#hint(key, etag, this.#ids.get(token));
       this.#add(key, {
@@ -309,7 +257,7 @@ export class History implements StormClients {
   async #copy(key: Key): Promise<boolean> {
     const token = this.#newToken();
     const headers = {
-      'x-amz-copy-source': `/${key.bucket}/${key.name}`,
+      'x-amz-copy-source': `/${key.name}`,
       'x-amz-metadata-directive': 'REPLACE',
       'x-amz-meta-token': token,
     };
@@ -413,7 +361,7 @@ export class History implements StormClients {
   /** DeleteObjects: each of its keys by itself. */
   async #deleteSome({ bucket }: Key): Promise<boolean> {
     const keys = this.#keysIn(bucket).filter(() => this.options.random() < 0.7);
-    const text = keys.map(({ name }) => `<Object><Key>${name}</Key></Object>`).join('');
+    const text = keys.map(({ key }) => `<Object><Key>${key}</Key></Object>`).join('');
     if (text === '') return true;
     const body = Buffer.from(`<Delete>${text}</Delete>`);
     const headers = { 'content-md5': createHash('md5').update(body).digest('base64') };
@@ -426,12 +374,12 @@ export class History implements StormClients {
     const found = new Map<string, { readonly isDone: boolean; readonly entry: string }>();
     for (const [, kind, entry = ''] of results.matchAll(/<(Deleted|Error)>(.*?)<\/\1>/gs)) {
       const name = element(entry, 'Key');
-      if (found.has(name)) this.#violation(`DELETE some has ${name} twice`);
+      if (found.has(name)) this.violation(`DELETE some has ${name} twice`);
       found.set(name, { isDone: kind === 'Deleted', entry });
     }
     for (const key of keys) {
-      const { isDone, entry } = found.get(key.name) ?? { isDone: false, entry: '' };
-      found.delete(key.name);
+      const { isDone, entry } = found.get(key.key) ?? { isDone: false, entry: '' };
+      found.delete(key.key);
       const code = element(entry, 'Code');
       if (code === 'XMinioStorageFull') continue;
       const token = this.#newToken();
@@ -445,7 +393,7 @@ export class History implements StormClients {
       const answerMs = answer === undefined || isOpen ? Infinity : answer.headMs;
       this.#addRemoval(key, { what, callMs, answerMs, isOpen }, token, () => true);
     }
-    for (const name of found.keys()) this.#violation(`DELETE some has ${name}, which was not asked for`);
+    for (const name of found.keys()) this.violation(`DELETE some has ${name}, which was not asked for`);
     return answer !== undefined;
   }
 
@@ -456,7 +404,7 @@ export class History implements StormClients {
     token: string,
     { isMarker, versionId }: { readonly isMarker: boolean; readonly versionId: string | undefined },
   ): void {
-    if (isMarker !== (key.mode !== 'unversioned')) this.#violation(`${what}: a delete marker: ${isMarker}`);
+    if (isMarker !== (key.mode !== 'unversioned')) this.violation(`${what}: a delete marker: ${isMarker}`);
     if (!isMarker) return;
     this.#noteVersion(key, token, versionId);
     this.#hint(key, null, this.#ids.get(token));
@@ -520,7 +468,7 @@ export class History implements StormClients {
 
   async #read(key: Key, kind: 'GET' | 'HEAD' | 'range' | 'match'): Promise<boolean> {
     const ifMatch = kind === 'match' ? this.#pick(key.etags) : undefined;
-    const range = kind === 'range' ? { start: this.#below(6_000), end: this.#below(400_000) } : undefined;
+    const range = kind === 'range' ? { start: this.below(6_000), end: this.below(400_000) } : undefined;
     if (range !== undefined) range.end += range.start;
     const headers: Record<string, string> = {
       ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }),
@@ -550,7 +498,7 @@ export class History implements StormClients {
       add((state) => ((this.#bodies.get(etagOf(state) ?? '')?.bytes ?? Infinity) <= start ? state : null));
     } else if (status === 200 || status === 206) {
       const seen = this.#judge(key, what, answer, kind === 'HEAD' ? null : (range ?? { start: 0, end: Infinity }));
-      if (ifMatch !== undefined && seen.etag !== ifMatch) this.#violation(`${what} does not match`);
+      if (ifMatch !== undefined && seen.etag !== ifMatch) this.violation(`${what} does not match`);
       add((state) => (isSame(state.versions[0], seen) ? state : null));
       this.#hint(key, seen.etag, seen.versionId === nullId ? undefined : seen.versionId);
     } else {
@@ -583,7 +531,7 @@ export class History implements StormClients {
     else if (answer.status === 405) add((version) => version?.etag === null);
     else if (answer.status === 200) {
       const seen = this.#judge(key, what, answer, isHead ? null : { start: 0, end: Infinity });
-      if (seen.versionId !== versionId) this.#violation(`${what} is another version`);
+      if (seen.versionId !== versionId) this.violation(`${what} is another version`);
       add((version) => isSame(version, seen));
     } else this.#unexpected(what, answer);
     return true;
@@ -598,18 +546,23 @@ export class History implements StormClients {
     do {
       const callMs = performance.now();
       const from = token === '' ? '' : `&continuation-token=${encodeURIComponent(token)}`;
-      const answer = await this.#sendTo('GET', `/${bucket}`, query + from, {}, empty).catch(() => undefined);
-      if (answer === null) return false;
-      if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
-      if (answer.status !== 200) {
-        this.#unexpected('LIST', answer);
-        return true;
-      }
+      const answer = await this.#listPage('LIST', bucket, query + from);
+      if (typeof answer === 'boolean') return answer;
       const text = answer.body.toString();
       token = element(text, 'NextContinuationToken');
       if ((element(text, 'IsTruncated') === 'true') !== (token !== '')) this.#unexpected('LIST', answer);
       after = this.#notePage(bucket, text, { after, isLast: token === '' }, { callMs, answerMs: answer.headMs });
     } while (token !== '');
+    return true;
+  }
+
+  /** Without one there is nothing to judge: whether anybody answered. */
+  async #listPage(what: string, bucket: string, query: string): Promise<Answer | boolean> {
+    const answer = await this.#sendTo('GET', `/${bucket}`, query, {}, empty).catch(() => undefined);
+    if (answer === null) return false;
+    if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
+    if (answer.status === 200) return answer;
+    this.#unexpected(what, answer);
     return true;
   }
 
@@ -624,15 +577,15 @@ export class History implements StormClients {
     let last = after;
     for (const [, entry = ''] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
       const name = element(entry, 'Key');
-      if (name <= last) this.#violation(`LIST has ${name} behind ${last}`);
+      if (name <= last) this.violation(`LIST has ${name} behind ${last}`);
       last = name;
       found.set(name, entry);
     }
     for (const key of this.#keysIn(bucket)) {
-      const entry = found.get(key.name);
-      found.delete(key.name);
+      const entry = found.get(key.key);
+      found.delete(key.key);
       if (entry === undefined) {
-        if (key.name <= after || (key.name > last && !isLast)) continue;
+        if (key.key <= after || (key.key > last && !isLast)) continue;
         const apply = (state: KeyState): KeyState | null => (etagOf(state) === null ? state : null);
         this.#add(key, { what: 'LIST: absent', ...times, isOpen: false, isRead: true, apply });
         continue;
@@ -640,7 +593,7 @@ export class History implements StormClients {
       const etag = unquoted(element(entry, 'ETag')) ?? '';
       const seconds = Math.floor(Date.parse(element(entry, 'LastModified')) / 1000);
       const what = `LIST: ${etag} ${element(entry, 'LastModified')}`;
-      if (this.#bodies.get(etag)?.bytes !== Number(element(entry, 'Size'))) this.#violation(`${what} has another size`);
+      if (this.#bodies.get(etag)?.bytes !== Number(element(entry, 'Size'))) this.violation(`${what} has another size`);
       const apply = (state: KeyState): KeyState | null => {
         const [top] = state.versions;
         const known = top === undefined ? undefined : this.#seconds.get(top.token);
@@ -648,7 +601,7 @@ export class History implements StormClients {
       };
       this.#add(key, { what, ...times, isOpen: false, isRead: true, apply });
     }
-    for (const name of found.keys()) this.#violation(`LIST has ${name}, which nobody wrote`);
+    for (const name of found.keys()) this.violation(`LIST has ${name}, which nobody wrote`);
     return last;
   }
 
@@ -659,13 +612,8 @@ export class History implements StormClients {
       const from: string = marker === null ? '' : `&key-marker=${marker.key}&version-id-marker=${marker.versionId}`;
       const query = `versions${countMax === null ? '' : `&max-keys=${countMax}`}${from}`;
       const callMs = performance.now();
-      const answer = await this.#sendTo('GET', `/${bucket}`, query, {}, empty).catch(() => undefined);
-      if (answer === null) return false;
-      if (answer === undefined || isBusy(answer) || !answer.isWhole) return true;
-      if (answer.status !== 200) {
-        this.#unexpected('LIST versions', answer);
-        return true;
-      }
+      const answer = await this.#listPage('LIST versions', bucket, query);
+      if (typeof answer === 'boolean') return answer;
       const text = answer.body.toString();
       const end: VersionPlace | null =
         element(text, 'IsTruncated') === 'true'
@@ -694,50 +642,45 @@ export class History implements StormClients {
       versions.push({ versionId: element(entry, 'VersionId'), etag, isLatest: element(entry, 'IsLatest') === 'true' });
       count++;
       if (etag !== null && this.#bodies.get(etag)?.bytes !== Number(element(entry, 'Size')))
-        this.#violation(`LIST versions: ${entry} has another size`);
+        this.violation(`LIST versions: ${entry} has another size`);
     }
-    if (end !== null && count === 0) this.#violation('LIST versions: an empty page has another behind it');
+    if (end !== null && count === 0) this.violation('LIST versions: an empty page has another behind it');
     for (const key of this.#keysIn(bucket)) {
-      const versions = found.get(key.name) ?? [];
-      found.delete(key.name);
+      const versions = found.get(key.key) ?? [];
+      found.delete(key.key);
       for (const { versionId, etag } of versions) key.listed.set(versionId, etag);
-      const isOutside = (after !== null && key.name < after.key) || (end !== null && key.name > end.key);
+      const isOutside = (after !== null && key.key < after.key) || (end !== null && key.key > end.key);
       if (isOutside) {
-        if (versions.length > 0) this.#violation(`LIST versions: ${key.name} is out of its order`);
+        if (versions.length > 0) this.violation(`LIST versions: ${key.key} is out of its order`);
         continue;
       }
-      const isBegun = key.name !== after?.key;
+      const isBegun = key.key !== after?.key;
       // Of the others nobody knows which of the unanswered requests made them: they are left alone.
       const known = new Set([nullId, ...this.#ids.values()]);
       const ids = versions.flatMap(({ versionId }) => (known.has(versionId) ? [versionId] : []));
       if (isBegun) key.versionIds = ids.slice(0, hintsMax);
-      const part = { after: isBegun ? null : after.versionId, isEnded: key.name !== end?.key, versions };
+      const part = { after: isBegun ? null : after.versionId, isEnded: key.key !== end?.key, versions };
       const listed = versions.map(({ versionId, etag }) => `${versionId} ${etag}`).join();
       const what = `LIST versions${isBegun ? '' : ` behind ${after.versionId}`}: ${listed}${part.isEnded ? '' : ' …'}`;
       const apply = (state: KeyState): KeyState | null => (isPartOf(state, part) ? state : null);
       this.#add(key, { what, ...times, isOpen: false, isRead: true, apply });
     }
-    for (const name of found.keys()) this.#violation(`LIST versions has ${name}, which nobody wrote`);
+    for (const name of found.keys()) this.violation(`LIST versions has ${name}, which nobody wrote`);
   }
 
   // ---- what is known ----
 
   #keysIn(bucket: string): Key[] {
-    return this.#keys.filter((one) => one.bucket === bucket);
+    return this.subjects.filter((one) => one.bucket === bucket);
   }
 
   #add(key: Key, step: Step, made?: Made): void {
-    key.steps.push(step);
-    if (step.answerMs === Infinity) this.#open.push(step);
+    this.add(key, step);
     if (step.isOpen && made !== undefined) this.#unanswered.push({ key, step, made });
   }
 
-  #violation(text: string): void {
-    this.violations.push(`${performance.now().toFixed(2)} ${text}`);
-  }
-
   #unexpected(what: string, answer: Answer | undefined): void {
-    this.#violation(`${what}: an answer that nobody expects: ${answer?.body.toString().slice(0, 300) ?? ''}`);
+    this.violation(`${what}: an answer that nobody expects: ${answer?.body.toString().slice(0, 300) ?? ''}`);
   }
 
   #hint(key: Key, etag: string | null, versionId: string | undefined): void {
@@ -751,7 +694,7 @@ export class History implements StormClients {
     this.#ids.set(token, id);
     if (id !== nullId) key.ids.add(id);
     const isWrong = key.mode !== 'toggled' && (id === nullId) !== (key.mode !== 'enabled');
-    if (isWrong) this.#violation(`${key.name}: version ${id} in ${key.bucket}`);
+    if (isWrong) this.violation(`${key.name}: version ${id}`);
   }
 
   #withVersion(key: Key, state: KeyState, { token, etag }: { token: string; etag: string | null }): KeyState | null {
@@ -797,29 +740,29 @@ export class History implements StormClients {
     const seconds = Date.parse(answer.headers['last-modified'] ?? '') / 1000;
     const known = this.#bodies.get(etag);
     if (known === undefined) {
-      this.#violation(`${what}: the ETag is of no body that was sent`);
+      this.violation(`${what}: the ETag is of no body that was sent`);
       return { versionId, etag, token };
     }
     const knownId = this.#ids.get(token) ?? versionId;
     this.#ids.set(token, knownId);
     if (knownId !== nullId) key.ids.add(knownId);
-    if (knownId !== versionId) this.#violation(`${what}: version ${versionId} instead of ${knownId}`);
+    if (knownId !== versionId) this.violation(`${what}: version ${versionId} instead of ${knownId}`);
     const knownSeconds = this.#seconds.get(token) ?? seconds;
     this.#seconds.set(token, knownSeconds);
     if (knownSeconds !== seconds)
-      this.#violation(`${what}: ${key.name} was modified at ${knownSeconds}, not ${seconds}`);
+      this.violation(`${what}: ${key.name} was modified at ${knownSeconds}, not ${seconds}`);
     const length = Number(answer.headers['content-length']);
     const end = Math.min(range === null ? Infinity : range.end + 1, known.bytes);
     const start = range?.start ?? 0;
-    if (length !== end - start) this.#violation(`${what}: length ${length} instead of ${end - start}`);
+    if (length !== end - start) this.violation(`${what}: length ${length} instead of ${end - start}`);
     if (range === null) return { versionId, etag, token };
     const wanted = this.#bytesOf(known.token, known.bytes).subarray(start, end);
     const isRight = answer.isWhole
       ? answer.body.equals(wanted)
       : answer.body.equals(wanted.subarray(0, answer.body.length));
-    if (!isRight) this.#violation(`${what}: the body is not the one of the ETag`);
+    if (!isRight) this.violation(`${what}: the body is not the one of the ETag`);
     const total = /\/(\d+)$/.exec(answer.headers['content-range'] ?? '')?.[1];
-    if (answer.status === 206 && Number(total) !== known.bytes) this.#violation(`${what}: ${String(total)} bytes`);
+    if (answer.status === 206 && Number(total) !== known.bytes) this.violation(`${what}: ${String(total)} bytes`);
     return { versionId, etag, token };
   }
 
@@ -855,7 +798,7 @@ export class History implements StormClients {
     headers: Record<string, string>,
     body: Buffer,
   ): Promise<Answer | null> {
-    return this.#sendTo(method, `/${key.bucket}/${key.name}`, query, headers, body);
+    return this.#sendTo(method, `/${key.name}`, query, headers, body);
   }
 
   /** Null: nobody listens. Rejects when the answer's head did not come. */
@@ -882,9 +825,8 @@ export class History implements StormClients {
           const pieces: Buffer[] = [];
           const finish = (isWhole: boolean): void => {
             const { statusCode: status = 0, headers: found } = response;
-            const name = `${method} ${status}`;
-            this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
-            if (status === 500) this.#violation(`${method} ${path}?${query}: ${Buffer.concat(pieces).toString()}`);
+            this.count(`${method} ${status}`);
+            if (status === 500) this.violation(`${method} ${path}?${query}: ${Buffer.concat(pieces).toString()}`);
             resolve({ status, headers: found, body: Buffer.concat(pieces), isWhole, headMs });
           };
           response.on('data', (piece: Buffer) => pieces.push(piece));

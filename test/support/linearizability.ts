@@ -258,7 +258,7 @@ function stepOf<State>(step: Step<State> | undefined): Step<State> {
   return step;
 }
 
-function describeKey({ mode, versions, order, modifiedSeconds, copied }: KeyState): string {
+export function describeKey({ mode, versions, order, modifiedSeconds, copied }: KeyState): string {
   const listed = versions.map(({ versionId, etag, token }) => `${versionId}/${etag ?? ''}/${token}`);
   return `${mode} ${listed.join()} ${order} ${modifiedSeconds} ${[...copied].sort().join()}`;
 }

@@ -1,14 +1,8 @@
-/** Clients with an AWS SDK whose history is kept: of each thing that they use together, the steps that they were told of. */
+/** Clients with an AWS SDK whose history is kept. */
 import type { S3Client } from '@aws-sdk/client-s3';
 import { crashClient } from './crash-workload.js';
-import { findOrder, type Step } from './linearizability.js';
-import type { StormClients } from './stormy-server.js';
-
-/** A bucket, an upload. */
-export interface Subject<State> {
-  readonly name: string;
-  readonly steps: Step<State>[];
-}
+import type { Step } from './linearizability.js';
+import { StormHistory, type Subject } from './storm-history.js';
 
 /** What an answer says of the state that it found. */
 export interface Rules<State, Output> {
@@ -19,29 +13,11 @@ export interface Rules<State, Output> {
   readonly refusals: Readonly<Record<string, (state: State) => boolean>>;
 }
 
-const nearMs = 200;
-
-export abstract class SdkHistory<State extends object> implements StormClients {
-  isHeld = false;
-  readonly violations: string[] = [];
-  /** Of answers. */
-  readonly counts = new Map<string, number>();
-  protected readonly subjects: Subject<State>[] = [];
+export abstract class SdkHistory<State extends object, S extends Subject<State> = Subject<State>> extends StormHistory<
+  State,
+  S
+> {
   #s3: S3Client | null = null;
-  readonly #open: Step<State>[] = [];
-
-  constructor(
-    private readonly random: () => number,
-    private readonly connections: number,
-  ) {}
-
-  /** False: nobody answers. */
-  protected abstract once(): Promise<boolean>;
-  protected abstract readonly begin: State;
-  /** The same for states that are the same. */
-  protected abstract describe(state: State): string;
-  /** Everything as everybody sees it, when nothing is under way. */
-  abstract readAll(): Promise<void>;
 
   connect(url: string): void {
     this.#s3?.destroy();
@@ -52,48 +28,6 @@ export abstract class SdkHistory<State extends object> implements StormClients {
     this.#s3?.destroy();
   }
 
-  decided(): void {
-    const nowMs = performance.now();
-    for (const step of this.#open.splice(0)) step.answerMs = nowMs;
-  }
-
-  async run(isOver: () => boolean): Promise<void> {
-    const worker = async (): Promise<void> => {
-      while (!isOver()) {
-        const isReached = !this.isHeld && (await this.once());
-        if (!isReached) await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
-    await Promise.all(Array.from({ length: this.connections }, worker));
-  }
-
-  /** Null when everything that was answered is explained. */
-  complaint(): string | null {
-    const lines = [...this.violations];
-    for (const { name, steps } of this.subjects) {
-      if (steps.length === 0) continue;
-      const verdict = findOrder(steps, this.begin, (state) => this.describe(state));
-      if (verdict.isLinear) continue;
-      const { stuckAt, state, isGivenUp } = verdict;
-      const near = steps.filter(
-        ({ callMs, answerMs }) => callMs <= stuckAt.answerMs + nearMs && answerMs >= stuckAt.callMs - nearMs,
-      );
-      lines.push(
-        `${name}: ${isGivenUp ? 'no order was found in time' : 'no order explains this answer'}: ${stuckAt.what}`,
-        `  with ${this.describe(state)}`,
-        ...near.map(
-          ({ callMs, answerMs, what, isOpen }) =>
-            `  ${callMs.toFixed(2)}..${answerMs.toFixed(2)} ${isOpen ? '(open) ' : ''}${what}`,
-        ),
-      );
-    }
-    return lines.length === 0 ? null : lines.join('\n');
-  }
-
-  protected below(count: number): number {
-    return Math.floor(this.random() * count);
-  }
-
   protected pick<T>(values: readonly T[]): T {
     const value = values[this.below(values.length)];
     if (value === undefined) throw new Error('there is nothing to pick from');
@@ -102,7 +36,7 @@ export abstract class SdkHistory<State extends object> implements StormClients {
 
   /** A request about one thing. */
   protected async ask<Output>(
-    subject: Subject<State>,
+    subject: S,
     name: string,
     send: (s3: S3Client) => Promise<Output>,
     { isRead, done, refusals }: Rules<State, Output>,
@@ -112,10 +46,8 @@ export abstract class SdkHistory<State extends object> implements StormClients {
     const callMs = performance.now();
     const add = (said: string, isOpen: boolean, isReadNow: boolean, apply: Step<State>['apply']): void => {
       const answerMs = isOpen ? Infinity : performance.now();
-      const step = { what: `${name}: ${said}`, callMs, answerMs, isOpen, isRead: isReadNow, apply };
-      subject.steps.push(step);
-      if (isOpen) this.#open.push(step);
-      this.#count(`${name.split(' ')[0] ?? ''} ${said}`);
+      this.add(subject, { what: `${name}: ${said}`, callMs, answerMs, isOpen, isRead: isReadNow, apply });
+      this.count(`${name.split(' ')[0] ?? ''} ${said}`);
     };
     try {
       const output = await send(s3);
@@ -129,7 +61,7 @@ export abstract class SdkHistory<State extends object> implements StormClients {
         return true;
       }
       if (isUnreachable) return false;
-      this.#expectOutage(`${subject.name} ${name}`, callMs, { code, status });
+      this.#expectOutage(`${subject.name} ${name}`, code, status);
       if (!isRead) add(status === undefined ? 'cut off' : code, true, false, done(null));
       return status !== undefined;
     }
@@ -139,7 +71,7 @@ export abstract class SdkHistory<State extends object> implements StormClients {
   protected async askOfAll<Output>(
     name: string,
     send: (s3: S3Client) => Promise<Output>,
-    applyOf: (output: Output, subject: Subject<State>) => Step<State>['apply'] | null,
+    applyOf: (output: Output, subject: S) => Step<State>['apply'] | null,
   ): Promise<boolean> {
     const s3 = this.#s3;
     if (s3 === null) return false;
@@ -152,27 +84,19 @@ export abstract class SdkHistory<State extends object> implements StormClients {
       for (const subject of subjects) {
         const apply = applyOf(output, subject);
         if (apply === null) continue;
-        subject.steps.push({ what: name, callMs, answerMs, isOpen: false, isRead: true, apply });
+        this.add(subject, { what: name, callMs, answerMs, isOpen: false, isRead: true, apply });
       }
-      this.#count(`${name} done`);
+      this.count(`${name} done`);
       return true;
     } catch (thrown) {
       const { name: code, isUnreachable, status } = failureOf(thrown);
-      if (!isUnreachable) this.#expectOutage(name, callMs, { code, status });
+      if (!isUnreachable) this.#expectOutage(name, code, status);
       return status !== undefined;
     }
   }
 
-  #expectOutage(
-    what: string,
-    callMs: number,
-    { code, status }: { readonly code: string; readonly status: number | undefined },
-  ): void {
-    if (status !== undefined && status !== 503) this.violations.push(`${callMs.toFixed(2)} ${what}: ${code}`);
-  }
-
-  #count(name: string): void {
-    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+  #expectOutage(what: string, code: string, status: number | undefined): void {
+    if (status !== undefined && status !== 503) this.violation(`${what}: ${code}`);
   }
 }
 

@@ -13,11 +13,10 @@ import {
   UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { SdkHistory, type Subject } from './sdk-history.js';
+import { SdkHistory } from './sdk-history.js';
+import type { StormHistoryOptions, Subject } from './storm-history.js';
 
-export interface UploadHistoryOptions {
-  readonly random: () => number;
-  readonly connections: number;
+export interface UploadHistoryOptions extends StormHistoryOptions {
   readonly bucket: string;
   /** Uploads in use at a time. */
   readonly uploads: number;
@@ -30,8 +29,8 @@ interface UploadState {
   readonly completed: string | null;
 }
 
+/** Its name is that of its key. */
 interface Upload extends Subject<UploadState> {
-  readonly key: string;
   readonly uploadId: string;
   /** Of parts, seen lately. */
   readonly etags: Map<number, string>;
@@ -46,15 +45,17 @@ const isGone = ({ parts }: UploadState): boolean => parts === null;
 const md5Hex = (body: Uint8Array): string => createHash('md5').update(body).digest('hex');
 const unquoted = (etag: string | undefined): string => etag?.replaceAll('"', '') ?? '';
 
-export class UploadHistory extends SdkHistory<UploadState> {
-  protected readonly begin: UploadState = { parts: new Map(), completed: null };
-  readonly #uploads = new Map<Subject<UploadState>, Upload>();
+export class UploadHistory extends SdkHistory<UploadState, Upload> {
   #inUse: readonly Upload[] = [];
   #begun = 0;
   #bodies = 0;
 
   constructor(private readonly options: UploadHistoryOptions) {
-    super(options.random, options.connections);
+    super(options);
+  }
+
+  protected beginOf(): UploadState {
+    return { parts: new Map(), completed: null };
   }
 
   protected describe({ parts, completed }: UploadState): string {
@@ -63,7 +64,7 @@ export class UploadHistory extends SdkHistory<UploadState> {
 
   async readAll(): Promise<void> {
     await this.#listUploads();
-    for (const upload of this.#uploads.values()) {
+    for (const upload of this.subjects) {
       await this.#listParts(upload);
       await this.#head(upload);
     }
@@ -83,15 +84,13 @@ export class UploadHistory extends SdkHistory<UploadState> {
     return this.#abort(upload);
   }
 
-  async #beginOne(): Promise<boolean> {
-    const key = `upload-${this.#begun++}`;
-    const create = (s3: S3Client) =>
-      s3.send(new CreateMultipartUploadCommand({ Bucket: this.options.bucket, Key: key }));
+  #beginOne(): Promise<boolean> {
+    const name = `upload-${this.#begun++}`;
     const begin = async (s3: S3Client): Promise<void> => {
-      const { UploadId: uploadId = '' } = await create(s3);
-      const upload = { name: key, key, uploadId, steps: [], etags: new Map<number, string>(), requests: 0 };
+      const create = new CreateMultipartUploadCommand({ Bucket: this.options.bucket, Key: name });
+      const { UploadId: uploadId = '' } = await s3.send(create);
+      const upload = { name, uploadId, steps: [], etags: new Map<number, string>(), requests: 0 };
       this.subjects.push(upload);
-      this.#uploads.set(upload, upload);
       this.#inUse = [...this.#inUse, upload];
     };
     // Of one whose id nobody got nothing can be said.
@@ -105,7 +104,7 @@ export class UploadHistory extends SdkHistory<UploadState> {
     const etag = md5Hex(body);
     const put = async (s3: S3Client): Promise<void> => {
       const { ETag } = await s3.send(new UploadPartCommand({ ...this.#at(upload), PartNumber, Body: body }));
-      if (unquoted(ETag) !== etag) this.violations.push(`${upload.name}: part ${PartNumber} has the ETag ${ETag}`);
+      if (unquoted(ETag) !== etag) this.violation(`${upload.name}: part ${PartNumber} has the ETag ${ETag}`);
       upload.etags.set(PartNumber, etag);
     };
     return this.ask(upload, `part ${PartNumber} ${etag}`, put, {
@@ -132,7 +131,7 @@ export class UploadHistory extends SdkHistory<UploadState> {
 
   #head(upload: Upload): Promise<boolean> {
     const head = async (s3: S3Client): Promise<string> => {
-      const { ETag } = await s3.send(new HeadObjectCommand({ Bucket: this.options.bucket, Key: upload.key }));
+      const { ETag } = await s3.send(new HeadObjectCommand({ Bucket: this.options.bucket, Key: upload.name }));
       return unquoted(ETag);
     };
     return this.ask(upload, 'head', head, {
@@ -144,10 +143,9 @@ export class UploadHistory extends SdkHistory<UploadState> {
 
   #listUploads(): Promise<boolean> {
     const list = (s3: S3Client) => s3.send(new ListMultipartUploadsCommand({ Bucket: this.options.bucket }));
-    return this.askOfAll('uploads', list, ({ Uploads = [], IsTruncated }, subject) => {
-      const upload = this.#uploads.get(subject);
-      if (upload === undefined || IsTruncated === true) return null;
-      const isListed = Uploads.some(({ UploadId }) => UploadId === upload.uploadId);
+    return this.askOfAll('uploads', list, ({ Uploads = [], IsTruncated }, { uploadId }) => {
+      if (IsTruncated === true) return null;
+      const isListed = Uploads.some(({ UploadId }) => UploadId === uploadId);
       return (state) => (isGone(state) === isListed ? null : state);
     });
   }
@@ -184,8 +182,8 @@ export class UploadHistory extends SdkHistory<UploadState> {
     });
   }
 
-  #at({ key, uploadId }: Upload): { Bucket: string; Key: string; UploadId: string } {
-    return { Bucket: this.options.bucket, Key: key, UploadId: uploadId };
+  #at({ name: Key, uploadId }: Upload): { Bucket: string; Key: string; UploadId: string } {
+    return { Bucket: this.options.bucket, Key, UploadId: uploadId };
   }
 }
 
